@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"keyflow/workflows"
+)
+
+// Entry is one atomic change of one run; the journal commits the entries of many runs in
+// one transaction. Exactly one field is set.
+type Entry struct {
+	Create   *NewRun
+	Progress *Progress
+	Claim    *Claim
+	Signal   *Signal
+}
+
+// Outcome is the result of one entry. Err is a fault of that entry alone: one bad entry
+// never fails the batch.
+type Outcome struct {
+	Run       RunID   // Create: the new run, or the one that has the dedupe key already
+	Duplicate bool    // Create: Run is an earlier one
+	Skipped   bool    // Create: the dedupe key was recorded without a run
+	Loaded    *Loaded // Claim: the run and its steps
+	Err       error
+}
+
+// NewRun creates a run. With Run.Owner set the creator runs it itself (accept and own).
+// Dedupe nil: always a new run.
+type NewRun struct {
+	Run    Run
+	Dedupe *DedupeKey
+	// SkipOnly records the key without making a run (an occurrence that overlap skipped).
+	SkipOnly bool
+}
+
+// DedupeKey makes a start idempotent. Kinds are separate name spaces.
+type DedupeKey struct {
+	Kind      string // "cron", "webhook", "event", "manual"
+	Trigger   string // trigger id; "" for manual
+	Key       string // hashed before it is stored
+	ExpiresAt time.Time
+	// InputHash, when set, must equal that of the first start (else Conflict): Idempotency-Key rule.
+	InputHash string
+}
+
+// Progress is what the owner of a run reports: upserted steps and, when set, the run's own
+// change. It is refused with ErrFenced when (Owner, Fence) are no longer those of the run.
+type Progress struct {
+	Run   RunID
+	Owner OwnerID
+	Fence int64
+	Steps []Step     // replace the rows (run, node, index)
+	Set   *RunChange // nil: only steps
+	// ReadSignals: every signal of the run with Seq <= this has been applied and may go.
+	ReadSignals int64
+}
+
+// RunChange is the run's own part of a Progress. A final Status or a Release also ends ownership.
+type RunChange struct {
+	Status     RunStatus
+	Output     []byte
+	Error      *RunError
+	StartedAt  *time.Time
+	FinishedAt *time.Time
+	WakeAt     *time.Time // with RunWaiting: when due; nil waits for a signal
+	// Release gives the run up: owner none. With RunWaiting the store refuses (ErrSignals)
+	// while unread signals exist, so that none is slept through. With RunQueued it is handed back.
+	Release bool
+}
+
+// Claim takes a run that is queued (or waiting and due) and has no owner, or, with
+// TakeoverFrom set, one whose owner is that silent process. The fence grows by one.
+// Outcome.Err is a Conflict fault when somebody else was first.
+type Claim struct {
+	Run          RunID
+	Owner        OwnerID
+	TakeoverFrom *OwnerID
+}
+
+// Signal is a fact from outside the owner of a run: cancel, approval, callback, timeout.
+// An unowned waiting run is queued in the same transaction. NotFound and Conflict (the run
+// is final) are faults.
+type Signal struct {
+	Run  RunID
+	Kind string // "cancel", ...
+	Data []byte
+	Seq  int64 // given by the store
+}
+
+// Loaded is a claimed run with all that is needed to go on.
+type Loaded struct {
+	Run     Run
+	Steps   []Step
+	Signals []Signal // unread, in order
+}
+
+// Store keeps runs. Commit is the only writer of runs, steps, signals and dedupe keys; it
+// is called by the journal's one goroutine. Reads see every committed entry.
+type Store interface {
+	// Commit stores all entries in one transaction, one outcome each, in order. An error
+	// means that nothing is known to be stored; writing the same entries again is safe.
+	Commit(ctx context.Context, entries []Entry, now time.Time) ([]Outcome, error)
+
+	Run(ctx context.Context, id RunID) (Run, error)
+	Steps(ctx context.Context, id RunID) ([]Step, error)
+	Runs(ctx context.Context, f RunFilter) ([]Run, error)         // newest first, without payloads
+	Signals(ctx context.Context, owner OwnerID) ([]Signal, error) // unread, of runs this owner runs
+	// Due returns ids of unowned runs that are queued, or waiting with WakeAt <= now, oldest first.
+	Due(ctx context.Context, now time.Time, limit int) ([]RunID, error)
+	Delete(ctx context.Context, id RunID) error // of a final run, with its steps
+}
+
+// Owners keeps the heartbeat of processes. It uses its own connection and database time.
+type Owners interface {
+	Beat(ctx context.Context, owner OwnerID) error
+	// Silent returns the owners of unfinished runs that did not beat for the given time, with their runs.
+	Silent(ctx context.Context, silence time.Duration, limit int) ([]Orphan, error)
+	Leave(ctx context.Context, owner OwnerID) error
+}
+
+// Orphan is a run whose owner is silent.
+type Orphan struct {
+	Run   RunID
+	Owner OwnerID
+}
+
+// RunFilter selects runs for a list page, newest first.
+type RunFilter struct {
+	Workflow workflows.ID
+	Status   RunStatus
+	Folder   string // this folder and below; "" is all
+	Trigger  string // trigger id
+	Since    time.Time
+	Until    time.Time
+	Before   RunID // exclusive cursor; zero is from the newest
+	Limit    int   // 1..200
+}

@@ -1,0 +1,177 @@
+// Package nodes says how one step behaves: the contract of a node type, its
+// specification beside its constructor, and the registry of the types that exist.
+//
+// A node gets evaluated parameters and an [Env]; it returns data and the engine acts on
+// it. A node never sees a credential, only an *http.Client that authenticates. This
+// package must not know workflows, credentials, the engine or a database; the types
+// themselves live in nodes/standard, one file and one test each.
+package nodes
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// Node is one configured step. Run may be called again for the same step after a crash
+// or for a retry; it must return soon after ctx is done.
+type Node interface {
+	Run(ctx context.Context, env Env, in Input) (Result, error)
+}
+
+// Input is what a step gets: With holds the evaluated parameters that were given (absent
+// ones are absent; defaults are the node's business), already of the declared kind.
+type Input struct {
+	With map[string]any
+}
+
+// Env is what the engine lends to one attempt of one step.
+type Env interface {
+	// Client returns an HTTP client that authenticates as the node's credential (or not at
+	// all when it has none). Errors are *Error with a credential code.
+	Client(o ClientOptions) (*http.Client, error)
+	// Eval evaluates the bare expression given for the parameter, with extra variables
+	// (for example response). ok is false when the parameter was not given.
+	Eval(ctx context.Context, param string, vars map[string]any) (value any, ok bool, err error)
+	// DeliveryID is the same over retries and restarts of this step: "run/node/index".
+	DeliveryID() string
+	// Attempt counts from 1.
+	Attempt() int
+	Log() *slog.Logger
+}
+
+// ClientOptions are the author's choices for outgoing requests.
+type ClientOptions struct {
+	MaxRedirects int   // 0: do not follow
+	MaxBytes     int64 // of a decompressed answer body; more is too_large
+}
+
+// Result is what a node asks the engine to do. Done is the only one so far; waits,
+// child runs and emitted events are further variants.
+type Result interface{ result() }
+
+// Done ends the step with its raw output: plain data as in package jsonvalue.
+type Done struct{ Output any }
+
+func (Done) result() {}
+
+// Error is a step's failure as it appears in the history and to expressions as `error`.
+type Error struct {
+	Code     string // one of the codes below
+	Message  string // safe: names no secret, no raw URL
+	Response any    // {status, headers, body} when an answer was received, else nil
+	Status   int    // of the answer, 0 without
+	// RetryAfter is what the answer asked for (Retry-After, RateLimit-Reset); 0 is nothing.
+	RetryAfter time.Duration
+	// Permanent failures are not retried, whatever the node's retry says.
+	Permanent bool
+	Err       error // cause, for the log only
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Error codes of steps. They are part of the public contract.
+const (
+	CodeHTTPStatus             = "http_status"
+	CodeFailIf                 = "fail_if"
+	CodeTimeout                = "timeout"
+	CodeNetwork                = "network"
+	CodeHostNotAllowed         = "host_not_allowed"
+	CodeWorkflowNotAllowed     = "workflow_not_allowed"
+	CodeCredentialUnknown      = "credential_unknown"
+	CodeCredentialNeedsConnect = "credential_needs_connect"
+	CodeCredentialRefused      = "credential_refused"
+	CodeQuota                  = "quota"
+	CodeExpression             = "expression"
+	CodeInvalidParam           = "invalid_param"
+	CodeTooLarge               = "too_large"
+	CodeCanceled               = "canceled"
+	CodeInterrupted            = "interrupted"
+	CodeInternal               = "internal"
+	CodeFailed                 = "failed" // the fail node
+)
+
+// Kind is the type of a parameter after its templates were evaluated.
+type Kind string
+
+// The kinds of parameters. An Expression is bare text, compiled when the workflow is
+// applied and evaluated by the node through Env.Eval; all others are JSON with templates.
+const (
+	Any        Kind = "any"
+	String     Kind = "string"
+	Integer    Kind = "integer"
+	Boolean    Kind = "boolean"
+	Object     Kind = "object"   // map[string]any
+	List       Kind = "list"     // []any
+	Duration   Kind = "duration" // text; Input holds a time.Duration
+	Expression Kind = "expression"
+)
+
+// Param declares one parameter of a type: validation, JSON Schema and docs come from it.
+type Param struct {
+	Name     string
+	Kind     Kind
+	Required bool
+	Enum     []string // of a String
+	Default  string   // for docs
+	Help     string   // one line
+	Scope    []string // extra names an Expression may read, for example "response"
+	Minimum  *int     // of an Integer
+	Maximum  *int
+}
+
+// Type is a node type: its specification beside its constructor.
+type Type struct {
+	Name       string
+	Summary    string // one sentence
+	Params     []Param
+	Credential bool          // whether nodes of the type may name a credential
+	Timeout    time.Duration // default of one attempt; 0 is none
+	Retry      RetryDefault  // default when the node states no retry
+	New        func() Node   // called once per compiled node; the Node is used concurrently
+}
+
+// RetryDefault is a type's retry policy; the zero value is one attempt.
+type RetryDefault struct {
+	MaxAttempts  int
+	Initial, Max time.Duration
+	Factor       float64
+}
+
+// Registry finds types by name. It is immutable.
+type Registry struct {
+	types map[string]Type
+	names []string
+}
+
+// NewRegistry returns a registry of the given types, in the given order.
+func NewRegistry(types ...Type) *Registry {
+	r := &Registry{types: make(map[string]Type, len(types))}
+	for _, t := range types {
+		if _, dup := r.types[t.Name]; !dup {
+			r.names = append(r.names, t.Name)
+		}
+		r.types[t.Name] = t
+	}
+	return r
+}
+
+// Lookup returns the type with that name.
+func (r *Registry) Lookup(name string) (Type, bool) {
+	t, ok := r.types[name]
+	return t, ok
+}
+
+// Types returns all types in registration order.
+func (r *Registry) Types() []Type {
+	out := make([]Type, len(r.names))
+	for i, n := range r.names {
+		out[i] = r.types[n]
+	}
+	return out
+}

@@ -1,0 +1,192 @@
+// Package workflows says what a workflow is: the definition that people write as JSON,
+// its immutable versions, the problems a definition can have, and the contract of the
+// store that keeps them.
+//
+// It is pure data and structure. What a node type means is checked by package engine,
+// when a schedule fires by package triggers; both join through the one-method [Checker].
+// It must not know nodes, credentials, HTTP or a database.
+package workflows
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"keyflow/internal/fault"
+)
+
+// ID names a workflow: [a-z0-9][a-z0-9_-]{0,62}. It never changes.
+type ID string
+
+// NodeID names a node within its workflow: [A-Za-z_][A-Za-z0-9_]{0,62}.
+type NodeID string
+
+// Problem is one thing wrong with a definition, with its place in the text.
+type Problem = fault.Problem
+
+// Definition is a workflow as written (docs/workflow-format.md). After Parse it is
+// complete (defaults filled in) and must not be changed: plans and caches share it.
+type Definition struct {
+	ID             ID                 `json:"id"`
+	Name           string             `json:"name,omitempty"`
+	Folder         string             `json:"folder,omitempty"`
+	Description    string             `json:"description,omitempty"`
+	Labels         map[string]string  `json:"labels,omitempty"`
+	Enabled        *bool              `json:"enabled,omitempty"` // nil: not stated, leaves the switch alone
+	Input          json.RawMessage    `json:"input,omitempty"`   // JSON Schema of the run's input
+	Vars           map[string]any     `json:"vars,omitempty"`
+	Triggers       map[string]Trigger `json:"triggers,omitempty"`
+	Nodes          map[NodeID]*Node   `json:"nodes"`
+	Output         any                `json:"output,omitempty"` // template value
+	Timeout        Duration           `json:"timeout,omitempty"`
+	Concurrency    *Concurrency       `json:"concurrency,omitempty"`
+	OnFailure      ID                 `json:"on_failure,omitempty"`
+	OnNeedsConnect string             `json:"on_needs_connect,omitempty"`
+
+	// Source is the definition exactly as written; NodeOrder the node ids in file order.
+	Source    json.RawMessage `json:"-"`
+	NodeOrder []NodeID        `json:"-"`
+	// Positions finds the place of a JSON pointer in Source.
+	Positions Positions `json:"-"`
+}
+
+// Position is a 1-based place in a text, in bytes.
+type Position struct{ Line, Column int }
+
+// Positions maps JSON pointers of the source to where their value begins.
+type Positions map[string]Position
+
+// Trigger is one reason for runs to start. Which fields apply depends on Type.
+type Trigger struct {
+	Type  string `json:"type"` // cron, webhook, event
+	Input any    `json:"input,omitempty"`
+
+	// cron
+	Schedule string     `json:"schedule,omitempty"`
+	Timezone string     `json:"timezone,omitempty"`
+	Seconds  bool       `json:"seconds,omitempty"`
+	Overlap  string     `json:"overlap,omitempty"`
+	CatchUp  *Duration  `json:"catch_up,omitempty"`
+	From     *time.Time `json:"from,omitempty"`
+	Until    *time.Time `json:"until,omitempty"`
+
+	// webhook (inbound)
+	Path           string   `json:"path,omitempty"`
+	Methods        []string `json:"methods,omitempty"`
+	Credential     string   `json:"credential,omitempty"`
+	Respond        string   `json:"respond,omitempty"`
+	RespondTimeout Duration `json:"respond_timeout,omitempty"`
+	Dedupe         string   `json:"dedupe,omitempty"`
+
+	// event
+	Event  string `json:"event,omitempty"`
+	Filter string `json:"filter,omitempty"`
+}
+
+// Node is one step of a workflow.
+type Node struct {
+	Type        string         `json:"type"`
+	Name        string         `json:"name,omitempty"`
+	Description string         `json:"description,omitempty"`
+	Needs       []NodeID       `json:"needs,omitempty"`
+	RunOn       RunOn          `json:"run_on,omitempty"`
+	If          string         `json:"if,omitempty"`
+	ForEach     string         `json:"for_each,omitempty"`
+	MaxParallel int            `json:"max_parallel,omitempty"`
+	OnItemError string         `json:"on_item_error,omitempty"` // fail, continue
+	Credential  string         `json:"credential,omitempty"`    // literal id or template
+	With        map[string]any `json:"with,omitempty"`
+	Output      any            `json:"output,omitempty"` // template over `this`; absent: raw output (HasOutput)
+	Timeout     Duration       `json:"timeout,omitempty"`
+	Sensitive   bool           `json:"sensitive,omitempty"`
+	Retry       *Retry         `json:"retry,omitempty"`
+	OnError     string         `json:"on_error,omitempty"` // fail, continue
+	AtMostOnce  bool           `json:"at_most_once,omitempty"`
+
+	HasOutput bool `json:"-"` // an explicit "output": null differs from none
+}
+
+// RunOn says which ends of a node's needs let it run.
+type RunOn string
+
+// The values of run_on; the default is RunOnSuccess.
+const (
+	RunOnSuccess    RunOn = "success"
+	RunOnAllSuccess RunOn = "all_success"
+	RunOnFailure    RunOn = "failure"
+	RunOnAlways     RunOn = "always"
+)
+
+// Retry is when and how often a failed attempt is repeated. Zero fields: the type's default.
+type Retry struct {
+	MaxAttempts int      `json:"max_attempts,omitempty"` // counts the first
+	Initial     Duration `json:"initial,omitempty"`
+	Factor      float64  `json:"factor,omitempty"`
+	Max         Duration `json:"max,omitempty"`
+	Jitter      bool     `json:"jitter,omitempty"`
+	If          string   `json:"if,omitempty"` // expression over `error`
+}
+
+// Concurrency bounds the runs of a workflow at once.
+type Concurrency struct {
+	Limit   int    `json:"limit"`
+	Key     string `json:"key,omitempty"`
+	OnLimit string `json:"on_limit,omitempty"` // queue, skip, cancel_oldest
+}
+
+// Duration is a time.Duration written as Go syntax plus d for 24 hours ("1d12h").
+type Duration time.Duration
+
+// Version is one immutable version of a workflow; applying a changed definition makes the next.
+type Version struct {
+	Workflow   ID
+	Number     int // from 1
+	Definition *Definition
+	CreatedAt  time.Time
+	CreatedBy  string
+}
+
+// Summary is a workflow's current row: what lists show without reading definitions.
+type Summary struct {
+	ID        ID
+	Name      string
+	Folder    string
+	Version   int
+	Enabled   bool
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	UpdatedBy string
+}
+
+// Filter selects workflows for a list page, ordered by id.
+type Filter struct {
+	Folder string // this folder and below; "" is all
+	After  ID     // exclusive cursor
+	Limit  int    // 1..200
+}
+
+// Store keeps workflows and their versions. Errors are faults: NotFound, Conflict, Stale.
+type Store interface {
+	// Put makes the next version, or the first; an unchanged source makes none and
+	// returns changed=false. enabled nil keeps the switch (true for a new workflow).
+	// expect is the version the caller saw: -1 any, 0 must not exist (else Stale).
+	Put(ctx context.Context, d *Definition, enabled *bool, by string, expect int, now time.Time) (s Summary, changed bool, err error)
+	Get(ctx context.Context, id ID) (Summary, error)
+	Version(ctx context.Context, id ID, number int) (Version, error) // number 0: the current one
+	Versions(ctx context.Context, id ID) ([]Version, error)          // newest first, definitions not parsed beyond Source
+	List(ctx context.Context, f Filter) ([]Summary, error)
+	SetEnabled(ctx context.Context, id ID, enabled bool, by string, now time.Time) (Summary, error)
+	Delete(ctx context.Context, id ID) error // versions stay readable for running runs and history
+}
+
+// Checker adds meaning to a structurally valid definition: engine knows node types and
+// expressions, triggers know schedules and paths, credentials know which ids exist.
+// Problems are errors, warnings are shown but do not refuse.
+type Checker interface {
+	Check(ctx context.Context, d *Definition) (problems, warnings []Problem)
+}
+
+// Listener is told after a workflow's stored state changed (applied, switched, deleted).
+type Listener interface {
+	WorkflowChanged(ctx context.Context, id ID) error
+}
