@@ -1,0 +1,1 @@
+import{t as e}from"./vendor.js";(0,e().createRoot)(document.getElementById(`root`)).render(null);

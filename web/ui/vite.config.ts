@@ -1,0 +1,51 @@
+import react from '@vitejs/plugin-react';
+import type { Plugin } from 'vite';
+import { defineConfig } from 'vitest/config';
+
+// Makes the references in index.html absolute below the path that the server knows: pages
+// such as /runs/1 load the same files, and a <base> element is forbidden by the policy.
+const basePath: Plugin = {
+  name: 'base-path',
+  apply: 'build',
+  transformIndexHtml: {
+    order: 'post',
+    handler: (page) => page.replaceAll(/(src|href)="\.\//g, '$1="__BASE_PATH__/').replaceAll(' crossorigin', ''),
+  },
+};
+
+// The built files are committed and embedded in the binary: names are stable, nothing in
+// them depends on the machine or the time, so that CI can rebuild and compare.
+export default defineConfig({
+  plugins: [react(), basePath],
+  // Relative imports between chunks: the page also lives under a sub-path. The two
+  // references in index.html start with __BASE_PATH__, which the server fills in.
+  base: './',
+  publicDir: 'public',
+  build: {
+    target: 'es2022',
+    sourcemap: false,
+    cssCodeSplit: false,
+    assetsInlineLimit: 0,
+    modulePreload: false,
+    reportCompressedSize: true,
+    rolldownOptions: {
+      output: {
+        entryFileNames: 'app.js',
+        chunkFileNames: '[name].js',
+        assetFileNames: (asset) => (asset.names.some((n) => n.endsWith('.css')) ? 'app.css' : '[name][extname]'),
+        codeSplitting: { groups: [{ name: 'vendor', test: /node_modules/ }] },
+      },
+    },
+  },
+  server: {
+    proxy: Object.fromEntries(
+      ['/api', '/hooks', '/openapi.json', '/docs'].map((path) => [path, process.env.KEYFLOW_URL ?? 'http://127.0.0.1:8080']),
+    ),
+  },
+  test: {
+    environment: 'jsdom',
+    setupFiles: ['src/testing/setup.ts'],
+    include: ['src/**/*.test.{ts,tsx}'],
+    restoreMocks: true,
+  },
+});
