@@ -1,0 +1,3 @@
+package credentials
+
+func apiKey() Type { return Type{Name: TypeAPIKey} }

@@ -1,0 +1,3 @@
+package credentials
+
+func basicAuth() Type { return Type{Name: TypeBasicAuth} }

@@ -1,0 +1,44 @@
+package credentials
+
+import "keyflow/internal/fault"
+
+// The codes of [Error]; they are the step error codes of the run history.
+const (
+	CodeUnknown            = "credential_unknown"
+	CodeWorkflowNotAllowed = "workflow_not_allowed"
+	CodeHostNotAllowed     = "host_not_allowed"
+	CodeNeedsConnect       = "credential_needs_connect"
+	CodeRefused            = "credential_refused"
+	CodeQuota              = "quota"
+)
+
+// Error says why a credential could not be used. Message names the credential and the
+// remedy and is safe to show; Err is the cause, for logs. It never consumes a retry.
+type Error struct {
+	Code    string
+	Message string
+	ID      ID
+	Err     error
+}
+
+// Error returns the message and the cause; it is for logs, not for answers.
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.Message
+	}
+	return e.Message + ": " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+func unknown(id ID) *Error {
+	return &Error{
+		Code: CodeUnknown, ID: id,
+		Message: "credential \"" + string(id) + "\" does not exist; create it or correct the reference",
+	}
+}
+
+func notFound(id ID) *fault.Error {
+	return fault.New(fault.NotFound, "credential %q does not exist", id)
+}

@@ -1,0 +1,3 @@
+package credentials
+
+func oauth2() Type { return Type{Name: TypeOAuth2, renews: true} }

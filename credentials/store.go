@@ -1,0 +1,109 @@
+package credentials
+
+import (
+	"context"
+	"time"
+)
+
+// Record is a credential as a store keeps it: everything in clear but its secrets.
+type Record struct {
+	// Credential holds the plain fields as written and, in Secrets, what may be told of
+	// the others. RedirectURL and Warnings are never stored. AllowedWorkflows nil means
+	// the credential's own folder and below; empty means no workflow.
+	Credential
+	// Sealed holds the ciphertext of each set secret field of the current version.
+	Sealed map[string][]byte
+	// FingerprintKey is the sealed key of this credential's fingerprints.
+	FingerprintKey []byte
+	// Grant is the revision of the last edit after which tokens obtained earlier must not
+	// be used: another client, secret, token URL or scope, or hosts the token was not meant for.
+	Grant int64
+}
+
+// VersionInfo is one version of a credential's fields, without the fields.
+type VersionInfo struct {
+	Version      int               `json:"version"`
+	CreatedAt    time.Time         `json:"created_at"`
+	CreatedBy    string            `json:"created_by"`
+	Fingerprints map[string]string `json:"fingerprints"` // of the set secret fields
+	Current      bool              `json:"current"`
+}
+
+// Stamp is what tells a cached record from a changed one.
+type Stamp struct {
+	Revision int64
+	State    State
+}
+
+// Store keeps credentials and the versions of their fields. A missing credential is a
+// NotFound fault, a broken store an Unavailable or Internal one. It is safe for concurrent use.
+type Store interface {
+	// Change creates (old is nil), replaces or deletes (change returns nil) one credential in
+	// one transaction and returns what is now stored. revision is the number that this edit
+	// carries: larger than that of every earlier edit of any credential, deletions included.
+	// change may run more than once; its error ends the transaction and is returned as it is.
+	// A record with a new Version also becomes a row of Versions; deleting removes those, the
+	// token and connects under way. LastUsedAt is not written.
+	Change(ctx context.Context, id ID, change func(old *Record, revision int64) (*Record, error)) (*Record, error)
+	Get(ctx context.Context, id ID) (Record, error)
+	// List returns the records that match, ordered by id, at most f.Limit.
+	List(ctx context.Context, f Filter) ([]Record, error)
+	// Versions lists newest first.
+	Versions(ctx context.Context, id ID) ([]VersionInfo, error)
+	// Stamp reads the current revision and state from the database, never from a cache.
+	Stamp(ctx context.Context, id ID) (Stamp, error)
+	// SetState writes the state if the record is still at revision and reports whether it was.
+	SetState(ctx context.Context, id ID, revision int64, s State) (bool, error)
+	// Touch writes when credentials were last used; unknown ids and earlier times are ignored.
+	Touch(ctx context.Context, used map[ID]time.Time) error
+	// Shared reports whether other processes may change the store while this one runs.
+	Shared() bool
+}
+
+// Token is the token state of one credential. Its content is sealed by the vault.
+type Token struct {
+	Credential ID
+	// Generation counts the answers stored, 0 before the first; it never falls, also when
+	// the token is given up (Sealed nil).
+	Generation int64
+	// Grant is the Record.Grant of the configuration that got the token; another one makes it unusable.
+	Grant  int64
+	Sealed []byte
+	// RenewalStarted says when a renewal of this generation began; zero when none did.
+	RenewalStarted time.Time
+}
+
+// Connect is one authorization-code connect under way.
+type Connect struct {
+	Hash       []byte // SHA-256 of the state parameter; the parameter itself is not stored
+	Credential ID
+	Session    string // hash of the session that began it
+	Grant      int64
+	Sealed     []byte // what the callback needs (PKCE verifier), sealed by the vault
+	ExpiresAt  time.Time
+}
+
+// TokenStore keeps what OAuth providers hand out, apart from the configuration: no
+// statement writes both. It is safe for concurrent use.
+type TokenStore interface {
+	// Token returns the token state; the zero Token with Credential set when there is none.
+	Token(ctx context.Context, id ID) (Token, error)
+	// SwapToken stores next if the stored generation is still seen (0 also when there is none)
+	// and the credential exists, and reports whether it did.
+	SwapToken(ctx context.Context, next Token, seen int64) (bool, error)
+	// PutConnect stores a connect under way and forgets those that have expired by now.
+	PutConnect(ctx context.Context, c Connect, now time.Time) error
+	// TakeConnect removes and returns the connect in one statement, so that a state works once.
+	// It is NotFound when unknown, used or expired by now.
+	TakeConnect(ctx context.Context, hash []byte, now time.Time) (Connect, error)
+}
+
+// CanaryStore keeps one sealed text that proves, at start, that the key fits the data.
+type CanaryStore interface {
+	// Canary returns nil when the database is new.
+	Canary(ctx context.Context) ([]byte, error)
+	// PutCanary stores the canary if there is none yet and returns the one that is stored.
+	PutCanary(ctx context.Context, sealed []byte) ([]byte, error)
+	// Empty reports whether nothing sealed is stored.
+	Empty(ctx context.Context) (bool, error)
+}
