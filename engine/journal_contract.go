@@ -26,7 +26,8 @@ type Outcome struct {
 	Err       error
 }
 
-// NewRun creates a run. With Run.Owner set the creator runs it itself (accept and own).
+// NewRun creates a run. With Run.Owner set the creator runs it itself (accept and own):
+// status, fence and times are then those of a running run, and are stored as they are.
 // Dedupe nil: always a new run.
 type NewRun struct {
 	Run    Run
@@ -66,12 +67,15 @@ type RunChange struct {
 	FinishedAt *time.Time
 	WakeAt     *time.Time // with RunWaiting: when due; nil waits for a signal
 	// Release gives the run up: owner none. With RunWaiting the store refuses (ErrSignals)
-	// while unread signals exist, so that none is slept through. With RunQueued it is handed back.
+	// while unread signals exist, so that none is slept through; nothing of the entry is
+	// stored then. With RunQueued it is handed back.
 	Release bool
 }
 
 // Claim takes a run that is queued (or waiting and due) and has no owner, or, with
-// TakeoverFrom set, one whose owner is that silent process. The fence grows by one.
+// TakeoverFrom set, one whose owner is that silent process. The fence grows by one and the
+// run is running; a run that has no StartedAt yet gets Commit's now, because now() of its
+// first steps is that instant, also after a crash.
 // Outcome.Err is a Conflict fault when somebody else was first.
 type Claim struct {
 	Run          RunID
@@ -107,9 +111,15 @@ type Store interface {
 	Steps(ctx context.Context, id RunID) ([]Step, error)
 	Runs(ctx context.Context, f RunFilter) ([]Run, error)         // newest first, without payloads
 	Signals(ctx context.Context, owner OwnerID) ([]Signal, error) // unread, of runs this owner runs
-	// Due returns ids of unowned runs that are queued, or waiting with WakeAt <= now, oldest first.
-	Due(ctx context.Context, now time.Time, limit int) ([]RunID, error)
+	// Due returns unowned runs that are queued, or waiting with WakeAt <= now, oldest first.
+	Due(ctx context.Context, now time.Time, limit int) ([]DueRun, error)
 	Delete(ctx context.Context, id RunID) error // of a final run, with its steps
+}
+
+// DueRun is a run that any process may claim now. The local queue is fair between workflows.
+type DueRun struct {
+	Run      RunID
+	Workflow workflows.ID
 }
 
 // Owners keeps the heartbeat of processes. It uses its own connection and database time.
