@@ -9,6 +9,7 @@ package workflows
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"time"
 
@@ -48,6 +49,11 @@ type Definition struct {
 	NodeOrder []NodeID        `json:"-"`
 	// Positions finds the place of a JSON pointer in Source.
 	Positions Positions `json:"-"`
+	// Digest is equal for definitions that say the same: spacing, "$schema" and "enabled"
+	// (which is no part of a version) do not count.
+	Digest [sha256.Size]byte `json:"-"`
+	// InputSchema is Input, compiled; nil when the workflow states none.
+	InputSchema *InputSchema `json:"-"`
 }
 
 // Position is a 1-based place in a text, in bytes.
@@ -58,8 +64,8 @@ type Positions map[string]Position
 
 // Trigger is one reason for runs to start. Which fields apply depends on Type.
 type Trigger struct {
-	Type  string `json:"type"` // cron, webhook, event
-	Input any    `json:"input,omitempty"`
+	Type  string `json:"type"`            // cron, webhook, event
+	Input any    `json:"input,omitempty"` // template value; absent: the type's own input (HasInput)
 
 	// cron
 	Schedule string     `json:"schedule,omitempty"`
@@ -81,6 +87,8 @@ type Trigger struct {
 	// event
 	Event  string `json:"event,omitempty"`
 	Filter string `json:"filter,omitempty"`
+
+	HasInput bool `json:"-"` // an explicit "input": null differs from none
 }
 
 // Node is one step of a workflow.
@@ -177,6 +185,9 @@ type Store interface {
 	List(ctx context.Context, f Filter) ([]Summary, error)
 	SetEnabled(ctx context.Context, id ID, enabled bool, by string, now time.Time) (Summary, error)
 	Delete(ctx context.Context, id ID) error // versions stay readable for running runs and history
+	// Usages returns the places in current definitions that name a credential literally,
+	// ordered by workflow, then as Definition.Usages orders them.
+	Usages(ctx context.Context, credential string) ([]Usage, error)
 }
 
 // Checker adds meaning to a structurally valid definition: engine knows node types and

@@ -1,0 +1,146 @@
+package workflows
+
+import (
+	"slices"
+	"strings"
+)
+
+// checker looks at what no single field can tell: references between nodes, and fields
+// that exclude each other. It takes wrong edges out of the definition.
+type checker struct {
+	definition *Definition
+	*report
+	root *value
+}
+
+func (c *checker) check() {
+	for _, id := range c.definition.NodeOrder {
+		c.needs(id)
+		c.node(id)
+	}
+	c.cycles()
+	c.input()
+}
+
+// at returns the value at a path of member names, nil when there is none.
+func (c *checker) at(path ...string) *value {
+	v := c.root
+	for _, name := range path {
+		if v = v.member(name); v == nil {
+			return nil
+		}
+	}
+	return v
+}
+
+// needs reports unknown nodes in a node's needs.
+func (c *checker) needs(id NodeID) {
+	n := c.definition.Nodes[id]
+	if len(n.Needs) == 0 {
+		return
+	}
+	known := make([]NodeID, 0, len(n.Needs))
+	for _, item := range c.at("nodes", string(id), "needs").items {
+		need := NodeID(item.text)
+		switch {
+		case item.kind != textKind || slices.Contains(known, need): // reported where it was read
+		case c.definition.Nodes[need] == nil:
+			c.add(item, codeUnknownNode, "unknown node %q%s", clip(item.text, 80), didYouMean(item.text, words(c.definition.NodeOrder)))
+		default:
+			known = append(known, need)
+		}
+	}
+	n.Needs = known
+}
+
+// node reports fields of a node that exclude each other.
+func (c *checker) node(id NodeID) {
+	n := c.definition.Nodes[id]
+	if n.AtMostOnce && n.Retry != nil {
+		c.add(c.at("nodes", string(id), "retry"), codeConflict, "a node with at_most_once has one attempt ever; remove retry or at_most_once")
+	}
+	if n.Retry != nil && n.Retry.Max != 0 && n.Retry.Initial > n.Retry.Max {
+		c.add(c.at("nodes", string(id), "retry", "initial"), codeRange, "initial (%v) is longer than max (%v)", n.Retry.Initial, n.Retry.Max)
+	}
+	if n.Type == "" && c.at("nodes", string(id), "type") != nil && c.at("nodes", string(id), "type").kind == textKind {
+		c.add(c.at("nodes", string(id), "type"), codeValue, "a node type is required")
+	}
+}
+
+// cycles reports every edge that closes a cycle, printed from the node that is first in
+// the file, and takes it out. Nodes are visited in file order, so the report is stable.
+func (c *checker) cycles() {
+	const unseen, open, done = 0, 1, 2
+	state := make(map[NodeID]int, len(c.definition.Nodes))
+	var path []NodeID
+	var visit func(NodeID)
+	visit = func(id NodeID) {
+		state[id] = open
+		path = append(path, id)
+		n := c.definition.Nodes[id]
+		n.Needs = slices.DeleteFunc(n.Needs, func(need NodeID) bool {
+			switch state[need] {
+			case unseen:
+				visit(need)
+			case open:
+				c.cycle(path[slices.Index(path, need):])
+				return true
+			}
+			return false
+		})
+		path = path[:len(path)-1]
+		state[id] = done
+	}
+	for _, id := range c.definition.NodeOrder {
+		if state[id] == unseen {
+			visit(id)
+		}
+	}
+}
+
+// cycle reports a cycle; each node of it needs the next, the last needs the first.
+func (c *checker) cycle(nodes []NodeID) {
+	last := nodes[len(nodes)-1]
+	where := c.at("nodes", string(last), "needs")
+	for _, item := range where.items {
+		if item.text == string(nodes[0]) {
+			where = item
+		}
+	}
+	steps := append(words(nodes), string(nodes[0]))
+	if len(steps) > 12 {
+		steps = slices.Concat(steps[:6], []string{"..."}, steps[len(steps)-5:])
+	}
+	c.add(where, codeCycle, "the needs form a cycle: %s", strings.Join(steps, " → "))
+}
+
+// input compiles the schema of the run's input.
+func (c *checker) input() {
+	if c.definition.Input == nil {
+		return
+	}
+	v := c.at("input")
+	compiled, path, err := compileInput(v.plain(newReport(nil)))
+	if err == nil {
+		c.definition.InputSchema = compiled
+		return
+	}
+	for _, name := range path {
+		next := v.child(name)
+		if next == nil {
+			break
+		}
+		v = next
+	}
+	c.add(v, codeSchema, "not a valid JSON Schema: %s", err)
+}
+
+// child returns a member or, of a list, the item with that index.
+func (v *value) child(name string) *value {
+	for i, item := range v.items {
+		if item.pointer == pointerTo(v.pointer, name) {
+			return v.items[i]
+		}
+	}
+	return v.member(name)
+}

@@ -1,0 +1,141 @@
+package workflows
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
+	"keyflow/internal/jsonvalue"
+)
+
+// InputSchema is the compiled JSON Schema (2020-12 unless it says otherwise) of a
+// workflow's input. It is immutable and safe for concurrent use.
+type InputSchema struct{ schema *jsonschema.Schema }
+
+// schemaAddress is the base URI of input schemas. Nothing is ever loaded from it.
+const schemaAddress = "keyflow:input"
+
+// noLoader refuses every $ref to another document: a definition must not make the server
+// read files or call addresses.
+type noLoader struct{}
+
+func (noLoader) Load(url string) (any, error) {
+	return nil, errors.New("a $ref to another document is not allowed; put it under $defs")
+}
+
+// compileInput compiles a schema. On error, path leads to the part that is wrong.
+func compileInput(schema any) (compiled *InputSchema, path []string, err error) {
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	c.UseLoader(noLoader{})
+	if err := c.AddResource(schemaAddress, schema); err != nil {
+		return nil, nil, schemaError(err)
+	}
+	s, err := c.Compile(schemaAddress)
+	if err == nil {
+		return &InputSchema{s}, nil, nil
+	}
+	if invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err); ok {
+		if v, ok := errors.AsType[*jsonschema.ValidationError](invalid.Err); ok {
+			leaf := leaves(v)[0]
+			return nil, leaf.InstanceLocation, errors.New(explain(leaf))
+		}
+	}
+	return nil, nil, schemaError(err)
+}
+
+// schemaError hides the made-up address from the author.
+func schemaError(err error) error {
+	if load, ok := errors.AsType[*jsonschema.LoadURLError](err); ok {
+		return fmt.Errorf("%q: %w", clip(load.URL, 80), load.Err)
+	}
+	return errors.New(strings.NewReplacer(schemaAddress+"#", "", schemaAddress, "").Replace(clip(err.Error(), 300)))
+}
+
+// Check returns what is wrong with an input, decoded as plain data. Paths are JSON pointers
+// into the input; messages never repeat its values.
+func (s *InputSchema) Check(input any) []Problem {
+	if s == nil {
+		return nil
+	}
+	err := s.schema.Validate(input)
+	if err == nil {
+		return nil
+	}
+	invalid, ok := errors.AsType[*jsonschema.ValidationError](err)
+	if !ok {
+		return []Problem{{Code: codeValue, Message: "the input cannot be checked against the workflow's schema"}}
+	}
+	var problems []Problem
+	for _, leaf := range leaves(invalid) {
+		pointer := ""
+		for _, name := range leaf.InstanceLocation {
+			pointer = pointerTo(pointer, name)
+		}
+		problems = append(problems, Problem{Path: pointer, Code: codeValue, Message: explain(leaf)})
+		if len(problems) == maxProblems {
+			break
+		}
+	}
+	return problems
+}
+
+// CheckInput checks a run's input (JSON) against the schema of the workflow. Paths are
+// JSON pointers into the input. A workflow without a schema takes any JSON.
+func CheckInput(d *Definition, input json.RawMessage) []Problem {
+	v, err := jsonvalue.Decode(input)
+	if err != nil {
+		return []Problem{{Code: codeMalformed, Message: "the input is not valid JSON: " + err.Error()}}
+	}
+	return d.InputSchema.Check(v)
+}
+
+// leaves returns the errors that no other error explains, in document order.
+func leaves(e *jsonschema.ValidationError) []*jsonschema.ValidationError {
+	if len(e.Causes) == 0 {
+		return []*jsonschema.ValidationError{e}
+	}
+	var all []*jsonschema.ValidationError
+	for _, cause := range e.Causes {
+		all = append(all, leaves(cause)...)
+	}
+	return all
+}
+
+// explain is the message of one error. The library's texts are used where they hold parts
+// of the schema only.
+func explain(e *jsonschema.ValidationError) string {
+	switch k := e.ErrorKind.(type) {
+	case *kind.Required:
+		return "missing " + quotedList(k.Missing)
+	case *kind.AdditionalProperties:
+		return "unknown " + quotedList(k.Properties)
+	case *kind.Type:
+		return fmt.Sprintf("must be %s, not %s", strings.Join(k.Want, " or "), k.Got)
+	case *kind.Pattern:
+		return fmt.Sprintf("does not match the pattern %s", k.Want)
+	case *kind.Format:
+		return fmt.Sprintf("is not a valid %s", k.Want)
+	case *kind.Minimum, *kind.Maximum, *kind.ExclusiveMinimum, *kind.ExclusiveMaximum, *kind.MultipleOf,
+		*kind.ContentEncoding, *kind.ContentMediaType, *kind.InvalidJsonValue:
+		return "the number or text is not in the allowed range: " + strings.Join(k.KeywordPath(), "/")
+	case *kind.FalseSchema:
+		return "must not be given"
+	default:
+		return e.ErrorKind.LocalizedString(message.NewPrinter(language.English))
+	}
+}
+
+func quotedList(names []string) string {
+	quoted := make([]string, 0, len(names))
+	for _, n := range names {
+		quoted = append(quoted, fmt.Sprintf("%q", clip(n, 80)))
+	}
+	return strings.Join(quoted, ", ")
+}

@@ -1,0 +1,104 @@
+package workflows
+
+import "slices"
+
+// triggerShape reads a trigger: its type decides which fields it may have.
+type triggerShape struct{ into *Trigger }
+
+// triggerTypes are the types of this release with their fields.
+func (t *Trigger) types() map[string]fields {
+	common := fields{
+		{name: "type", help: "What starts the run.", shape: text[string]{&t.Type, grammar{}}, required: true},
+		{name: "input", help: "Template of the run's input.", shape: anything{&t.Input, &t.HasInput}},
+	}
+	return map[string]fields{
+		TriggerCron:    append(slices.Clone(common), t.cronFields()...),
+		TriggerWebhook: append(slices.Clone(common), t.webhookFields()...),
+	}
+}
+
+func (t *Trigger) cronFields() fields {
+	return fields{
+		{name: "schedule", help: "Five cron fields (minute hour day month weekday), a name such as @daily, or @every 5m.", shape: text[string]{&t.Schedule, grammar{max: 200}}, required: true},
+		{name: "timezone", help: "IANA name such as Asia/Seoul. Default UTC.", shape: text[string]{&t.Timezone, grammar{max: 100}}},
+		{name: "seconds", help: "Whether the schedule has a field for seconds.", shape: truth{&t.Seconds, new(false)}},
+		{name: "overlap", help: "What happens while the previous run goes on.", shape: choice[string]{into: &t.Overlap, options: []string{overlapAllow}, later: []string{"skip", "queue", "cancel_previous"}}},
+		{name: "catch_up", help: "How old a missed occurrence may be to be made up.", shape: catchUp{&t.CatchUp}},
+		{name: "from", later: true},
+		{name: "until", later: true},
+	}
+}
+
+func (t *Trigger) webhookFields() fields {
+	return fields{
+		{name: "path", help: "The URL is /hooks/ and this path; parts in braces are parameters.", shape: text[string]{&t.Path, pathGrammar}, required: true},
+		{name: "methods", help: "Accepted HTTP methods. Default [\"POST\"].", shape: listOf[string]{
+			into: &t.Methods, min: 1, unique: "method",
+			item: func(s *string) shape {
+				return choice[string]{into: s, options: []string{"GET", "POST", "PUT", "PATCH", "DELETE"}}
+			},
+		}},
+		{name: "credential", help: "Id of the credential that callers must present; without one the URL is public.", shape: text[string]{&t.Credential, idGrammar}},
+		{name: "respond", help: "on_accept: 202 with the run's id when it is stored; on_finish: 200 with the run's output.", shape: choice[string]{into: &t.Respond, options: []string{RespondOnAccept, RespondOnFinish}}},
+		{name: "respond_timeout", help: "How long on_finish waits before it answers 202. Default 30s.", shape: duration{&t.RespondTimeout, Duration(1e6), Duration(5 * 60e9)}},
+		{name: "dedupe", help: "Template of a delivery id: a repeated one starts no second run.", shape: text[string]{&t.Dedupe, grammar{}}},
+	}
+}
+
+func (s triggerShape) read(r *report, v *value) {
+	if !expect(r, v, objectKind) {
+		return
+	}
+	types := s.into.types()
+	switch word := v.member("type"); {
+	case word == nil:
+		r.addAt(v.start, pointerTo(v.pointer, "type"), codeRequired, "the field \"type\" is required: %s", oneOf(triggerWords()))
+	case word.kind != textKind:
+		expect(r, word, textKind)
+	case word.text == "event" || word.text == "manual":
+		r.add(word, codeNotSupported, "triggers of type %q are not supported by this release%s", word.text, manualHint(word.text))
+	case types[word.text] == nil:
+		r.add(word, codeValue, "%q is not a trigger type: it must be %s%s", clip(word.text, 80), oneOf(triggerWords()), didYouMean(word.text, triggerWords()))
+	default:
+		types[word.text].read(r, v)
+	}
+}
+
+func manualHint(word string) string {
+	if word == "manual" {
+		return "; every workflow can be started by hand without one"
+	}
+	return ""
+}
+
+func triggerWords() []string { return []string{TriggerCron, TriggerWebhook} }
+
+func (s triggerShape) schema() map[string]any {
+	variants := []any{}
+	for _, word := range triggerWords() {
+		variant := new(Trigger).types()[word].schema()
+		variant["properties"].(map[string]any)["type"] = map[string]any{"const": word}
+		variants = append(variants, variant)
+	}
+	return map[string]any{"oneOf": variants}
+}
+
+// catchUp is one minute in this release, however it is written.
+type catchUp struct{ into **Duration }
+
+func (c catchUp) read(r *report, v *value) {
+	var d Duration
+	before := len(r.problems)
+	if (duration{&d, 0, maxTimeout}).read(r, v); len(r.problems) > before {
+		return
+	}
+	if d != defaultCatchUp {
+		r.add(v, codeNotSupported, "%q is not supported by this release; use %q", v.text, defaultCatchUp)
+		return
+	}
+	*c.into = &d
+}
+
+func (c catchUp) schema() map[string]any {
+	return map[string]any{"type": "string", "enum": []any{"1m", "60s", "1m0s"}}
+}
