@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"keyflow/internal/fault"
 )
 
@@ -20,14 +22,30 @@ var (
 	ErrSignals error = fault.New(fault.Conflict, "the run has signals that were not read")
 )
 
-// Faults of a Commit that decide what becomes of its entries.
+// Marks in the chain of an error of Store.Commit that decide what becomes of its entries.
 var (
-	// ErrUnknown in the chain of an error of Store.Commit says that the answer to COMMIT was
-	// lost: the entries may be stored.
+	// ErrUnknown: the answer to COMMIT was lost, so the entries may be stored.
 	ErrUnknown = errors.New("it is unknown whether the transaction was stored")
-	// ErrSync in the chain of an error of Store.Commit says that the disk did not confirm a
-	// write. What it holds is unknown until the database is opened again: the process must stop.
+	// ErrSync: the disk did not confirm a write. What it holds is unknown until the
+	// database is opened again, so the process must stop.
 	ErrSync = errors.New("the disk did not confirm a write")
+)
+
+// Defaults of JournalOptions.
+const (
+	defaultMaxPending    = 8192
+	defaultMaxBatch      = 512
+	defaultCommitTimeout = 10 * time.Second
+	defaultDrainTimeout  = 10 * time.Second
+	maxBatchBytes        = 8 << 20 // payloads of one transaction; a larger single entry goes alone
+)
+
+// How a failed transaction is repeated: at once and soon, while entries wait; then the
+// database counts as down and is asked again at growing distances.
+const (
+	quickTries = 3
+	firstPause = 20 * time.Millisecond
+	maxPause   = time.Second
 )
 
 // JournalOptions sets the bounds of a journal; zero fields take the defaults.
@@ -46,40 +64,65 @@ type JournalOptions struct {
 }
 
 // Journal stores the entries of all runs of a process, many per transaction: one writer
-// takes what has come in while it was writing and commits it at once (group commit, no
+// takes what came in while it was writing and commits it at once (group commit, no
 // artificial delay). Every entry gets its own outcome, which arrives only once it is known
 // whether the entry is on disk.
 //
 // While the database cannot write, Create and Signal entries are refused with an
-// Unavailable fault. Progress and Claim entries, and those whose commit was answered by
-// silence, stay with the journal and are written again until their fate is known: a run
-// simply goes on when the database is back. All entries are idempotent.
+// Unavailable fault. Progress and Claim entries, and all whose COMMIT was not answered,
+// stay with the journal and are written again until their fate is known: a run simply goes
+// on when the database is back. Entries are idempotent, so writing twice changes nothing.
 type Journal struct {
 	store Store
 	o     JournalOptions
 
 	mu      sync.Mutex
-	pending []pendingEntry
-	down    error // why the last transaction failed; nil when it did not
-	closed  bool
+	pending []pendingEntry // in the order of Send
+	down    error          // why nothing can be stored now; nil when it can
+	closed  bool           // Serve is at its end: nothing more is taken
 
-	wake chan struct{} // holds one token when pending or closed changed
+	wake chan struct{} // holds a token when pending grew
 }
 
+// pendingEntry is an entry whose outcome is not known yet.
 type pendingEntry struct {
-	entry Entry
-	done  chan Outcome // buffered, receives once
-	tried bool         // its commit has failed at least once, with an unknown result
+	entry   Entry
+	done    chan<- Outcome // buffered; receives once
+	unknown bool           // a COMMIT with it was not answered: it may be stored
+}
+
+// refusable reports whether the entry may be refused for the database's sake: its sender
+// is outside, nothing depends on it yet, and it is certain that it was not stored.
+func (p *pendingEntry) refusable() bool {
+	return !p.unknown && (p.entry.Create != nil || p.entry.Signal != nil)
 }
 
 // NewJournal returns a journal over store. Entries sent before Serve runs are held.
 func NewJournal(store Store, o JournalOptions) *Journal {
+	if o.MaxPending == 0 {
+		o.MaxPending = defaultMaxPending
+	}
+	if o.MaxBatch == 0 {
+		o.MaxBatch = defaultMaxBatch
+	}
+	if o.CommitTimeout == 0 {
+		o.CommitTimeout = defaultCommitTimeout
+	}
+	if o.DrainTimeout == 0 {
+		o.DrainTimeout = defaultDrainTimeout
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	return &Journal{store: store, o: o, wake: make(chan struct{}, 1)}
 }
 
-// Write sends an entry and waits for its outcome. The error is that of the outcome, or
-// ctx's: then the entry may still be stored. Whoever is bound by the outcome (a Claim, a
-// Create with an owner) must use Send and keep the channel.
+// Write sends an entry and waits for its outcome. The error is that of the outcome, or an
+// Unavailable fault when ctx ended first: then the entry may still be stored. Whoever is
+// bound by the outcome (a Claim, a Create with an owner) must use Send and keep the channel.
 func (j *Journal) Write(ctx context.Context, e Entry) (Outcome, error) {
 	select {
 	case out := <-j.Send(e):
@@ -90,18 +133,291 @@ func (j *Journal) Write(ctx context.Context, e Entry) (Outcome, error) {
 }
 
 // Send hands an entry to the writer and never blocks. The channel receives one outcome.
-// Entries of one run are stored in the order in which they were sent.
+// Entries of one run are stored in the order in which they were sent. What the entry
+// points to must not change until then.
 func (j *Journal) Send(e Entry) <-chan Outcome {
-	panic("journal: unfinished")
+	done := make(chan Outcome, 1)
+	if e.Signal != nil && e.Signal.ID == uuid.Nil {
+		named := *e.Signal
+		named.ID = uuid.New()
+		e.Signal = &named
+	}
+	p := pendingEntry{entry: e, done: done}
+	if err := j.accept(p); err != nil {
+		done <- Outcome{Err: err}
+	}
+	return done
 }
 
-// Serve writes until ctx is done, then stores what is left and returns. Only one may run.
-// An error is a disk that did not confirm a write (ErrSync).
-func (j *Journal) Serve(ctx context.Context) error {
-	panic("journal: unfinished")
+// accept queues p or says why not.
+func (j *Journal) accept(p pendingEntry) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.closed:
+		return errStopping
+	case !p.refusable():
+	case j.down != nil:
+		return refusal(j.down)
+	case len(j.pending) >= j.o.MaxPending:
+		return fault.New(fault.Unavailable, "too much is waiting to be stored: try again")
+	}
+	j.pending = append(j.pending, p)
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
-// Err is nil while the journal can write, else an Unavailable fault that says why not.
+var errStopping error = fault.New(fault.Unavailable, "the process is stopping: try again")
+
+// refusal is what senders hear while the database cannot write.
+func refusal(cause error) error {
+	return fault.New(fault.Unavailable, "the database cannot store anything now: try again").Because(cause)
+}
+
+// Err is nil while the journal can write, else an Unavailable fault with the cause.
 func (j *Journal) Err() error {
-	panic("journal: unfinished")
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.down == nil {
+		return nil
+	}
+	return refusal(j.down)
+}
+
+// Serve writes until ctx is done, then stores what is left and returns nil. It runs once.
+// It returns ErrSync when the disk did not confirm a write: the process must end.
+func (j *Journal) Serve(ctx context.Context) error {
+	base := context.WithoutCancel(ctx) // a transaction under way is finished
+	failures := 0
+	for ctx.Err() == nil {
+		if failures == 0 {
+			select {
+			case <-j.wake:
+			case <-ctx.Done():
+			}
+		} else {
+			sleep(ctx, pause(failures))
+		}
+		if err := j.round(base, &failures); err != nil {
+			j.close(refusal(err))
+			return err
+		}
+	}
+	return j.drain(base, failures)
+}
+
+// drain refuses new entries and stores those at hand, for at most DrainTimeout.
+func (j *Journal) drain(ctx context.Context, failures int) error {
+	j.mu.Lock()
+	j.closed = true
+	j.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, j.o.DrainTimeout)
+	defer cancel()
+	var err error
+	for err == nil && ctx.Err() == nil && j.waiting() > 0 {
+		if failures > 0 {
+			sleep(ctx, pause(failures))
+		}
+		err = j.round(ctx, &failures)
+	}
+	if left := j.waiting(); left > 0 {
+		j.o.Logger.Error("stopped before everything was stored; unfinished runs are taken up again at the next start", "entries", left)
+	}
+	j.close(errStopping)
+	return err
+}
+
+// close ends the journal: whatever is left gets err.
+func (j *Journal) close(err error) {
+	j.mu.Lock()
+	left := j.pending
+	j.closed, j.pending = true, nil
+	j.mu.Unlock()
+	for _, p := range left {
+		p.done <- Outcome{Err: err}
+	}
+}
+
+// waiting is the number of entries not stored yet.
+func (j *Journal) waiting() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.pending)
+}
+
+// pause is the time to wait before the next try after so many failed ones in a row.
+func pause(failures int) time.Duration {
+	return min(firstPause<<min(failures-1, 10), maxPause)
+}
+
+// sleep waits for d or until ctx is done.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// round writes one batch: what came in since the last one, or nothing at all to find out
+// whether a database that failed is back. failures counts the failed rounds in a row. The
+// error is ErrSync.
+func (j *Journal) round(ctx context.Context, failures *int) error {
+	batch := j.take()
+	if len(batch) == 0 && *failures == 0 {
+		return nil
+	}
+	rest, err := j.write(ctx, batch)
+	if err == nil {
+		*failures = 0
+		j.up()
+		return nil
+	}
+	*failures++
+	j.giveBack(rest, err, *failures)
+	if errors.Is(err, ErrSync) {
+		return err
+	}
+	return nil
+}
+
+// take cuts the next batch from the queue and keeps the token when something is left.
+func (j *Journal) take() []pendingEntry {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n, size := 0, 0
+	for n < len(j.pending) && n < j.o.MaxBatch {
+		size += j.pending[n].entry.payload()
+		if n > 0 && size > maxBatchBytes {
+			break
+		}
+		n++
+	}
+	batch := j.pending[:n:n]
+	if j.pending = j.pending[n:]; len(j.pending) == 0 {
+		j.pending = nil // lets go of what was stored
+		return batch
+	}
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+	return batch
+}
+
+// payload is the size of what the entry wants to store, near enough to bound a batch.
+func (e *Entry) payload() int {
+	switch {
+	case e.Create != nil:
+		t := &e.Create.Run.Trigger
+		return len(e.Create.Run.Input) + len(t.Request) + len(t.Event)
+	case e.Progress != nil:
+		n := 0
+		for i := range e.Progress.Steps {
+			n += len(e.Progress.Steps[i].Output)
+		}
+		if e.Progress.Set != nil {
+			n += len(e.Progress.Set.Output)
+		}
+		return n
+	default:
+		return 0
+	}
+}
+
+// write commits batch and delivers the outcomes. When the transaction fails for the sake of
+// an entry, it is split until that entry stands alone and is refused with the error. When
+// it fails for the sake of the database, write returns the entries not settled, in order.
+func (j *Journal) write(ctx context.Context, batch []pendingEntry) (rest []pendingEntry, err error) {
+	outcomes, err := j.commit(ctx, batch)
+	switch {
+	case err == nil:
+		for i, p := range batch {
+			p.done <- outcomes[i]
+		}
+		return nil, nil
+	case databaseFailed(err) || len(batch) == 0:
+		return batch, err
+	case len(batch) == 1:
+		j.o.Logger.Error("an entry cannot be stored", "error", err)
+		batch[0].done <- Outcome{Err: err}
+		return nil, nil
+	}
+	half := len(batch) / 2
+	rest, err = j.write(ctx, batch[:half])
+	if err != nil {
+		return append(rest, batch[half:]...), err
+	}
+	return j.write(ctx, batch[half:])
+}
+
+// databaseFailed tells a database that cannot write from an entry that cannot be written.
+func databaseFailed(err error) bool {
+	return fault.Is(err, fault.Unavailable) || errors.Is(err, ErrSync) || errors.Is(err, ErrUnknown) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+func (j *Journal) commit(ctx context.Context, batch []pendingEntry) ([]Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, j.o.CommitTimeout)
+	defer cancel()
+	entries := make([]Entry, len(batch))
+	for i := range batch {
+		entries[i] = batch[i].entry
+	}
+	outcomes, err := j.store.Commit(ctx, entries, j.o.Now())
+	if errors.Is(err, ErrUnknown) {
+		for i := range batch {
+			batch[i].mayBeStored()
+		}
+	}
+	return outcomes, err
+}
+
+// mayBeStored marks the entry; it is written again, and a Claim must know its own trace.
+func (p *pendingEntry) mayBeStored() {
+	p.unknown = true
+	if p.entry.Claim != nil {
+		again := *p.entry.Claim
+		again.Again = true
+		p.entry.Claim = &again
+	}
+}
+
+// giveBack puts the entries of a failed batch back to the front of the queue. After some
+// failures in a row the database counts as down: then all that may be refused is refused.
+func (j *Journal) giveBack(rest []pendingEntry, cause error, failures int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.pending = append(rest, j.pending...)
+	if failures < quickTries && !errors.Is(cause, context.DeadlineExceeded) && !errors.Is(cause, ErrSync) {
+		return
+	}
+	if j.down == nil {
+		j.o.Logger.Error("the database cannot store anything: new runs are refused until it can", "error", cause)
+	}
+	j.down = cause
+	held := j.pending[:0]
+	for _, p := range j.pending {
+		if p.refusable() {
+			p.done <- Outcome{Err: refusal(cause)}
+		} else {
+			held = append(held, p)
+		}
+	}
+	clear(j.pending[len(held):])
+	j.pending = held
+}
+
+// up notes that a transaction was stored.
+func (j *Journal) up() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.down != nil {
+		j.o.Logger.Info("the database can store again")
+	}
+	j.down = nil
 }

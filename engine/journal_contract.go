@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"keyflow/workflows"
 )
 
@@ -81,6 +83,9 @@ type Claim struct {
 	Run          RunID
 	Owner        OwnerID
 	TakeoverFrom *OwnerID
+	// Again is set by the journal when it writes the claim once more because the answer to
+	// the first COMMIT was lost: then a run that Owner has already is its own.
+	Again bool
 }
 
 // Signal is a fact from outside the owner of a run: cancel, approval, callback, timeout.
@@ -90,7 +95,8 @@ type Signal struct {
 	Run  RunID
 	Kind string // "cancel", ...
 	Data []byte
-	Seq  int64 // given by the store
+	Seq  int64     // given by the store
+	ID   uuid.UUID // makes the entry idempotent; Journal.Send fills it in
 }
 
 // Loaded is a claimed run with all that is needed to go on.
@@ -104,7 +110,9 @@ type Loaded struct {
 // is called by the journal's one goroutine. Reads see every committed entry.
 type Store interface {
 	// Commit stores all entries in one transaction, one outcome each, in order. An error
-	// means that nothing is known to be stored; writing the same entries again is safe.
+	// means that nothing is stored, or with ErrUnknown in its chain that it may be; writing
+	// the same entries again is safe. An Unavailable fault blames the database, any other
+	// error an entry of the batch. No entries: a trial whether the database can write.
 	Commit(ctx context.Context, entries []Entry, now time.Time) ([]Outcome, error)
 
 	Run(ctx context.Context, id RunID) (Run, error)

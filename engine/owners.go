@@ -3,36 +3,167 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
+
+	"github.com/google/uuid"
 )
 
-// OwnershipOptions sets the timing of a heartbeat; zero fields take the defaults of
-// docs/architecture.md.
+// Defaults of OwnershipOptions (docs/architecture.md).
+const (
+	defaultBeat    = time.Second
+	defaultConfirm = 3 * time.Second
+	defaultSilence = 5 * time.Second
+	maxOrphans     = 1000 // reported at once
+)
+
+// OwnershipOptions sets the timing of a heartbeat; zero fields take the defaults.
 type OwnershipOptions struct {
 	Beat    time.Duration // between two beats; 1 s
 	Confirm time.Duration // how long a stored beat confirms the process; 3 s
 	Silence time.Duration // after which an owner is given up; 5 s
+	// Alone says that no other process can use the database (SQLite: the folder lock). The
+	// runs of earlier processes are then orphans from the first beat on.
+	Alone bool
 	// Orphans receives runs whose owner is silent, from the goroutine of Serve; it must not
 	// block for long. The same runs come again until somebody has claimed them.
 	Orphans func(context.Context, []Orphan)
-	Logger  *slog.Logger // nil: discards
+	// Clock is the time since some fixed moment, time spent asleep included; nil: the
+	// system's boot clock.
+	Clock  func() time.Duration
+	Logger *slog.Logger // nil: discards
 }
 
 // Ownership keeps a process alive in the eyes of the others: it beats, it knows whether
 // the process may act on its runs, and it reports the runs of processes that fell silent.
-type Ownership struct{}
+//
+// A process whose beats were not stored for longer than Confirm cannot tell a stalled
+// database from having been given up. It reports no orphans until it has beaten without a
+// gap for Silence again, so that the first to wake does not become everyone's heir.
+type Ownership struct {
+	id     OwnerID
+	owners Owners
+	o      OwnershipOptions
+
+	mu    sync.Mutex
+	beat  time.Duration // Clock when the last stored beat was sent
+	since time.Duration // Clock of the first beat after the last gap
+	ever  bool          // a beat was stored
+}
 
 // NewOwnership returns the ownership of one process start, with a new random id.
 func NewOwnership(owners Owners, o OwnershipOptions) *Ownership {
-	panic("ownership: unfinished")
+	if o.Beat == 0 {
+		o.Beat = defaultBeat
+	}
+	if o.Confirm == 0 {
+		o.Confirm = defaultConfirm
+	}
+	if o.Silence == 0 {
+		o.Silence = defaultSilence
+	}
+	if o.Clock == nil {
+		o.Clock = bootClock
+	}
+	if o.Orphans == nil {
+		o.Orphans = func(context.Context, []Orphan) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Ownership{id: OwnerID(uuid.New()), owners: owners, o: o}
 }
 
 // ID is the owner id of this process start.
-func (o *Ownership) ID() OwnerID { panic("ownership: unfinished") }
+func (o *Ownership) ID() OwnerID { return o.id }
 
-// Confirmed reports whether the process may start a step or a request: its last stored
-// beat was sent less than OwnershipOptions.Confirm ago, time spent asleep included.
-func (o *Ownership) Confirmed() bool { panic("ownership: unfinished") }
+// Confirmed reports whether the process may create runs as its own and start a step or a
+// request: its last stored beat was sent less than Confirm ago, time asleep included.
+func (o *Ownership) Confirmed() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.ever && o.o.Clock()-o.beat < o.o.Confirm
+}
 
-// Serve beats until ctx is done, then withdraws the process's row and returns nil.
-func (o *Ownership) Serve(ctx context.Context) error { panic("ownership: unfinished") }
+// Serve beats until ctx is done, then withdraws the process's row and returns nil: runs it
+// still owns are orphans from then on.
+func (o *Ownership) Serve(ctx context.Context) error {
+	ticker := time.NewTicker(o.o.Beat)
+	defer ticker.Stop()
+	if o.o.Alone {
+		o.bury(ctx)
+	}
+	for {
+		o.tick(ctx)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return o.leave(ctx)
+		}
+	}
+}
+
+// bury withdraws the rows of all earlier owners of unfinished runs.
+func (o *Ownership) bury(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, o.o.Silence)
+	defer cancel()
+	orphans, err := o.owners.Silent(ctx, 0, maxOrphans)
+	if err != nil {
+		o.o.Logger.Warn("cannot look for runs of an earlier process", "error", err)
+		return
+	}
+	seen := map[OwnerID]bool{}
+	for _, orphan := range orphans {
+		if seen[orphan.Owner] {
+			continue
+		}
+		seen[orphan.Owner] = true
+		if err := o.owners.Leave(ctx, orphan.Owner); err != nil {
+			o.o.Logger.Warn("cannot withdraw an earlier process", "error", err)
+		}
+	}
+}
+
+// tick beats once and, when that puts the process in a position to judge, looks for orphans.
+func (o *Ownership) tick(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, o.o.Confirm)
+	defer cancel()
+	sent := o.o.Clock()
+	if err := o.owners.Beat(ctx, o.id); err != nil {
+		if ctx.Err() == nil || !o.Confirmed() {
+			o.o.Logger.Warn("heartbeat not stored", "error", err)
+		}
+		return
+	}
+	if !o.confirm(sent) {
+		return
+	}
+	orphans, err := o.owners.Silent(ctx, o.o.Silence, maxOrphans)
+	if err != nil {
+		o.o.Logger.Warn("cannot look for silent processes", "error", err)
+		return
+	}
+	if len(orphans) > 0 {
+		o.o.Orphans(ctx, orphans)
+	}
+}
+
+// confirm notes a stored beat and reports whether the process may judge others.
+func (o *Ownership) confirm(sent time.Duration) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.ever || sent-o.beat >= o.o.Confirm {
+		o.since = sent
+	}
+	o.ever, o.beat = true, sent
+	return o.o.Alone || sent-o.since >= o.o.Silence
+}
+
+func (o *Ownership) leave(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.o.Confirm)
+	defer cancel()
+	if err := o.owners.Leave(ctx, o.id); err != nil {
+		o.o.Logger.Warn("cannot withdraw from the database; others wait until this process is silent", "error", err)
+	}
+	return nil
+}
