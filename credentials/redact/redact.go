@@ -1,0 +1,99 @@
+// Package redact replaces secrets in what comes back from the outside: the last step before
+// anyone sees an answer (docs/security.md, promise P2).
+//
+// A secret is found as it is and as echoes usually carry it: base64 (both alphabets, padded
+// or not, at any alignment inside a longer text), URL-encoded, JSON-escaped, HTML-escaped.
+// In JSON the decoded texts and keys are searched, numbers are only compared. The package
+// knows texts, not credentials.
+package redact
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// Mask is what stands where a secret was.
+const Mask = "***"
+
+const (
+	// minSecret is the shortest secret that is searched for by itself. Shorter ones would
+	// blot out ordinary words; they are covered inside the values that were on the wire.
+	minSecret = 8
+	// minWire is the shortest wire value searched for everywhere; shorter ones are replaced
+	// where they are a whole header value, JSON text or body.
+	minWire = 4
+)
+
+// Secrets are the texts of one credential that nobody may see.
+type Secrets struct {
+	Values []string // passwords, keys, tokens
+	Wire   []string // exact values put on the wire, for example a whole Authorization header
+}
+
+// Redactor replaces the secrets of one credential. It is immutable and safe for concurrent use.
+type Redactor struct {
+	find    *matcher
+	whole   map[string]bool  // short wire values, replaced only when equal
+	numbers map[float64]bool // secrets that are numbers, compared with JSON numbers
+}
+
+// New prepares the search for s. Empty texts are ignored.
+func New(s Secrets) *Redactor {
+	r := &Redactor{whole: map[string]bool{}, numbers: map[float64]bool{}}
+	var patterns []string
+	add := func(texts []string, shortest int) {
+		for _, text := range texts {
+			if len(text) < shortest {
+				continue
+			}
+			patterns = appendForms(patterns, text)
+			if n, err := strconv.ParseFloat(text, 64); err == nil {
+				r.numbers[n] = true
+			}
+		}
+	}
+	add(s.Values, minSecret)
+	add(s.Wire, minWire)
+	for _, text := range s.Wire {
+		if text != "" && len(text) < minWire {
+			r.whole[text] = true
+		}
+	}
+	r.find = newMatcher(patterns)
+	return r
+}
+
+// String returns s with every secret replaced.
+func (r *Redactor) String(s string) string {
+	if r.whole[s] {
+		return Mask
+	}
+	return r.find.replace(s)
+}
+
+// Header replaces secrets in names and values, in place.
+func (r *Redactor) Header(h http.Header) {
+	for name, values := range h {
+		for i, value := range values {
+			if safe := r.String(value); safe != value {
+				values[i] = safe
+			}
+		}
+		if safe := r.String(name); safe != name {
+			delete(h, name)
+			h[safe] = values
+		}
+	}
+}
+
+// Bytes returns a body with every secret replaced; JSON stays JSON. data itself is returned
+// when there is nothing to replace.
+func (r *Redactor) Bytes(data []byte) []byte {
+	if r.whole[string(data)] {
+		return []byte(Mask)
+	}
+	if clean, ok := r.json(data); ok {
+		return clean
+	}
+	return r.find.replaceBytes(data)
+}
