@@ -5,10 +5,10 @@ import "strings"
 // didYouMean returns ` (did you mean "x"?)` for the closest known name, "" when none is
 // close: at most a third of its letters, or one, wrong.
 func didYouMean(name string, known []string) string {
-	best, least := "", max(1, len(name)/3)+1
-	if len(name) > 64 {
+	if len(name) < 2 || len(name) > 64 {
 		return ""
 	}
+	best, least := "", max(1, len(name)/3)+1
 	for _, k := range known {
 		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < least {
 			best, least = k, d
@@ -43,3 +43,7 @@ func distance(a, b string) int {
 	}
 	return last[len(b)]
 }
+
+// DidYouMean is the hint that a checker appends to its message about an unknown name:
+// ` (did you mean "x"?)`, or "" when no known name is close.
+func DidYouMean(name string, known []string) string { return didYouMean(name, known) }
