@@ -1,0 +1,33 @@
+-- +goose Up
+CREATE TABLE workflows (
+    id         TEXT COLLATE "C" PRIMARY KEY,
+    name       TEXT NOT NULL,
+    folder     TEXT NOT NULL,
+    version    BIGINT NOT NULL,   -- number of the current version; goes on after a delete
+    digest     BYTEA NOT NULL,     -- of the current definition: equal means unchanged
+    enabled    SMALLINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    updated_by TEXT NOT NULL,
+    deleted_at BIGINT             -- its versions stay readable for running runs and history
+);
+
+CREATE TABLE workflow_versions (
+    workflow   TEXT COLLATE "C" NOT NULL,
+    number     BIGINT NOT NULL,
+    source     BYTEA NOT NULL,
+    created_at BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    PRIMARY KEY (workflow, number)
+);
+
+-- Who names which credential literally, in current definitions.
+CREATE TABLE workflow_credentials (
+    credential TEXT NOT NULL,
+    workflow   TEXT COLLATE "C" NOT NULL,
+    place      BIGINT NOT NULL,   -- order within the workflow
+    node       TEXT NOT NULL,     -- "" for a trigger
+    trigger_id TEXT NOT NULL,     -- "" for a node
+    PRIMARY KEY (credential, workflow, place)
+);
+CREATE INDEX workflow_credentials_workflow ON workflow_credentials (workflow);
