@@ -21,7 +21,8 @@ type Node interface {
 }
 
 // Input is what a step gets: With holds the evaluated parameters that were given (absent
-// ones are absent; defaults are the node's business), already of the declared kind.
+// ones are absent; defaults are the node's business), already of the declared kind. Their
+// maps and lists are shared with other steps and must not be changed.
 type Input struct {
 	With map[string]any
 }
