@@ -1,0 +1,32 @@
+package oauthtest
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+)
+
+// Visit does what a browser does at the provider's authorization URL: it agrees and returns
+// the query with which the provider sends the browser back to the redirect URI.
+func (s *Server) Visit(authorizationURL string) (url.Values, error) {
+	browser := &http.Client{
+		Transport:     s.http.Client().Transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	res, err := browser.Get(authorizationURL)
+	if err != nil {
+		return nil, err
+	}
+	if err := res.Body.Close(); err != nil {
+		return nil, err
+	}
+	back, err := res.Location()
+	if errors.Is(err, http.ErrNoLocation) {
+		return nil, fmt.Errorf("the provider answered status %d and did not redirect", res.StatusCode)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return back.Query(), nil
+}
