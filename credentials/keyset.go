@@ -1,18 +1,251 @@
 package credentials
 
-// Keyset seals and opens secrets (AES-256-GCM, Tink). It is safe for concurrent use.
-type Keyset struct{}
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 
-// place binds a ciphertext to where it is stored; opened anywhere else it is an error.
-type place struct {
-	kind    string // "field", "token", "connect", "fingerprint_key", "canary"
-	id      ID
-	version int64
-	field   string
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/aead/aesgcm"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/secretdata"
+	"github.com/tink-crypto/tink-go/v2/tink"
+
+	"keyflow/internal/fault"
+)
+
+// KeyFileName is the file of the master key inside the data folder. Without it nobody can
+// read the secrets again; it does not belong into the backup of the database.
+const KeyFileName = "master.key"
+
+// KeyEnvironment is the environment variable that takes the place of the key file.
+const KeyEnvironment = "KEYFLOW_MASTER_KEY"
+
+// Keyset seals and opens secrets (AES-256-GCM, Tink). It is safe for concurrent use.
+type Keyset struct {
+	handle *keyset.Handle
+	aead   tink.AEAD
+	source string // for messages: the file or the variable
+	fresh  bool   // made just now and not yet written to source
 }
 
-// seal encrypts text for one place.
-func (k *Keyset) seal(at place, text []byte) ([]byte, error) { return nil, nil }
+// KeyError says that the master key is missing, unreadable or not the one that sealed the
+// data. Nothing was written; the process must not go on (exit code 3).
+type KeyError struct {
+	KeyID   uint32 // that the data needs; 0 when not known
+	Message string // says what to restore; safe to show
+	Err     error
+}
 
-// unseal decrypts what seal made for the same place.
-func (k *Keyset) unseal(at place, sealed []byte) ([]byte, error) { return nil, nil }
+// Error returns the message and the cause.
+func (e *KeyError) Error() string {
+	if e.Err == nil {
+		return e.Message
+	}
+	return e.Message + ": " + e.Err.Error()
+}
+
+// Unwrap makes a KeyError an Unavailable fault with the same message.
+func (e *KeyError) Unwrap() error {
+	return fault.New(fault.Unavailable, "%s", e.Message).Because(e.Err)
+}
+
+// OpenKeyset reads the master key from env, the value of KEYFLOW_MASTER_KEY, or when that is
+// empty from the key file in dir. The value is the text of a key file (a Tink keyset in JSON)
+// or 32 random bytes in base64. Without either it makes a new key, which [New] writes to the
+// file once it has seen that the database is new. Errors are *KeyError.
+func OpenKeyset(dir, env string) (*Keyset, error) {
+	if env != "" {
+		return parseKeyset(env, KeyEnvironment)
+	}
+	path := filepath.Join(dir, KeyFileName)
+	text, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
+		if err != nil {
+			return nil, fmt.Errorf("make a master key: %w", err)
+		}
+		return newKeyset(handle, path, true)
+	case err != nil:
+		return nil, &KeyError{Message: "the master key in " + path + " cannot be read; check owner and mode of the file", Err: err}
+	}
+	return parseKeyset(string(text), path)
+}
+
+// parseKeyset never shows text in an error: it is the key.
+func parseKeyset(text, source string) (*Keyset, error) {
+	text = strings.TrimSpace(text)
+	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(strings.NewReader(text)))
+	if err != nil {
+		handle, err = rawKey(text)
+	}
+	if err != nil {
+		return nil, &KeyError{Message: "the master key in " + source + " is damaged or no key: restore it from its backup (a Tink keyset in JSON, or 32 bytes in base64)"}
+	}
+	return newKeyset(handle, source, false)
+}
+
+func newKeyset(handle *keyset.Handle, source string, fresh bool) (*Keyset, error) {
+	primitive, err := aead.New(handle)
+	if err != nil {
+		return nil, &KeyError{Message: "the master key in " + source + " is not a key for AES-256-GCM: restore it from its backup"}
+	}
+	return &Keyset{handle: handle, aead: primitive, source: source, fresh: fresh}, nil
+}
+
+// rawKey takes 32 bytes in base64. The key id comes from the bytes, so that it stays the same.
+func rawKey(text string) (*keyset.Handle, error) {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(raw) != 32 {
+		return nil, errors.New("not 32 bytes in base64")
+	}
+	params, err := aesgcm.NewParameters(aesgcm.ParametersOpts{
+		KeySizeInBytes: 32, IVSizeInBytes: 12, TagSizeInBytes: 16, Variant: aesgcm.VariantTink,
+	})
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(append([]byte("keyflow key id"), raw...))
+	key, err := aesgcm.NewKey(secretdata.NewBytesFromData(raw, insecuresecretdataaccess.Token{}), binary.BigEndian.Uint32(sum[:4])|1, params)
+	if err != nil {
+		return nil, err
+	}
+	manager := keyset.NewManager()
+	id, err := manager.AddKey(key)
+	if err != nil {
+		return nil, err
+	}
+	if err := manager.SetPrimary(id); err != nil {
+		return nil, err
+	}
+	return manager.Handle()
+}
+
+// Format implements fmt.Formatter and shows nothing.
+func (k *Keyset) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("***")) }
+
+var canaryPlace = place{kind: "canary"}
+
+const canaryText = "keyflow canary 1"
+
+// prove opens the canary of the database. On a new database it writes the key file, when the
+// key is new, and then the canary; in every other case it writes nothing.
+func (k *Keyset) prove(ctx context.Context, store CanaryStore) error {
+	sealed, err := store.Canary(ctx)
+	if err != nil {
+		return fmt.Errorf("read canary: %w", err)
+	}
+	if sealed != nil {
+		return k.openCanary(sealed)
+	}
+	empty, err := store.Empty(ctx)
+	if err != nil {
+		return fmt.Errorf("read canary: %w", err)
+	}
+	if !empty {
+		return &KeyError{Message: "the database holds sealed credentials but lost the record that says which master key fits them; restore the database from its backup"}
+	}
+	if sealed, err = k.seal(canaryPlace, []byte(canaryText)); err != nil {
+		return err
+	}
+	made := k.fresh
+	if made {
+		if err := k.write(); err != nil {
+			return err
+		}
+	}
+	if sealed, err = store.PutCanary(ctx, sealed); err != nil {
+		return fmt.Errorf("store canary: %w", err)
+	}
+	if err = k.openCanary(sealed); err != nil && made {
+		// Another process began this database in the same moment, with another new key.
+		err = errors.Join(err, os.Remove(k.source))
+	}
+	return err
+}
+
+func (k *Keyset) openCanary(sealed []byte) error {
+	text, err := k.unseal(canaryPlace, sealed)
+	if err == nil && string(text) == canaryText {
+		return nil
+	}
+	id := keyID(sealed)
+	switch {
+	case k.fresh:
+		return &KeyError{KeyID: id, Message: fmt.Sprintf("the master key is missing: the database was sealed with key %d, but %s does not exist; "+
+			"restore that file from its backup, or set %s", id, k.source, KeyEnvironment)}
+	case !k.holds(id):
+		return &KeyError{KeyID: id, Message: fmt.Sprintf("wrong master key: the database was sealed with key %d, which is not in %s; "+
+			"restore the %s that belongs to this database from its backup, or set %s", id, k.source, KeyFileName, KeyEnvironment)}
+	default:
+		return &KeyError{KeyID: id, Message: fmt.Sprintf("the master key in %s has the id %d of the key that sealed the database but does not open it: "+
+			"the file or the database is damaged; restore both from their backups", k.source, id)}
+	}
+}
+
+// keyID reads which key sealed a ciphertext (Tink's prefix: 1, then the id, big endian).
+func keyID(sealed []byte) uint32 {
+	if len(sealed) < 5 || sealed[0] != 1 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(sealed[1:5])
+}
+
+func (k *Keyset) holds(id uint32) bool {
+	for _, info := range k.handle.KeysetInfo().GetKeyInfo() {
+		if info.GetKeyId() == id {
+			return true
+		}
+	}
+	return false
+}
+
+// write makes the key file. The whole file appears at once and never takes the place of another.
+func (k *Keyset) write() (err error) {
+	dir := filepath.Dir(k.source)
+	defer func() {
+		if err != nil {
+			err = &KeyError{Message: "the master key cannot be written to " + dir + "; the folder must be writable", Err: err}
+		}
+	}()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".master.key-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
+	err = errors.Join(k.export(f), f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), k.source); err != nil {
+		return err
+	}
+	k.fresh = false
+	return syncFolder(dir)
+}
+
+func (k *Keyset) export(w io.Writer) error {
+	return insecurecleartextkeyset.Write(k.handle, keyset.NewJSONWriter(w))
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,11 +1,13 @@
 package credentials
 
 import (
-	"context"
 	"encoding/json"
+	"errors"
 	"net/url"
-	"time"
+	"strconv"
 
+	"keyflow/internal/fault"
+	"keyflow/internal/jsonvalue"
 	"keyflow/internal/secret"
 )
 
@@ -16,6 +18,7 @@ type opened struct {
 	typ     *Type
 	plain   map[string]string // texts of the fields that are not secret, defaults included
 	secrets map[string]secret.Text
+	hosts   []hostPattern
 	key     secret.Text // of fingerprints
 	grant   int64       // see Record.Grant
 }
@@ -44,9 +47,10 @@ func (o *opened) stringMap(field string) map[string]string {
 	return m
 }
 
-// allowsHost reports whether requests with this credential may go to u.
+// allowsHost reports whether requests with this credential may go to u. A no_auth credential
+// without allowed_hosts names no secret and may go anywhere.
 func (o *opened) allowsHost(u *url.URL) bool {
-	return o.Type == TypeNoAuth && len(o.AllowedHosts) == 0 || allowedHost(o.AllowedHosts, u)
+	return o.Type == TypeNoAuth && len(o.AllowedHosts) == 0 || matchHosts(o.hosts, u)
 }
 
 // allowsWorkflow reports whether this workflow may use the credential.
@@ -54,16 +58,73 @@ func (o *opened) allowsWorkflow(folder, workflow string) bool {
 	return allowedWorkflow(o.AllowedWorkflows, folder, workflow)
 }
 
-// open returns the credential as it is now: every edit that had returned before the call is
-// seen, in every process (promise P1). It is *Error credential_unknown when missing.
-func (v *Vault) open(ctx context.Context, id ID) (*opened, error) {
-	return nil, unknown(id)
+// withState returns a copy in another state.
+func (o *opened) withState(s State) *opened {
+	c := *o
+	c.State = s
+	return &c
 }
 
-// setState stores a state if the record is still at seen's revision; otherwise it does nothing.
-func (v *Vault) setState(ctx context.Context, id ID, seen *opened, s Status, message string) error {
-	return nil
+// fieldTexts gives the plain fields as text, with the defaults of the type.
+func fieldTexts(t *Type, fields map[string]any) map[string]string {
+	texts := make(map[string]string, len(t.Fields))
+	for _, f := range t.Fields {
+		if f.Default != "" {
+			texts[f.Name] = f.Default
+		}
+	}
+	for name, value := range fields {
+		switch value := value.(type) {
+		case string:
+			texts[name] = value
+		case bool:
+			texts[name] = strconv.FormatBool(value)
+		default:
+			if text, err := jsonvalue.Encode(value); err == nil {
+				texts[name] = string(text)
+			}
+		}
+	}
+	return texts
 }
 
-// touch notes that the credential was used. It does not block: Serve and Close write it.
-func (v *Vault) touch(id ID, now time.Time) {}
+// unseal decrypts a record. Fields that do not open are listed in broken and missing from the
+// result; "" in broken stands for the fingerprint key.
+func (v *Vault) unseal(r Record) (o *opened, broken map[string]error, err error) {
+	t, ok := v.types[r.Type]
+	if !ok {
+		return nil, nil, fault.New(fault.Internal, "credential %q has the type %q, which this release does not know", r.ID, r.Type)
+	}
+	o = &opened{
+		Credential: v.view(r.Credential), typ: t, plain: fieldTexts(t, r.Fields), hosts: parseHosts(r.AllowedHosts),
+		secrets: make(map[string]secret.Text, len(r.Sealed)), grant: r.Grant,
+	}
+	broken = make(map[string]error)
+	if key, err := v.keys.unseal(place{kind: "fingerprint_key", id: r.ID}, r.FingerprintKey); err != nil {
+		broken[""] = err
+	} else {
+		o.key = secret.New(string(key))
+	}
+	for field, info := range r.Secrets {
+		if !info.Set {
+			continue
+		}
+		text, err := v.keys.unseal(place{kind: "field", id: r.ID, version: int64(r.Version), field: field}, r.Sealed[field])
+		if err != nil {
+			broken[field] = err
+			continue
+		}
+		o.secrets[field] = secret.New(string(text))
+	}
+	return o, broken, nil
+}
+
+// damaged is the error of a credential whose ciphertext does not open.
+func damaged(id ID, broken map[string]error) error {
+	var errs []error
+	for _, err := range broken {
+		errs = append(errs, err)
+	}
+	return fault.New(fault.Conflict, "credential %q is damaged in the database: enter its secret fields again, or restore the backup", id).
+		Because(errors.Join(errs...))
+}

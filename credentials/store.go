@@ -8,8 +8,8 @@ import (
 // Record is a credential as a store keeps it: everything in clear but its secrets.
 type Record struct {
 	// Credential holds the plain fields as written and, in Secrets, what may be told of
-	// the others. RedirectURL and Warnings are never stored. AllowedWorkflows nil means
-	// the credential's own folder and below; empty means no workflow.
+	// the others. RedirectURL is never stored. AllowedWorkflows nil means the credential's
+	// own folder and below; empty means no workflow.
 	Credential
 	// Sealed holds the ciphertext of each set secret field of the current version.
 	Sealed map[string][]byte

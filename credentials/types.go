@@ -20,6 +20,12 @@ const (
 	KindMap     = "map"     // object of strings
 )
 
+// The formats of text fields.
+const (
+	formatURL      = "url"
+	formatDuration = "duration"
+)
+
 // Type declares an authentication type once: forms, validation, schema and documentation
 // are made from it.
 type Type struct {
@@ -31,6 +37,8 @@ type Type struct {
 	// authenticate attaches the credential; renews says that it needs a token from elsewhere.
 	authenticate authentication
 	renews       bool
+	// later names fields that a later release brings.
+	later []string
 	// check finds what no single field can tell; it sees plain texts and revealed secrets.
 	check func(o *opened) []issue
 }
@@ -51,10 +59,15 @@ type Field struct {
 	// SecretIf names a boolean field that makes this one secret.
 	SecretIf string `json:"secret_if,omitempty"`
 
+	format string
+	// blank: an empty text is a value; elsewhere it means absent (plain) or cleared (secret).
+	blank bool
 	// steers: a change could send a stored secret somewhere new, so it needs the secret again.
 	steers bool
 	// grants: a change makes tokens obtained before unusable.
 	grants bool
+	// later lists choices that a later release brings.
+	later []string
 }
 
 // issue is a problem of a field, before it has a path.

@@ -2,24 +2,31 @@ package credentials
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"keyflow/internal/identity"
 )
 
+// CallbackPath is the path of the OAuth redirect URL below the public URL.
+const CallbackPath = "/api/_/credentials/oauth_callback"
+
+const startTimeout = 10 * time.Second
+
 // Options says what a vault stands on.
 type Options struct {
-	Store  Store      // required
-	Tokens TokenStore // required
-	Keyset *Keyset    // required
-	// PublicURL is where people reach this Keyflow, without a trailing slash; OAuth redirect
-	// URLs are built from it.
+	Store  Store       // required
+	Tokens TokenStore  // required
+	Canary CanaryStore // required
+	Keyset *Keyset     // required
+	// PublicURL is where people reach this Keyflow; OAuth redirect URLs are built from it.
 	PublicURL string
 	// Usages finds the workflows that name a credential; nil finds none.
 	Usages func(ctx context.Context, id ID) ([]Usage, error)
-	// Transport sends tests and token requests; required by Test, Connect and Resolver.
+	// Transport sends tests, token requests and the requests of Resolver's clients.
 	Transport http.RoundTripper
 	Now       func() time.Time // nil: time.Now
 	Logger    *slog.Logger     // nil: discard
@@ -36,28 +43,99 @@ type Vault struct {
 	now       func() time.Time
 	log       *slog.Logger
 	types     map[TypeName]*Type
+
+	cache  cache
+	stamps stamps
+	uses   uses
 }
 
-// New returns a vault that is ready for use.
-func New(o Options) (*Vault, error) { return nil, nil }
+// New returns a vault that is ready for use. It proves that the master key fits the database
+// and completes a first start (key file and canary); *KeyError when it does not fit.
+func New(o Options) (*Vault, error) {
+	if o.Store == nil || o.Tokens == nil || o.Canary == nil || o.Keyset == nil {
+		return nil, errors.New("new vault: Store, Tokens, Canary and Keyset are required")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if err := o.Keyset.prove(ctx, o.Canary); err != nil {
+		return nil, err
+	}
+	v := &Vault{
+		store: o.Store, tokens: o.Tokens, keys: o.Keyset,
+		publicURL: strings.TrimSuffix(o.PublicURL, "/"),
+		usages:    o.Usages, transport: o.Transport, now: o.Now, log: o.Logger,
+		types: make(map[TypeName]*Type),
+	}
+	if v.usages == nil {
+		v.usages = func(context.Context, ID) ([]Usage, error) { return nil, nil }
+	}
+	if v.now == nil {
+		v.now = time.Now
+	}
+	if v.log == nil {
+		v.log = slog.New(slog.DiscardHandler)
+	}
+	for _, t := range builtinTypes() {
+		v.types[t.Name] = &t
+	}
+	return v, nil
+}
 
-// Serve writes last uses until ctx is done.
-func (v *Vault) Serve(ctx context.Context) error { return nil }
+// Types lists the authentication types in the order of the form.
+func (v *Vault) Types() []Type { return builtinTypes() }
 
-// Close writes what Serve has not written yet.
-func (v *Vault) Close(ctx context.Context) error { return nil }
+// RedirectURL is what a person registers at an OAuth provider.
+func (v *Vault) RedirectURL() string { return v.publicURL + CallbackPath }
 
 // current opens a credential for an operation of caller, who needs right in its folder; it is
 // NotFound when missing or when the caller may not see it.
 func (v *Vault) current(ctx context.Context, caller identity.Caller, right identity.Right, id ID) (*opened, error) {
-	return nil, notFound(id)
+	o, err := v.open(ctx, id)
+	if err != nil {
+		if e, ok := errors.AsType[*Error](err); ok && e.Code == CodeUnknown {
+			return nil, notFound(id)
+		}
+		return nil, err
+	}
+	return o, authorize(caller, right, id, o.Folder)
 }
 
-// draft opens values that are not saved, for tests. Secrets that in leaves out come from the
-// stored credential of the same id, unless the draft could send them somewhere new.
-func (v *Vault) draft(ctx context.Context, caller identity.Caller, in Input) (*opened, error) {
-	return nil, nil
+// authorize requires a right in the folder of a credential that exists. Who may not see it is
+// told that it does not exist.
+func authorize(caller identity.Caller, right identity.Right, id ID, folder string) error {
+	if !caller.May(identity.View, folder) {
+		return notFound(id)
+	}
+	return caller.Require(right, folder)
 }
 
-// view completes a record for the outside: redirect URL, warnings, defaults.
-func (v *Vault) view(c Credential) Credential { return c }
+// view completes a record for the outside: no null where a list or object is meant, defaults,
+// redirect URL, last use.
+func (v *Vault) view(c Credential) Credential {
+	if c.AllowedWorkflows == nil {
+		c.AllowedWorkflows = ownFolder(c.Folder)
+	}
+	c.Labels, c.Fields, c.Secrets = orEmpty(c.Labels), orEmpty(c.Fields), orEmpty(c.Secrets)
+	for _, list := range []*[]string{&c.AllowedHosts, &c.RotatableBy} {
+		if *list == nil {
+			*list = []string{}
+		}
+	}
+	if c.FailureRules == nil {
+		c.FailureRules = []FailureRule{}
+	}
+	if c.Type == TypeOAuth2 && c.Fields["grant_type"] == grantAuthorizationCode {
+		c.RedirectURL = v.RedirectURL()
+	}
+	if used, ok := v.uses.last(c.ID); ok && (c.LastUsedAt == nil || c.LastUsedAt.Before(used)) {
+		c.LastUsedAt = &used
+	}
+	return c
+}
+
+func orEmpty[V any](m map[string]V) map[string]V {
+	if m == nil {
+		return map[string]V{}
+	}
+	return m
+}

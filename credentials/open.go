@@ -1,0 +1,189 @@
+package credentials
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"keyflow/internal/fault"
+)
+
+// stampTimeout bounds one read of a revision; it belongs to all who wait for it.
+const stampTimeout = 10 * time.Second
+
+// open returns the credential as it is now: every edit that had returned before the call is
+// seen, in every process (promise P1). It is *Error credential_unknown when missing.
+//
+// When this process alone changes the store, the cache is right by itself: an edit drops its
+// entry before it returns. When others may change it too, each call checks the revision by a
+// read that starts after the call.
+func (v *Vault) open(ctx context.Context, id ID) (*opened, error) {
+	o := v.cache.get(id)
+	if v.store.Shared() {
+		stamp, err := v.stamps.read(ctx, v.store, id)
+		if err != nil {
+			return nil, unknownOr(id, err)
+		}
+		if o != nil && o.Revision == stamp.Revision {
+			if o.State == stamp.State {
+				return o, nil
+			}
+			o = o.withState(stamp.State)
+			v.cache.put(o, v.cache.begin())
+			return o, nil
+		}
+		o = nil
+	}
+	if o != nil {
+		return o, nil
+	}
+	return v.load(ctx, id)
+}
+
+func (v *Vault) load(ctx context.Context, id ID) (*opened, error) {
+	epoch := v.cache.begin()
+	r, err := v.store.Get(ctx, id)
+	if err != nil {
+		return nil, unknownOr(id, err)
+	}
+	o, broken, err := v.unseal(r)
+	if err != nil {
+		return nil, err
+	}
+	if len(broken) > 0 {
+		return nil, damaged(id, broken)
+	}
+	v.cache.put(o, epoch)
+	return o, nil
+}
+
+func unknownOr(id ID, err error) error {
+	if fault.Is(err, fault.NotFound) {
+		return unknown(id)
+	}
+	return err
+}
+
+// setState stores a state if the record is still at seen's revision; otherwise it does nothing.
+func (v *Vault) setState(ctx context.Context, id ID, seen *opened, s Status, message string) error {
+	if seen.State.Status == s && seen.State.Message == message {
+		return nil
+	}
+	state := State{Status: s, Message: message, Since: v.now().UTC().Truncate(time.Microsecond)}
+	stored, err := v.store.SetState(ctx, id, seen.Revision, state)
+	v.cache.changed(id, func(o *opened) *opened {
+		if err != nil || !stored || o.Revision != seen.Revision {
+			return nil
+		}
+		return o.withState(state)
+	})
+	return err
+}
+
+// cache holds decrypted credentials by id. Its zero value is empty.
+type cache struct {
+	mu      sync.RWMutex
+	epoch   uint64 // counts changes; what was read in an earlier epoch is not kept
+	entries map[ID]*opened
+}
+
+func (c *cache) get(id ID) *opened {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.entries[id]
+}
+
+// begin is called before a read of the store whose result goes to put.
+func (c *cache) begin() uint64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.epoch
+}
+
+// put keeps o unless something changed since begin.
+func (c *cache) put(o *opened, epoch uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.epoch != epoch {
+		return
+	}
+	if c.entries == nil {
+		c.entries = make(map[ID]*opened)
+	}
+	c.entries[o.ID] = o
+}
+
+// changed drops id after an attempt to change it, also a failed one: an error does not tell
+// whether the transaction was committed. keep may return what to hold instead; nil is nothing.
+func (c *cache) changed(id ID, keep func(o *opened) *opened) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.epoch++
+	if o := c.entries[id]; o != nil && keep != nil {
+		if o = keep(o); o != nil {
+			c.entries[id] = o
+			return
+		}
+	}
+	delete(c.entries, id)
+}
+
+// stamps reads revisions for many callers at once: whoever comes while a read of the same
+// credential is under way shares the next one, which has not started yet. Its zero value is ready.
+type stamps struct {
+	mu    sync.Mutex
+	gates map[ID]*gate
+}
+
+type gate struct{ next *reading }
+
+// reading is one read and, after done is closed, its result.
+type reading struct {
+	done  chan struct{}
+	stamp Stamp
+	err   error
+}
+
+func (s *stamps) read(ctx context.Context, store Store, id ID) (Stamp, error) {
+	r := s.join(context.WithoutCancel(ctx), store, id)
+	select {
+	case <-r.done:
+		return r.stamp, r.err
+	case <-ctx.Done():
+		return Stamp{}, ctx.Err()
+	}
+}
+
+func (s *stamps) join(ctx context.Context, store Store, id ID) *reading {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g := s.gates[id]; g != nil {
+		if g.next == nil {
+			g.next = &reading{done: make(chan struct{})}
+		}
+		return g.next
+	}
+	if s.gates == nil {
+		s.gates = make(map[ID]*gate)
+	}
+	r := &reading{done: make(chan struct{})}
+	s.gates[id] = &gate{}
+	go s.run(ctx, store, id, r)
+	return r
+}
+
+// run reads until nobody waits any more.
+func (s *stamps) run(ctx context.Context, store Store, id ID, r *reading) {
+	for r != nil {
+		once, cancel := context.WithTimeout(ctx, stampTimeout)
+		r.stamp, r.err = store.Stamp(once, id)
+		cancel()
+		close(r.done)
+		s.mu.Lock()
+		r, s.gates[id].next = s.gates[id].next, nil
+		if r == nil {
+			delete(s.gates, id)
+		}
+		s.mu.Unlock()
+	}
+}

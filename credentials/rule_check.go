@@ -1,0 +1,62 @@
+package credentials
+
+import (
+	"fmt"
+
+	"keyflow/internal/expression"
+)
+
+// The actions of failure rules.
+const (
+	actionRenew  = "renew"
+	actionRefuse = "refuse"
+	actionWait   = "wait"
+	actionQuota  = "quota"
+)
+
+// ruleScope is what the body expression of a failure rule may read.
+func ruleScope() expression.Scope { return expression.Scope{Names: []string{"response"}} }
+
+func (e *edit) checkRules() {
+	if len(e.in.FailureRules) > maxEntries {
+		e.add("/failure_rules", codeTooLong, fmt.Sprintf("can hold at most %d rules", maxEntries))
+	}
+	for i, rule := range e.in.FailureRules {
+		path := fmt.Sprintf("/failure_rules/%d", i)
+		e.checkAction(path, rule)
+		if len(rule.Status) == 0 && len(rule.Headers) == 0 && rule.Body == "" {
+			e.add(path, codeRequired, "needs a condition: status, headers or body")
+		}
+		for j, status := range rule.Status {
+			if status < 100 || status > 599 {
+				e.add(fmt.Sprintf("%s/status/%d", path, j), codeInvalidValue, "must be an HTTP status from 100 to 599")
+			}
+		}
+		if rule.Body == "" {
+			continue
+		}
+		if _, err := expression.Compile(rule.Body, ruleScope()); err != nil {
+			e.add(path+"/body", codeInvalidValue, "is not an expression over response: "+err.Error())
+		}
+	}
+}
+
+func (e *edit) checkAction(path string, rule FailureRule) {
+	switch rule.Action {
+	case actionRefuse:
+	case actionRenew:
+		if !e.typ.renews {
+			e.add(path+"/action", codeInvalidValue, "renew is possible only for types with tokens; use refuse")
+		}
+	case actionWait, actionQuota:
+		e.add(path+"/action", codeNotSupported, rule.Action+" is not supported yet; this release has renew and refuse")
+	case "":
+		e.add(path+"/action", codeRequired, "is required: renew or refuse")
+	default:
+		e.add(path+"/action", codeInvalidValue, fmt.Sprintf("%.40q is no action%s; there are renew and refuse",
+			rule.Action, didYouMean(rule.Action, []string{actionRenew, actionRefuse})))
+	}
+	if rule.Until != "" {
+		e.add(path+"/until", codeNotSupported, "is not supported yet; leave it out")
+	}
+}

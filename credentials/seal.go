@@ -1,0 +1,68 @@
+package credentials
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+
+	"keyflow/internal/secret"
+)
+
+// place binds a ciphertext to where it is stored; opened anywhere else it is an error.
+type place struct {
+	kind    string // "field", "fingerprint_key", "token", "connect", "canary"
+	id      ID
+	version int64 // of the fields, generation of the token; 0 where there is one only
+	field   string
+}
+
+// associated encodes the place without ambiguity: each text with its length in front.
+func (p place) associated() []byte {
+	b := []byte("keyflow/1")
+	for _, s := range []string{p.kind, string(p.id), p.field} {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
+		b = append(b, s...)
+	}
+	return binary.BigEndian.AppendUint64(b, uint64(p.version))
+}
+
+// seal encrypts text for one place.
+func (k *Keyset) seal(at place, text []byte) ([]byte, error) {
+	sealed, err := k.aead.Encrypt(text, at.associated())
+	if err != nil {
+		return nil, fmt.Errorf("seal %s %s of credential %q: %w", at.kind, at.field, at.id, err)
+	}
+	return sealed, nil
+}
+
+// unseal decrypts what seal made for the same place.
+func (k *Keyset) unseal(at place, sealed []byte) ([]byte, error) {
+	text, err := k.aead.Decrypt(sealed, at.associated())
+	if err != nil {
+		return nil, fmt.Errorf("open %s %s of credential %q (key %d): %w", at.kind, at.field, at.id, keyID(sealed), err)
+	}
+	return text, nil
+}
+
+const fingerprintDigits = 12
+
+// newFingerprintKey returns a random key. Each credential has its own, so that equal secrets
+// in two credentials do not show as equal.
+func newFingerprintKey() secret.Text {
+	var key [32]byte
+	_, _ = rand.Read(key[:]) // never fails
+	return secret.New(string(key[:]))
+}
+
+// fingerprint is the first 12 hex digits of HMAC-SHA-256 with the credential's key.
+func fingerprint(key secret.Text, text string) string {
+	mac := hmac.New(sha256.New, []byte(key.Reveal()))
+	mac.Write([]byte(text))
+	return hex.EncodeToString(mac.Sum(nil))[:fingerprintDigits]
+}
+
+// fingerprint names a secret without showing it.
+func (o *opened) fingerprint(text string) string { return fingerprint(o.key, text) }
