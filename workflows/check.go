@@ -120,6 +120,9 @@ func (c *checker) input() {
 		return
 	}
 	v := c.at("input")
+	if c.references(v) {
+		return
+	}
 	compiled, path, err := compileInput(v.plain(newReport(nil)))
 	if err == nil {
 		c.definition.InputSchema = compiled
@@ -133,6 +136,27 @@ func (c *checker) input() {
 		v = next
 	}
 	c.add(v, codeSchema, "not a valid JSON Schema: %s", err)
+}
+
+// references reports every $ref to another document in a schema: a definition must not
+// make the server read files or call addresses, and must mean the same for ever.
+func (c *checker) references(v *value) (found bool) {
+	for _, item := range v.items {
+		found = c.references(item) || found
+	}
+	for _, m := range v.members {
+		switch m.name {
+		case "$ref", "$dynamicRef":
+			if m.value.kind == textKind && !strings.HasPrefix(m.value.text, "#") {
+				c.add(m.value, codeSchema, "%q is another document, which is not allowed; put the schema under $defs and refer to it as \"#/$defs/...\"", clip(m.value.text, 80))
+				found = true
+			}
+		case "const", "enum", "default", "examples": // data, not schemas
+		default:
+			found = c.references(m.value) || found
+		}
+	}
+	return found
 }
 
 // child returns a member or, of a list, the item with that index.

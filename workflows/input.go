@@ -21,12 +21,11 @@ type InputSchema struct{ schema *jsonschema.Schema }
 // schemaAddress is the base URI of input schemas. Nothing is ever loaded from it.
 const schemaAddress = "keyflow:input"
 
-// noLoader refuses every $ref to another document: a definition must not make the server
-// read files or call addresses.
+// noLoader refuses what checker.references does not see, for example an unknown "$schema".
 type noLoader struct{}
 
 func (noLoader) Load(url string) (any, error) {
-	return nil, errors.New("a $ref to another document is not allowed; put it under $defs")
+	return nil, errors.New("another document cannot be used")
 }
 
 // compileInput compiles a schema. On error, path leads to the part that is wrong.

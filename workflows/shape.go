@@ -351,7 +351,7 @@ func (e entries[K, V]) read(r *report, v *value) {
 		return
 	}
 	if len(v.members) < e.min || len(v.members) > e.max {
-		r.add(v, codeRange, "%d %ss are given; it must be between %d and %d", len(v.members), e.what, e.min, e.max)
+		r.add(v, codeRange, "%d %ss are given; %d to %d are allowed", len(v.members), e.what, e.min, e.max)
 		return
 	}
 	out := make(map[K]V, len(v.members))
@@ -446,5 +446,5 @@ func (l label) read(r *report, v *value) {
 }
 
 func (l label) schema() map[string]any {
-	return map[string]any{"type": "string", "maxLength": l.max, "pattern": `^[^\u0000-\u001f\u007f-\u009f]*$`}
+	return map[string]any{"type": "string", "maxLength": l.max, "pattern": `^[^\x00-\x1f\x7f-\x9f]*$`}
 }
