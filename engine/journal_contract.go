@@ -88,12 +88,15 @@ type Claim struct {
 	Again bool
 }
 
+// SignalCancel is the kind of the signal that ends a run; it sets Run.CancelRequested.
+const SignalCancel = "cancel"
+
 // Signal is a fact from outside the owner of a run: cancel, approval, callback, timeout.
 // An unowned waiting run is queued in the same transaction. NotFound and Conflict (the run
 // is final) are faults.
 type Signal struct {
 	Run  RunID
-	Kind string // "cancel", ...
+	Kind string // SignalCancel, ...
 	Data []byte
 	Seq  int64     // given by the store
 	ID   uuid.UUID // makes the entry idempotent; Journal.Send fills it in

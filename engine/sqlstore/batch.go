@@ -1,0 +1,298 @@
+package sqlstore
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"keyflow/engine"
+	"keyflow/internal/fault"
+)
+
+// batch decides what the entries of one transaction do. It is used in this order:
+//
+//	newBatch          encodes; what cannot be stored has its outcome already
+//	names.resolve     fills in the numbers of origins and nodes
+//	writer.commit     BEGIN; reads runs, keys, unread (locking the runs in id order);
+//	                  calls apply; writes inserts, updates, steps, blobs, signals; COMMIT
+//
+// It asks no database itself. A writer that repeats a transaction starts with a new batch.
+type batch struct {
+	now      int64
+	entries  []engine.Entry
+	encoded  []encoded
+	outcomes []engine.Outcome
+
+	// What the writer reads before apply.
+	ids    []engine.RunID            // the runs to read and lock, in order
+	keys   []*dedupeRow              // to insert where free, then to read: the row that is stored
+	parked []engine.RunID            // runs whose highest unread signal apply needs to know
+	runs   map[engine.RunID]*liveRun // one for each of ids
+	held   map[[16]byte]*dedupeRow   // keys by hash
+	stepAt map[stepKey]int           // place in steps
+
+	// What the writer writes after apply.
+	inserts []*liveRun
+	updates []*liveRun
+	read    []*liveRun // whose signals up to readTo go
+	steps   []stepRow
+	blobs   []blobRow
+	signals []signalRow
+
+	claimed []engine.RunID
+}
+
+// liveRun is the part of a run that decides, as read and then as the entries change it.
+type liveRun struct {
+	id       engine.RunID
+	exists   bool // a row is stored, or inserted by this batch
+	status   int16
+	owner    engine.OwnerID
+	fence    int64
+	due      int64
+	started  int64
+	unread   int64 // highest number of an unread signal; known for parked runs
+	signaled bool  // this batch adds a signal
+	claimed  bool  // this batch gives it to a claim
+
+	fresh    *newRunRow // to be inserted
+	changed  bool       // to be updated
+	finished int64      // 0, nil: as stored
+	cancel   bool
+	output   []byte
+	failure  []byte
+	readTo   int64
+}
+
+func newBatch(c *codec, entries []engine.Entry, now time.Time) *batch {
+	b := &batch{
+		now: now.UnixMicro(), entries: entries,
+		encoded: make([]encoded, len(entries)), outcomes: make([]engine.Outcome, len(entries)),
+		runs: make(map[engine.RunID]*liveRun, len(entries)), held: map[[16]byte]*dedupeRow{}, stepAt: map[stepKey]int{},
+	}
+	for i := range entries {
+		enc := c.encode(&entries[i])
+		b.encoded[i] = enc
+		if enc.err == nil {
+			b.gather(&entries[i], &enc)
+		}
+	}
+	slices.SortFunc(b.ids, func(x, y engine.RunID) int { return bytes.Compare(x[:], y[:]) })
+	slices.SortFunc(b.keys, func(x, y *dedupeRow) int { return bytes.Compare(x.hash[:], y.hash[:]) })
+	return b
+}
+
+// gather notes what has to be read for the entry.
+func (b *batch) gather(e *engine.Entry, enc *encoded) {
+	switch {
+	case e.Create != nil:
+		if enc.key != nil && b.held[enc.key.hash] == nil {
+			key := *enc.key
+			b.held[key.hash] = &key
+			b.keys = append(b.keys, &key)
+		}
+		if !e.Create.SkipOnly {
+			b.touch(e.Create.Run.ID)
+		}
+	case e.Progress != nil:
+		b.touch(e.Progress.Run)
+		if parks(e.Progress.Set) {
+			b.parked = append(b.parked, e.Progress.Run)
+		}
+	case e.Claim != nil:
+		b.touch(e.Claim.Run)
+	case e.Signal != nil:
+		b.touch(e.Signal.Run)
+	}
+}
+
+func (b *batch) touch(id engine.RunID) {
+	if b.runs[id] == nil {
+		b.runs[id] = &liveRun{id: id}
+		b.ids = append(b.ids, id)
+	}
+}
+
+// parks reports whether the change gives the run up until something happens.
+func parks(set *engine.RunChange) bool {
+	return set != nil && set.Release && set.Status == engine.RunWaiting
+}
+
+// ends reports whether the change ends ownership.
+func ends(set *engine.RunChange) bool { return set != nil && (set.Release || set.Status.Final()) }
+
+// apply carries the entries out on what was read, in order, and gives each its outcome.
+func (b *batch) apply() {
+	for i := range b.entries {
+		b.outcomes[i] = b.outcome(&b.entries[i], &b.encoded[i])
+	}
+}
+
+func (b *batch) outcome(e *engine.Entry, enc *encoded) engine.Outcome {
+	switch {
+	case enc.err != nil:
+		return engine.Outcome{Err: enc.err}
+	case e.Create != nil:
+		return b.create(e.Create, enc)
+	case e.Progress != nil:
+		return engine.Outcome{Run: e.Progress.Run, Err: b.progress(e.Progress, enc)}
+	case e.Claim != nil:
+		return engine.Outcome{Run: e.Claim.Run, Err: b.claim(e.Claim)}
+	default:
+		return engine.Outcome{Run: e.Signal.Run, Err: b.signal(e.Signal)}
+	}
+}
+
+func (b *batch) create(n *engine.NewRun, enc *encoded) engine.Outcome {
+	if enc.key != nil {
+		stored := b.held[enc.key.hash]
+		none := engine.RunID{}
+		switch {
+		case enc.key.input != nil && !bytes.Equal(enc.key.input, stored.input):
+			return engine.Outcome{Run: stored.run, Err: fault.New(fault.Conflict, "the idempotency key was used before, with another input")}
+		case n.SkipOnly && stored.run == none:
+			return engine.Outcome{Skipped: true}
+		case n.SkipOnly || stored.run != n.Run.ID:
+			return engine.Outcome{Run: stored.run, Duplicate: true, Skipped: stored.run == none}
+		}
+	}
+	r := b.runs[n.Run.ID]
+	if r.exists { // by an earlier Commit whose answer was lost
+		return engine.Outcome{Run: r.id}
+	}
+	r.exists, r.fresh = true, enc.run
+	r.status, r.owner, r.fence = number(runStatuses[:], n.Run.Status), n.Run.Owner, n.Run.Fence
+	switch n.Run.Status {
+	case engine.RunQueued:
+		r.due = enc.run.created
+	case engine.RunWaiting:
+		r.due = micros(n.Run.WakeAt)
+	}
+	r.started, r.finished, r.cancel = micros(n.Run.StartedAt), micros(n.Run.FinishedAt), n.Run.CancelRequested
+	r.output, r.failure = enc.output, enc.failure
+	b.inserts = append(b.inserts, r)
+	b.blobs = append(b.blobs, enc.blobs...)
+	return engine.Outcome{Run: r.id}
+}
+
+func (b *batch) progress(p *engine.Progress, enc *encoded) error {
+	r := b.runs[p.Run]
+	switch {
+	case !r.exists:
+		return missing(p.Run)
+	case r.fence == p.Fence && r.owner == (engine.OwnerID{}) && ends(p.Set):
+		return nil // stored by an earlier Commit whose answer was lost: nobody else had this fence
+	case r.fence != p.Fence || r.owner != p.Owner:
+		return engine.ErrFenced
+	case parks(p.Set) && (r.signaled || r.unread > max(p.ReadSignals, r.readTo)):
+		return engine.ErrSignals
+	}
+	if p.ReadSignals > r.readTo {
+		if r.readTo == 0 {
+			b.read = append(b.read, r)
+		}
+		r.readTo = p.ReadSignals
+	}
+	for _, step := range enc.steps {
+		if at, ok := b.stepAt[step.key]; ok {
+			b.steps[at] = step
+			continue
+		}
+		b.stepAt[step.key] = len(b.steps)
+		b.steps = append(b.steps, step)
+	}
+	b.blobs = append(b.blobs, enc.blobs...)
+	if p.Set != nil {
+		b.set(r, p.Set, enc)
+	}
+	return nil
+}
+
+func (b *batch) set(r *liveRun, set *engine.RunChange, enc *encoded) {
+	b.change(r)
+	r.status = number(runStatuses[:], set.Status)
+	r.due = micros(set.WakeAt)
+	if set.Status == engine.RunQueued && r.due == 0 {
+		r.due = b.now
+	}
+	if set.StartedAt != nil {
+		r.started = micros(set.StartedAt)
+	}
+	if set.FinishedAt != nil {
+		r.finished = micros(set.FinishedAt)
+	}
+	if set.Status.Final() {
+		r.due = 0
+	}
+	if ends(set) {
+		r.owner = engine.OwnerID{}
+	}
+	if enc.output != nil {
+		r.output = enc.output
+	}
+	if enc.failure != nil {
+		r.failure = enc.failure
+	}
+}
+
+func (b *batch) claim(c *engine.Claim) error {
+	r := b.runs[c.Run]
+	none := engine.OwnerID{}
+	switch {
+	case !r.exists:
+		return missing(c.Run)
+	case word(runStatuses[:], r.status).Final():
+		return fault.New(fault.Conflict, "run %s has ended", c.Run)
+	case c.Again && r.owner == c.Owner && !r.claimed:
+		b.grant(r)
+		return nil
+	case c.TakeoverFrom != nil && r.owner != *c.TakeoverFrom, c.TakeoverFrom == nil && r.owner != none:
+		return fault.New(fault.Conflict, "run %s has been taken by another process", c.Run)
+	case c.TakeoverFrom == nil && r.status == runWaiting && (r.due == 0 || r.due > b.now):
+		return fault.New(fault.Conflict, "run %s is not due", c.Run)
+	}
+	b.change(r)
+	r.status, r.owner, r.due = runRunning, c.Owner, 0
+	r.fence++
+	if r.started == 0 {
+		r.started = b.now
+	}
+	b.grant(r)
+	return nil
+}
+
+func (b *batch) grant(r *liveRun) {
+	r.claimed = true
+	b.claimed = append(b.claimed, r.id)
+}
+
+func (b *batch) signal(s *engine.Signal) error {
+	r := b.runs[s.Run]
+	switch {
+	case !r.exists:
+		return missing(s.Run)
+	case word(runStatuses[:], r.status).Final():
+		return fault.New(fault.Conflict, "run %s has ended", s.Run)
+	}
+	b.signals = append(b.signals, signalRow{id: s.ID, run: s.Run, kind: s.Kind, data: s.Data})
+	r.signaled = true
+	if s.Kind == engine.SignalCancel {
+		b.change(r)
+		r.cancel = true
+	}
+	if r.status == runWaiting && r.owner == (engine.OwnerID{}) {
+		b.change(r)
+		r.status, r.due = runQueued, b.now
+	}
+	return nil
+}
+
+// change notes that the run's row must be written; a new one is inserted in its last state.
+func (b *batch) change(r *liveRun) {
+	if r.fresh == nil && !r.changed {
+		r.changed = true
+		b.updates = append(b.updates, r)
+	}
+}
+
+func missing(id engine.RunID) error { return fault.New(fault.NotFound, "run %s does not exist", id) }

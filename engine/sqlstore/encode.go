@@ -1,0 +1,205 @@
+package sqlstore
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+
+	"keyflow/engine"
+	"keyflow/internal/fault"
+)
+
+// encoded is an entry turned into column values, before the database is asked anything.
+type encoded struct {
+	err     error // refuses the entry
+	run     *newRunRow
+	output  []byte
+	failure []byte
+	steps   []stepRow
+	blobs   []blobRow
+	key     *dedupeRow
+}
+
+// encode never fails: what is wrong with the entry is in its err, a fault.
+func (c *codec) encode(e *engine.Entry) encoded {
+	var out encoded
+	switch {
+	case e.Create != nil:
+		out.err = c.encodeCreate(e.Create, &out)
+	case e.Progress != nil:
+		out.err = c.encodeProgress(e.Progress, &out)
+	case e.Signal != nil:
+		out.err = checkSignal(e.Signal)
+	case e.Claim != nil:
+		if e.Claim.Owner == (engine.OwnerID{}) {
+			out.err = fault.New(fault.Invalid, "a claim needs an owner")
+		}
+	default:
+		out.err = fault.New(fault.Invalid, "the entry is empty")
+	}
+	return out
+}
+
+// cause is the JSON of runs.cause.
+type cause struct {
+	Request json.RawMessage `json:"q,omitempty"`
+	Event   json.RawMessage `json:"e,omitempty"`
+}
+
+func (c *codec) encodeCreate(n *engine.NewRun, out *encoded) error {
+	r := &n.Run
+	if err := checkCreate(n); err != nil {
+		return err
+	}
+	if n.Dedupe != nil {
+		out.key = &dedupeRow{
+			hash: dedupeHash(r.Workflow, n.Dedupe), run: r.ID,
+			input: inputHash(n.Dedupe.InputHash), expires: micros(&n.Dedupe.ExpiresAt),
+		}
+	}
+	if n.SkipOnly {
+		out.key.run = engine.RunID{}
+		return nil
+	}
+	row := &newRunRow{
+		originKey: originKey{r.Workflow, r.Folder, r.Trigger.ID, r.Trigger.Type},
+		version:   r.Version, created: micros(&r.CreatedAt), fired: micros(&r.Trigger.FiredAt),
+		scheduled: micros(r.Trigger.ScheduledAt), depth: r.Depth,
+	}
+	if row.fired == row.created {
+		row.fired = 0
+	}
+	if r.RetryOf != nil {
+		row.retryOf = r.RetryOf[:]
+	}
+	var err error
+	if row.input, err = c.pack(r.ID, "the run's input", r.Input, &out.blobs); err != nil {
+		return err
+	}
+	if len(r.Trigger.Request) > 0 || len(r.Trigger.Event) > 0 {
+		why := cause{r.Trigger.Request, r.Trigger.Event}
+		if row.cause, err = c.packJSON(r.ID, "the trigger's request or event", why, &out.blobs); err != nil {
+			return err
+		}
+	}
+	out.run = row
+	return c.encodeEnd(r.ID, r.Output, r.Error, out)
+}
+
+// encodeEnd encodes the output and the error of a run.
+func (c *codec) encodeEnd(run engine.RunID, output []byte, failure *engine.RunError, out *encoded) (err error) {
+	if out.output, err = c.pack(run, "the run's output", output, &out.blobs); err != nil {
+		return err
+	}
+	if failure != nil {
+		out.failure, err = c.packJSON(run, "the run's error", failure, &out.blobs)
+	}
+	return err
+}
+
+func (c *codec) encodeProgress(p *engine.Progress, out *encoded) error {
+	if err := checkProgress(p); err != nil {
+		return err
+	}
+	out.steps = make([]stepRow, 0, len(p.Steps))
+	for i := range p.Steps {
+		row, err := c.encodeStep(p.Run, &p.Steps[i], &out.blobs)
+		if err != nil {
+			return err
+		}
+		out.steps = append(out.steps, row)
+	}
+	if p.Set == nil {
+		return nil
+	}
+	return c.encodeEnd(p.Run, p.Set.Output, p.Set.Error, out)
+}
+
+func (c *codec) encodeStep(run engine.RunID, s *engine.Step, blobs *[]blobRow) (stepRow, error) {
+	row := stepRow{
+		key: stepKey{run, s.Node, s.Index}, status: number(stepStatuses[:], s.Status),
+		started: micros(s.StartedAt), finished: micros(s.FinishedAt), due: micros(s.DueAt),
+	}
+	if row.status == 0 {
+		return row, fault.New(fault.Invalid, "step %q has the unknown status %q", s.Node, s.Status)
+	}
+	if err := checkText("node id", string(s.Node)); err != nil {
+		return row, err
+	}
+	var err error
+	if row.output, err = c.pack(run, "the output of step "+string(s.Node), s.Output, blobs); err != nil {
+		return row, err
+	}
+	if s.Error != nil {
+		if row.failure, err = c.packJSON(run, "the error of step "+string(s.Node), s.Error, blobs); err != nil {
+			return row, err
+		}
+	}
+	if d := detailOf(s); d != nil {
+		row.detail, err = c.packJSON(run, "the attempts of step "+string(s.Node), d, blobs)
+	}
+	return row, err
+}
+
+func checkCreate(n *engine.NewRun) error {
+	r := &n.Run
+	if n.SkipOnly && n.Dedupe == nil {
+		return fault.New(fault.Invalid, "an occurrence that is only recorded needs a dedupe key")
+	}
+	for what, text := range map[string]string{
+		"workflow id": string(r.Workflow), "folder": r.Folder, "trigger id": r.Trigger.ID, "trigger type": r.Trigger.Type,
+	} {
+		if err := checkText(what, text); err != nil {
+			return err
+		}
+	}
+	if n.SkipOnly {
+		return nil
+	}
+	owned := r.Owner != engine.OwnerID{}
+	switch {
+	case r.ID == engine.RunID{}:
+		return fault.New(fault.Invalid, "a run needs an id")
+	case number(runStatuses[:], r.Status) == 0:
+		return fault.New(fault.Invalid, "the run has the unknown status %q", r.Status)
+	case owned != (r.Status == engine.RunRunning):
+		return fault.New(fault.Invalid, "a new run is running if and only if it has an owner")
+	}
+	return nil
+}
+
+func checkProgress(p *engine.Progress) error {
+	switch {
+	case p.Owner == engine.OwnerID{}:
+		return fault.New(fault.Invalid, "progress needs an owner")
+	case p.Set == nil:
+		return nil
+	case number(runStatuses[:], p.Set.Status) == 0:
+		return fault.New(fault.Invalid, "the run has the unknown status %q", p.Set.Status)
+	case p.Set.Release && p.Set.Status == engine.RunRunning:
+		return fault.New(fault.Invalid, "a run cannot run without an owner")
+	case !p.Set.Release && p.Set.Status == engine.RunQueued:
+		return fault.New(fault.Invalid, "a queued run has no owner: release it")
+	}
+	return nil
+}
+
+func checkSignal(s *engine.Signal) error {
+	if len(s.Data) > maxPayload {
+		return fault.New(fault.TooLarge, "the signal's data is %d bytes long; at most %d can be stored", len(s.Data), maxPayload)
+	}
+	return checkText("signal kind", s.Kind)
+}
+
+const maxText = 1024
+
+// checkText refuses what a text column of one of the databases would refuse.
+func checkText(what, s string) error {
+	switch {
+	case len(s) > maxText:
+		return fault.New(fault.Invalid, "the %s is %d bytes long; at most %d are possible", what, len(s), maxText)
+	case !utf8.ValidString(s), strings.ContainsRune(s, 0):
+		return fault.New(fault.Invalid, "the %s holds a NUL character or is not UTF-8", what)
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package sqlstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"keyflow/engine"
+	"keyflow/internal/database"
+	"keyflow/internal/fault"
+)
+
+// Limits of a list page.
+const (
+	defaultPage = 50
+	maxPage     = 200
+)
+
+// Runs implements engine.Store. The cost of a page depends on its length and, when it is
+// narrowed to a workflow, folder or trigger, on the number of origins these have; never on
+// how many runs are stored. The exception is succeeded together with a narrowing, which
+// walks past the runs that did not succeed.
+func (s *Store) Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, error) {
+	if f.Limit == 0 {
+		f.Limit = defaultPage
+	}
+	if f.Limit < 1 || f.Limit > maxPage {
+		return nil, fault.New(fault.Invalid, "limit must be between 1 and %d", maxPage)
+	}
+	where, args, err := narrow(&f)
+	if err != nil {
+		return nil, err
+	}
+	db := s.db.Read().WithContext(ctx)
+	var rows []storedRun
+	if f.Workflow == "" && f.Folder == "" && f.Trigger == "" {
+		rows, err = page(db, where, args, f.Limit)
+	} else {
+		rows, err = pageOfOrigins(db, &f, where, args)
+	}
+	if err != nil {
+		return nil, database.Translate(err, "runs")
+	}
+	runs := make([]engine.Run, 0, len(rows))
+	for i := range rows {
+		if isBlob(rows[i].Failure) {
+			rows[i].Failure = nil // not for a list
+		}
+		run, err := s.codec.run(&rows[i], nil)
+		if err != nil {
+			return nil, fmt.Errorf("list runs: %w", err)
+		}
+		runs = append(runs, run)
+	}
+	return runs, nil
+}
+
+// narrow gives the conditions on runs that do not concern their origin.
+func narrow(f *engine.RunFilter) (where string, args []any, err error) {
+	conditions := []string{"1 = 1"}
+	add := func(condition string, values ...any) {
+		conditions = append(conditions, condition)
+		args = append(args, values...)
+	}
+	if f.Before != (engine.RunID{}) {
+		add("r.id < ?", f.Before[:])
+	}
+	if !f.Since.IsZero() {
+		add("r.id >= ?", firstID(f.Since.UnixMilli()))
+		add("r.created_at >= ?", f.Since.UnixMicro())
+	}
+	if !f.Until.IsZero() {
+		add("r.id < ?", firstID(f.Until.UnixMilli()+1))
+		add("r.created_at < ?", f.Until.UnixMicro())
+	}
+	if f.Status == "" {
+		return strings.Join(conditions, " AND "), args, nil
+	}
+	n := number(runStatuses[:], f.Status)
+	switch n {
+	case 0:
+		return "", nil, fault.New(fault.Invalid, "unknown status %q", f.Status)
+	case runRunning:
+		add("r.owner IS NOT NULL")
+	case runSucceeded:
+	default:
+		add("r.status IN (1, 3, 5, 6)") // as the partial index says it
+	}
+	add(fmt.Sprintf("r.status = %d", n)) // a literal: the planner matches partial indexes with it
+	return strings.Join(conditions, " AND "), args, nil
+}
+
+// firstID is the smallest UUIDv7 of a millisecond.
+func firstID(ms int64) []byte {
+	ms = max(ms, 0)
+	id := make([]byte, 16)
+	for i := range 6 {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	return id
+}
+
+func page(db *gorm.DB, where string, args []any, limit int) (rows []storedRun, err error) {
+	query := "SELECT " + headColumns + fromRuns + " WHERE " + where + " ORDER BY r.id DESC LIMIT ?"
+	return rows, db.Raw(query, append(slices.Clip(args), limit)...).Scan(&rows).Error
+}
+
+// pageOfOrigins merges the newest runs of each origin that fits. Only the origins with the
+// newest runs can have a part in the page; of each the index gives the first runs.
+func pageOfOrigins(db *gorm.DB, f *engine.RunFilter, where string, args []any) ([]storedRun, error) {
+	conditions, values := []string{"1 = 1"}, slices.Clip(args)
+	if f.Workflow != "" {
+		conditions, values = append(conditions, "o.workflow = ?"), append(values, string(f.Workflow))
+	}
+	if f.Trigger != "" {
+		conditions, values = append(conditions, "o.trigger_id = ?"), append(values, f.Trigger)
+	}
+	if folder := strings.TrimSuffix(f.Folder, "/"); folder != "" {
+		// "0" follows "/": all texts that begin with folder + "/"
+		conditions = append(conditions, "(o.folder = ? OR (o.folder >= ? AND o.folder < ?))")
+		values = append(values, folder, folder+"/", folder+"0")
+	}
+	var tops []struct {
+		Origin int64
+		Top    []byte
+	}
+	err := db.Raw(`SELECT origin, top FROM (SELECT o.id AS origin, (SELECT r.id FROM runs r WHERE r.origin = o.id AND `+where+`
+		ORDER BY r.id DESC LIMIT 1) AS top FROM origins o WHERE `+strings.Join(conditions, " AND ")+`) t
+		WHERE top IS NOT NULL ORDER BY top DESC LIMIT ?`, append(values, f.Limit)...).Scan(&tops).Error
+	if err != nil {
+		return nil, err
+	}
+	var merged []storedRun
+	for _, top := range tops {
+		if len(merged) >= f.Limit && bytes.Compare(top.Top, merged[f.Limit-1].ID) < 0 {
+			break // this origin and the rest are older than the page
+		}
+		rows, err := page(db, "r.origin = ? AND "+where, append([]any{top.Origin}, args...), f.Limit)
+		if err != nil {
+			return nil, err
+		}
+		merged = append(merged, rows...)
+		slices.SortFunc(merged, func(a, b storedRun) int { return bytes.Compare(b.ID, a.ID) })
+	}
+	return merged[:min(len(merged), f.Limit)], nil
+}

@@ -1,0 +1,99 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"gorm.io/gorm"
+
+	"keyflow/internal/database"
+	"keyflow/workflows"
+)
+
+// names gives the numbers of origins and node names. They are few, never change and are
+// remembered for good; a new one is stored in its own transaction, before it is used.
+type names struct {
+	db *database.DB
+
+	mu      sync.Mutex
+	origins map[originKey]int64
+	nodes   map[workflows.NodeID]int64
+}
+
+func newNames(db *database.DB) *names {
+	return &names{db: db, origins: map[originKey]int64{}, nodes: map[workflows.NodeID]int64{}}
+}
+
+// resolve fills in the numbers of all rows of the batch.
+func (n *names) resolve(ctx context.Context, b *batch) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for i := range b.encoded {
+		enc := &b.encoded[i]
+		if enc.err != nil {
+			continue
+		}
+		if enc.run != nil {
+			id, err := n.origin(ctx, enc.run.originKey)
+			if err != nil {
+				return err
+			}
+			enc.run.origin = id
+		}
+		for j := range enc.steps {
+			id, err := n.node(ctx, enc.steps[j].key.node)
+			if err != nil {
+				return err
+			}
+			enc.steps[j].node = id
+		}
+	}
+	return nil
+}
+
+func (n *names) origin(ctx context.Context, k originKey) (int64, error) {
+	if id, ok := n.origins[k]; ok {
+		return id, nil
+	}
+	args := []any{string(k.workflow), k.folder, k.triggerID, k.trType}
+	id, err := n.store(ctx,
+		"INSERT INTO origins (workflow, folder, trigger_id, trigger_type) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		"SELECT id FROM origins WHERE workflow = ? AND folder = ? AND trigger_id = ? AND trigger_type = ?", args)
+	if err != nil {
+		return 0, fmt.Errorf("number an origin: %w", err)
+	}
+	n.origins[k] = id
+	return id, nil
+}
+
+func (n *names) node(ctx context.Context, name workflows.NodeID) (int64, error) {
+	if id, ok := n.nodes[name]; ok {
+		return id, nil
+	}
+	id, err := n.store(ctx, "INSERT INTO node_names (name) VALUES (?) ON CONFLICT DO NOTHING",
+		"SELECT id FROM node_names WHERE name = ?", []any{string(name)})
+	if err != nil {
+		return 0, fmt.Errorf("number a node name: %w", err)
+	}
+	n.nodes[name] = id
+	return id, nil
+}
+
+// store returns the number of a name, which is inserted when nobody has done so.
+func (n *names) store(ctx context.Context, insert, query string, args []any) (int64, error) {
+	var id int64
+	err := n.db.Tx(ctx, func(tx *gorm.DB) error {
+		if err := tx.Raw(query, args...).Scan(&id).Error; err != nil || id != 0 {
+			return err
+		}
+		if err := tx.Exec(insert, args...).Error; err != nil {
+			return err
+		}
+		return tx.Raw(query, args...).Scan(&id).Error
+	})
+	if err == nil && id == 0 {
+		err = fmt.Errorf("%v: inserted, and not found", args)
+	}
+	return id, err
+}

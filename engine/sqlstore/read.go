@@ -1,0 +1,310 @@
+package sqlstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"keyflow/engine"
+	"keyflow/internal/database"
+	"keyflow/internal/fault"
+	"keyflow/workflows"
+)
+
+// storedRun is a row of runs joined with its origin. NULL times are 0.
+type storedRun struct {
+	ID, Owner, RetryOf                       []byte
+	Workflow, Folder, TriggerID, TriggerType string
+	Version, Depth                           int
+	Status                                   int16
+	Fence, DueAt                             int64
+	MadeAt, FiredAt, ScheduledAt             int64
+	StartedAt, FinishedAt                    int64
+	CancelRequested                          int16
+	Failure, Cause, Input, Output            []byte
+}
+
+// storedStep is a row of steps joined with its node's name. NULL times are 0.
+type storedStep struct {
+	Run                          []byte
+	Node                         string
+	Idx                          int
+	Status                       int16
+	StartedAt, FinishedAt, DueAt int64
+	Failure, Detail, Output      []byte
+}
+
+type storedSignal struct {
+	ID, Run []byte
+	Seq     int64
+	Kind    string
+	Data    []byte
+}
+
+type storedBlob struct {
+	Run, Hash, Data []byte
+}
+
+// blobSet holds blobs by run and hash.
+type blobSet map[engine.RunID]map[[16]byte][]byte
+
+const (
+	headColumns = "r.id, r.owner, r.retry_of, o.workflow, o.folder, o.trigger_id, o.trigger_type, r.version, r.depth, r.status, " +
+		"r.fence, r.due_at, r.created_at AS made_at, r.fired_at, r.scheduled_at, r.started_at, r.finished_at, r.cancel_requested, r.failure"
+	fullColumns = headColumns + ", r.cause, r.input, r.output"
+	fromRuns    = " FROM runs r JOIN origins o ON o.id = r.origin"
+)
+
+// Run implements engine.Store.
+func (s *Store) Run(ctx context.Context, id engine.RunID) (engine.Run, error) {
+	db := s.db.Read().WithContext(ctx)
+	var row storedRun
+	if err := db.Raw("SELECT "+fullColumns+fromRuns+" WHERE r.id = ?", id[:]).Take(&row).Error; err != nil {
+		return engine.Run{}, database.Translate(err, "run "+id.String())
+	}
+	blobs := blobSet{}
+	if isBlob(row.Failure) || isBlob(row.Cause) || isBlob(row.Input) || isBlob(row.Output) {
+		var err error
+		if blobs, err = readBlobs(db, []engine.RunID{id}); err != nil {
+			return engine.Run{}, err
+		}
+	}
+	return s.codec.run(&row, blobs[id])
+}
+
+// Steps implements engine.Store. The steps come in the order in which they began, those
+// that have not begun last.
+func (s *Store) Steps(ctx context.Context, id engine.RunID) ([]engine.Step, error) {
+	steps, err := s.readSteps(s.db.Read().WithContext(ctx), []engine.RunID{id})
+	return steps[id], err
+}
+
+func (s *Store) readSteps(db *gorm.DB, ids []engine.RunID) (map[engine.RunID][]engine.Step, error) {
+	var rows []storedStep
+	err := db.Raw(`SELECT s.run, n.name AS node, s.idx, s.status, s.started_at, s.finished_at, s.due_at, s.failure, s.detail, s.output
+		FROM steps s JOIN node_names n ON n.id = s.node WHERE s.run IN ?`, keys(ids)).Scan(&rows).Error
+	if err != nil {
+		return nil, database.Translate(err, "steps")
+	}
+	blobs := blobSet{}
+	if slices.ContainsFunc(rows, func(r storedStep) bool { return isBlob(r.Failure) || isBlob(r.Detail) || isBlob(r.Output) }) {
+		if blobs, err = readBlobs(db, ids); err != nil {
+			return nil, err
+		}
+	}
+	steps := make(map[engine.RunID][]engine.Step, len(ids))
+	for i := range rows {
+		id := engine.RunID(rows[i].Run)
+		step, err := s.codec.step(&rows[i], blobs[id])
+		if err != nil {
+			return nil, fmt.Errorf("read step %s of run %s: %w", rows[i].Node, id, err)
+		}
+		steps[id] = append(steps[id], step)
+	}
+	for _, of := range steps {
+		slices.SortFunc(of, compareSteps)
+	}
+	return steps, nil
+}
+
+func compareSteps(a, b engine.Step) int {
+	switch {
+	case a.StartedAt != nil && b.StartedAt != nil:
+		if c := a.StartedAt.Compare(*b.StartedAt); c != 0 {
+			return c
+		}
+	case a.StartedAt != nil:
+		return -1
+	case b.StartedAt != nil:
+		return 1
+	}
+	if a.Node != b.Node {
+		return bytes.Compare([]byte(a.Node), []byte(b.Node))
+	}
+	return a.Index - b.Index
+}
+
+// Signals implements engine.Store.
+func (s *Store) Signals(ctx context.Context, owner engine.OwnerID) ([]engine.Signal, error) {
+	var rows []storedSignal
+	err := s.db.Read().WithContext(ctx).Raw(`SELECT s.id, s.run, s.seq, s.kind, s.data FROM signals s JOIN runs r ON r.id = s.run
+		WHERE r.owner = ? ORDER BY s.seq`, owner[:]).Scan(&rows).Error
+	if err != nil {
+		return nil, database.Translate(err, "signals")
+	}
+	return signalsOf(rows), nil
+}
+
+func signalsOf(rows []storedSignal) []engine.Signal {
+	signals := make([]engine.Signal, len(rows))
+	for i, row := range rows {
+		signals[i] = engine.Signal{ID: [16]byte(row.ID), Run: engine.RunID(row.Run), Seq: row.Seq, Kind: row.Kind, Data: row.Data}
+	}
+	return signals
+}
+
+// Due implements engine.Store.
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.DueRun, error) {
+	var rows []struct {
+		ID       []byte
+		Workflow string
+	}
+	err := s.db.Read().WithContext(ctx).Raw(`SELECT r.id, o.workflow FROM runs r JOIN origins o ON o.id = r.origin
+		WHERE r.owner IS NULL AND r.due_at IS NOT NULL AND r.due_at <= ? ORDER BY r.due_at, r.id LIMIT ?`,
+		now.UnixMicro(), limit).Scan(&rows).Error
+	if err != nil {
+		return nil, database.Translate(err, "due runs")
+	}
+	due := make([]engine.DueRun, len(rows))
+	for i, row := range rows {
+		due[i] = engine.DueRun{Run: engine.RunID(row.ID), Workflow: workflows.ID(row.Workflow)}
+	}
+	return due, nil
+}
+
+// Delete implements engine.Store. The dedupe key of the run stays until it expires.
+func (s *Store) Delete(ctx context.Context, id engine.RunID) error {
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		gone := tx.Exec("DELETE FROM runs WHERE id = ? AND status IN ?", id[:], []int{runSucceeded, runFailed, runCanceled})
+		if gone.Error != nil {
+			return gone.Error
+		}
+		if gone.RowsAffected == 0 {
+			var found int64
+			if err := tx.Raw("SELECT count(*) FROM runs WHERE id = ?", id[:]).Scan(&found).Error; err != nil {
+				return err
+			}
+			if found == 0 {
+				return missing(id)
+			}
+			return fault.New(fault.Conflict, "run %s has not ended: cancel it first", id)
+		}
+		for _, table := range []string{"steps", "signals", "blobs"} {
+			if err := tx.Exec("DELETE FROM "+table+" WHERE run = ?", id[:]).Error; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return database.Translate(err, "run "+id.String())
+}
+
+// load reads runs with all that their owner needs to go on.
+func (s *Store) load(ctx context.Context, ids []engine.RunID) (map[engine.RunID]*engine.Loaded, error) {
+	db := s.db.Read().WithContext(ctx)
+	var rows []storedRun
+	if err := db.Raw("SELECT "+fullColumns+fromRuns+" WHERE r.id IN ?", keys(ids)).Scan(&rows).Error; err != nil {
+		return nil, err
+	}
+	blobs, err := readBlobs(db, ids)
+	if err != nil {
+		return nil, err
+	}
+	steps, err := s.readSteps(db, ids)
+	if err != nil {
+		return nil, err
+	}
+	var signals []storedSignal
+	if err := db.Raw("SELECT id, run, seq, kind, data FROM signals WHERE run IN ? ORDER BY seq", keys(ids)).Scan(&signals).Error; err != nil {
+		return nil, err
+	}
+	loaded := make(map[engine.RunID]*engine.Loaded, len(rows))
+	for i := range rows {
+		id := engine.RunID(rows[i].ID)
+		run, err := s.codec.run(&rows[i], blobs[id])
+		if err != nil {
+			return nil, err
+		}
+		loaded[id] = &engine.Loaded{Run: run, Steps: steps[id]}
+	}
+	for _, signal := range signalsOf(signals) {
+		if l := loaded[signal.Run]; l != nil {
+			l.Signals = append(l.Signals, signal)
+		}
+	}
+	return loaded, nil
+}
+
+func readBlobs(db *gorm.DB, ids []engine.RunID) (blobSet, error) {
+	var rows []storedBlob
+	if err := db.Raw("SELECT run, hash, data FROM blobs WHERE run IN ?", keys(ids)).Scan(&rows).Error; err != nil {
+		return nil, database.Translate(err, "stored values")
+	}
+	set := blobSet{}
+	for _, row := range rows {
+		id := engine.RunID(row.Run)
+		if set[id] == nil {
+			set[id] = map[[16]byte][]byte{}
+		}
+		set[id][[16]byte(row.Hash)] = row.Data
+	}
+	return set, nil
+}
+
+// keys gives ids as column values.
+func keys(ids []engine.RunID) [][]byte {
+	return column(ids, func(id engine.RunID) []byte { return id[:] })
+}
+
+// run turns a row into a run. A payload in blobs, when there are none, is left out.
+func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (engine.Run, error) {
+	r := engine.Run{
+		ID: engine.RunID(row.ID), Workflow: workflows.ID(row.Workflow), Version: row.Version, Folder: row.Folder,
+		Status:    word(runStatuses[:], row.Status),
+		CreatedAt: instant(row.MadeAt), StartedAt: maybe(row.StartedAt), FinishedAt: maybe(row.FinishedAt),
+		Depth: row.Depth, Fence: row.Fence, CancelRequested: row.CancelRequested != 0,
+		Trigger: engine.TriggerRef{ID: row.TriggerID, Type: row.TriggerType, ScheduledAt: maybe(row.ScheduledAt)},
+	}
+	r.Trigger.FiredAt = r.CreatedAt
+	if row.FiredAt != 0 {
+		r.Trigger.FiredAt = instant(row.FiredAt)
+	}
+	copy(r.Owner[:], row.Owner)
+	if row.RetryOf != nil {
+		of := engine.RunID(row.RetryOf)
+		r.RetryOf = &of
+	}
+	if r.Status == engine.RunWaiting {
+		r.WakeAt = maybe(row.DueAt)
+	}
+	var why cause
+	var err error
+	if r.Input, err = c.unpack(row.Input, blobs); err != nil {
+		return r, fmt.Errorf("input of run %s: %w", r.ID, err)
+	}
+	if r.Output, err = c.unpack(row.Output, blobs); err != nil {
+		return r, fmt.Errorf("output of run %s: %w", r.ID, err)
+	}
+	if err := c.unpackJSON(row.Failure, blobs, &r.Error); err != nil {
+		return r, fmt.Errorf("error of run %s: %w", r.ID, err)
+	}
+	if err := c.unpackJSON(row.Cause, blobs, &why); err != nil {
+		return r, fmt.Errorf("cause of run %s: %w", r.ID, err)
+	}
+	r.Trigger.Request, r.Trigger.Event = why.Request, why.Event
+	return r, nil
+}
+
+func (c *codec) step(row *storedStep, blobs map[[16]byte][]byte) (engine.Step, error) {
+	s := engine.Step{
+		Node: workflows.NodeID(row.Node), Index: row.Idx, Status: word(stepStatuses[:], row.Status),
+		StartedAt: maybe(row.StartedAt), FinishedAt: maybe(row.FinishedAt), DueAt: maybe(row.DueAt),
+	}
+	var err error
+	if s.Output, err = c.unpack(row.Output, blobs); err != nil {
+		return s, err
+	}
+	if err := c.unpackJSON(row.Failure, blobs, &s.Error); err != nil {
+		return s, err
+	}
+	var detail detailRow
+	if err := c.unpackJSON(row.Detail, blobs, &detail); err != nil {
+		return s, err
+	}
+	detail.restore(&s)
+	return s, nil
+}
