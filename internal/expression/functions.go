@@ -1,0 +1,134 @@
+package expression
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/expr-lang/expr/builtin"
+)
+
+// errNotRewritten would mean that an author's call reached expr unchecked.
+var errNotRewritten = errors.New("function was not rewritten")
+
+// additions are the functions that expr does not have or has otherwise, with their types.
+var additions = map[string][]reflect.Type{
+	"now":       {reflect.TypeFor[func() string]()},
+	"uuid":      {reflect.TypeFor[func() string]()},
+	"sha256":    {reflect.TypeFor[func(string) string]()},
+	"hex":       {reflect.TypeFor[func(string) string]()},
+	"base64":    {reflect.TypeFor[func(string) string]()},
+	"unbase64":  {reflect.TypeFor[func(string) string]()},
+	"urlencode": {reflect.TypeFor[func(string) string]()},
+}
+
+// function is a checked function: it charges the machine for what it reads and, before
+// allocating, for what it builds. Its params say what each argument must be, one letter
+// each; the last letter stands for all further arguments:
+//
+//	t text, n whole number, l list, o object, c list, object or text, v anything
+//
+// Reading texts and walking lists is charged before call.
+type function struct {
+	name   string
+	params string
+	call   func(m *machine, args []any) (any, error)
+}
+
+// functions are all functions that the rewriter may put into code, by name: the operators,
+// the builtins of expr and the additions.
+var functions = byName(operatorFunctions(), textFunctions(), listFunctions(), valueFunctions())
+
+func byName(tables ...[]function) map[string]function {
+	out := map[string]function{}
+	for _, table := range tables {
+		for _, f := range table {
+			out[f.name] = f
+		}
+	}
+	return out
+}
+
+// run is the function as expr calls it: the machine comes first.
+func (f function) run(args ...any) (any, error) {
+	m, args := args[0].(*machine), args[1:]
+	for i, arg := range args {
+		v, err := f.admit(m, i, arg)
+		if err != nil {
+			return nil, err
+		}
+		args[i] = v
+	}
+	return f.call(m, args)
+}
+
+// admit checks and charges argument i.
+func (f function) admit(m *machine, i int, arg any) (any, error) {
+	if len(f.params) == 0 {
+		return nil, fmt.Errorf("%s takes no arguments", f.name)
+	}
+	letter, want := f.params[min(i, len(f.params)-1)], ""
+	switch v := arg.(type) {
+	case string:
+		if letter == 't' || letter == 'c' || letter == 'v' {
+			return v, m.read(len(v))
+		}
+	case []any:
+		if letter == 'l' || letter == 'c' || letter == 'v' {
+			return v, m.visit(len(v))
+		}
+	case []int:
+		if letter == 'l' || letter == 'c' || letter == 'v' {
+			return v, m.visit(len(v))
+		}
+	case map[string]any:
+		if letter == 'o' || letter == 'c' || letter == 'v' {
+			return v, m.visit(len(v))
+		}
+	case int:
+		if letter == 'n' || letter == 'v' {
+			return v, nil
+		}
+	case float64:
+		if n := int(v); letter == 'n' && float64(n) == v {
+			return n, nil
+		}
+		if letter == 'v' {
+			return v, nil
+		}
+	default:
+		if letter == 'v' {
+			return v, nil
+		}
+	}
+	switch letter {
+	case 't':
+		want = "a text"
+	case 'n':
+		want = "a whole number"
+	case 'l':
+		want = "a list"
+	case 'o':
+		want = "an object"
+	default:
+		want = "a list, an object or a text"
+	}
+	return nil, fmt.Errorf("%s needs %s, got %s", f.name, want, kind(arg))
+}
+
+// native returns expr's own implementation of a builtin, for functions whose cost is
+// covered by reading their arguments.
+func native(name string) func(*machine, []any) (any, error) {
+	f := builtin.Builtins[builtin.Index[name]]
+	return func(_ *machine, args []any) (any, error) {
+		switch {
+		case f.Fast != nil:
+			return f.Fast(args[0]), nil
+		case f.Safe != nil:
+			v, _, err := f.Safe(args...)
+			return v, err
+		default:
+			return f.Func(args...)
+		}
+	}
+}

@@ -1,0 +1,246 @@
+package expression
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/builtin"
+)
+
+const nodesRoot = "nodes"
+
+// unavailable are the functions of expr that are left out: their results are Go values
+// and they read the clock and the zone files of the machine.
+var unavailable = map[string]bool{"date": true, "duration": true, "timezone": true}
+
+// survey walks a parsed tree before anything else does: it checks names, counts nodes
+// (expr shares operands of chained comparisons, so a short text can be a huge tree) and
+// notes what the expression reads.
+type survey struct {
+	names []string
+	lets  []string // variables in sight, innermost last
+	roots map[string]bool
+	nodes map[string]bool
+	count int
+	err   *compileError
+}
+
+func newSurvey(scope Scope) *survey {
+	return &survey{names: scope.Names, roots: map[string]bool{}, nodes: map[string]bool{}}
+}
+
+func (s *survey) run(node ast.Node) error {
+	if s.visit(node, 0); s.err != nil {
+		return s.err
+	}
+	return nil
+}
+
+func (s *survey) fail(node ast.Node, format string, args ...any) {
+	if s.err == nil {
+		s.err = &compileError{message: fmt.Sprintf(format, args...), at: node.Location().From, known: true}
+	}
+}
+
+func (s *survey) visit(node ast.Node, depth int) {
+	if s.count++; s.err != nil {
+		return
+	}
+	if s.count > maxNodes || depth > maxTree {
+		s.fail(node, "the expression is too complex: at most %d parts, %d deep", maxNodes, maxTree)
+		s.err.limit = true
+		return
+	}
+	switch n := node.(type) {
+	case *ast.IdentifierNode:
+		s.identifier(n)
+		return
+	case *ast.MemberNode:
+		if s.readsNode(n) {
+			return
+		}
+	case *ast.CallNode:
+		s.call(n, depth)
+		return
+	case *ast.BinaryNode:
+		s.pattern(n)
+	case *ast.BytesNode:
+		s.fail(n, "byte literals are not supported")
+	case *ast.VariableDeclaratorNode:
+		s.visit(n.Value, depth+1)
+		s.lets = append(s.lets, n.Name)
+		s.visit(n.Expr, depth+1)
+		s.lets = s.lets[:len(s.lets)-1]
+		return
+	}
+	for _, c := range children(node) {
+		s.visit(*c, depth+1)
+	}
+}
+
+func (s *survey) identifier(n *ast.IdentifierNode) {
+	switch {
+	case slices.Contains(s.lets, n.Value):
+	case !slices.Contains(s.names, n.Value) && slices.Contains(functionNames(), n.Value):
+		s.fail(n, "%s is a function: write %s(...)", n.Value, n.Value)
+	case !slices.Contains(s.names, n.Value):
+		s.fail(n, "unknown name %q%s", n.Value, hint(n.Value, append(slices.Clone(s.names), s.lets...)))
+	case n.Value == nodesRoot:
+		s.fail(n, "nodes is read as nodes.<id>, with the id written out")
+	default:
+		s.roots[n.Value] = true
+	}
+}
+
+// readsNode notes the id of nodes.<id> and nodes["id"].
+func (s *survey) readsNode(n *ast.MemberNode) bool {
+	root, ok := n.Node.(*ast.IdentifierNode)
+	if !ok || root.Value != nodesRoot || slices.Contains(s.lets, nodesRoot) || !slices.Contains(s.names, nodesRoot) {
+		return false
+	}
+	id, ok := n.Property.(*ast.StringNode)
+	if !ok {
+		return false
+	}
+	s.roots[nodesRoot], s.nodes[id.Value] = true, true
+	return true
+}
+
+func (s *survey) call(n *ast.CallNode, depth int) {
+	callee, ok := n.Callee.(*ast.IdentifierNode)
+	switch {
+	case !ok:
+		s.fail(n, "values have no functions to call")
+	case unavailable[callee.Value]:
+		s.fail(n, "the function %s is not available: times are RFC 3339 texts such as now() gives", callee.Value)
+	case additions[callee.Value] == nil:
+		s.fail(n, "unknown function %q%s", callee.Value, hint(callee.Value, functionNames()))
+	}
+	for _, arg := range n.Arguments {
+		s.visit(arg, depth+1)
+	}
+}
+
+// pattern checks a constant regular expression before expr compiles it.
+func (s *survey) pattern(n *ast.BinaryNode) {
+	text, ok := n.Right.(*ast.StringNode)
+	if n.Operator != "matches" || !ok {
+		return
+	}
+	if _, err := newPattern(text.Value); err != nil {
+		s.fail(text, "%s", err)
+	}
+}
+
+func functionNames() []string {
+	names := slices.Clone(builtin.Names)
+	for name := range additions {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return unavailable[n] })
+}
+
+// hint proposes the candidate next to name, or lists all when they are few.
+func hint(name string, candidates []string) string {
+	best, distance := "", 1+min(2, len(name)/2)
+	for _, c := range candidates {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(c)); d < distance {
+			best, distance = c, d
+		}
+	}
+	switch {
+	case best != "":
+		return fmt.Sprintf(" (did you mean %q?)", best)
+	case len(candidates) == 0:
+		return ": no names are available here"
+	case len(candidates) <= 12:
+		return " (available here: " + strings.Join(candidates, ", ") + ")"
+	}
+	return ""
+}
+
+// editDistance is the Levenshtein distance in bytes.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
+
+// isPath reports whether node reads members of a root and does nothing else.
+func isPath(node ast.Node) bool {
+	switch n := node.(type) {
+	case *ast.IdentifierNode:
+		return true
+	case *ast.ChainNode:
+		return isPath(n.Node)
+	case *ast.MemberNode:
+		switch n.Property.(type) {
+		case *ast.StringNode, *ast.IntegerNode:
+			return isPath(n.Node)
+		}
+	}
+	return false
+}
+
+// children returns the places of a node's operands, in order of evaluation.
+func children(node ast.Node) []*ast.Node {
+	switch n := node.(type) {
+	case *ast.UnaryNode:
+		return []*ast.Node{&n.Node}
+	case *ast.BinaryNode:
+		return []*ast.Node{&n.Left, &n.Right}
+	case *ast.ChainNode:
+		return []*ast.Node{&n.Node}
+	case *ast.MemberNode:
+		return []*ast.Node{&n.Node, &n.Property}
+	case *ast.SliceNode:
+		return present(&n.Node, &n.From, &n.To)
+	case *ast.CallNode:
+		return places(n.Arguments)
+	case *ast.BuiltinNode:
+		return places(n.Arguments)
+	case *ast.PredicateNode:
+		return []*ast.Node{&n.Node}
+	case *ast.VariableDeclaratorNode:
+		return []*ast.Node{&n.Value, &n.Expr}
+	case *ast.SequenceNode:
+		return places(n.Nodes)
+	case *ast.ConditionalNode:
+		return []*ast.Node{&n.Cond, &n.Exp1, &n.Exp2}
+	case *ast.ArrayNode:
+		return places(n.Nodes)
+	case *ast.MapNode:
+		return places(n.Pairs)
+	case *ast.PairNode:
+		return []*ast.Node{&n.Key, &n.Value}
+	}
+	return nil
+}
+
+func places(nodes []ast.Node) []*ast.Node {
+	out := make([]*ast.Node, len(nodes))
+	for i := range nodes {
+		out[i] = &nodes[i]
+	}
+	return out
+}
+
+func present(nodes ...*ast.Node) []*ast.Node {
+	return slices.DeleteFunc(nodes, func(n *ast.Node) bool { return *n == nil })
+}
