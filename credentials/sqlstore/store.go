@@ -1,0 +1,258 @@
+// Package sqlstore keeps credentials, their versions and tokens in the database of package
+// internal/database, SQLite or Postgres. What is secret arrives sealed: the package cannot
+// read it and must not try. Rows are its own.
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"keyflow/credentials"
+	"keyflow/internal/database"
+	"keyflow/internal/fault"
+)
+
+// Store implements the store contracts of package credentials. It is safe for concurrent use.
+type Store struct{ db *database.DB }
+
+var (
+	_ credentials.Store       = (*Store)(nil)
+	_ credentials.TokenStore  = (*Store)(nil)
+	_ credentials.CanaryStore = (*Store)(nil)
+)
+
+// New returns a store over db.
+func New(db *database.DB) *Store { return &Store{db} }
+
+func what(id credentials.ID) string { return fmt.Sprintf("credential %q", id) }
+
+// Shared implements credentials.Store: one process at a time opens an SQLite folder.
+func (s *Store) Shared() bool { return s.db.Dialect() != database.SQLite }
+
+// Change implements credentials.Store. Taking the next revision comes first: on Postgres its
+// row lock makes edits of credentials follow one another.
+func (s *Store) Change(ctx context.Context, id credentials.ID, change func(old *credentials.Record, revision int64) (*credentials.Record, error)) (*credentials.Record, error) {
+	var stored *credentials.Record
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		var revision int64
+		if err := tx.Raw("UPDATE credential_revision SET value = value + 1 WHERE id = 1 RETURNING value").Scan(&revision).Error; err != nil {
+			return err
+		}
+		old, err := get(tx, id)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		var given *credentials.Record
+		if old != nil {
+			given = new(*old)
+		}
+		if stored, err = change(given, revision); err != nil {
+			return err
+		}
+		if stored == nil {
+			return tx.Delete(&credentialRow{ID: string(id)}).Error
+		}
+		return put(tx, old, stored)
+	})
+	if err != nil {
+		return nil, database.Translate(err, what(id))
+	}
+	return stored, nil
+}
+
+func put(tx *gorm.DB, old, r *credentials.Record) error {
+	row, version, err := toRows(r)
+	if err != nil {
+		return err
+	}
+	if old == nil {
+		err = tx.Create(&row).Error
+	} else {
+		err = tx.Omit("LastUsedAt").Select("*").Updates(&row).Error
+	}
+	if err != nil {
+		return err
+	}
+	if old != nil && old.Version == r.Version {
+		return nil
+	}
+	return tx.Create(&version).Error
+}
+
+// joined selects credentials with their current version.
+func joined(tx *gorm.DB) *gorm.DB {
+	return tx.Table("credentials AS c").
+		Select("c.*, v.fields, v.secrets, v.sealed").
+		Joins("JOIN credential_versions AS v ON v.credential = c.id AND v.version = c.version")
+}
+
+func get(tx *gorm.DB, id credentials.ID) (*credentials.Record, error) {
+	var row joinedRow
+	if err := joined(tx).Where("c.id = ?", string(id)).Take(&row).Error; err != nil {
+		return nil, database.Translate(err, what(id))
+	}
+	r, err := row.record()
+	if err != nil {
+		return nil, database.Translate(err, what(id))
+	}
+	return &r, nil
+}
+
+// Get implements credentials.Store.
+func (s *Store) Get(ctx context.Context, id credentials.ID) (credentials.Record, error) {
+	r, err := get(s.db.Read().WithContext(ctx), id)
+	if err != nil {
+		return credentials.Record{}, err
+	}
+	return *r, nil
+}
+
+// List implements credentials.Store.
+func (s *Store) List(ctx context.Context, f credentials.Filter) ([]credentials.Record, error) {
+	q := joined(s.db.Read().WithContext(ctx)).Order("c.id")
+	if f.Folder != "" && f.Folder != "/" {
+		q = q.Where(`(c.folder = ? OR c.folder LIKE ? ESCAPE '\')`, f.Folder, likeText(f.Folder)+"/%")
+	}
+	if f.Type != "" {
+		q = q.Where("c.type = ?", string(f.Type))
+	}
+	if f.Status != "" {
+		q = q.Where("c.state = ?", string(f.Status))
+	}
+	if f.Query != "" {
+		pattern := "%" + likeText(strings.ToLower(f.Query)) + "%"
+		q = q.Where(`(c.id LIKE ? ESCAPE '\' OR LOWER(c.name) LIKE ? ESCAPE '\')`, pattern, pattern)
+	}
+	if f.After != "" {
+		q = q.Where("c.id > ?", string(f.After))
+	}
+	if f.Limit > 0 {
+		q = q.Limit(f.Limit)
+	}
+	var rows []joinedRow
+	if err := q.Find(&rows).Error; err != nil {
+		return nil, database.Translate(err, "credentials")
+	}
+	records := make([]credentials.Record, len(rows))
+	for i, row := range rows {
+		var err error
+		if records[i], err = row.record(); err != nil {
+			return nil, database.Translate(err, what(credentials.ID(row.C.ID)))
+		}
+	}
+	return records, nil
+}
+
+func likeText(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
+}
+
+// Versions implements credentials.Store.
+func (s *Store) Versions(ctx context.Context, id credentials.ID) ([]credentials.VersionInfo, error) {
+	var rows []versionRow
+	err := s.db.Read().WithContext(ctx).Select("version", "secrets", "created_at", "created_by").
+		Where("credential = ?", string(id)).Order("version DESC").Find(&rows).Error
+	if err == nil && len(rows) == 0 {
+		err = gorm.ErrRecordNotFound
+	}
+	if err != nil {
+		return nil, database.Translate(err, what(id))
+	}
+	infos := make([]credentials.VersionInfo, len(rows))
+	for i, row := range rows {
+		if infos[i], err = row.info(rows[0].Version); err != nil {
+			return nil, database.Translate(err, what(id))
+		}
+	}
+	return infos, nil
+}
+
+// Stamp implements credentials.Store.
+func (s *Store) Stamp(ctx context.Context, id credentials.ID) (credentials.Stamp, error) {
+	var row credentialRow
+	err := s.db.Read().WithContext(ctx).Select("revision", "state", "state_message", "state_since").
+		Where("id = ?", string(id)).Take(&row).Error
+	if err != nil {
+		return credentials.Stamp{}, database.Translate(err, what(id))
+	}
+	return credentials.Stamp{Revision: row.Revision, State: credentials.State{
+		Status: credentials.Status(row.State), Message: row.StateMessage, Since: moment(row.StateSince),
+	}}, nil
+}
+
+// SetState implements credentials.Store.
+func (s *Store) SetState(ctx context.Context, id credentials.ID, revision int64, state credentials.State) (bool, error) {
+	done := s.db.Write().WithContext(ctx).Exec(
+		"UPDATE credentials SET state = ?, state_message = ?, state_since = ? WHERE id = ? AND revision = ?",
+		string(state.Status), state.Message, micros(state.Since), string(id), revision)
+	if done.Error != nil {
+		return false, database.Translate(done.Error, what(id))
+	}
+	return done.RowsAffected == 1, nil
+}
+
+// Touch implements credentials.Store. The order of ids keeps concurrent writers from waiting
+// for one another in a circle.
+func (s *Store) Touch(ctx context.Context, used map[credentials.ID]time.Time) error {
+	ids := make([]credentials.ID, 0, len(used))
+	for id := range used {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		for _, id := range ids {
+			at := micros(used[id])
+			err := tx.Exec("UPDATE credentials SET last_used_at = ? WHERE id = ? AND (last_used_at IS NULL OR last_used_at < ?)", at, string(id), at).Error
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return database.Translate(err, "credentials")
+}
+
+type canaryRow struct {
+	ID     int `gorm:"primaryKey;autoIncrement:false"`
+	Sealed []byte
+}
+
+func (canaryRow) TableName() string { return "credential_canary" }
+
+// Canary implements credentials.CanaryStore.
+func (s *Store) Canary(ctx context.Context) ([]byte, error) {
+	return canary(s.db.Write().WithContext(ctx))
+}
+
+func canary(tx *gorm.DB) ([]byte, error) {
+	var rows []canaryRow
+	if err := tx.Find(&rows).Error; err != nil {
+		return nil, database.Translate(err, "canary")
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	return rows[0].Sealed, nil
+}
+
+// PutCanary implements credentials.CanaryStore.
+func (s *Store) PutCanary(ctx context.Context, sealed []byte) ([]byte, error) {
+	tx := s.db.Write().WithContext(ctx)
+	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&canaryRow{ID: 1, Sealed: sealed}).Error; err != nil {
+		return nil, database.Translate(err, "canary")
+	}
+	return canary(tx)
+}
+
+// Empty implements credentials.CanaryStore: whatever is sealed belongs to a credential.
+func (s *Store) Empty(ctx context.Context) (bool, error) {
+	var n int64
+	err := s.db.Write().WithContext(ctx).Model(&credentialRow{}).Limit(1).Count(&n).Error
+	return n == 0, database.Translate(err, "credentials")
+}

@@ -1,0 +1,62 @@
+-- +goose Up
+
+-- The number of the last edit of any credential; every edit takes the next one.
+CREATE TABLE credential_revision (
+    id    SMALLINT PRIMARY KEY CHECK (id = 1),
+    value BIGINT NOT NULL
+);
+INSERT INTO credential_revision (id, value) VALUES (1, 0);
+
+-- One sealed text that proves that the master key fits.
+CREATE TABLE credential_canary (
+    id     SMALLINT PRIMARY KEY CHECK (id = 1),
+    sealed BLOB NOT NULL
+);
+
+CREATE TABLE credentials (
+    id              TEXT PRIMARY KEY,
+    name            TEXT NOT NULL,
+    folder          TEXT NOT NULL,
+    type            TEXT NOT NULL,
+    details         BLOB NOT NULL, -- JSON: what is only read together
+    fingerprint_key BLOB NOT NULL, -- sealed
+    version         BIGINT NOT NULL,
+    revision        BIGINT NOT NULL,
+    grant_revision  BIGINT NOT NULL,
+    state           TEXT NOT NULL,
+    state_message   TEXT NOT NULL,
+    state_since     BIGINT NOT NULL,
+    created_at      BIGINT NOT NULL,
+    created_by      TEXT NOT NULL,
+    updated_at      BIGINT NOT NULL,
+    updated_by      TEXT NOT NULL,
+    last_used_at    BIGINT
+);
+
+CREATE TABLE credential_versions (
+    credential TEXT NOT NULL REFERENCES credentials (id) ON DELETE CASCADE,
+    version    BIGINT NOT NULL,
+    fields     BLOB NOT NULL, -- JSON: the plain fields
+    secrets    BLOB NOT NULL, -- JSON: what is told of the secret fields
+    sealed     BLOB NOT NULL, -- JSON: ciphertext per secret field, base64
+    created_at BIGINT NOT NULL,
+    created_by TEXT NOT NULL,
+    PRIMARY KEY (credential, version)
+);
+
+CREATE TABLE credential_tokens (
+    credential      TEXT PRIMARY KEY REFERENCES credentials (id) ON DELETE CASCADE,
+    generation      BIGINT NOT NULL,
+    grant_revision  BIGINT NOT NULL,
+    sealed          BLOB,
+    renewal_started BIGINT
+);
+
+CREATE TABLE credential_connects (
+    hash           BLOB PRIMARY KEY,
+    credential     TEXT NOT NULL REFERENCES credentials (id) ON DELETE CASCADE,
+    session        TEXT NOT NULL,
+    grant_revision BIGINT NOT NULL,
+    sealed         BLOB NOT NULL,
+    expires_at     BIGINT NOT NULL
+);
