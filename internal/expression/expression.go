@@ -76,6 +76,9 @@ func (e *Expression) Eval(ctx context.Context, env Env) (any, error) {
 	return v, nil
 }
 
+// Roots returns the root names that are read, sorted: others need not be in an Env.
+func (e *Expression) Roots() []string { return slices.Clone(e.roots) }
+
 // Nodes returns the ids read through nodes.<id> or nodes["id"], sorted.
 func (e *Expression) Nodes() []string { return slices.Clone(e.nodes) }
 

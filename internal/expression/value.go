@@ -13,6 +13,7 @@ import (
 // for concurrent use.
 type Value struct {
 	root  part
+	roots []string
 	nodes []string
 	pool  *pool // nil when there is no template
 }
@@ -50,9 +51,9 @@ func CompileValue(v any, scope Scope) (*Value, []*Error) {
 	if len(c.errs) > 0 {
 		return nil, c.errs
 	}
-	out := &Value{root: root, nodes: slices.Sorted(maps.Keys(c.nodes))}
+	out := &Value{root: root, roots: slices.Sorted(maps.Keys(c.roots)), nodes: slices.Sorted(maps.Keys(c.nodes))}
 	if _, ok := root.(literal); !ok {
-		out.pool = newPool(slices.Sorted(maps.Keys(c.roots)))
+		out.pool = newPool(out.roots)
 	}
 	return out, nil
 }
@@ -71,6 +72,9 @@ func (v *Value) Eval(ctx context.Context, env Env) (any, error) {
 	}
 	return out, nil
 }
+
+// Roots returns the root names that are read, sorted: others need not be in an Env.
+func (v *Value) Roots() []string { return slices.Clone(v.roots) }
 
 // Nodes returns the ids read through nodes.<id> or nodes["id"], sorted.
 func (v *Value) Nodes() []string { return slices.Clone(v.nodes) }
