@@ -21,7 +21,7 @@ const (
 	basePlaceholder  = "__BASE_PATH__"
 )
 
-// Files returns the built files: index.html, app.js, vendor.js, app.css, icon.svg and
+// Files returns the built files: index.html, app.js, vendor.js, runtime.js, app.css, icon.svg and
 // oauth-callback.js (loaded by the page that ends an OAuth connect). index.html is a
 // template; serve [Index] in its place.
 func Files() fs.FS {

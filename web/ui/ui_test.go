@@ -55,7 +55,7 @@ func TestFilesAreComplete(t *testing.T) {
 
 	want := map[string]bool{
 		"app.css": true, "app.js": true, "icon.svg": true, "index.html": true,
-		"oauth-callback.js": true, "vendor.js": true,
+		"oauth-callback.js": true, "runtime.js": true, "vendor.js": true,
 	}
 	entries, err := fs.ReadDir(Files(), ".")
 	if err != nil {

@@ -27,13 +27,13 @@ export default defineConfig({
     cssCodeSplit: false,
     assetsInlineLimit: 0,
     modulePreload: false,
-    reportCompressedSize: true,
+    chunkSizeWarningLimit: 1000,
     rolldownOptions: {
       output: {
         entryFileNames: 'app.js',
-        chunkFileNames: '[name].js',
+        chunkFileNames: (chunk) => (chunk.name === 'rolldown-runtime' ? 'runtime.js' : '[name].js'),
         assetFileNames: (asset) => (asset.names.some((n) => n.endsWith('.css')) ? 'app.css' : '[name][extname]'),
-        codeSplitting: { groups: [{ name: 'vendor', test: /node_modules/ }] },
+        codeSplitting: { groups: [{ name: 'vendor', test: /node_modules|rolldown\/runtime/ }] },
       },
     },
   },

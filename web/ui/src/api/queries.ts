@@ -1,0 +1,77 @@
+// What the page reads, by key: lists under [noun, 'list', filter], objects under [noun, id].
+import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
+import {
+  credentials,
+  runs,
+  session,
+  triggers,
+  workflows,
+  type CredentialFilter,
+  type RunFilter,
+  type WorkflowFilter,
+} from './resources';
+import type { List, RunStatus } from './types';
+
+const unfinished: readonly RunStatus[] = ['queued', 'running', 'waiting'];
+
+/** Whether something may still happen in a run of this status. */
+export function isUnfinished(status: RunStatus): boolean {
+  return unfinished.includes(status);
+}
+
+function pages<T>(queryKey: readonly unknown[], get: (cursor: string) => Promise<List<T>>) {
+  return infiniteQueryOptions({
+    queryKey,
+    queryFn: ({ pageParam }) => get(pageParam),
+    initialPageParam: '',
+    getNextPageParam: (last) => last.next_cursor ?? undefined,
+  });
+}
+
+export const queries = {
+  session: () => queryOptions({ queryKey: ['session'], queryFn: session.get, staleTime: Infinity, retry: false }),
+
+  setUpOpen: () => queryOptions({ queryKey: ['setup'], queryFn: session.setUpOpen, retry: false }),
+
+  credentialTypes: () =>
+    queryOptions({ queryKey: ['credential-types'], queryFn: credentials.types, staleTime: Infinity }),
+  credentialList: (filter: CredentialFilter) =>
+    pages(['credentials', 'list', filter], (cursor) => credentials.list(filter, cursor)),
+  credential: (id: string) => queryOptions({ queryKey: ['credentials', id], queryFn: () => credentials.get(id) }),
+  usages: (id: string) => queryOptions({ queryKey: ['credentials', id, 'usages'], queryFn: () => credentials.usages(id) }),
+  credentialVersions: (id: string) =>
+    queryOptions({ queryKey: ['credentials', id, 'versions'], queryFn: () => credentials.versions(id) }),
+
+  workflowList: (filter: WorkflowFilter) =>
+    pages(['workflows', 'list', filter], (cursor) => workflows.list(filter, cursor)),
+  workflow: (id: string) => queryOptions({ queryKey: ['workflows', id], queryFn: () => workflows.get(id) }),
+  workflowVersions: (id: string) =>
+    queryOptions({ queryKey: ['workflows', id, 'versions'], queryFn: () => workflows.versions(id) }),
+  workflowVersion: (id: string, n: number) =>
+    queryOptions({
+      queryKey: ['workflows', id, 'versions', n],
+      queryFn: () => workflows.version(id, n),
+      staleTime: Infinity,
+    }),
+
+  /** Renewed every 3 seconds while a run shown is unfinished, every 15 seconds otherwise. */
+  runList: (filter: RunFilter) => ({
+    ...pages(['runs', 'list', filter], (cursor) => runs.list(filter, cursor)),
+    refetchInterval: (query: { state: { data?: { pages: List<{ status: RunStatus }>[] } } }) =>
+      query.state.data?.pages.some((page) => page.items.some((run) => isUnfinished(run.status))) ? 3_000 : 15_000,
+  }),
+  lastRuns: (workflow: string) =>
+    queryOptions({
+      queryKey: ['runs', 'last', workflow],
+      queryFn: async () => (await runs.list({ workflow }, '', 10)).items,
+      refetchInterval: (query) => (query.state.data?.some((run) => isUnfinished(run.status)) ? 1_500 : 15_000),
+    }),
+  run: (id: string) =>
+    queryOptions({
+      queryKey: ['runs', id],
+      queryFn: () => runs.get(id),
+      refetchInterval: (query) => (query.state.data && !isUnfinished(query.state.data.status) ? false : 1_000),
+    }),
+
+  triggerList: () => pages(['triggers', 'list'], (cursor) => triggers.list(cursor)),
+};

@@ -1,0 +1,56 @@
+import { Text } from '@mantine/core';
+import { useSyncExternalStore } from 'react';
+import { useTranslation } from 'react-i18next';
+import { absoluteTime, duration, elapsed, relativeTime } from '../time';
+
+// One clock for the page: ticks each second while anything that shows a time is mounted.
+let now = Date.now();
+const subscribers = new Set<() => void>();
+let timer: ReturnType<typeof setInterval> | undefined;
+
+function subscribe(notify: () => void): () => void {
+  subscribers.add(notify);
+  timer ??= setInterval(() => {
+    now = Date.now();
+    subscribers.forEach((each) => each());
+  }, 1000);
+  return () => {
+    subscribers.delete(notify);
+    if (subscribers.size === 0) {
+      clearInterval(timer);
+      timer = undefined;
+    }
+  };
+}
+
+/** The current time in milliseconds, renewed each second. */
+export function useNow(): number {
+  return useSyncExternalStore(subscribe, () => now);
+}
+
+/** A point in time as "3 days ago", with the exact time on hover and for screen readers. */
+export function When({ time, by, fallback = '–' }: { time: string | null | undefined; by?: string; fallback?: string }) {
+  const { i18n } = useTranslation();
+  const at = useNow();
+  if (!time) return <Text span size="sm" c="dimmed">{fallback}</Text>;
+  return (
+    <time dateTime={time} title={absoluteTime(time, i18n.language)}>
+      {relativeTime(time, at, i18n.language)}
+      {by ? ` · ${by}` : ''}
+    </time>
+  );
+}
+
+/** A point in time in full. */
+export function At({ time }: { time: string | null | undefined }) {
+  const { i18n } = useTranslation();
+  return time ? <time dateTime={time}>{absoluteTime(time, i18n.language)}</time> : <>–</>;
+}
+
+/** How long something took, or takes so far. */
+export function Took({ from, to }: { from: string | null | undefined; to: string | null | undefined }) {
+  const { i18n } = useTranslation();
+  const at = useNow();
+  const length = elapsed(from, to, at);
+  return <>{length === null ? '–' : duration(length, i18n.language)}</>;
+}

@@ -1,0 +1,59 @@
+// Words for the authentication types' fields. The server declares each field once, with its
+// English words; other languages are laid over them here by type and name.
+import { useTranslation } from 'react-i18next';
+import type { CredentialField, CredentialType } from '../api/types';
+import { koFields, koTypes } from './fields.ko';
+import { currentLanguage } from './index';
+
+export type FieldWords = { label: string; help?: string; choices?: Record<string, string> };
+
+// The page's own spelling, which guides and tickets quote.
+const enLabels: Record<string, string> = {
+  username: 'Username',
+  password: 'Password',
+  key: 'Key',
+  value: 'Value',
+  grant_type: 'Grant Type',
+  authorization_url: 'Authorization URL',
+  access_token_url: 'Access Token URL',
+  client_id: 'Client ID',
+  client_secret: 'Client Secret',
+  scope: 'Scope',
+  client_authentication: 'Client Authentication',
+};
+
+const enChoices: Record<string, string> = {
+  authorization_code: 'Authorization Code',
+  client_credentials: 'Client Credentials',
+  header: 'Header',
+  query: 'Query',
+  cookie: 'Cookie',
+  body: 'Body',
+  none: 'None',
+  seconds: 'Seconds',
+  milliseconds: 'Milliseconds',
+  minutes: 'Minutes',
+  hours: 'Hours',
+  form: 'Form',
+  json: 'JSON',
+};
+
+/** The words for one field in the language of the page. */
+export function useFieldText(type: string, field: CredentialField) {
+  useTranslation(); // renders again when the language changes
+  const words = currentLanguage() === 'ko' ? (koFields[`${type}.${field.name}`] ?? koFields[field.name]) : undefined;
+  return {
+    label: words?.label ?? enLabels[field.name] ?? field.label,
+    help: words ? words.help : field.help || undefined,
+    choice: (value: string) => words?.choices?.[value] ?? enChoices[value] ?? value,
+  };
+}
+
+/** The name and one line about an authentication type in the language of the page. */
+export function useTypeText() {
+  useTranslation();
+  return (type: CredentialType | undefined, id: string) => {
+    const words = currentLanguage() === 'ko' ? koTypes[id] : undefined;
+    return { label: words?.label ?? type?.name ?? id, summary: words?.summary ?? type?.summary };
+  };
+}

@@ -1,0 +1,102 @@
+import { Button, Group, Stack, Text } from '@mantine/core';
+import { notifications } from '@mantine/notifications';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { Link, useNavigate } from '@tanstack/react-router';
+import { useState, type SubmitEvent } from 'react';
+import { useTranslation } from 'react-i18next';
+import { ApiError } from '../../api/client';
+import { queries } from '../../api/queries';
+import { credentials } from '../../api/resources';
+import type { CredentialType } from '../../api/types';
+import { Failure, Loading } from '../../components/feedback';
+import { PageHead } from '../../components/layout';
+import { LeaveGuard } from '../leaveguard';
+import { draftFor, inputOf, isID, type Draft } from './draft';
+import { CredentialForm } from './form';
+import { TestOutcome } from './testresult';
+import { useTrail } from './trail';
+
+export function NewCredentialPage() {
+  const { t } = useTranslation();
+  const types = useQuery(queries.credentialTypes());
+  const trail = useTrail(true);
+  return (
+    <>
+      <PageHead trail={trail} title={t('credentials.new')} name={t('credentials.new')} />
+      {types.isPending && <Loading />}
+      {types.isError && <Failure error={types.error} retry={() => void types.refetch()} />}
+      {types.data?.[0] && <NewCredential types={types.data} initial={draftFor(usualType(types.data, types.data[0]))} />}
+    </>
+  );
+}
+
+// Most credentials protect something: the form does not open with "No Auth" chosen.
+function usualType(types: CredentialType[], first: CredentialType): CredentialType {
+  return types.find((type) => type.id === 'basic_auth') ?? first;
+}
+
+function NewCredential({ types, initial }: { types: CredentialType[]; initial: Draft }) {
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const client = useQueryClient();
+  const [draft, setDraft] = useState(initial);
+  const type = types.find((each) => each.id === draft.type);
+
+  const input = () => {
+    if (!type) throw new Error(`unknown authentication type ${draft.type}`);
+    return inputOf(draft, type);
+  };
+  const test = useMutation({ mutationFn: () => credentials.testInput(input()) });
+  const save = useMutation({
+    mutationFn: () => credentials.create(input()),
+    onSuccess: async (created) => {
+      client.setQueryData(queries.credential(created.id).queryKey, created);
+      void client.invalidateQueries({ queryKey: ['credentials', 'list'] });
+      notifications.show({ message: t('credentials.createdName', { name: created.name }), color: 'teal' });
+      await navigate({ to: '/credentials/$id', params: { id: created.id } });
+    },
+  });
+  const failure = save.error ?? test.error;
+  const problem = failure instanceof ApiError ? failure : undefined;
+  const change = (next: Draft) => {
+    setDraft(next);
+    if (test.data) test.reset();
+  };
+
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    save.mutate();
+  };
+  return (
+    <form onSubmit={submit} noValidate={false}>
+      <LeaveGuard dirty={draft !== initial && !save.isSuccess && !save.isPending} />
+      <Stack gap="md" maw={860}>
+        <CredentialForm types={types} draft={draft} onChange={change} problem={problem} />
+        {test.data && <TestOutcome result={test.data} />}
+        {failure && <Failure error={failure} title={save.isError ? t('form.notSaved') : t('test.notRun')} />}
+        <Group gap="xs">
+          <Button type="submit" size="sm" loading={save.isPending} disabled={!isID(draft.id)}>
+            {t('common.save')}
+          </Button>
+          <Button
+            variant="default"
+            size="sm"
+            loading={test.isPending}
+            onClick={() => {
+              save.reset();
+              test.mutate();
+            }}
+          >
+            {t('test.button')}
+          </Button>
+          <Button variant="subtle" size="sm" component={Link} to="/credentials">
+            {t('common.cancel')}
+          </Button>
+          <Text size="xs" c="dimmed">
+            {t('form.testBeforeSave')}
+          </Text>
+        </Group>
+      </Stack>
+    </form>
+  );
+}

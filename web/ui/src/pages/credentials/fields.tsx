@@ -1,0 +1,180 @@
+// The fields of an authentication type, drawn from what the server declares about them.
+import { Accordion, Alert, Checkbox, Select, Stack, Textarea, TextInput } from '@mantine/core';
+import { useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import type { ApiError } from '../../api/client';
+import type { Credential, CredentialField, CredentialType } from '../../api/types';
+import { useFieldText } from '../../i18n/fields';
+import { applies, defaultOf, isSecret, type Draft } from './draft';
+import { RedirectURL } from './redirect';
+import { SecretField } from './secret';
+
+type Props = {
+  type: CredentialType;
+  draft: Draft;
+  onChange: (draft: Draft) => void;
+  credential?: Credential;
+  problem?: ApiError;
+};
+
+// The fields of the page this one follows; every other optional one waits under "More options".
+const usual = new Set([
+  'username',
+  'password',
+  'key',
+  'value',
+  'in',
+  'grant_type',
+  'authorization_url',
+  'access_token_url',
+  'client_id',
+  'client_secret',
+  'scope',
+  'client_authentication',
+]);
+
+export function TypeFields(props: Props) {
+  const { t } = useTranslation();
+  const { type, draft, credential, problem } = props;
+  const shown = type.fields.filter((field) => applies(field, draft.plain));
+  const main = shown.filter((field) => usual.has(field.name) || field.required);
+  const more = shown.filter((field) => !main.includes(field));
+  const [opened, setOpened] = useState<string | null>(() => (more.some((f) => isTouched(f, draft)) ? 'more' : null));
+  const hasProblem = more.some((field) => (problem?.at(`/fields/${field.name}`).length ?? 0) > 0);
+
+  if (shown.length === 0) return <Alert color="gray">{t('form.noFields')}</Alert>;
+  return (
+    <Stack gap="sm">
+      {main.map((field) => (
+        <Stack gap="sm" key={field.name}>
+          {field.name === 'client_id' && draft.plain.grant_type === 'authorization_code' && (
+            <RedirectURL stored={credential?.redirect_url} />
+          )}
+          <TypeField {...props} field={field} />
+        </Stack>
+      ))}
+      {more.length > 0 && (
+        <Accordion variant="contained" value={hasProblem ? 'more' : opened} onChange={setOpened}>
+          <Accordion.Item value="more">
+            <Accordion.Control>{t('form.more', { count: more.length })}</Accordion.Control>
+            <Accordion.Panel>
+              <Stack gap="sm">
+                {more.map((field) => (
+                  <TypeField key={field.name} {...props} field={field} />
+                ))}
+              </Stack>
+            </Accordion.Panel>
+          </Accordion.Item>
+        </Accordion>
+      )}
+    </Stack>
+  );
+}
+
+function isTouched(field: CredentialField, draft: Draft): boolean {
+  const value = draft.plain[field.name];
+  return value !== undefined && JSON.stringify(value) !== JSON.stringify(defaultOf(field));
+}
+
+function TypeField({ field, type, draft, onChange, credential, problem }: Props & { field: CredentialField }) {
+  const text = useFieldText(type.id, field);
+  const error = problem?.at(`/fields/${field.name}`).join(' ') || undefined;
+  const set = (value: unknown) => onChange({ ...draft, plain: { ...draft.plain, [field.name]: value } });
+  const value = draft.plain[field.name];
+
+  if (isSecret(field, credential)) {
+    return (
+      <SecretField
+        label={text.label}
+        help={text.help}
+        required={field.required}
+        error={error}
+        stored={credential?.secrets[field.name]}
+        draft={draft.secrets[field.name] ?? { mode: 'keep' }}
+        onChange={(secret) => onChange({ ...draft, secrets: { ...draft.secrets, [field.name]: secret } })}
+      />
+    );
+  }
+  const common = { label: text.label, description: text.help, error, required: field.required };
+  switch (field.kind) {
+    case 'boolean':
+      return (
+        <Checkbox
+          label={text.label}
+          description={text.help}
+          error={error}
+          checked={value === true}
+          onChange={(event) => set(event.currentTarget.checked)}
+        />
+      );
+    case 'choice':
+      return (
+        <Select
+          {...common}
+          data={(field.choices ?? []).map((choice) => ({ value: choice, label: text.choice(choice) }))}
+          value={String(value ?? '')}
+          onChange={set}
+        />
+      );
+    case 'map':
+      return <MapField {...common} value={value} onChange={set} />;
+    default:
+      return (
+        <TextInput
+          {...common}
+          value={String(value ?? '')}
+          autoComplete="off"
+          spellCheck={false}
+          onChange={(event) => set(event.currentTarget.value)}
+        />
+      );
+  }
+}
+
+type MapProps = {
+  label: string;
+  description?: string;
+  error?: string;
+  required?: boolean;
+  value: unknown;
+  onChange: (value: Record<string, string>) => void;
+};
+
+/** A map as lines "name=value". */
+function MapField({ value, onChange, ...common }: MapProps) {
+  const { t } = useTranslation();
+  const [text, setText] = useState(() => linesOf(value));
+  return (
+    <Textarea
+      {...common}
+      placeholder={t('form.mapPlaceholder')}
+      autosize
+      minRows={2}
+      value={text}
+      spellCheck={false}
+      onChange={(event) => {
+        setText(event.currentTarget.value);
+        onChange(mapOf(event.currentTarget.value));
+      }}
+    />
+  );
+}
+
+/** The lines "name=value" of a map. */
+export function linesOf(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return '';
+  return Object.entries(value)
+    .map(([name, each]) => `${name}=${String(each)}`)
+    .join('\n');
+}
+
+/** The map of lines "name=value"; a line without "=" is a name with an empty value. */
+export function mapOf(text: string): Record<string, string> {
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  return Object.fromEntries(
+    lines.map((line) => {
+      const at = line.indexOf('=');
+      return at < 0 ? [line.trim(), ''] : [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+    }),
+  );
+}

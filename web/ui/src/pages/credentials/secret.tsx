@@ -1,0 +1,104 @@
+import { Button, Group, Input, PasswordInput, Text } from '@mantine/core';
+import { useId } from 'react';
+import { useTranslation } from 'react-i18next';
+import type { SecretInfo } from '../../api/types';
+import { When } from '../../components/when';
+import type { SecretDraft } from './draft';
+
+type Props = {
+  label: string;
+  help?: string;
+  required?: boolean;
+  error?: string;
+  /** What is stored; undefined for a credential that does not exist yet. */
+  stored?: SecretInfo;
+  draft: SecretDraft;
+  onChange: (draft: SecretDraft) => void;
+};
+
+/** A write-only value: what is stored is told about, never shown and never stood in for. */
+export function SecretField(props: Props) {
+  const { stored, draft } = props;
+  if (stored?.set && draft.mode !== 'replace') return <StoredSecret {...props} stored={stored} />;
+  return <NewSecret {...props} />;
+}
+
+function NewSecret({ label, help, required, error, stored, draft, onChange }: Props) {
+  const { t } = useTranslation();
+  const value = draft.mode === 'replace' ? draft.value : '';
+  const input = (
+    <PasswordInput
+      flex={1}
+      label={label}
+      description={stored?.set ? t('secret.replaceHelp') : help}
+      required={required && !stored?.set}
+      error={error}
+      value={value}
+      autoComplete="new-password"
+      spellCheck={false}
+      visibilityToggleButtonProps={{ 'aria-label': t('secret.show'), tabIndex: 0 }}
+      onChange={(event) => onChange({ mode: 'replace', value: event.currentTarget.value })}
+    />
+  );
+  if (!stored?.set) return input;
+  return (
+    <Group align="flex-end" gap="xs" wrap="nowrap">
+      {input}
+      <Button variant="default" size="sm" onClick={() => onChange({ mode: 'keep' })}>
+        {t('secret.keep')}
+      </Button>
+    </Group>
+  );
+}
+
+function StoredSecret({ label, help, error, stored, draft, onChange }: Props & { stored: SecretInfo }) {
+  const { t } = useTranslation();
+  const id = useId();
+  const clearing = draft.mode === 'clear';
+  return (
+    <div role="group" aria-labelledby={id}>
+      <Text id={id} size="sm" fw={500}>
+        {label}
+      </Text>
+      {help && <Input.Description mb={4}>{help}</Input.Description>}
+      <Group gap="xs" className="kf-secret" justify="space-between">
+        <Text size="sm" c={clearing ? 'var(--mantine-color-error)' : undefined}>
+          {clearing ? t('secret.willClear') : t('secret.set')}
+          {!clearing && stored.updated_at && (
+            <Text span c="dimmed" size="sm">
+              {' · '}
+              {t('secret.changed')} <When time={stored.updated_at} />
+            </Text>
+          )}
+        </Text>
+        <Group gap={6}>
+          {clearing ? (
+            <Button variant="default" size="compact-sm" onClick={() => onChange({ mode: 'keep' })}>
+              {t('secret.undo')}
+            </Button>
+          ) : (
+            <>
+              <Button
+                variant="default"
+                size="compact-sm"
+                aria-label={`${t('secret.replace')}: ${label}`}
+                onClick={() => onChange({ mode: 'replace', value: '' })}
+              >
+                {t('secret.replace')}
+              </Button>
+              <Button
+                variant="default"
+                size="compact-sm"
+                aria-label={`${t('secret.clear')}: ${label}`}
+                onClick={() => onChange({ mode: 'clear' })}
+              >
+                {t('secret.clear')}
+              </Button>
+            </>
+          )}
+        </Group>
+      </Group>
+      {error && <Input.Error mt={4}>{error}</Input.Error>}
+    </div>
+  );
+}
