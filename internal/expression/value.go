@@ -30,7 +30,11 @@ type (
 		unescaped bool // differs from its source
 	}
 	listPart   []part
-	objectPart map[string]part
+	objectPart []member // in key order: uuid() and errors must not depend on chance
+	member     struct {
+		key  string
+		part part
+	}
 	template   struct { // one string
 		path   string
 		source string
@@ -103,10 +107,10 @@ func (c *valueCompiler) compile(v any, path string) part {
 		}
 		return settle(v, parts, as)
 	case map[string]any:
-		parts, as := make(objectPart, len(v)), kept
+		parts, as := make(objectPart, 0, len(v)), kept
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			parts[k] = c.compile(v[k], path+"/"+escapePointer(k))
-			as = max(as, formOf(parts[k]))
+			parts = append(parts, member{k, c.compile(v[k], path+"/"+escapePointer(k))})
+			as = max(as, formOf(parts[len(parts)-1].part))
 		}
 		return settle(v, parts, as)
 	}
@@ -201,12 +205,12 @@ func (l listPart) eval(m *machine) (any, *Error) {
 
 func (o objectPart) eval(m *machine) (any, *Error) {
 	out := make(map[string]any, len(o))
-	for k, p := range o {
-		v, err := p.eval(m)
+	for _, p := range o {
+		v, err := p.part.eval(m)
 		if err != nil {
 			return nil, err
 		}
-		out[k] = v
+		out[p.key] = v
 	}
 	return out, nil
 }
