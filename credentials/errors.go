@@ -1,6 +1,10 @@
 package credentials
 
-import "keyflow/internal/fault"
+import (
+	"net/http"
+
+	"keyflow/internal/fault"
+)
 
 // The codes of [Error]; they are the step error codes of the run history.
 const (
@@ -19,7 +23,20 @@ type Error struct {
 	Message string
 	ID      ID
 	Err     error
+	// Answer is what the upstream said when it refused the credential; nil without an answer.
+	Answer *Answer
 }
+
+// Answer is an HTTP answer with every secret replaced. Body holds at most 1 MiB.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Data returns the answer as expressions and the run history see it: {status, headers, body}
+// with header names in lower case, repeats joined by ", ", and the body decoded when it is JSON.
+func (a *Answer) Data() map[string]any { return responseData(a.Status, a.Header, a.Body) }
 
 // Error returns the message and the cause; it is for logs, not for answers.
 func (e *Error) Error() string {

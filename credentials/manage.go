@@ -187,6 +187,8 @@ func (v *Vault) Delete(ctx context.Context, caller identity.Caller, id ID, force
 	v.cache.changed(id, nil)
 	if err == nil {
 		v.uses.forget(id)
+		v.renewals.forget(id)
+		v.kits.forget(id)
 	}
 	return err
 }

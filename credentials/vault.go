@@ -44,9 +44,11 @@ type Vault struct {
 	log       *slog.Logger
 	types     map[TypeName]*Type
 
-	cache  cache
-	stamps stamps
-	uses   uses
+	cache    cache
+	stamps   stamps
+	uses     uses
+	renewals renewals
+	kits     kits
 }
 
 // New returns a vault that is ready for use. It proves that the master key fits the database

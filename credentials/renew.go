@@ -1,0 +1,349 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"keyflow/credentials/oauth"
+	"keyflow/internal/egress"
+)
+
+const (
+	renewTimeout = 30 * time.Second // one renewal with its writes; the token request has 20 s of it
+	coolDown     = time.Minute      // after a refusal by the token endpoint
+	firstPause   = time.Second      // after a failure that may pass; doubles up to coolDown
+	storeTries   = 5
+	storePause   = 200 * time.Millisecond
+)
+
+// renewals makes sure that any number of callers cause one token request (promise P7). Its
+// zero value is ready.
+type renewals struct {
+	mu   sync.Mutex
+	byID map[ID]*renewal
+}
+
+// renewal is what is known of the token of one credential.
+type renewal struct {
+	held    *held   // as last stored; nil: not read yet
+	flight  *flight // a renewal under way
+	failure failure
+	unsaved *held // got from the provider, but the store could not be written
+}
+
+// flight is one renewal under way and, after done is closed, its result.
+type flight struct {
+	done chan struct{}
+	held *held
+	err  error
+}
+
+// failure says why the last renewal failed. Until a time it is the answer to further ones, so
+// that a failing provider is not asked by every request.
+type failure struct {
+	err        error
+	generation int64
+	grant      int64
+	until      time.Time
+	pause      time.Duration
+}
+
+func (r *renewals) of(id ID) *renewal {
+	if r.byID == nil {
+		r.byID = make(map[ID]*renewal)
+	}
+	if r.byID[id] == nil {
+		r.byID[id] = &renewal{}
+	}
+	return r.byID[id]
+}
+
+func (r *renewals) get(id ID) *held {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.of(id).held
+}
+
+// put remembers what the store holds; an older generation never replaces a newer one.
+func (r *renewals) put(id ID, h *held) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	entry := r.of(id)
+	if entry.held == nil || entry.held.generation <= h.generation {
+		entry.held = h
+	}
+}
+
+func (r *renewals) failing(id ID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.of(id).failure.err != nil
+}
+
+func (r *renewals) forget(id ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.byID, id)
+}
+
+// token returns a token that can be used now. It renews one that is about to end; when that
+// fails, the present one is used as long as it lasts.
+func (v *Vault) token(ctx context.Context, o *opened) (*held, error) {
+	h := v.renewals.get(o.ID)
+	if !h.fits(o) || o.State.Status == NeedsConnect {
+		var err error
+		if h, _, err = v.readToken(ctx, o.ID); err != nil {
+			return nil, err
+		}
+		v.renewals.put(o.ID, h)
+	}
+	now := v.now()
+	if h.fits(o) && !h.Due(now, h.untilEnd) {
+		return h, nil
+	}
+	next, err := v.renew(ctx, o, h.generation, planned)
+	if err != nil && h.fits(o) && !h.Expired(now) && ctx.Err() == nil {
+		return h, nil
+	}
+	return next, err
+}
+
+// cause is why a token is renewed.
+type cause int
+
+const (
+	planned   cause = iota // it ends, or there is none
+	byRule                 // an answer said that it was refused
+	byRequest              // a person asked: no pause applies
+)
+
+// renew returns a token newer than generation used. Whoever comes while a renewal is under
+// way shares it; whoever failed with a token that was replaced meanwhile gets the new one.
+func (v *Vault) renew(ctx context.Context, o *opened, used int64, why cause) (*held, error) {
+	for range 3 {
+		h, f, err := v.join(ctx, o, used, why)
+		if h != nil || err != nil {
+			return h, err
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if f.err != nil {
+			return nil, f.err
+		}
+		if f.held.generation > used && f.held.fits(o) {
+			return f.held, nil
+		}
+	}
+	return nil, o.failed(egress.CodeNetwork, nil, "the credential %q changes faster than tokens can be got for it; try again", o.ID)
+}
+
+// join returns a token or an error that is known already, else the flight to wait for.
+func (v *Vault) join(ctx context.Context, o *opened, used int64, why cause) (*held, *flight, error) {
+	now := v.now()
+	v.renewals.mu.Lock()
+	defer v.renewals.mu.Unlock()
+	r := v.renewals.of(o.ID)
+	if r.held != nil && r.held.generation > used && r.held.fits(o) {
+		return r.held, nil, nil
+	}
+	if r.flight != nil {
+		return nil, r.flight, nil
+	}
+	if why == byRule && r.held.fits(o) && now.Before(r.held.restUntil) {
+		return r.held, nil, nil
+	}
+	if f := r.failure; why != byRequest && f.err != nil && f.grant == o.grant && f.generation >= used && now.Before(f.until) {
+		return nil, nil, f.err
+	}
+	r.flight = &flight{done: make(chan struct{})}
+	go v.fly(context.WithoutCancel(ctx), o, used, r.flight)
+	return nil, r.flight, nil
+}
+
+// fly renews for everyone who waits; it does not end with the caller who began it.
+func (v *Vault) fly(ctx context.Context, o *opened, used int64, f *flight) {
+	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
+	defer cancel()
+	f.held, f.err = v.obtain(ctx, o, used)
+	v.renewals.mu.Lock()
+	defer v.renewals.mu.Unlock()
+	r := v.renewals.of(o.ID)
+	r.flight = nil
+	if f.err == nil {
+		r.failure = failure{}
+		if r.held == nil || r.held.generation <= f.held.generation {
+			r.held = f.held
+		}
+	} else {
+		r.failure = v.pauseAfter(o, used, r.failure, f.err)
+	}
+	close(f.done)
+}
+
+func (v *Vault) pauseAfter(o *opened, used int64, last failure, err error) failure {
+	next := failure{err: err, generation: used, grant: o.grant}
+	switch e, ok := errors.AsType[*oauth.Error](err); {
+	case !ok: // the provider was not asked
+	case e.Kind != oauth.Transient:
+		next.pause = coolDown
+	default:
+		next.pause = firstPause
+		if last.grant == o.grant && last.pause > 0 {
+			next.pause = min(2*last.pause, coolDown)
+		}
+		next.pause = max(next.pause, min(e.RetryAfter, coolDown))
+	}
+	next.until = v.now().Add(next.pause)
+	return next
+}
+
+// obtain makes one token request unless a newer token than used is stored already.
+func (v *Vault) obtain(ctx context.Context, o *opened, used int64) (*held, error) {
+	before, interrupted, err := v.readToken(ctx, o.ID)
+	if err != nil {
+		return nil, err
+	}
+	if before.generation > used && before.fits(o) {
+		return before, nil
+	}
+	if saved, err := v.saveLate(ctx, o, before); saved != nil || err != nil {
+		return saved, err
+	}
+	token, err := v.request(ctx, o, before)
+	if err == nil {
+		next := v.successor(o, before, token)
+		if err := v.storeToken(ctx, o, before, next); err != nil {
+			return nil, err
+		}
+		if o.State.Status == NeedsReconnect {
+			v.report(ctx, o, OK, "")
+		}
+		return next, nil
+	}
+	// Another process may have spent the refresh token first: its token is the current one then.
+	if now, _, readErr := v.readToken(ctx, o.ID); readErr == nil && now.generation > before.generation && now.fits(o) {
+		return now, nil
+	}
+	return nil, v.refusedToken(ctx, o, interrupted, err)
+}
+
+// request asks the provider. That it was asked is stored first, so that a successor after a
+// crash knows that a one-time refresh token may be spent.
+func (v *Vault) request(ctx context.Context, o *opened, before *held) (oauth.Token, error) {
+	if o.text("grant_type") == grantClientCredentials {
+		return v.oauthClient().ClientCredentials(ctx, v.oauthConfig(o))
+	}
+	if !before.fits(o) {
+		return oauth.Token{}, errNotConnected
+	}
+	if !before.Refresh.IsSet() {
+		return oauth.Token{}, errNoRefreshToken
+	}
+	row, err := v.sealToken(o.ID, before, v.moment())
+	if err != nil {
+		return oauth.Token{}, err
+	}
+	if _, err := v.tokens.SwapToken(ctx, row, before.generation); err != nil {
+		return oauth.Token{}, fmt.Errorf("note renewal of credential %q: %w", o.ID, err)
+	}
+	return v.oauthClient().Refresh(ctx, v.oauthConfig(o), before.Refresh)
+}
+
+var (
+	errNotConnected   = errors.New("not connected")
+	errNoRefreshToken = errors.New("the provider gave no refresh token")
+)
+
+// storeToken stores next before anyone uses it. The provider may have spent the old refresh
+// token, so a failing store is tried again, and at last the token is kept for the next renewal.
+func (v *Vault) storeToken(ctx context.Context, o *opened, before, next *held) error {
+	row, err := v.sealToken(o.ID, next, time.Time{})
+	if err != nil {
+		return err
+	}
+	stored := false
+	for try := range storeTries {
+		if stored, err = v.tokens.SwapToken(ctx, row, before.generation); err == nil {
+			break
+		}
+		select {
+		case <-time.After(storePause << try):
+		case <-ctx.Done():
+		}
+	}
+	if err != nil {
+		v.renewals.mu.Lock()
+		v.renewals.of(o.ID).unsaved = next
+		v.renewals.mu.Unlock()
+		return fmt.Errorf("store token of credential %q: %w", o.ID, err)
+	}
+	if !stored {
+		return o.failed(egress.CodeNetwork, nil, "the token of credential %q was replaced while it was renewed; try again", o.ID)
+	}
+	return nil
+}
+
+// saveLate stores a token that could not be stored when it was got.
+func (v *Vault) saveLate(ctx context.Context, o *opened, before *held) (*held, error) {
+	v.renewals.mu.Lock()
+	late := v.renewals.of(o.ID).unsaved
+	v.renewals.of(o.ID).unsaved = nil
+	v.renewals.mu.Unlock()
+	if !late.fits(o) || late.generation != before.generation+1 {
+		return nil, nil
+	}
+	return late, v.storeToken(ctx, o, before, late)
+}
+
+// refusedToken turns a failed token request into a state of the credential and a step error.
+func (v *Vault) refusedToken(ctx context.Context, o *opened, interrupted bool, err error) error {
+	e, fromProvider := errors.AsType[*oauth.Error](err)
+	switch {
+	case errors.Is(err, errNotConnected):
+		v.report(ctx, o, NeedsConnect, "not connected yet")
+		return o.failed(CodeNeedsConnect, err, "credential %q is not connected; open it in the admin page and press Connect", o.ID)
+	case errors.Is(err, errNoRefreshToken):
+		v.report(ctx, o, NeedsReconnect, "the token has ended and the provider gave no refresh token")
+		return o.failed(CodeNeedsConnect, err, "the token of credential %q has ended and the provider gave no refresh token; "+
+			"connect it again, and ask the provider for a refresh token (often the scope offline_access)", o.ID)
+	case !fromProvider:
+		return err
+	case e.Kind == oauth.Transient:
+		return o.failed(transientCode(e), err, "no token for credential %q: %s", o.ID, e.Message)
+	case e.Kind == oauth.Grant && o.text("grant_type") == grantAuthorizationCode:
+		message := e.Message
+		if interrupted {
+			message += "; an earlier renewal was sent and its answer lost, which spends the refresh token at some providers"
+		}
+		v.report(ctx, o, NeedsReconnect, message)
+		return o.failed(CodeNeedsConnect, err, "credential %q must be connected again: %s", o.ID, message)
+	default:
+		v.report(ctx, o, Refused, e.Message)
+		return o.failed(CodeRefused, err, "no token for credential %q: %s", o.ID, e.Message)
+	}
+}
+
+func transientCode(e *oauth.Error) string {
+	if sent, ok := egress.AsError(e); ok {
+		return sent.Code
+	}
+	return egress.CodeNetwork
+}
+
+// report stores a state; that it cannot be stored does not change the outcome of a request.
+func (v *Vault) report(ctx context.Context, o *opened, s Status, message string) {
+	if err := v.setState(context.WithoutCancel(ctx), o.ID, o, s, message); err != nil {
+		v.log.WarnContext(ctx, "state of credential not stored", "credential", o.ID, "state", s, "error", err)
+	}
+}
+
+// failed makes the error of a use of o.
+func (o *opened) failed(code string, cause error, format string, args ...any) *Error {
+	return &Error{Code: code, ID: o.ID, Message: fmt.Sprintf(format, args...), Err: cause}
+}

@@ -1,0 +1,269 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync/atomic"
+
+	"keyflow/internal/egress"
+)
+
+// transport authenticates, sends, judges and redacts: the one way of a secret to the wire
+// (docs/architecture.md). It is safe for concurrent use.
+type transport struct {
+	vault *Vault
+	base  http.RoundTripper
+	use   Use
+	// open returns the credential as it is now, after checking who uses it.
+	open func(context.Context) (*opened, error)
+	// draft marks values that are not saved: nothing about them is cached or stored.
+	draft bool
+	// last is of the newest authenticated request; hops without authentication use it.
+	last atomic.Pointer[kit]
+}
+
+var _ http.RoundTripper = (*transport)(nil)
+
+// sent is one request on the wire, and what it was sent with.
+type sent struct {
+	opened *opened
+	token  *held // nil for types without
+	kit    *kit
+	res    *http.Response // redacted
+}
+
+// RoundTrip implements http.RoundTripper. It repeats a request at most once, with a renewed
+// token, and only when the upstream did not act on it.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	s, err := t.send(req, req.Body)
+	if err != nil {
+		return nil, err
+	}
+	if s.kit == nil {
+		return s.res, nil // a hop without authentication says nothing about the credential
+	}
+	verdict := s.kit.rules.match(ctx, s.res)
+	if verdict == nil {
+		t.accepted(ctx, s)
+		return s.res, nil
+	}
+	if !verdict.renew || s.token == nil {
+		return nil, t.refused(ctx, s, true)
+	}
+	if _, err := t.vault.renew(ctx, s.opened, s.token.generation, byRule); err != nil {
+		return nil, t.withAnswer(s, err)
+	}
+	body, again := t.again(req, verdict)
+	if !again {
+		return nil, t.refused(ctx, s, false)
+	}
+	closeBody(s.res.Body)
+	if s, err = t.send(req, body); err != nil {
+		return nil, err
+	}
+	if s.kit.rules.match(ctx, s.res) != nil {
+		return nil, t.refused(ctx, s, true)
+	}
+	t.accepted(ctx, s)
+	return s.res, nil
+}
+
+// again returns the body for a repetition, if one is allowed and possible.
+func (t *transport) again(req *http.Request, v *verdict) (io.ReadCloser, bool) {
+	if t.use.AtMostOnce || !v.repeatable {
+		return nil, false
+	}
+	if req.Body == nil || req.Body == http.NoBody {
+		return req.Body, true
+	}
+	if req.GetBody == nil {
+		return nil, false
+	}
+	body, err := req.GetBody()
+	return body, err == nil
+}
+
+// send authenticates a copy of req, sends it with body and redacts the answer. It closes body.
+// Without a kit in the result the request went out unauthenticated.
+func (t *transport) send(req *http.Request, body io.ReadCloser) (*sent, error) {
+	s, err := t.prepare(req)
+	if err != nil {
+		closeBody(body)
+		return nil, err
+	}
+	out := req.Clone(req.Context())
+	out.Body = body
+	var k *kit
+	if s.opened != nil {
+		wire, err := s.opened.typ.authenticate(s.opened, out, s.accessToken())
+		if err != nil {
+			closeBody(body)
+			return nil, fmt.Errorf("authenticate with credential %q: %w", t.use.ID, err)
+		}
+		s.kit = t.kit(s, wire)
+		t.last.Store(s.kit)
+		k = s.kit
+	} else {
+		k = t.last.Load() // a hop follows a request
+	}
+	start := t.vault.now()
+	res, err := t.base.RoundTrip(out)
+	t.record(req, s, k, res, t.vault.now().Sub(start))
+	if err != nil {
+		return nil, err
+	}
+	s.res = t.redacted(req, res, k)
+	return s, nil
+}
+
+// prepare gets a token if the type needs one and then, last of all, reads the credential
+// again: what it says now counts (promise P1). The result has no credential for a redirect hop
+// that may not have it.
+func (t *transport) prepare(req *http.Request) (*sent, error) {
+	ctx := req.Context()
+	var token *held
+	for range 3 {
+		o, err := t.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if !o.allowsChain(req) {
+			if req.Response != nil {
+				return &sent{}, nil
+			}
+			return nil, o.failed(CodeHostNotAllowed, nil,
+				"credential %q may not be sent to %s; add the host to the credential's allowed_hosts", o.ID, req.URL.Host)
+		}
+		if !o.typ.renews || token.fits(o) {
+			return &sent{opened: o, token: token}, nil
+		}
+		if token, err = t.token(ctx, o); err != nil {
+			return nil, err
+		}
+	}
+	return nil, &Error{Code: egress.CodeNetwork, ID: t.use.ID,
+		Message: fmt.Sprintf("credential %q changes faster than tokens can be got for it; try again", t.use.ID)}
+}
+
+func (t *transport) token(ctx context.Context, o *opened) (*held, error) {
+	if !t.draft {
+		return t.vault.token(ctx, o)
+	}
+	token, err := t.vault.oauthClient().ClientCredentials(ctx, t.vault.oauthConfig(o))
+	return &held{Token: token, grant: o.grant}, err
+}
+
+func (t *transport) kit(s *sent, wire []string) *kit {
+	if t.draft {
+		return t.vault.newKit(s.opened, s.token, wire)
+	}
+	return t.vault.kitOf(s.opened, s.token, wire)
+}
+
+func (s *sent) accessToken() string {
+	if s.token == nil {
+		return ""
+	}
+	return s.token.Access.Reveal()
+}
+
+// allowsChain reports whether this request and every one that it was redirected from are on
+// allowed hosts: a stranger in between chooses where the next hop goes.
+func (o *opened) allowsChain(req *http.Request) bool {
+	for {
+		if !o.allowsHost(req.URL) {
+			return false
+		}
+		if req.Response == nil || req.Response.Request == nil {
+			return true
+		}
+		req = req.Response.Request
+	}
+}
+
+// keepsAuth reports whether a redirect target may see what the author put into the request.
+func (t *transport) keepsAuth(u *url.URL) bool {
+	k := t.last.Load()
+	return k != nil && k.opened.allowsHost(u)
+}
+
+// redacted is res as anyone may see it. Trailers are dropped.
+func (t *transport) redacted(req *http.Request, res *http.Response, k *kit) *http.Response {
+	out := *res
+	out.Request = req // the one without the secret
+	if k.redactor == nil {
+		return &out
+	}
+	out.Trailer = nil
+	out.Header = res.Header.Clone()
+	k.redactor.Header(out.Header)
+	out.Status = k.redactor.String(res.Status)
+	if req.Method != http.MethodHead {
+		limit := t.use.MaxBytes
+		if limit <= 0 {
+			limit = egress.DefaultMaxBytes
+		}
+		out.Body = k.redactor.Body(res.Body, limit, &egress.Error{
+			Phase: "limit", Host: req.URL.Host, Code: egress.CodeTooLarge,
+			Message: "the answer is larger than " + strconv.FormatInt(limit, 10) + " bytes (max_bytes)",
+		})
+		out.ContentLength = -1
+		out.Header.Del("Content-Length")
+	}
+	return &out
+}
+
+// accepted notes that the credential works.
+func (t *transport) accepted(ctx context.Context, s *sent) {
+	state := s.opened.State.Status
+	if t.draft || s.res.StatusCode >= http.StatusBadRequest || state != Untested && state != Refused {
+		return
+	}
+	if s.token != nil && t.vault.renewals.failing(s.opened.ID) {
+		return // the token still works, but its renewal is refused
+	}
+	t.vault.report(ctx, s.opened, OK, "")
+}
+
+// refused makes the error of an answer that refuses the credential. final says that the
+// credential itself is refused, not only a token that has been replaced.
+func (t *transport) refused(ctx context.Context, s *sent, final bool) error {
+	o, host := s.opened, s.res.Request.URL.Host
+	message := fmt.Sprintf("%s refused the credential %q (status %d)", host, o.ID, s.res.StatusCode)
+	if !final {
+		return t.withAnswer(s, o.failed(CodeRefused, nil,
+			"%s; its token has been renewed, but this request cannot be repeated safely: run the step again", message))
+	}
+	if !t.draft {
+		t.vault.report(ctx, o, Refused, message)
+	}
+	return t.withAnswer(s, o.failed(CodeRefused, nil, "%s; enter a new secret or check its rights there", message))
+}
+
+// withAnswer attaches the redacted answer to err and ends the exchange.
+func (t *transport) withAnswer(s *sent, err error) error {
+	defer closeBody(s.res.Body)
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return err
+	}
+	body, readErr := io.ReadAll(io.LimitReader(s.res.Body, maxRuleBody))
+	if readErr != nil && len(body) == 0 {
+		body = nil // status and headers still tell something
+	}
+	with := *e
+	with.Answer = &Answer{Status: s.res.StatusCode, Header: s.res.Header, Body: body}
+	return &with
+}
+
+func closeBody(body io.Closer) {
+	if body != nil {
+		_ = body.Close() // nothing is left to be done about it
+	}
+}
