@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"keyflow/credentials"
+	credentialstore "keyflow/credentials/sqlstore"
+	"keyflow/engine"
+	runstore "keyflow/engine/sqlstore"
+	"keyflow/internal/database"
+	"keyflow/internal/egress"
+	"keyflow/nodes"
+	"keyflow/nodes/standard"
+	"keyflow/triggers"
+	triggerstore "keyflow/triggers/sqlstore"
+	"keyflow/web"
+	"keyflow/web/session"
+	sessionstore "keyflow/web/session/sqlstore"
+	"keyflow/workflows"
+	workflowstore "keyflow/workflows/sqlstore"
+)
+
+const shutdownTimeout = 30 * time.Second
+
+// core is what runs workflows, with or without a web server around it.
+type core struct {
+	log     *slog.Logger
+	db      *database.DB
+	egress  *egress.Transport
+	vault   *credentials.Vault
+	catalog *workflows.Catalog
+	engine  *engine.Engine
+	manager *triggers.Manager
+	public  *url.URL
+}
+
+// newCore opens the database and wires the parts; own are this process's listening addresses.
+func newCore(ctx context.Context, cfg config, log *slog.Logger, public *url.URL, own []netip.AddrPort) (*core, error) {
+	c := &core{log: log, public: public}
+	var err error
+	c.egress, err = egress.New(egress.Options{Allow: cfg.egressAllow, Own: func() []netip.AddrPort { return own }, Logger: log})
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	c.db, err = database.Open(ctx, database.Options{URL: cfg.databaseURL, Dir: cfg.dataDir, Logger: log})
+	if err != nil {
+		return nil, &exitError{exitCannotStart, err}
+	}
+	if err := c.wire(cfg); err != nil {
+		return nil, &exitError{exitCannotStart, errors.Join(err, c.db.Close())}
+	}
+	return c, nil
+}
+
+func (c *core) wire(cfg config) error {
+	if err := c.openVault(cfg); err != nil {
+		return err
+	}
+	types := nodes.NewRegistry(standard.Types()...)
+	triggerStore := triggerstore.New(c.db)
+	c.catalog = workflows.NewCatalog(workflowstore.New(c.db), workflows.CatalogOptions{
+		Checkers:  append(offlineCheckers(types), engine.NewCredentialChecker(c.vault)),
+		Listeners: []workflows.Listener{changed(func(ctx context.Context, id workflows.ID) error { return c.manager.WorkflowChanged(ctx, id) })},
+	})
+	runs := runstore.New(c.db)
+	var err error
+	c.engine, err = engine.New(engine.Options{
+		Store: runs, Owners: runs, Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(),
+		Exclusive: c.db.Dialect() == database.SQLite, Concurrency: cfg.concurrency, Logger: c.log,
+	})
+	if err != nil {
+		return fmt.Errorf("engine: %w", err)
+	}
+	c.manager, err = triggers.NewManager(triggers.Options{
+		Store: triggerStore, Catalog: c.catalog, Engine: c.engine, Verifier: c.vault, Logger: c.log,
+	})
+	if err != nil {
+		return fmt.Errorf("triggers: %w", err)
+	}
+	return nil
+}
+
+func (c *core) openVault(cfg config) error {
+	keys, err := credentials.OpenKeyset(cfg.dataDir, cfg.masterKey)
+	if err != nil {
+		return err
+	}
+	store := credentialstore.New(c.db)
+	c.vault, err = credentials.New(credentials.Options{
+		Store: store, Tokens: store, Canary: store, Keyset: keys,
+		PublicURL: c.public.String(), Transport: c.egress, Logger: c.log,
+		Usages: func(ctx context.Context, id credentials.ID) ([]credentials.Usage, error) {
+			found, err := c.catalog.Usages(ctx, string(id))
+			usages := make([]credentials.Usage, len(found))
+			for i, u := range found {
+				usages[i] = credentials.Usage{Workflow: u.Workflow, Node: u.Node, Trigger: u.Trigger}
+			}
+			return usages, err
+		},
+	})
+	return err
+}
+
+// changed is a workflows.Listener as a function.
+type changed func(ctx context.Context, id workflows.ID) error
+
+// WorkflowChanged implements workflows.Listener.
+func (f changed) WorkflowChanged(ctx context.Context, id workflows.ID) error { return f(ctx, id) }
+
+// serve runs the engine and the vault's background work, and fire beside them, until ctx is
+// done. What is fired stops before the engine does.
+func (c *core) serve(ctx context.Context, fire func(context.Context) error) error {
+	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEngine()
+	var inner, outer errgroup.Group
+	failed, fail := context.WithCancel(ctx)
+	defer fail()
+	for _, serve := range []func(context.Context) error{c.engine.Serve, c.vault.Serve} {
+		inner.Go(func() error {
+			defer fail() // one part that ends takes the rest down
+			return serve(engineCtx)
+		})
+	}
+	outer.Go(func() error {
+		defer fail()
+		return fire(failed)
+	})
+	err := outer.Wait()
+	stopEngine()
+	return errors.Join(err, inner.Wait())
+}
+
+func (c *core) close() error {
+	c.egress.CloseIdleConnections()
+	return c.db.Close()
+}
+
+// server is a core with triggers, API and page.
+type server struct {
+	*core
+	session  *session.Service
+	listener net.Listener
+	http     *http.Server
+	setup    string // one-time link; "" when an administrator exists
+}
+
+// newServer listens first, so that a taken port is known before anything is written.
+func newServer(ctx context.Context, cfg config, log *slog.Logger) (*server, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.listen)
+	if err != nil {
+		return nil, &exitError{exitCannotStart, fmt.Errorf("cannot listen on %s: %w; choose another --listen address", cfg.listen, plainNetError(err))}
+	}
+	s := &server{listener: listener}
+	if err := s.build(ctx, cfg, log); err != nil {
+		if s.core != nil {
+			err = errors.Join(err, s.close())
+		}
+		return nil, errors.Join(err, listener.Close())
+	}
+	return s, nil
+}
+
+// plainNetError drops the address, which the message already has.
+func plainNetError(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err
+	}
+	return err
+}
+
+func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error {
+	public, err := cfg.public(s.listener.Addr())
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	var own []netip.AddrPort
+	if tcp, ok := s.listener.Addr().(*net.TCPAddr); ok {
+		own = append(own, tcp.AddrPort())
+	}
+	if s.core, err = newCore(ctx, cfg, log, public, own); err != nil {
+		return err
+	}
+	token, err := session.AdminToken(cfg.dataDir, cfg.adminToken)
+	if err != nil {
+		return &exitError{exitCannotStart, err}
+	}
+	store := sessionstore.New(s.db)
+	s.session, err = session.New(session.Options{
+		Accounts: store, Tokens: store, Sessions: store, PublicURL: public, AdminToken: token, Logger: log,
+	})
+	if err != nil {
+		return &exitError{exitCannotStart, err}
+	}
+	if s.setup, err = s.session.OpenSetup(ctx, cfg.dataDir, cfg.adminPassword); err != nil {
+		return &exitError{exitCannotStart, err}
+	}
+	s.http = &http.Server{
+		Handler: web.NewHandler(web.Deps{
+			Session: s.session, Credentials: s.vault, Workflows: s.catalog, Runs: s.engine, Triggers: s.manager,
+			Hooks: s.manager.Handler(), Ready: s.ready, PublicURL: public, Version: version, Logger: log,
+		}),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+// ready is nil while work can be accepted and done.
+func (s *server) ready(ctx context.Context) error {
+	if err := s.db.SQL().PingContext(ctx); err != nil {
+		return database.Translate(err, "database")
+	}
+	return s.engine.Ready()
+}
+
+// run serves until ctx is done: first nothing new comes in, then work in flight ends.
+func (s *server) run(ctx context.Context) error {
+	err := s.serve(ctx, func(ctx context.Context) error {
+		g, ctx := errgroup.WithContext(ctx)
+		g.Go(func() error { return s.manager.Serve(ctx) })
+		g.Go(func() error {
+			if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve: %w", err)
+			}
+			return nil
+		})
+		g.Go(func() error {
+			<-ctx.Done()
+			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+			defer cancel()
+			if err := s.http.Shutdown(grace); err != nil {
+				return s.http.Close()
+			}
+			return nil
+		})
+		return g.Wait()
+	})
+	return errors.Join(err, s.close())
+}

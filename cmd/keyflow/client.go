@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"keyflow/internal/secret"
+)
+
+const (
+	defaultURL    = "http://127.0.0.1:8080"
+	maxAnswerSize = 64 << 20
+)
+
+// client talks to a server's API as the command line's user.
+type client struct {
+	base  string
+	token secret.Text
+	http  *http.Client
+}
+
+// newClient finds the server (KEYFLOW_URL) and the token: KEYFLOW_TOKEN, or on the server's
+// machine the token file in the data folder.
+func newClient(p process) (*client, error) {
+	base := p.getenv("KEYFLOW_URL")
+	if base == "" {
+		base = defaultURL
+	}
+	if u, err := url.Parse(base); err != nil || u.Host == "" {
+		return nil, usagef("KEYFLOW_URL must look like %s, not %q", defaultURL, base)
+	}
+	c := &client{
+		base: strings.TrimRight(base, "/"),
+		http: &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, ResponseHeaderTimeout: 6 * time.Minute}},
+	}
+	if t := p.getenv("KEYFLOW_TOKEN"); t != "" {
+		c.token = secret.New(t)
+		return c, nil
+	}
+	dir := p.getenv("KEYFLOW_DATA_DIR")
+	if dir == "" {
+		dir = defaultDataDir
+	}
+	if t, err := os.ReadFile(filepath.Join(dir, "admin-token")); err == nil {
+		c.token = secret.New(strings.TrimSpace(string(t)))
+	}
+	return c, nil
+}
+
+// apiError is the server's refusal: a problem of RFC 9457.
+type apiError struct {
+	Status    int    `json:"status"`
+	Title     string `json:"title"`
+	Detail    string `json:"detail"`
+	RequestID string `json:"request_id"`
+	Errors    []struct {
+		Path    string `json:"path"`
+		Message string `json:"message"`
+	} `json:"errors"`
+}
+
+// Error shows the detail, every problem and the request id, which also stands in the server's log.
+func (e *apiError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Detail)
+	if e.Detail == "" {
+		fmt.Fprintf(&b, "the server answered %d %s", e.Status, e.Title)
+	}
+	for _, p := range e.Errors {
+		b.WriteString("\n  ")
+		if p.Path != "" {
+			b.WriteString(p.Path + ": ")
+		}
+		b.WriteString(p.Message)
+	}
+	if e.Status == http.StatusUnauthorized {
+		b.WriteString("\n  set KEYFLOW_TOKEN, or KEYFLOW_DATA_DIR to the server's data folder")
+	}
+	if e.RequestID != "" && e.Status >= http.StatusInternalServerError {
+		b.WriteString("\n  request " + e.RequestID)
+	}
+	return b.String()
+}
+
+// call sends one request; in and out are JSON values, nil for none. The error carries the exit code.
+func (c *client) call(ctx context.Context, method, path string, in, out any) error {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return usagef("%w", err)
+		}
+	}
+	answer, err := c.send(ctx, method, path, body)
+	if err != nil || out == nil || len(answer) == 0 {
+		return err
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return &exitError{exitFailed, fmt.Errorf("the answer of %s is not what this version expects: %w", c.base, err)}
+	}
+	return nil
+}
+
+// send is call with bytes, for bodies that must arrive exactly as written.
+func (c *client) send(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, usagef("KEYFLOW_URL: %w", err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token.IsSet() {
+		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		if errors.Is(err, context.Canceled) {
+			return nil, &exitError{exitFailed, errors.New("interrupted")}
+		}
+		return nil, &exitError{exitUnreachable, fmt.Errorf("no Keyflow server answers at %s (KEYFLOW_URL); start one with: keyflow serve", c.base)}
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswerSize))
+	if err != nil {
+		return nil, &exitError{exitUnreachable, fmt.Errorf("the connection to %s broke in the middle of an answer", c.base)}
+	}
+	if res.StatusCode >= http.StatusBadRequest {
+		return nil, refusal(res, answer)
+	}
+	return answer, nil
+}
+
+func refusal(res *http.Response, answer []byte) error {
+	e := &apiError{}
+	if json.Unmarshal(answer, e) != nil || e.Status == 0 {
+		e = &apiError{Status: res.StatusCode, Title: http.StatusText(res.StatusCode)}
+	}
+	code := exitFailed
+	if e.Status == http.StatusBadRequest || e.Status == http.StatusUnprocessableEntity {
+		code = exitUsage
+	}
+	return &exitError{code, e}
+}
+
+// page is one page of a list.
+type page[T any] struct {
+	Items      []T    `json:"items"`
+	NextCursor string `json:"next_cursor"`
+}
+
+// list reads all pages of a list, up to limit items (0: all).
+func list[T any](ctx context.Context, c *client, path string, query url.Values, limit int) ([]T, error) {
+	items := []T{}
+	for {
+		size := 200
+		if limit > 0 {
+			size = min(size, limit-len(items))
+		}
+		query.Set("limit", fmt.Sprint(size))
+		var p page[T]
+		if err := c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &p); err != nil {
+			return nil, err
+		}
+		items = append(items, p.Items...)
+		if p.NextCursor == "" || limit > 0 && len(items) >= limit {
+			return items, nil
+		}
+		query.Set("cursor", p.NextCursor)
+	}
+}
+
+// withClient makes the RunE of a command that needs a server.
+func withClient(p process, fn func(cmd *cobra.Command, c *client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := newClient(p)
+		if err != nil {
+			return err
+		}
+		return fn(cmd, c, args)
+	}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"keyflow/internal/secret"
+)
+
+const defaultDataDir = "./keyflow-data"
+
+// config is everything that decides how a server is built. It is read once, from flags over
+// environment variables, and not changed afterwards.
+type config struct {
+	listen      string
+	publicURL   string
+	dataDir     string
+	databaseURL string
+	concurrency int
+	egressAllow []string
+	logFormat   string
+	logLevel    string
+
+	masterKey     string      // KEYFLOW_MASTER_KEY
+	adminToken    secret.Text // KEYFLOW_ADMIN_TOKEN
+	adminPassword secret.Text // KEYFLOW_ADMIN_PASSWORD
+}
+
+func (c *config) storageFlags(f *pflag.FlagSet) {
+	f.StringVar(&c.dataDir, "data-dir", defaultDataDir, "folder of the database, the master key and the admin token")
+	f.StringVar(&c.databaseURL, "database-url", "", "postgres://… (default: SQLite in the data folder)")
+	f.StringSliceVar(&c.egressAllow, "egress-allow", nil, `addresses beside public ones that workflows may call: CIDR, host, host:port, or "private"`)
+	f.IntVar(&c.concurrency, "concurrency", 256, "steps that run at once")
+	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
+	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+func (c *config) serverFlags(f *pflag.FlagSet) {
+	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "address of the page, the API and inbound webhooks")
+	f.StringVar(&c.publicURL, "public-url", "", "where people and providers reach this server (default: http:// and the listening address)")
+	c.storageFlags(f)
+}
+
+// secrets reads what must not stand in a process list.
+func (c *config) secrets(getenv func(string) string) {
+	c.masterKey = getenv("KEYFLOW_MASTER_KEY")
+	if v := getenv("KEYFLOW_ADMIN_TOKEN"); v != "" {
+		c.adminToken = secret.New(v)
+	}
+	if v := getenv("KEYFLOW_ADMIN_PASSWORD"); v != "" {
+		c.adminPassword = secret.New(v)
+	}
+}
+
+func (c *config) validate() error {
+	if c.concurrency < 1 {
+		return usagef("--concurrency must be at least 1")
+	}
+	if c.publicURL != "" {
+		u, err := url.Parse(c.publicURL)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil {
+			return usagef("--public-url must look like https://keyflow.example.com, not %q", c.publicURL)
+		}
+	}
+	return nil
+}
+
+func (c *config) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
+		return nil, usagef("--log-level must be debug, info, warn or error, not %q", c.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch c.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	default:
+		return nil, usagef("--log-format must be text or json, not %q", c.logFormat)
+	}
+}
+
+// public is the public URL without a trailing slash, by default that of the listener.
+func (c *config) public(listener net.Addr) (*url.URL, error) {
+	text := c.publicURL
+	if text == "" {
+		text = "http://" + dialable(listener)
+	}
+	u, err := url.Parse(strings.TrimRight(text, "/"))
+	if err != nil {
+		return nil, fmt.Errorf("public url: %w", err)
+	}
+	return u, nil
+}
+
+// dialable turns a wildcard address into one that a browser on this machine can open.
+func dialable(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return addr.String()
+	}
+	return net.JoinHostPort("127.0.0.1", fmt.Sprint(tcp.Port))
+}

@@ -1,0 +1,393 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"keyflow/credentials"
+)
+
+func credentialsCommand(p process) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "credentials",
+		Short: "Create, change, test and list credentials on a server",
+		Long:  "Secret values come from a prompt without echo, from --from-file, or from stdin (--from-file -);\nnever from an argument, where every process on the machine could read them.",
+	}
+	cmd.AddCommand(
+		credentialsList(p), credentialsGet(p), credentialsCreate(p), credentialsUpdate(p), credentialsDelete(p),
+		credentialsTest(p), credentialsRefresh(p), credentialsConnect(p), credentialsUsages(p), credentialsVersions(p),
+	)
+	return cmd
+}
+
+func credentialPath(id string, rest ...string) string {
+	return "/api/v1/credentials/" + url.PathEscape(id) + strings.Join(rest, "")
+}
+
+func credentialsList(p process) *cobra.Command {
+	var folder, typ string
+	cmd := &cobra.Command{
+		Use: "list", Short: "List credentials", Args: cobra.NoArgs,
+		Example: "  keyflow credentials list --folder /partners",
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
+			q := url.Values{}
+			setIf(q, "folder", folder)
+			setIf(q, "type", typ)
+			items, err := list[credentials.Credential](cmd.Context(), c, "/api/v1/credentials", q, 0)
+			if err != nil {
+				return err
+			}
+			lines := make([][]string, len(items))
+			for i, it := range items {
+				lines[i] = []string{string(it.ID), string(it.Type), it.Folder, string(it.State.Status), fmt.Sprint(it.Version), clock(it.LastUsedAt), it.Name}
+			}
+			return show(cmd, items, rows("ID\tTYPE\tFOLDER\tSTATE\tVERSION\tLAST USED\tNAME", lines, "no credentials yet; create one with: keyflow credentials create"))
+		}),
+	}
+	cmd.Flags().StringVar(&folder, "folder", "", "only this folder and below")
+	cmd.Flags().StringVar(&typ, "type", "", "only this type, for example oauth2")
+	return cmd
+}
+
+func setIf(q url.Values, key, value string) {
+	if value != "" {
+		q.Set(key, value)
+	}
+}
+
+func credentialsGet(p process) *cobra.Command {
+	return &cobra.Command{
+		Use: "get ID", Short: "Show one credential; secrets only as fingerprints", Args: oneOf("ID"),
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			var it json.RawMessage
+			if err := c.call(cmd.Context(), http.MethodGet, credentialPath(args[0]), nil, &it); err != nil {
+				return err
+			}
+			return printJSON(cmd.OutOrStdout(), it)
+		}),
+	}
+}
+
+// credentialFlags are the parts of a credential that may stand on a command line.
+type credentialFlags struct {
+	name, folder, description, fromFile, testURL string
+	fields, hosts, workflows                     []string
+}
+
+func (f *credentialFlags) bind(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVar(&f.name, "name", "", "name for people")
+	fs.StringVar(&f.folder, "folder", "", "folder, for example /partners/acme")
+	fs.StringVar(&f.description, "description", "", "description")
+	fs.StringVar(&f.testURL, "test-url", "", "where a test request goes")
+	fs.StringArrayVar(&f.fields, "field", nil, "non-secret field as name=value (repeat)")
+	fs.StringArrayVar(&f.hosts, "allowed-host", nil, "host that may get the secret (repeat)")
+	fs.StringArrayVar(&f.workflows, "allowed-workflow", nil, "folder/id pattern of workflows that may use it (repeat)")
+	fs.StringVar(&f.fromFile, "from-file", "", "JSON of the credential, secrets included; - is stdin")
+}
+
+// input merges the file and the flags; flags win.
+func (f *credentialFlags) input(p process) (map[string]any, error) {
+	in := map[string]any{}
+	if f.fromFile != "" {
+		data, err := readFile(p, f.fromFile)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(data, &in); err != nil {
+			return nil, usagef("%s is not a JSON object", f.fromFile)
+		}
+	}
+	for key, v := range map[string]string{"name": f.name, "folder": f.folder, "description": f.description, "test_url": f.testURL} {
+		if v != "" {
+			in[key] = v
+		}
+	}
+	for key, v := range map[string][]string{"allowed_hosts": f.hosts, "allowed_workflows": f.workflows} {
+		if v != nil {
+			in[key] = v
+		}
+	}
+	return in, nil
+}
+
+// mergeFields adds --field values; a secret field there is refused.
+func (f *credentialFlags) mergeFields(in map[string]any, t credentialType) (map[string]any, error) {
+	fields, _ := in["fields"].(map[string]any)
+	if fields == nil {
+		fields = map[string]any{}
+	}
+	for _, pair := range f.fields {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, usagef("--field needs name=value")
+		}
+		i := slices.IndexFunc(t.Fields, func(f credentials.Field) bool { return f.Name == name })
+		switch {
+		case i >= 0 && t.Fields[i].Secret:
+			return nil, usagef("%s is a secret: it must not be an argument; leave it out and type it at the prompt, or use --from-file", name)
+		case i >= 0 && t.Fields[i].Kind == "boolean":
+			fields[name] = value == "true"
+		default:
+			fields[name] = value
+		}
+	}
+	if len(fields) > 0 {
+		in["fields"] = fields
+	}
+	return fields, nil
+}
+
+// credentialType is an authentication type as the API describes it.
+type credentialType struct {
+	ID     string              `json:"id"`
+	Fields []credentials.Field `json:"fields"`
+}
+
+func typeOf(cmd *cobra.Command, c *client, id any) (credentialType, error) {
+	var all page[credentialType]
+	if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/credential-types", nil, &all); err != nil {
+		return credentialType{}, err
+	}
+	var known []string
+	for _, t := range all.Items {
+		if t.ID == id {
+			return t, nil
+		}
+		known = append(known, t.ID)
+	}
+	return credentialType{}, usagef("--type must be one of %s", strings.Join(known, ", "))
+}
+
+func credentialsCreate(p process) *cobra.Command {
+	var f credentialFlags
+	var id, typ string
+	cmd := &cobra.Command{
+		Use: "create", Short: "Create a credential", Args: cobra.NoArgs,
+		Example: "  keyflow credentials create --id erp --type basic_auth --field username=it@acme.kr --allowed-host erp.acme.kr\n" +
+			"  keyflow credentials create --from-file erp.json\n  pass show erp.json | keyflow credentials create --from-file -",
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
+			in, err := f.input(p)
+			if err != nil {
+				return err
+			}
+			setDefault(in, "id", id)
+			setDefault(in, "type", typ)
+			t, err := typeOf(cmd, c, in["type"])
+			if err != nil {
+				return err
+			}
+			fields, err := f.mergeFields(in, t)
+			if err != nil {
+				return err
+			}
+			if err := promptMissing(p, t, fields, f.fromFile == ""); err != nil {
+				return err
+			}
+			in["fields"] = fields
+			var out credentials.Credential
+			if err := c.call(cmd.Context(), http.MethodPost, "/api/v1/credentials", in, &out); err != nil {
+				return err
+			}
+			return show(cmd, out, created(out))
+		}),
+	}
+	f.bind(cmd)
+	cmd.Flags().StringVar(&id, "id", "", "ID that workflows name; it never changes")
+	cmd.Flags().StringVar(&typ, "type", "", "basic_auth, api_key, oauth2 or no_auth")
+	return cmd
+}
+
+func created(c credentials.Credential) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, _ = fmt.Fprintf(w, "credential %s, version %d, state %s\n", c.ID, c.Version, c.State.Status)
+		for _, warning := range c.Warnings {
+			_, _ = fmt.Fprintln(w, "warning:", oneLine(warning))
+		}
+		if c.RedirectURL != "" {
+			_, _ = fmt.Fprintf(w, "redirect URL to register at the provider: %s\nthen: keyflow credentials connect %s\n", c.RedirectURL, c.ID)
+		}
+		return nil
+	}
+}
+
+func setDefault(in map[string]any, key, value string) {
+	if value != "" {
+		in[key] = value
+	}
+}
+
+// promptMissing asks for the required secret fields that no file gave.
+func promptMissing(p process, t credentialType, fields map[string]any, ask bool) error {
+	for _, field := range t.Fields {
+		if _, given := fields[field.Name]; given || !field.Secret || !field.Required || !ask {
+			continue
+		}
+		value, err := promptSecret(p, field.Label)
+		if err != nil {
+			return err
+		}
+		fields[field.Name] = value
+	}
+	return nil
+}
+
+func credentialsUpdate(p process) *cobra.Command {
+	var f credentialFlags
+	var prompts []string
+	cmd := &cobra.Command{
+		Use: "update ID", Short: "Change a credential; fields that are not given stay as they are", Args: oneOf("ID"),
+		Example: "  keyflow credentials update erp --secret password      # asks for the new password\n" +
+			"  echo '{\"fields\":{\"password\":\"new\"}}' | keyflow credentials update erp --from-file -",
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			in, err := f.input(p)
+			if err != nil {
+				return err
+			}
+			var before credentials.Credential
+			if err := c.call(cmd.Context(), http.MethodGet, credentialPath(args[0]), nil, &before); err != nil {
+				return err
+			}
+			t, err := typeOf(cmd, c, string(before.Type))
+			if err != nil {
+				return err
+			}
+			fields, err := f.mergeFields(in, t)
+			if err != nil {
+				return err
+			}
+			for _, name := range prompts {
+				if fields[name], err = promptSecret(p, name); err != nil {
+					return err
+				}
+				in["fields"] = fields
+			}
+			if len(in) == 0 {
+				return usagef("nothing to change: give --secret FIELD, --field name=value, --from-file or another flag")
+			}
+			var out credentials.Credential
+			if err := c.call(cmd.Context(), http.MethodPatch, credentialPath(args[0]), in, &out); err != nil {
+				return err
+			}
+			return show(cmd, out, created(out))
+		}),
+	}
+	f.bind(cmd)
+	cmd.Flags().StringArrayVar(&prompts, "secret", nil, "secret field to ask for (repeat)")
+	return cmd
+}
+
+func credentialsDelete(p process) *cobra.Command {
+	var force, yes bool
+	cmd := &cobra.Command{
+		Use: "delete ID", Short: "Delete a credential and its secrets", Args: oneOf("ID"),
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			if err := confirm(p, yes, fmt.Sprintf("Delete credential %s and its secrets? This cannot be undone.", args[0])); err != nil {
+				return err
+			}
+			path := credentialPath(args[0])
+			if force {
+				path += "?force=true"
+			}
+			if err := c.call(cmd.Context(), http.MethodDelete, path, nil, nil); err != nil {
+				return err
+			}
+			return show(cmd, map[string]any{"id": args[0], "deleted": true}, line("credential %s deleted", args[0]))
+		}),
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "delete although workflows name it")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func credentialsTest(p process) *cobra.Command {
+	return &cobra.Command{
+		Use: "test ID", Short: "Try a credential; exits 1 when it does not work", Args: oneOf("ID"),
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			var r credentials.TestResult
+			if err := c.call(cmd.Context(), http.MethodPost, credentialPath(args[0], "/test"), nil, &r); err != nil {
+				return err
+			}
+			err := show(cmd, r, func(w io.Writer) error {
+				_, _ = fmt.Fprintf(w, "%s: %s\n", r.Status, oneLine(r.Message))
+				if r.Suggestion != "" {
+					_, _ = fmt.Fprintln(w, "suggestion:", oneLine(r.Suggestion))
+				}
+				return nil
+			})
+			if err == nil && !r.OK {
+				return &exitError{code: exitFailed}
+			}
+			return err
+		}),
+	}
+}
+
+func credentialsRefresh(p process) *cobra.Command {
+	return &cobra.Command{
+		Use: "refresh ID", Short: "Get a new OAuth token now", Args: oneOf("ID"),
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			var out credentials.Credential
+			if err := c.call(cmd.Context(), http.MethodPost, credentialPath(args[0], "/refresh"), nil, &out); err != nil {
+				return err
+			}
+			return show(cmd, out, line("credential %s: %s", out.ID, out.State.Status))
+		}),
+	}
+}
+
+func credentialsConnect(p process) *cobra.Command {
+	return &cobra.Command{
+		Use: "connect ID", Short: "Print the page where a person gives consent (OAuth authorization code)", Args: oneOf("ID"),
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			var out struct {
+				AuthorizationURL string `json:"authorization_url"`
+			}
+			if err := c.call(cmd.Context(), http.MethodPost, credentialPath(args[0], "/connect"), nil, &out); err != nil {
+				return err
+			}
+			return show(cmd, out, line("open in a browser: %s", out.AuthorizationURL))
+		}),
+	}
+}
+
+func credentialsUsages(p process) *cobra.Command {
+	return &cobra.Command{
+		Use: "usages ID", Short: "List the workflows that name a credential", Args: oneOf("ID"),
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			var all page[credentials.Usage]
+			if err := c.call(cmd.Context(), http.MethodGet, credentialPath(args[0], "/usages"), nil, &all); err != nil {
+				return err
+			}
+			var lines [][]string
+			for _, u := range all.Items {
+				lines = append(lines, []string{u.Workflow, u.Node, u.Trigger})
+			}
+			return show(cmd, all.Items, rows("WORKFLOW\tNODE\tTRIGGER", lines, "no workflow names this credential"))
+		}),
+	}
+}
+
+func credentialsVersions(p process) *cobra.Command {
+	return &cobra.Command{
+		Use: "versions ID", Short: "List the versions of a credential's fields", Args: oneOf("ID"),
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			var all page[map[string]any]
+			if err := c.call(cmd.Context(), http.MethodGet, credentialPath(args[0], "/versions"), nil, &all); err != nil {
+				return err
+			}
+			var lines [][]string
+			for _, v := range all.Items {
+				lines = append(lines, []string{fmt.Sprint(v["version"]), fmt.Sprint(v["created_at"]), fmt.Sprint(v["created_by"])})
+			}
+			return show(cmd, all.Items, rows("VERSION\tCREATED\tBY", lines, "no versions"))
+		}),
+	}
+}

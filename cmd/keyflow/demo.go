@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"keyflow/cmd/keyflow/demo"
+	"keyflow/credentials"
+	"keyflow/engine"
+	"keyflow/internal/identity"
+	"keyflow/workflows"
+)
+
+func demoCommand(p process) *cobra.Command {
+	var once bool
+	var listen string
+	cmd := &cobra.Command{
+		Use: "demo", Short: "See it work: a server, a protected API and workflows that call it", Args: cobra.NoArgs,
+		Long: "Starts a server on SQLite in a temporary folder and a local API with Basic Auth, API keys, OAuth 2.0 and\n" +
+			"Marketo-like answers; stores a credential for each, runs a workflow with each, changes a password at the\n" +
+			"API and in the store, and runs again. The page stays open until Ctrl-C; then all of it is removed.",
+		Example: "  keyflow demo\n  keyflow demo --once",
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			dir, err := os.MkdirTemp("", "keyflow-demo-")
+			if err != nil {
+				return &exitError{exitCannotStart, err}
+			}
+			defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+			return runDemo(cmd.Context(), p, demoOptions{dir: dir, listen: listen, once: once})
+		},
+	}
+	cmd.Flags().BoolVar(&once, "once", false, "exit after the runs")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address of the page; another port is taken when this one is in use")
+	return cmd
+}
+
+type demoOptions struct {
+	dir, listen string
+	once        bool
+}
+
+func runDemo(ctx context.Context, p process, o demoOptions) error {
+	api, base, stopAPI, err := startDemoAPI(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopAPI()
+	cfg := config{
+		listen: o.listen, dataDir: o.dir, concurrency: 64, logFormat: "text", logLevel: "error",
+		egressAllow: []string{strings.TrimPrefix(base, "http://")},
+	}
+	log, err := cfg.logger(p.stderr)
+	if err != nil {
+		return err
+	}
+	s, err := newServer(ctx, cfg, log)
+	if e, ok := errors.AsType[*exitError](err); ok && e.code == exitCannotStart && o.listen != "" {
+		cfg.listen = "127.0.0.1:0"
+		s, err = newServer(ctx, cfg, log)
+	}
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	served := make(chan error, 1)
+	go func() { served <- s.run(ctx) }()
+	err = showDemo(ctx, p.stdout, &demoRun{api: api, base: base, core: s.core})
+	if err == nil && !o.once {
+		_, _ = fmt.Fprintf(p.stdout, "\nThe page is open at http://%s\nMake your administrator: %s\nCtrl-C ends the demo and removes everything.\n",
+			dialable(s.listener.Addr()), s.setup)
+		<-ctx.Done()
+	}
+	stop()
+	return errors.Join(err, <-served)
+}
+
+// startDemoAPI serves the protected API on a free loopback port.
+func startDemoAPI(ctx context.Context) (api *demo.API, base string, stop func(), err error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, "", nil, &exitError{exitCannotStart, err}
+	}
+	api = demo.NewAPI()
+	srv := &http.Server{Handler: api, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = srv.Serve(l) }() // ends with Close
+	return api, "http://" + l.Addr().String(), func() { _ = srv.Close() }, nil
+}
+
+type demoRun struct {
+	*core
+	api  *demo.API
+	base string
+}
+
+// showDemo creates credentials and workflows, runs them and prints what happened.
+func showDemo(ctx context.Context, w io.Writer, d *demoRun) error {
+	for _, in := range demo.Credentials(d.base, d.api.Secrets()) {
+		if _, err := d.vault.Create(ctx, identity.System(), in); err != nil {
+			return &exitError{exitFailed, fmt.Errorf("credential %s: %w", in.ID, err)}
+		}
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "WORKFLOW\tRUN\tWHAT THE API SAW\tOUTPUT")
+	for _, source := range demo.Workflows(d.base) {
+		def, problems := workflows.Parse(source)
+		if len(problems) > 0 {
+			return &exitError{exitFailed, fmt.Errorf("demo workflow: %s", problems[0].Message)}
+		}
+		if _, err := d.catalog.Apply(ctx, identity.System(), def.ID, source, -1); err != nil {
+			return &exitError{exitFailed, fmt.Errorf("workflow %s: %w", def.ID, err)}
+		}
+		if err := d.row(ctx, t, def.ID); err != nil {
+			return err
+		}
+	}
+	if err := d.rotate(ctx, t); err != nil {
+		return err
+	}
+	return t.Flush()
+}
+
+// rotate shows promise P1: the API's password changes, the stored credential is edited once,
+// and the next run uses the new one; the run in between is refused.
+func (d *demoRun) rotate(ctx context.Context, t io.Writer) error {
+	const workflow = "demo-2-erp"
+	password := d.api.ChangePassword()
+	_, _ = fmt.Fprintln(t, "the API's password changes …\t\t\t")
+	if err := d.row(ctx, t, workflow); err != nil {
+		return err
+	}
+	patch := fmt.Appendf(nil, `{"fields":{"password":%q}}`, password)
+	if _, err := d.vault.Patch(ctx, identity.System(), credentials.ID("demo-erp"), patch, -1); err != nil {
+		return &exitError{exitFailed, err}
+	}
+	_, _ = fmt.Fprintln(t, "… and is edited once in the store\t\t\t")
+	return d.row(ctx, t, workflow)
+}
+
+// row runs a workflow and prints one line about it.
+func (d *demoRun) row(ctx context.Context, t io.Writer, id workflows.ID) error {
+	before := len(d.api.Calls())
+	started, err := d.engine.Start(ctx, engine.Start{Workflow: id, Input: demo.Input()})
+	if err != nil {
+		return &exitError{exitFailed, err}
+	}
+	r, err := d.engine.Wait(ctx, started.Run)
+	if err != nil {
+		return &exitError{exitFailed, err}
+	}
+	var saw []string
+	for _, c := range d.api.Calls()[before:] {
+		saw = append(saw, fmt.Sprintf("%s → %d", c.Auth, c.Status))
+	}
+	result := string(r.Output)
+	if r.Error != nil {
+		result = r.Error.Code + ": " + r.Error.Message
+	}
+	_, err = fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", id, r.Status, strings.Join(saw, "; "), oneLine(result))
+	return err
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"keyflow/workflows"
+)
+
+// version is set by the release build (-ldflags "-X main.version=…").
+var version = "development" //nolint:gochecknoglobals // the linker's only way in
+
+func versionCommand(process) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			revision := ""
+			if info, ok := debug.ReadBuildInfo(); ok {
+				for _, s := range info.Settings {
+					if s.Key == "vcs.revision" {
+						revision = s.Value
+					}
+				}
+			}
+			out := map[string]string{"version": version, "revision": revision, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH}
+			return show(cmd, out, line("keyflow %s (%s, %s)", version, out["go"], out["platform"]))
+		},
+	}
+}
+
+func schemaCommand(process) *cobra.Command {
+	cmd := &cobra.Command{Use: "schema", Short: "Print JSON Schemas, for editors and checks"}
+	cmd.AddCommand(&cobra.Command{
+		Use: "workflow", Short: "Print the JSON Schema (2020-12) of a workflow file", Args: cobra.NoArgs,
+		Example: "  keyflow schema workflow > workflow.schema.json",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			schema, err := workflows.Schema()
+			if err != nil {
+				return &exitError{exitFailed, err}
+			}
+			return printJSON(cmd.OutOrStdout(), json.RawMessage(schema))
+		},
+	})
+	return cmd
+}
+
+func openapiCommand(p process) *cobra.Command {
+	return &cobra.Command{
+		Use: "openapi", Short: "Print the server's OpenAPI 3.1 document", Args: cobra.NoArgs,
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
+			var doc json.RawMessage
+			if err := c.call(cmd.Context(), http.MethodGet, "/openapi.json", nil, &doc); err != nil {
+				return err
+			}
+			return printJSON(cmd.OutOrStdout(), doc)
+		}),
+	}
+}
+
+func healthCommand(p process) *cobra.Command {
+	return &cobra.Command{
+		Use: "health", Short: "Ask a server whether it is ready; exits 1 when not, 4 when nobody answers", Args: cobra.NoArgs,
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
+			var out json.RawMessage
+			if err := c.call(cmd.Context(), http.MethodGet, "/readyz", nil, &out); err != nil {
+				return err
+			}
+			return show(cmd, out, func(w io.Writer) error {
+				_, err := fmt.Fprintln(w, "ready:", c.base)
+				return err
+			})
+		}),
+	}
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func runsCommand(p process) *cobra.Command {
+	cmd := &cobra.Command{Use: "runs", Short: "List, show, watch and cancel runs on a server"}
+	cmd.AddCommand(runsList(p), runsGet(p), runsWatch(p), runsCancel(p))
+	return cmd
+}
+
+// runItem is a run as the API shows it.
+type runItem struct {
+	ID         string          `json:"id"`
+	Workflow   string          `json:"workflow"`
+	Version    int             `json:"version"`
+	Status     string          `json:"status"`
+	Trigger    triggerRef      `json:"trigger"`
+	Output     json.RawMessage `json:"output,omitempty"`
+	Error      *runError       `json:"error,omitempty"`
+	CreatedAt  *time.Time      `json:"created_at"`
+	StartedAt  *time.Time      `json:"started_at"`
+	FinishedAt *time.Time      `json:"finished_at"`
+	Steps      []stepItem      `json:"steps,omitempty"`
+}
+
+type triggerRef struct {
+	ID   string `json:"id"`
+	Type string `json:"type"`
+}
+
+type runError struct {
+	Node    string `json:"node"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+type stepItem struct {
+	Node       string     `json:"node"`
+	Index      *int       `json:"index"`
+	Attempt    int        `json:"attempt"`
+	Status     string     `json:"status"`
+	Error      *runError  `json:"error"`
+	StartedAt  *time.Time `json:"started_at"`
+	FinishedAt *time.Time `json:"finished_at"`
+}
+
+func (r runItem) final() bool {
+	return r.Status == "succeeded" || r.Status == "failed" || r.Status == "canceled"
+}
+
+func runsList(p process) *cobra.Command {
+	var workflow, status, folder string
+	var limit int
+	cmd := &cobra.Command{
+		Use: "list", Short: "List runs, newest first", Args: cobra.NoArgs,
+		Example: "  keyflow runs list --workflow sync-leads --status failed",
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
+			q := url.Values{}
+			setIf(q, "workflow", workflow)
+			setIf(q, "status", status)
+			setIf(q, "folder", folder)
+			items, err := list[runItem](cmd.Context(), c, "/api/v1/runs", q, limit)
+			if err != nil {
+				return err
+			}
+			lines := make([][]string, len(items))
+			for i, r := range items {
+				lines[i] = []string{r.ID, r.Workflow, fmt.Sprint(r.Version), r.Status, r.Trigger.ID, clock(r.CreatedAt), span(r.StartedAt, r.FinishedAt)}
+			}
+			return show(cmd, items, rows("ID\tWORKFLOW\tVERSION\tSTATUS\tTRIGGER\tCREATED\tTOOK", lines, "no runs; start one with: keyflow run WORKFLOW"))
+		}),
+	}
+	cmd.Flags().StringVar(&workflow, "workflow", "", "only runs of this workflow")
+	cmd.Flags().StringVar(&status, "status", "", "queued, running, waiting, succeeded, failed or canceled")
+	cmd.Flags().StringVar(&folder, "folder", "", "only this folder and below")
+	cmd.Flags().IntVar(&limit, "limit", 50, "at most this many (0: all)")
+	return cmd
+}
+
+func runPath(id, rest string) string { return "/api/v1/runs/" + url.PathEscape(id) + rest }
+
+func runsGet(p process) *cobra.Command {
+	return &cobra.Command{
+		Use: "get ID", Short: "Show a run with its steps", Args: oneOf("run ID"),
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			var it json.RawMessage
+			if err := c.call(cmd.Context(), http.MethodGet, runPath(args[0], ""), nil, &it); err != nil {
+				return err
+			}
+			return printJSON(cmd.OutOrStdout(), it)
+		}),
+	}
+}
+
+func runsWatch(p process) *cobra.Command {
+	return &cobra.Command{
+		Use: "watch ID", Short: "Follow a run until it ends; exits 1 when it fails", Args: oneOf("run ID"),
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			return follow(cmd, p, c, args[0])
+		}),
+	}
+}
+
+func runsCancel(p process) *cobra.Command {
+	return &cobra.Command{
+		Use: "cancel ID", Short: "Cancel a run: nothing more of it starts", Args: oneOf("run ID"),
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			if err := c.call(cmd.Context(), http.MethodPost, runPath(args[0], "/cancel"), nil, nil); err != nil {
+				return err
+			}
+			return show(cmd, map[string]any{"id": args[0], "canceled": true}, line("run %s: cancel requested", args[0]))
+		}),
+	}
+}
