@@ -28,8 +28,8 @@ func NewOwners(db *database.DB) *Owners {
 
 // Beat implements engine.Owners.
 func (o *Owners) Beat(ctx context.Context, owner engine.OwnerID) error {
-	err := o.db.Write().WithContext(ctx).Exec("INSERT INTO owners (id, beat_at) VALUES (?, "+o.now+
-		") ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at", owner[:]).Error
+	err := o.db.Write().WithContext(ctx).Exec("INSERT INTO owners (beat_at, id) VALUES ("+o.now+
+		", ?) ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at", owner[:]).Error
 	return database.Translate(err, "heartbeat")
 }
 

@@ -1,0 +1,75 @@
+package enginetest
+
+import (
+	"time"
+
+	"keyflow/engine"
+	"keyflow/internal/fault"
+)
+
+func (s *suite) key(key string) engine.DedupeKey {
+	return engine.DedupeKey{Kind: "webhook", Trigger: "in", Key: key, ExpiresAt: s.now.Add(time.Hour)}
+}
+
+func (s *suite) dedupe() {
+	first := s.queued()
+	s.equal("first", s.commit(createOnce(first, s.key("k")))[0], engine.Outcome{Run: first.ID})
+	s.equal("second", s.commit(createOnce(s.queued(), s.key("k")))[0], engine.Outcome{Run: first.ID, Duplicate: true})
+	s.equal("first again, its answer lost", s.commit(createOnce(first, s.key("k")))[0], engine.Outcome{Run: first.ID})
+
+	// Each part is a name space of its own, and borders between parts count.
+	apart := map[string]func(*engine.Run, *engine.DedupeKey){
+		"another key":      func(_ *engine.Run, k *engine.DedupeKey) { k.Key = "other" },
+		"another kind":     func(_ *engine.Run, k *engine.DedupeKey) { k.Kind = "event" },
+		"another trigger":  func(_ *engine.Run, k *engine.DedupeKey) { k.Trigger = "in2" },
+		"another workflow": func(r *engine.Run, _ *engine.DedupeKey) { r.Workflow = "other" },
+		"another border":   func(_ *engine.Run, k *engine.DedupeKey) { k.Trigger, k.Key = "ink", "" },
+	}
+	for name, change := range apart {
+		r, k := s.queued(), s.key("k")
+		change(&r, &k)
+		s.equal(name, s.commit(createOnce(r, k))[0], engine.Outcome{Run: r.ID})
+	}
+
+	withInput := s.key("manual")
+	withInput.InputHash = "hash of {}"
+	r := s.queued()
+	s.commit(createOnce(r, withInput))
+	s.equal("same input", s.commit(createOnce(s.queued(), withInput))[0], engine.Outcome{Run: r.ID, Duplicate: true})
+	withInput.InputHash = "hash of {a:1}"
+	s.refused(createOnce(s.queued(), withInput), fault.Conflict, "the idempotency key was used before, with another input")
+}
+
+func (s *suite) dedupeWithinOneBatch() {
+	a, b, other := s.queued(), s.queued(), s.queued()
+	out := s.commit(createOnce(a, s.key("k")), createOnce(b, s.key("k")), createOnce(other, s.key("other")))
+	s.equal("outcomes", out, []engine.Outcome{{Run: a.ID}, {Run: a.ID, Duplicate: true}, {Run: other.ID}})
+	if _, err := s.Store.Run(s.ctx, b.ID); !fault.Is(err, fault.NotFound) {
+		s.Errorf("the duplicate was stored: %v", err)
+	}
+}
+
+func (s *suite) dedupeKeysExpire() {
+	first, second := s.queued(), s.queued()
+	s.commit(createOnce(first, s.key("k")))
+	s.now = s.now.Add(time.Hour - time.Microsecond)
+	s.equal("just before", s.commit(createOnce(s.queued(), s.key("k")))[0], engine.Outcome{Run: first.ID, Duplicate: true})
+	s.now = s.now.Add(time.Microsecond)
+	s.equal("just after", s.commit(createOnce(second, s.key("k")))[0], engine.Outcome{Run: second.ID})
+	s.equal("the key is taken again", s.commit(createOnce(s.queued(), s.key("k")))[0], engine.Outcome{Run: second.ID, Duplicate: true})
+}
+
+func (s *suite) skippedOccurrences() {
+	k := s.key("14:00")
+	r := s.queued()
+	skip := engine.Entry{Create: &engine.NewRun{Run: engine.Run{Workflow: r.Workflow}, Dedupe: &k, SkipOnly: true}}
+	s.equal("skip", s.commit(skip)[0], engine.Outcome{Skipped: true})
+	s.equal("skip again", s.commit(skip)[0], engine.Outcome{Skipped: true})
+	s.equal("run after skip", s.commit(createOnce(r, k))[0], engine.Outcome{Duplicate: true, Skipped: true})
+
+	k2 := s.key("15:00")
+	s.commit(createOnce(r, k2))
+	skip.Create.Dedupe = &k2
+	s.equal("skip after run", s.commit(skip)[0], engine.Outcome{Run: r.ID, Duplicate: true})
+	s.refused(engine.Entry{Create: &engine.NewRun{SkipOnly: true}}, fault.Invalid, "an occurrence that is only recorded needs a dedupe key")
+}

@@ -1,0 +1,208 @@
+package enginetest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"keyflow/engine"
+	"keyflow/internal/fault"
+)
+
+func (s *suite) claim() {
+	r := s.queued()
+	r.Input = json.RawMessage(`{"a":1}`)
+	s.commit(create(r))
+	s.commit(signal(r.ID, "approval"))
+	out := s.commit(claimBy(r.ID, 1))[0]
+
+	r.Status, r.Owner, r.Fence, r.StartedAt = engine.RunRunning, owner(1), 1, s.at(0)
+	s.equal("loaded run", out.Loaded.Run, r)
+	if len(out.Loaded.Steps) != 0 || len(out.Loaded.Signals) != 1 || out.Loaded.Signals[0].Kind != "approval" {
+		s.Errorf("loaded %d steps, signals %v", len(out.Loaded.Steps), out.Loaded.Signals)
+	}
+	s.equal("stored run", s.run(r.ID), r)
+	s.refused(claimBy(r.ID, 2), fault.Conflict, fmt.Sprintf("run %s has been taken by another process", r.ID))
+	s.refused(claimBy(r.ID, 1), fault.Conflict, fmt.Sprintf("run %s has been taken by another process", r.ID))
+
+	// A later claim keeps the start and brings the steps.
+	s.commit(progress(r, &engine.RunChange{Status: engine.RunQueued, Release: true},
+		engine.Step{Node: "a", Index: engine.NoIndex, Status: engine.StepSucceeded, StartedAt: s.at(0), Output: json.RawMessage(`1`)}))
+	s.now = s.now.Add(time.Minute)
+	again := s.commit(claimBy(r.ID, 2))[0].Loaded
+	if again.Run.Fence != 2 || !again.Run.StartedAt.Equal(*r.StartedAt) || len(again.Steps) != 1 {
+		s.Errorf("claimed again: %+v with %d steps", again.Run, len(again.Steps))
+	}
+
+	s.commit(progress(again.Run, &engine.RunChange{Status: engine.RunSucceeded}))
+	s.refused(claimBy(r.ID, 1), fault.Conflict, fmt.Sprintf("run %s has ended", r.ID))
+	unknown := s.id()
+	s.refused(claimBy(unknown, 1), fault.NotFound, fmt.Sprintf("run %s does not exist", unknown))
+	s.refused(engine.Entry{Claim: &engine.Claim{Run: r.ID}}, fault.Invalid, "a claim needs an owner")
+}
+
+func (s *suite) claimsRace() {
+	const runs = 40
+	ids := make([]engine.RunID, runs)
+	for i := range ids {
+		r := s.queued()
+		ids[i] = r.ID
+		s.commit(create(r))
+	}
+	if out := s.try(claimBy(ids[0], 1), claimBy(ids[0], 2), claimBy(ids[0], 1)); out[0].Err != nil || out[1].Err == nil || out[2].Err == nil {
+		s.Fatalf("claims of one batch: %v, %v, %v", out[0].Err, out[1].Err, out[2].Err)
+	}
+	stores := []engine.Store{s.Store, s.Other}
+	if s.Other == nil {
+		stores = stores[:1] // the database has one process; its journal has one goroutine
+	}
+	won := make([]int, runs)
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	for n, store := range stores {
+		group.Go(func() {
+			for i := 1; i < runs; i++ {
+				out, err := store.Commit(s.ctx, []engine.Entry{claimBy(ids[i], byte(n+1)), claimBy(ids[runs-i], byte(n+1))}, s.now)
+				if err != nil {
+					s.Errorf("commit: %v", err)
+					return
+				}
+				mu.Lock()
+				for k, run := range []int{i, runs - i} {
+					if out[k].Err == nil {
+						won[run]++
+					}
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	for i := 1; i < runs; i++ {
+		if won[i] != 1 {
+			s.Errorf("run %d was given to %d claims", i, won[i])
+		}
+	}
+}
+
+func (s *suite) claimWrittenAgain() {
+	r := s.queued()
+	s.commit(create(r), claimBy(r.ID, 1))
+	again := claimBy(r.ID, 1)
+	again.Claim.Again = true
+	out := s.commit(again)[0]
+	if out.Loaded == nil || out.Loaded.Run.Fence != 1 {
+		s.Fatalf("claim written again: %+v", out)
+	}
+	if out := s.try(again, again); out[0].Err != nil || !fault.Is(out[1].Err, fault.Conflict) {
+		s.Errorf("two claims of a batch written again: %v, %v; want one to win", out[0].Err, out[1].Err)
+	}
+	again.Claim.Owner = owner(2)
+	s.refused(again, fault.Conflict, fmt.Sprintf("run %s has been taken by another process", r.ID))
+}
+
+func (s *suite) takeover() {
+	old := s.owned(1)
+	s.commit(create(old), progress(old, nil, engine.Step{Node: "a", Index: engine.NoIndex, Status: engine.StepRunning, StartedAt: s.at(0)}))
+	from, wrong := owner(1), owner(9)
+	s.refused(engine.Entry{Claim: &engine.Claim{Run: old.ID, Owner: owner(2), TakeoverFrom: &wrong}}, fault.Conflict,
+		fmt.Sprintf("run %s has been taken by another process", old.ID))
+	out := s.commit(engine.Entry{Claim: &engine.Claim{Run: old.ID, Owner: owner(2), TakeoverFrom: &from}})[0]
+	if got := out.Loaded; got.Run.Fence != 2 || got.Run.Owner != owner(2) || len(got.Steps) != 1 {
+		s.Fatalf("taken over: %+v with %d steps", got.Run, len(got.Steps))
+	}
+	late := progress(old, &engine.RunChange{Status: engine.RunSucceeded, Output: json.RawMessage(`"late"`)},
+		engine.Step{Node: "a", Index: engine.NoIndex, Status: engine.StepSucceeded, StartedAt: s.at(0)})
+	sameOwnerOldFence := progress(engine.Run{ID: old.ID, Owner: owner(2), Fence: 1}, nil)
+	for i, out := range s.try(late, sameOwnerOldFence) {
+		if !errors.Is(out.Err, engine.ErrFenced) {
+			s.Errorf("entry %d of the old owner: %v, want ErrFenced", i, out.Err)
+		}
+	}
+	steps, err := s.Store.Steps(s.ctx, old.ID)
+	if err != nil || len(steps) != 1 || steps[0].Status != engine.StepRunning {
+		s.Errorf("a fenced entry left a trace: %v, %v", steps, err)
+	}
+	if got := s.run(old.ID); got.Status != engine.RunRunning || got.Output != nil {
+		s.Errorf("a fenced entry changed the run: %+v", got)
+	}
+}
+
+func (s *suite) finalStateEndsOwnership() {
+	for _, status := range []engine.RunStatus{engine.RunSucceeded, engine.RunFailed, engine.RunCanceled} {
+		r := s.owned(1)
+		s.commit(create(r))
+		end := &engine.RunChange{Status: status, FinishedAt: s.at(time.Second)}
+		if status == engine.RunSucceeded {
+			end.Output = json.RawMessage(`{"sum":3}`)
+		} else {
+			end.Error = &engine.RunError{Node: "a", Code: "timeout", Message: "too slow"}
+		}
+		s.commit(progress(r, end))
+		r.Status, r.Owner, r.FinishedAt, r.Output, r.Error = status, engine.OwnerID{}, end.FinishedAt, end.Output, end.Error
+		s.equal("run", s.run(r.ID), r)
+		if out := s.try(progress(engine.Run{ID: r.ID, Owner: owner(1), Fence: 1}, nil)); !errors.Is(out[0].Err, engine.ErrFenced) {
+			s.Errorf("progress after the end: %v, want ErrFenced", out[0].Err)
+		}
+	}
+	unknown := engine.Run{ID: s.id(), Owner: owner(1), Fence: 1}
+	s.refused(progress(unknown, nil), fault.NotFound, fmt.Sprintf("run %s does not exist", unknown.ID))
+	s.refused(progress(engine.Run{ID: unknown.ID}, nil), fault.Invalid, "progress needs an owner")
+	s.refused(progress(unknown, &engine.RunChange{Status: "done"}), fault.Invalid, `the run has the unknown status "done"`)
+}
+
+func (s *suite) progressWrittenAgain() {
+	r := s.owned(1)
+	end := progress(r, &engine.RunChange{Status: engine.RunSucceeded, Output: json.RawMessage(`1`)},
+		engine.Step{Node: "a", Index: engine.NoIndex, Status: engine.StepSucceeded, StartedAt: s.at(0)})
+	s.commit(create(r), end)
+	s.commit(create(r), end)
+	if got := s.run(r.ID); got.Status != engine.RunSucceeded || string(got.Output) != "1" {
+		s.Errorf("run: %+v", got)
+	}
+}
+
+func (s *suite) handBack() {
+	r := s.owned(1)
+	s.commit(create(r), progress(r, &engine.RunChange{Status: engine.RunQueued, Release: true}))
+	if got := s.run(r.ID); got.Status != engine.RunQueued || got.Owner != (engine.OwnerID{}) || got.Fence != 1 {
+		s.Errorf("handed back: %+v", got)
+	}
+	if due, err := s.Store.Due(s.ctx, s.now, 10); err != nil || len(due) != 1 {
+		s.Errorf("due: %v, %v", due, err)
+	}
+	if out := s.commit(claimBy(r.ID, 1))[0]; out.Loaded.Run.Fence != 2 {
+		s.Errorf("fence after hand-back and claim: %d", out.Loaded.Run.Fence)
+	}
+	s.refused(progress(engine.Run{ID: r.ID, Owner: owner(1), Fence: 2}, &engine.RunChange{Status: engine.RunQueued}),
+		fault.Invalid, "a queued run has no owner: release it")
+}
+
+func (s *suite) owners() {
+	mine, dead := s.owned(1), s.owned(2)
+	ended := s.owned(2)
+	s.commit(create(mine), create(dead), create(ended), progress(ended, &engine.RunChange{Status: engine.RunSucceeded}))
+	if err := s.Owners.Beat(s.ctx, owner(1)); err != nil {
+		s.Fatal(err)
+	}
+	silent := func(silence time.Duration) []engine.Orphan {
+		s.Helper()
+		orphans, err := s.Owners.Silent(s.ctx, silence, 10)
+		if err != nil {
+			s.Fatal(err)
+		}
+		return orphans
+	}
+	s.equal("owner without a beat", silent(time.Hour), []engine.Orphan{{Run: dead.ID, Owner: owner(2)}})
+	if err := s.Owners.Beat(s.ctx, owner(2)); err != nil {
+		s.Fatal(err)
+	}
+	s.equal("both beat", silent(time.Hour), []engine.Orphan{})
+	s.equal("no silence allowed", silent(0), []engine.Orphan{{Run: mine.ID, Owner: owner(1)}, {Run: dead.ID, Owner: owner(2)}})
+	if err := s.Owners.Leave(s.ctx, owner(1)); err != nil {
+		s.Fatal(err)
+	}
+	s.equal("one left", silent(time.Hour), []engine.Orphan{{Run: mine.ID, Owner: owner(1)}})
+}

@@ -1,0 +1,137 @@
+package enginetest
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"keyflow/engine"
+	"keyflow/internal/fault"
+)
+
+func (s *suite) park(r engine.Run, wake *time.Time) engine.Entry {
+	return progress(r, &engine.RunChange{Status: engine.RunWaiting, WakeAt: wake, Release: true})
+}
+
+func (s *suite) due(limit int) []engine.RunID {
+	s.Helper()
+	due, err := s.Store.Due(s.ctx, s.now, limit)
+	if err != nil {
+		s.Fatal(err)
+	}
+	ids := []engine.RunID{}
+	for _, d := range due {
+		if d.Workflow != "sync" {
+			s.Errorf("due run of workflow %q", d.Workflow)
+		}
+		ids = append(ids, d.Run)
+	}
+	return ids
+}
+
+func (s *suite) parkAndWake() {
+	r, forever := s.owned(1), s.owned(1)
+	s.commit(create(r), create(forever), s.park(r, s.at(time.Minute)), s.park(forever, nil))
+	got := s.run(r.ID)
+	if got.Status != engine.RunWaiting || got.WakeAt == nil || !got.WakeAt.Equal(*s.at(time.Minute)) || got.Owner != (engine.OwnerID{}) {
+		s.Errorf("parked: %+v", got)
+	}
+	s.equal("nothing due", s.due(10), []engine.RunID{})
+	s.refused(claimBy(r.ID, 2), fault.Conflict, fmt.Sprintf("run %s is not due", r.ID))
+	s.now = s.now.Add(time.Minute)
+	s.equal("due", s.due(10), []engine.RunID{r.ID})
+	s.refused(claimBy(forever.ID, 2), fault.Conflict, fmt.Sprintf("run %s is not due", forever.ID))
+	if l := s.commit(claimBy(r.ID, 2))[0].Loaded; l.Run.WakeAt != nil || l.Run.Status != engine.RunRunning {
+		s.Errorf("woken: %+v", l.Run)
+	}
+	s.equal("claimed runs are not due", s.due(10), []engine.RunID{})
+}
+
+func (s *suite) parkWithSignals() {
+	r := s.owned(1)
+	s.commit(create(r), signal(r.ID, "approval"))
+	parkWithStep := s.park(r, nil)
+	parkWithStep.Progress.Steps = []engine.Step{{Node: "a", Index: engine.NoIndex, Status: engine.StepWaiting, StartedAt: s.at(0)}}
+	if err := s.try(parkWithStep)[0].Err; !errors.Is(err, engine.ErrSignals) {
+		s.Fatalf("park over an unread signal: %v, want ErrSignals", err)
+	}
+	if steps, err := s.Store.Steps(s.ctx, r.ID); err != nil || len(steps) != 0 {
+		s.Errorf("a refused park left steps: %v, %v", steps, err)
+	}
+	unread, err := s.Store.Signals(s.ctx, owner(1))
+	if err != nil || len(unread) != 1 {
+		s.Fatalf("unread: %v, %v", unread, err)
+	}
+	// Reading and parking in one entry; but not when one more came in the same batch.
+	parkWithStep.Progress.ReadSignals = unread[0].Seq
+	out := s.try(signal(r.ID, "callback"), parkWithStep)
+	if !errors.Is(out[1].Err, engine.ErrSignals) {
+		s.Fatalf("park behind a signal of its batch: %v, want ErrSignals", out[1].Err)
+	}
+	unread, err = s.Store.Signals(s.ctx, owner(1))
+	if err != nil || len(unread) != 2 || unread[0].Kind != "approval" || unread[1].Kind != "callback" || unread[0].Seq >= unread[1].Seq {
+		s.Fatalf("unread: %v, %v", unread, err)
+	}
+	parkWithStep.Progress.ReadSignals = unread[1].Seq
+	s.commit(parkWithStep)
+	if got := s.run(r.ID); got.Status != engine.RunWaiting {
+		s.Errorf("parked: %s", got.Status)
+	}
+}
+
+func (s *suite) signals() {
+	queued, waiting, running := s.queued(), s.owned(1), s.owned(1)
+	s.commit(create(queued), create(waiting), create(running), s.park(waiting, s.at(time.Hour)))
+	s.equal("due before", s.due(10), []engine.RunID{queued.ID})
+
+	wake := signal(waiting.ID, "callback")
+	wake.Signal.Data = []byte(`{"answer":42}`)
+	s.now = s.now.Add(time.Second)
+	s.commit(signal(queued.ID, engine.SignalCancel), wake, signal(running.ID, "timeout"), wake)
+	s.equal("due after", s.due(10), []engine.RunID{queued.ID, waiting.ID})
+	if got := s.run(waiting.ID); got.Status != engine.RunQueued || got.CancelRequested {
+		s.Errorf("waiting run after a signal: %+v", got)
+	}
+	if got := s.run(queued.ID); got.Status != engine.RunQueued || !got.CancelRequested {
+		s.Errorf("queued run after cancel: %+v", got)
+	}
+	unread, err := s.Store.Signals(s.ctx, owner(1))
+	if err != nil || len(unread) != 1 || unread[0].Run != running.ID || unread[0].Kind != "timeout" {
+		s.Errorf("signals for the owner: %v, %v", unread, err)
+	}
+	l := s.commit(claimBy(waiting.ID, 1))[0].Loaded
+	if len(l.Signals) != 1 || string(l.Signals[0].Data) != `{"answer":42}` || l.Signals[0].ID != wake.Signal.ID {
+		s.Fatalf("signals of the claimed run: %v; want one, although it was sent twice", l.Signals)
+	}
+	read := progress(l.Run, nil)
+	read.Progress.ReadSignals = l.Signals[0].Seq
+	s.commit(read)
+	if unread, err := s.Store.Signals(s.ctx, owner(1)); err != nil || len(unread) != 1 {
+		s.Errorf("signals after reading: %v, %v", unread, err)
+	}
+	// A number is not given again, or an old "read up to" would hit a new signal.
+	s.commit(signal(waiting.ID, "approval"), read)
+	if unread, err := s.Store.Signals(s.ctx, owner(1)); err != nil || len(unread) != 2 {
+		s.Errorf("signals after an old read: %v, %v", unread, err)
+	}
+}
+
+func (s *suite) signalsToEnded() {
+	r := s.owned(1)
+	s.commit(create(r), progress(r, &engine.RunChange{Status: engine.RunSucceeded}))
+	s.refused(signal(r.ID, engine.SignalCancel), fault.Conflict, fmt.Sprintf("run %s has ended", r.ID))
+	unknown := s.id()
+	s.refused(signal(unknown, engine.SignalCancel), fault.NotFound, fmt.Sprintf("run %s does not exist", unknown))
+	if got := s.run(r.ID); got.CancelRequested {
+		s.Error("cancel of an ended run was noted")
+	}
+}
+
+func (s *suite) dueOrder() {
+	first := s.queued()
+	s.now = s.now.Add(time.Second)
+	second, parked, owned := s.queued(), s.owned(1), s.owned(1)
+	s.commit(create(second), create(parked), create(owned), create(first), s.park(parked, s.at(-500*time.Millisecond)))
+	s.equal("oldest first", s.due(10), []engine.RunID{first.ID, parked.ID, second.ID})
+	s.equal("limit", s.due(2), []engine.RunID{first.ID, parked.ID})
+}
