@@ -45,7 +45,7 @@ func (c *checker) needs(id NodeID) {
 		switch {
 		case item.kind != textKind || slices.Contains(known, need): // reported where it was read
 		case c.definition.Nodes[need] == nil:
-			c.add(item, codeUnknownNode, "unknown node %q%s", clip(item.text, 80), didYouMean(item.text, words(c.definition.NodeOrder)))
+			c.add(item, codeUnknownNode, "unknown node %q%s", clip(item.text, 80), DidYouMean(item.text, words(c.definition.NodeOrder)))
 		default:
 			known = append(known, need)
 		}

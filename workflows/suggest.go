@@ -2,9 +2,9 @@ package workflows
 
 import "strings"
 
-// didYouMean returns ` (did you mean "x"?)` for the closest known name, "" when none is
-// close: at most a third of its letters, or one, wrong.
-func didYouMean(name string, known []string) string {
+// DidYouMean is the hint for a message about an unknown name: ` (did you mean "x"?)` with
+// the closest known name, "" when none is close: at most a third of its letters, or one, wrong.
+func DidYouMean(name string, known []string) string {
 	if len(name) < 2 || len(name) > 64 {
 		return ""
 	}
@@ -43,7 +43,3 @@ func distance(a, b string) int {
 	}
 	return last[len(b)]
 }
-
-// DidYouMean is the hint that a checker appends to its message about an unknown name:
-// ` (did you mean "x"?)`, or "" when no known name is close.
-func DidYouMean(name string, known []string) string { return didYouMean(name, known) }
