@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"keyflow/internal/secret"
+	"keyflow/internal/suggest"
 )
 
 // Sizes that no honest credential reaches.
@@ -133,7 +134,7 @@ func (v *Vault) checkType(e *edit, name TypeName) *Type {
 	case "bearer_token", "custom", "signing", "jwt", "client_certificate", "aws_sigv4", "digest_auth":
 		e.add("/type", codeNotSupported, fmt.Sprintf("%q is not supported yet; this release has %s", name, list))
 	default:
-		e.add("/type", codeInvalidValue, fmt.Sprintf("%.40q is not an authentication type%s; there are %s", name, didYouMean(string(name), known), list))
+		e.add("/type", codeInvalidValue, fmt.Sprintf("%.40q is not an authentication type%s; there are %s", name, suggest.DidYouMean(string(name), known), list))
 	}
 	return nil
 }

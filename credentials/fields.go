@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"keyflow/internal/secret"
+	"keyflow/internal/suggest"
 )
 
 // secret reports whether the field is secret in these values.
@@ -71,7 +72,7 @@ func (e *edit) unknownField(name string) {
 	if len(known) > 0 {
 		what = "has " + strings.Join(known, ", ")
 	}
-	e.add(path, codeUnknownField, "is not a field of "+string(e.typ.Name)+didYouMean(name, known)+"; it "+what)
+	e.add(path, codeUnknownField, "is not a field of "+string(e.typ.Name)+suggest.DidYouMean(name, known)+"; it "+what)
 }
 
 func (e *edit) checkSecret(f *Field, value any) {

@@ -7,6 +7,7 @@ import (
 
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
+	"keyflow/internal/suggest"
 )
 
 // readOnly are the parts of a credential that an input may repeat and that are ignored.
@@ -77,7 +78,7 @@ func readInput(doc map[string]any) (Input, error) {
 		case !ok && slices.Contains(readOnly(), name):
 		case !ok:
 			known := slices.Sorted(maps.Keys(parts))
-			wrong.add(pointer(name), codeUnknownField, "is not part of a credential"+didYouMean(name, known))
+			wrong.add(pointer(name), codeUnknownField, "is not part of a credential"+suggest.DidYouMean(name, known))
 		case name == "fields":
 			fields, ok := doc[name].(map[string]any)
 			if !ok && doc[name] != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"keyflow/internal/expression"
+	"keyflow/internal/suggest"
 )
 
 // The actions of failure rules.
@@ -54,7 +55,7 @@ func (e *edit) checkAction(path string, rule FailureRule) {
 		e.add(path+"/action", codeRequired, "is required: renew or refuse")
 	default:
 		e.add(path+"/action", codeInvalidValue, fmt.Sprintf("%.40q is no action%s; there are renew and refuse",
-			rule.Action, didYouMean(rule.Action, []string{actionRenew, actionRefuse})))
+			rule.Action, suggest.DidYouMean(rule.Action, []string{actionRenew, actionRefuse})))
 	}
 	if rule.Until != "" {
 		e.add(path+"/until", codeNotSupported, "is not supported yet; leave it out")

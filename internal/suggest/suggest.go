@@ -1,0 +1,50 @@
+// Package suggest finds the word that a misspelt one was meant to be. It knows words only,
+// not where they come from.
+package suggest
+
+import "strings"
+
+// longest is the length of names that are worth a suggestion.
+const longest = 64
+
+// DidYouMean returns ` (did you mean "x"?)` for the closest known name, "" when none is close:
+// at most a third of its letters, or one, wrong. Case does not count.
+func DidYouMean(name string, known []string) string {
+	if len(name) > longest {
+		return ""
+	}
+	best, least := "", max(1, len(name)/3)+1
+	for _, k := range known {
+		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < least {
+			best, least = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return ` (did you mean "` + best + `"?)`
+}
+
+// distance counts the bytes to insert, delete, replace or swap with a neighbour that turn a
+// into b (optimal string alignment).
+func distance(a, b string) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+cost)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}
