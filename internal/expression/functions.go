@@ -28,7 +28,8 @@ var additions = map[string][]reflect.Type{
 //
 //	t text, n whole number, l list, o object, c list, object or text, v anything
 //
-// Reading texts and walking lists is charged before call.
+// Reading texts and walking lists is charged before call, except with the params "*",
+// which admit anything and leave all charging to call.
 type function struct {
 	name   string
 	params string
@@ -52,6 +53,9 @@ func byName(tables ...[]function) map[string]function {
 // run is the function as expr calls it: the machine comes first.
 func (f function) run(args ...any) (any, error) {
 	m, args := args[0].(*machine), args[1:]
+	if f.params == "*" {
+		return f.call(m, args)
+	}
 	for i, arg := range args {
 		v, err := f.admit(m, i, arg)
 		if err != nil {

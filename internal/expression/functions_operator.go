@@ -9,9 +9,9 @@ import (
 
 func operatorFunctions() []function {
 	return []function{
-		{"tick", "v", tick},
-		{"add", "v", add},
-		{"equal", "v", func(m *machine, a []any) (any, error) { return m.equal(a[0], a[1], 0) }},
+		{"tick", "*", tick},
+		{"add", "*", add},
+		{"equal", "*", func(m *machine, a []any) (any, error) { return m.equal(a[0], a[1], 0) }},
 		{"compare", "v", compare},
 		{"in", "v", contained},
 		{"range", "n", intRange},
@@ -20,8 +20,8 @@ func operatorFunctions() []function {
 		{"endsWith", "v", texts("endsWith", strings.HasSuffix)},
 		{"matches", "v", matches},
 		{"key", "v", func(_ *machine, a []any) (any, error) { return a[0], nil }},
-		{"list", "v", listOf},
-		{"object", "v", groups},
+		{"list", "*", listOf},
+		{"object", "*", groups},
 	}
 }
 
@@ -176,11 +176,12 @@ func texts(name string, test func(a, b string) bool) func(*machine, []any) (any,
 }
 
 // listOf takes what a loop is to run over and the loop's name.
-func listOf(_ *machine, args []any) (any, error) {
-	if elements(args[0]) == nil {
+func listOf(m *machine, args []any) (any, error) {
+	l := elements(args[0])
+	if l == nil {
 		return nil, fmt.Errorf("%s needs a list, got %s", args[1], kind(args[0]))
 	}
-	return args[0], nil
+	return args[0], m.visit(l.len())
 }
 
 // groups turns what expr's groupBy gives into an object.

@@ -97,12 +97,15 @@ func pieces(cut func(s, sep string, n int) []string) func(*machine, []any) (any,
 		if err := m.buildList(n); err != nil {
 			return nil, err
 		}
+		if err := m.visit(n); err != nil {
+			return nil, err
+		}
 		parts := cut(s, sep, limit)
 		out := make([]any, len(parts))
 		for i, p := range parts {
 			out[i] = p
 		}
-		return out, m.visit(n)
+		return out, nil
 	}
 }
 
@@ -119,6 +122,9 @@ func replace(m *machine, args []any) (any, error) {
 		return nil, errBytes
 	}
 	if err := m.build(max(0, len(s)+n*(len(to)-len(from)))); err != nil {
+		return nil, err
+	}
+	if err := m.visit(n); err != nil {
 		return nil, err
 	}
 	return strings.Replace(s, from, to, limit), nil

@@ -145,7 +145,7 @@ func functionNames() []string {
 
 // hint proposes the candidate next to name, or lists all when they are few.
 func hint(name string, candidates []string) string {
-	best, distance := "", 1+min(2, len(name)/2)
+	best, distance := "", 1+min(2, (len(name)+1)/3)
 	for _, c := range candidates {
 		if d := editDistance(strings.ToLower(name), strings.ToLower(c)); d < distance {
 			best, distance = c, d
