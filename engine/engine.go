@@ -1,13 +1,18 @@
 package engine
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
@@ -45,81 +50,256 @@ type Options struct {
 }
 
 // Engine runs workflows. It is safe for concurrent use; Serve must run for anything to happen.
-type Engine struct{}
+type Engine struct {
+	o       Options
+	journal *Journal
+	owner   *Ownership
+	queue   *queue
+	plans   *planCache
+	hub     *hub
+	steps   context.Context // of all steps; ends with the engine
+	kill    context.CancelCauseFunc
+	look    chan struct{} // holds a token when signals or due runs should be looked for now
+	timers  atomic.Int64  // of parked runs
 
-// Start asks for one run.
-type Start struct {
-	Workflow workflows.ID    // ignored by StartDefinition
-	Input    json.RawMessage // nil is {}
-	Trigger  TriggerRef      // zero is a manual start; a zero FiredAt is now
-	Dedupe   *DedupeKey      // nil: always a new run
-	Depth    int             // how many workflow starts led here; over MaxDepth is refused
-	SkipOnly bool            // record the dedupe key without making a run
+	mu       sync.Mutex
+	live     map[RunID]*runner
+	local    map[RunID]*Plan // of unfinished runs whose definition is not in the catalog
+	busy     int             // starts, claims and live runs
+	stopping bool
+	drained  chan struct{} // closed when stopping and busy is 0
 }
 
-// MaxDepth is how many workflows may start one another in a row.
-const MaxDepth = 32
-
-// Started tells what became of a Start, after it is on disk.
-type Started struct {
-	Run       RunID // zero when Skipped
-	Workflow  workflows.ID
-	Version   int
-	Status    RunStatus // running or queued; of a duplicate: as it was first stored
-	Duplicate bool      // Run is an earlier one with the same dedupe key
-	Skipped   bool      // the key was recorded without a run, now or earlier
-}
-
-// Update is one change of a watched run; exactly one field is set.
-type Update struct {
-	Run  *Run
-	Step *Step
-}
+// Defaults of Options.
+const (
+	defaultConcurrency = 256
+	defaultQueueLimit  = 10_000
+	defaultMaxOutput   = 1 << 20
+	defaultStopTimeout = 30 * time.Second
+)
 
 // New returns an engine that does nothing until Serve runs.
-func New(o Options) (*Engine, error) { panic("engine: unfinished") }
+func New(o Options) (*Engine, error) {
+	if o.Store == nil || o.Owners == nil || o.Types == nil || o.Credentials == nil {
+		return nil, errors.New("an engine needs Store, Owners, Types and Credentials")
+	}
+	o.Concurrency = cmp.Or(o.Concurrency, defaultConcurrency)
+	o.QueueLimit = cmp.Or(o.QueueLimit, defaultQueueLimit)
+	o.MaxOutput = cmp.Or(o.MaxOutput, defaultMaxOutput)
+	o.StopTimeout = cmp.Or(o.StopTimeout, defaultStopTimeout)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	e := &Engine{
+		o: o, queue: newQueue(o.Concurrency), plans: newPlanCache(), hub: newHub(),
+		journal: NewJournal(o.Store, JournalOptions{Now: o.Now, Logger: o.Logger}),
+		look:    make(chan struct{}, 1), drained: make(chan struct{}),
+		live: map[RunID]*runner{}, local: map[RunID]*Plan{},
+	}
+	e.owner = NewOwnership(o.Owners, OwnershipOptions{Alone: o.Exclusive, Orphans: e.adopt, Logger: o.Logger})
+	e.steps, e.kill = context.WithCancelCause(context.Background())
+	return e, nil
+}
+
+// now is the current time in the precision of the store.
+func (e *Engine) now() time.Time { return e.o.Now().UTC().Truncate(time.Microsecond) }
 
 // Serve runs the journal, the heartbeat, the takeover of silent processes' runs and the
 // local queue until ctx is done. Then it starts nothing more, lets steps in flight go on for
 // StopTimeout, hands the rest back and returns nil. An error means that the process must end.
-func (e *Engine) Serve(ctx context.Context) error { panic("engine: unfinished") }
+func (e *Engine) Serve(ctx context.Context) error {
+	// The journal outlives the runs, and the heartbeat both: what is handed back is stored.
+	lasting := context.WithoutCancel(ctx)
+	journal := serve(lasting, e.journal.Serve)
+	owner := serve(lasting, e.owner.Serve)
+	feeding := serve(ctx, e.feed)
+
+	var failure error
+	select {
+	case <-ctx.Done():
+		e.drain()
+	case failure = <-journal.done:
+		failure = fmt.Errorf("journal: %w", failure)
+	}
+	e.close()
+	e.kill(errLeaving)
+	feeding.end()
+	if err := journal.end(); failure == nil && err != nil {
+		failure = fmt.Errorf("journal: %w", err)
+	}
+	owner.end()
+	return failure
+}
+
+// service is a Serve function at work.
+type service struct {
+	cancel context.CancelFunc
+	done   chan error // receives once, then is closed
+}
+
+func serve(ctx context.Context, run func(context.Context) error) *service {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &service{cancel: cancel, done: make(chan error, 1)}
+	go func() {
+		defer close(s.done)
+		s.done <- run(ctx)
+	}()
+	return s
+}
+
+// end stops the service and returns its error, nil when that was taken before.
+func (s *service) end() error {
+	s.cancel()
+	return <-s.done
+}
+
+// unresponsive is how long a node may ignore that its context is done.
+const unresponsive = 5 * time.Second
+
+// drain lets steps in flight end, interrupts those that take too long, and hands runs back.
+func (e *Engine) drain() {
+	e.close()
+	stop := time.NewTimer(e.o.StopTimeout)
+	defer stop.Stop()
+	select {
+	case <-e.drained:
+		return
+	case <-stop.C:
+	}
+	e.kill(errLeaving)
+	last := time.NewTimer(unresponsive)
+	defer last.Stop()
+	select {
+	case <-e.drained:
+	case <-last.C:
+		e.o.Logger.Error("steps did not stop; their runs are resumed by the next process")
+	}
+}
+
+// close accepts and starts nothing more, and makes every run leave as soon as it can.
+func (e *Engine) close() {
+	e.mu.Lock()
+	if e.stopping {
+		e.mu.Unlock()
+		return
+	}
+	e.stopping = true
+	if e.busy == 0 {
+		close(e.drained)
+	}
+	runs := make([]*runner, 0, len(e.live))
+	for _, r := range e.live {
+		runs = append(runs, r)
+	}
+	e.mu.Unlock()
+	e.queue.close()
+	for _, r := range runs {
+		go r.stop()
+	}
+}
+
+// enter counts something that must end before the engine does; false when it is stopping.
+func (e *Engine) enter() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.stopping {
+		e.busy++
+	}
+	return !e.stopping
+}
+
+func (e *Engine) exit() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.exitLocked()
+}
+
+func (e *Engine) exitLocked() {
+	if e.busy--; e.busy == 0 && e.stopping {
+		close(e.drained)
+	}
+}
+
+// adopted makes a runner known. Its caller has entered the engine. It reports whether the
+// engine is stopping: then the runner must hand its run back.
+func (e *Engine) adopted(r *runner) (stopping bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.busy++
+	e.live[r.run.ID] = r
+	return e.stopping
+}
+
+// forget takes a runner out that has left.
+func (e *Engine) forget(r *runner) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.live, r.run.ID)
+	if r.run.Status.Final() {
+		delete(e.local, r.run.ID)
+	}
+	e.exitLocked()
+}
+
+// running returns the runner of a run that this process carries out, or nil.
+func (e *Engine) running(id RunID) *runner {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.live[id]
+}
+
+// write stores the progress of a run and returns once it is on disk.
+func (e *Engine) write(p *Progress) error {
+	out := <-e.journal.Send(Entry{Progress: p})
+	return out.Err
+}
+
+// awaitOwnership returns when the process may start a step, or ctx is done.
+func (e *Engine) awaitOwnership(ctx context.Context) {
+	for !e.owner.Confirmed() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(confirmEvery):
+		}
+	}
+}
+
+// confirmEvery is how often a step that may not start looks whether it may.
+const confirmEvery = 20 * time.Millisecond
+
+// checkSize refuses a value that is too large to store.
+func (e *Engine) checkSize(raw []byte) *nodes.Error {
+	if len(raw) <= e.o.MaxOutput {
+		return nil
+	}
+	return &nodes.Error{
+		Code:    nodes.CodeTooLarge,
+		Message: fmt.Sprintf("the output has %d bytes; at most %d are allowed: choose what is needed with \"output\"", len(raw), e.o.MaxOutput),
+	}
+}
 
 // Ready is nil when runs can be accepted and worked on, else an Unavailable fault.
-func (e *Engine) Ready() error { panic("engine: unfinished") }
-
-// Start stores a run of the workflow's current version and returns once it is on disk.
-// Faults: NotFound (no such workflow), Invalid with Problems (the input does not match the
-// schema), Conflict (dedupe key with another input; depth), Unavailable (queue full,
-// database away, stopping): then nothing was accepted. Whether a disabled workflow may
-// start is the caller's decision.
-func (e *Engine) Start(ctx context.Context, s Start) (Started, error) { panic("engine: unfinished") }
-
-// StartDefinition is Start for a definition that is not in the catalog (`keyflow run FILE`).
-// Its run has version 0 and cannot be resumed by another process.
-func (e *Engine) StartDefinition(ctx context.Context, d *workflows.Definition, s Start) (Started, error) {
-	panic("engine: unfinished")
+func (e *Engine) Ready() error {
+	e.mu.Lock()
+	stopping := e.stopping
+	e.mu.Unlock()
+	switch err := e.journal.Err(); {
+	case stopping:
+		return errUnavailable("the process is stopping")
+	case err != nil:
+		return err
+	case !e.owner.Confirmed():
+		return errUnavailable("the heartbeat of this process is not confirmed by the database")
+	case e.queue.queued() >= e.o.QueueLimit:
+		return errUnavailable("the queue is full")
+	}
+	return nil
 }
 
-// Wait returns the run once it is final, or ctx's error.
-func (e *Engine) Wait(ctx context.Context, id RunID) (Run, error) { panic("engine: unfinished") }
-
-// Run returns a run with its steps; steps that are running right now are included.
-func (e *Engine) Run(ctx context.Context, id RunID) (Run, []Step, error) {
-	panic("engine: unfinished")
-}
-
-// Runs lists runs, newest first, without payloads.
-func (e *Engine) Runs(ctx context.Context, f RunFilter) ([]Run, error) { panic("engine: unfinished") }
-
-// Cancel stops a run: nothing more starts, requests in flight are given up. It returns once
-// the wish is on disk. Conflict when the run is final.
-func (e *Engine) Cancel(ctx context.Context, id RunID) error { panic("engine: unfinished") }
-
-// Delete removes a final run with its steps. Conflict when the run is not final.
-func (e *Engine) Delete(ctx context.Context, id RunID) error { panic("engine: unfinished") }
-
-// Watch sends the run and its steps as they are, then every change, and closes the channel
-// after the final run or when ctx is done. A slow reader misses intermediate states only.
-func (e *Engine) Watch(ctx context.Context, id RunID) (<-chan Update, error) {
-	panic("engine: unfinished")
+func errUnavailable(why string) error {
+	return fault.New(fault.Unavailable, "%s; try again", why)
 }

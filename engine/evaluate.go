@@ -1,0 +1,271 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"keyflow/internal/expression"
+	"keyflow/internal/jsonvalue"
+	"keyflow/nodes"
+)
+
+// nodeResult is what dependents see of a node.
+type nodeResult struct {
+	status   StepStatus
+	output   json.RawMessage // of a succeeded step; nil for one with elements
+	err      *StepError
+	finished time.Time
+
+	elements *elements // of a for_each at work and after it
+	value    any       // the output as plain data, once somebody has asked for it
+	decoded  bool
+}
+
+// plain returns the output as plain data; it is decoded at most once.
+func (n *nodeResult) plain() (any, error) {
+	if n.decoded {
+		return n.value, nil
+	}
+	var err error
+	switch {
+	case n.status != StepSucceeded:
+	case n.elements != nil:
+		n.value, err = n.elements.plain()
+	case n.output != nil:
+		n.value, err = jsonvalue.Decode(n.output)
+	}
+	n.decoded = err == nil
+	return n.value, err
+}
+
+// vars returns what the expressions of a node (or of the run's output) may read. r.mu is held.
+func (r *runner) vars(reads *reads) (map[string]any, error) {
+	if !reads.run && !reads.item {
+		return nil, nil
+	}
+	vars := make(map[string]any, 10) // room for item, index, key, this or error
+	vars["vars"] = r.plan.definition.Vars
+	vars["run"] = r.runVars()
+	var err error
+	if reads.input {
+		if vars["input"], err = r.inputVars(); err != nil {
+			return nil, fmt.Errorf("input: %w", err)
+		}
+	}
+	if reads.trigger {
+		if vars["trigger"], err = r.triggerVars(); err != nil {
+			return nil, fmt.Errorf("trigger: %w", err)
+		}
+	}
+	if len(reads.nodes) > 0 {
+		seen := make(map[string]any, len(reads.nodes))
+		for _, n := range reads.nodes {
+			result := &r.results[n]
+			output, err := result.plain()
+			if err != nil {
+				return nil, fmt.Errorf("output of %s: %w", r.plan.nodes[n].id, err)
+			}
+			seen[string(r.plan.nodes[n].id)] = map[string]any{
+				"status": string(result.status), "output": output, "error": errorValue(result.err),
+			}
+		}
+		vars["nodes"] = seen
+	}
+	return vars, nil
+}
+
+func (r *runner) inputVars() (any, error) {
+	if !r.inputDecoded {
+		v, err := jsonvalue.Decode(r.run.Input)
+		if err != nil {
+			return nil, err
+		}
+		r.input, r.inputDecoded = v, true
+	}
+	return r.input, nil
+}
+
+func (r *runner) runVars() any {
+	if r.runVar == nil {
+		r.runVar = map[string]any{
+			"id": r.run.ID.String(), "workflow": string(r.run.Workflow), "version": r.run.Version,
+			"started_at": textTime(r.run.StartedAt),
+		}
+	}
+	return r.runVar
+}
+
+func (r *runner) triggerVars() (any, error) {
+	if r.triggerVar != nil {
+		return r.triggerVar, nil
+	}
+	t := &r.run.Trigger
+	v := map[string]any{
+		"id": t.ID, "type": t.Type, "fired_at": textTime(&t.FiredAt), "scheduled_at": textTime(t.ScheduledAt),
+		"request": nil, "event": nil,
+	}
+	for name, raw := range map[string]json.RawMessage{"request": t.Request, "event": t.Event} {
+		if raw == nil {
+			continue
+		}
+		decoded, err := jsonvalue.Decode(raw)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		v[name] = decoded
+	}
+	r.triggerVar = v
+	return v, nil
+}
+
+// textTime is a time as expressions see it, null when there is none.
+func textTime(t *time.Time) any {
+	if t == nil {
+		return nil
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+// errorValue is a step's error as expressions see it.
+func errorValue(err *StepError) any {
+	if err == nil {
+		return nil
+	}
+	v := map[string]any{"code": err.Code, "message": err.Message, "attempt": err.Attempt, "response": nil}
+	if err.Response != nil {
+		if response, decodeErr := jsonvalue.Decode(err.Response); decodeErr == nil {
+			v["response"] = response
+		}
+	}
+	return v
+}
+
+// env is what one expression or template of a step reads. site names its place in the node:
+// uuid() gives the same values again when the same place of the same step is evaluated
+// again, after a crash and in a retry. extra are further names and their values, in pairs.
+func (s *stepRun) env(site string, extra ...any) expression.Env {
+	vars := s.vars
+	if len(extra) > 0 {
+		vars = maps.Clone(vars)
+		if vars == nil {
+			vars = make(map[string]any, len(extra)/2)
+		}
+		for i := 0; i < len(extra); i += 2 {
+			vars[extra[i].(string)] = extra[i+1]
+		}
+	}
+	return environment(s.runner.run.ID, s.name+"/"+site, s.readyAt, vars)
+}
+
+// environment makes now() and uuid() deterministic (docs/architecture.md): now is a stored
+// instant, uuid is version 5 of the run, the place and how many there were before.
+func environment(id RunID, place string, now time.Time, vars map[string]any) expression.Env {
+	ordinal := 0
+	return expression.Env{
+		Vars: vars,
+		Now:  func() time.Time { return now },
+		UUID: func() string {
+			ordinal++
+			return uuid.NewSHA1(uuid.UUID(id), []byte(place+"/"+strconv.Itoa(ordinal))).String()
+		},
+	}
+}
+
+// expressionError turns a failed evaluation into the step's error; where names the field.
+// An evaluation that the context ended has that error's code.
+func expressionError(ctx context.Context, where string, err error) *nodes.Error {
+	if ctx.Err() != nil {
+		return contextError(ctx)
+	}
+	out := &nodes.Error{Code: nodes.CodeExpression, Message: where + ": the value cannot be computed", Err: err}
+	if e, ok := errors.AsType[*expression.Error](err); ok {
+		out.Message = where + pointerPath(e.Path) + ": " + e.Message
+	}
+	return out
+}
+
+// pointerPath writes a JSON pointer as people write a path: /a/0 is .a.0.
+func pointerPath(pointer string) string {
+	b := []byte(pointer)
+	for i := range b {
+		if b[i] == '/' {
+			b[i] = '.'
+		}
+	}
+	return string(b)
+}
+
+// elements are what a for_each goes through, and what came of it.
+type elements struct {
+	items   []any
+	keys    []string          // of a map, sorted; nil for a list
+	outputs []json.RawMessage // one per element; nil while it has none
+	err     *StepError        // of the first element that failed
+	started time.Time
+}
+
+// MaxElements bounds a for_each.
+const MaxElements = 100_000
+
+// newElements spreads the value of for_each: a list in its order, a map in key order.
+func newElements(v any) (*elements, *nodes.Error) {
+	e := &elements{}
+	switch v := v.(type) {
+	case []any:
+		e.items = v
+	case map[string]any:
+		e.keys = slices.Sorted(maps.Keys(v))
+		e.items = make([]any, len(e.keys))
+		for i, k := range e.keys {
+			e.items[i] = v[k]
+		}
+	default:
+		return nil, &nodes.Error{Code: nodes.CodeExpression, Message: "for_each gave " + typeName(v) + ", not a list or an object"}
+	}
+	if len(e.items) > MaxElements {
+		return nil, &nodes.Error{Code: nodes.CodeTooLarge, Message: fmt.Sprintf("for_each gave %d elements; at most %d are allowed", len(e.items), MaxElements)}
+	}
+	e.outputs = make([]json.RawMessage, len(e.items))
+	return e, nil
+}
+
+// at returns the item and the key (null in a list) of an element.
+func (e *elements) at(i int) (item, key any) {
+	if e.keys != nil {
+		key = e.keys[i]
+	}
+	return e.items[i], key
+}
+
+// plain is the collected output: the elements' outputs in order.
+func (e *elements) plain() (any, error) {
+	out := make([]any, len(e.outputs))
+	for i, raw := range e.outputs {
+		if raw == nil {
+			continue
+		}
+		v, err := jsonvalue.Decode(raw)
+		if err != nil {
+			return nil, fmt.Errorf("element %d: %w", i, err)
+		}
+		out[i] = v
+	}
+	return out, nil
+}
+
+// failedElement is the output of an element that failed under on_item_error: continue.
+func failedElement(err *StepError) json.RawMessage {
+	raw, encodeErr := jsonvalue.Encode(map[string]any{"error": errorValue(err)})
+	if encodeErr != nil { // plain data from a decoder; it cannot hold what JSON cannot
+		return json.RawMessage(`{"error":null}`)
+	}
+	return raw
+}

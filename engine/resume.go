@@ -1,0 +1,286 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"keyflow/internal/fault"
+	"keyflow/nodes"
+)
+
+// adopt takes over runs of silent processes. It is the heartbeat's callback.
+func (e *Engine) adopt(_ context.Context, orphans []Orphan) {
+	for _, o := range orphans {
+		if e.running(o.Run) == nil {
+			e.enqueue(DueRun{Run: o.Run}, &o.Owner)
+		}
+	}
+}
+
+// enqueue lets a run be claimed when its turn comes.
+func (e *Engine) enqueue(due DueRun, from *OwnerID) {
+	e.queue.submit(&task{
+		run: due.Run, workflow: due.Workflow, claim: true,
+		do: func(func()) { e.claim(due.Run, from) },
+	})
+}
+
+// claim takes a run that nobody owns, or whose owner is silent, and goes on with it.
+func (e *Engine) claim(id RunID, from *OwnerID) {
+	if !e.enter() {
+		return
+	}
+	defer e.exit()
+	if e.running(id) != nil {
+		return
+	}
+	e.awaitOwnership(e.steps)
+	out := <-e.journal.Send(Entry{Claim: &Claim{Run: id, Owner: e.owner.ID(), TakeoverFrom: from}})
+	switch {
+	case fault.Is(out.Err, fault.Conflict), fault.Is(out.Err, fault.NotFound): // somebody was faster, or it is over
+		return
+	case out.Err != nil:
+		e.o.Logger.Warn("cannot claim a run; it is tried again", "run", id, "error", out.Err)
+		return
+	}
+	e.resume(out.Loaded)
+}
+
+// resume goes on with a run that this process has just become the owner of.
+func (e *Engine) resume(l *Loaded) {
+	plan, err := e.planOf(l.Run)
+	if err != nil {
+		if fault.Is(err, fault.Unavailable) || e.steps.Err() != nil {
+			e.release(l.Run)
+			return
+		}
+		e.o.Logger.Error("cannot resume a run", "run", l.Run.ID, "workflow", l.Run.Workflow, "version", l.Run.Version, "error", err)
+		e.fail(l.Run, err)
+		return
+	}
+	r := newRunner(e, plan, l.Run)
+	if e.adopted(r) {
+		r.stop()
+		return
+	}
+	r.restore(l)
+}
+
+// planOf finds the plan of a stored run.
+func (e *Engine) planOf(run Run) (*Plan, error) {
+	if run.Version > 0 && e.o.Catalog != nil {
+		return e.plan(e.steps, run.Workflow, run.Version)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if plan := e.local[run.ID]; plan != nil {
+		return plan, nil
+	}
+	return nil, fault.New(fault.NotFound, "the definition of this run was known only to the process that started it")
+}
+
+// fail ends a run that cannot go on.
+func (e *Engine) fail(run Run, cause error) {
+	now := e.now()
+	err := e.write(&Progress{Run: run.ID, Owner: run.Owner, Fence: run.Fence, Set: &RunChange{
+		Status: RunFailed, FinishedAt: &now,
+		Error: &RunError{Code: nodes.CodeInterrupted, Message: "the run cannot be resumed: " + fault.Message(cause)},
+	}})
+	if err != nil {
+		e.o.Logger.Error("cannot store the end of a run", "run", run.ID, "error", err)
+	}
+}
+
+// release gives a claimed run back: it is tried again.
+func (e *Engine) release(run Run) {
+	err := e.write(&Progress{Run: run.ID, Owner: run.Owner, Fence: run.Fence, Set: &RunChange{Status: RunQueued, Release: true}})
+	if err != nil {
+		e.o.Logger.Error("cannot hand a run back", "run", run.ID, "error", err)
+	}
+}
+
+// restore brings the state to where the stored steps say it was, and goes on from there.
+//
+// Every event of a run has its own instant, and apply is deterministic: the results, applied
+// again in the order of their times, give the same decisions. Steps without a result were in
+// flight; they run again as the same attempt, except those at most once.
+func (r *runner) restore(l *Loaded) {
+	r.mu.Lock()
+	r.watchTimeout(r.plan.timeout - runningTime(l.Steps))
+	r.happen(event{kind: began}, r.newest)
+	rows := slices.Clone(l.Steps)
+	slices.SortFunc(rows, func(a, b Step) int {
+		return cmp.Or(orderTime(a.FinishedAt).Compare(orderTime(b.FinishedAt)),
+			bytes.Compare([]byte(a.Node), []byte(b.Node)), cmp.Compare(a.Index, b.Index))
+	})
+	for i := range rows {
+		r.replay(&rows[i])
+	}
+	r.rows, r.unarmed = nil, r.waitingSteps() // what was derived is stored already
+	r.next = slices.DeleteFunc(r.next, func(key stepKey) bool {
+		return r.live[key] == nil || r.live[key].status != StepRunning
+	})
+	r.interrupted(rows)
+	if r.run.CancelRequested {
+		r.happen(event{kind: canceled}, r.tick())
+	}
+	r.apply(l.Signals)
+	r.settle()
+}
+
+// orderTime puts steps without an end behind all others.
+func orderTime(t *time.Time) time.Time {
+	if t == nil {
+		return time.Unix(1<<40, 0)
+	}
+	return *t
+}
+
+// replay applies a stored step. r.mu is held.
+func (r *runner) replay(row *Step) {
+	node, ok := r.plan.index[row.Node]
+	if !ok {
+		return
+	}
+	key := stepKey{node, row.Index}
+	at := r.newest
+	if row.FinishedAt != nil && row.FinishedAt.After(at) {
+		at = *row.FinishedAt
+		r.newest = at
+	}
+	if n := len(row.Attempts); n > 0 && row.FinishedAt == nil && row.Attempts[n-1].FinishedAt != nil {
+		r.newest = latest(r.newest, *row.Attempts[n-1].FinishedAt)
+	}
+	if row.Index != NoIndex || r.plan.nodes[node].forEach != nil && row.Status == StepSucceeded {
+		if !r.expandAgain(node, row, at) {
+			return
+		}
+	}
+	step := r.live[key]
+	if step == nil {
+		return // derived from other events: a skip, an aggregate
+	}
+	step.attempts, step.calls = row.Attempts, row.Calls
+	if row.StartedAt != nil {
+		step.started = *row.StartedAt
+	}
+	switch row.Status {
+	case StepWaiting:
+		step.status = StepWaiting
+		if row.DueAt != nil {
+			step.due = *row.DueAt
+		}
+		r.happen(event{kind: postponed, node: node, index: row.Index}, at)
+	case StepSucceeded, StepFailed, StepSkipped:
+		delete(r.live, key)
+		if row.Index == NoIndex {
+			r.keep(node, row)
+		} else {
+			r.keepElement(key, row)
+		}
+		kind := map[StepStatus]eventKind{StepSucceeded: succeeded, StepFailed: failed, StepSkipped: unwanted}[row.Status]
+		r.happen(event{kind: kind, node: node, index: row.Index}, at)
+	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// expandAgain evaluates a for_each whose elements are being replayed. It reads only outputs
+// that are stored, and now() of the node, so it gives the same elements. false: the row is
+// dealt with, or belongs to a node that has not started.
+func (r *runner) expandAgain(node int, row *Step, at time.Time) bool {
+	if r.results[node].elements != nil {
+		return row.Index != NoIndex
+	}
+	if r.live[stepKey{node, NoIndex}] == nil {
+		return false
+	}
+	plan := &r.plan.nodes[node]
+	s := &stepRun{runner: r, plan: plan, key: stepKey{node, NoIndex}, name: string(plan.id), attempt: 1, readyAt: r.readyAt(plan)}
+	var err error
+	if s.vars, err = r.vars(&plan.reads); err != nil {
+		r.engine.o.Logger.Error("cannot read what a for_each goes through", "run", r.run.ID, "node", plan.id, "error", err)
+		return false
+	}
+	out := s.expand(r.ctx)
+	if out.kind != expanded {
+		r.engine.o.Logger.Error("a for_each cannot be evaluated again", "run", r.run.ID, "node", plan.id, "error", out.err)
+		return false
+	}
+	out.elements.started = at
+	r.results[node].elements = out.elements
+	delete(r.live, s.key)
+	r.happen(event{kind: expanded, node: node, index: NoIndex, count: len(out.elements.items)}, at)
+	return row.Index != NoIndex && row.Index < len(out.elements.items)
+}
+
+// waitingSteps are the steps that need a timer. r.mu is held.
+func (r *runner) waitingSteps() []stepKey {
+	var keys []stepKey
+	for key, step := range r.live {
+		if step.status == StepWaiting {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// interrupted fails the at_most_once steps whose start is stored and whose end is not: it is
+// unknown what their requests did. r.mu is held.
+func (r *runner) interrupted(rows []Step) {
+	for i := range rows {
+		row := &rows[i]
+		node, ok := r.plan.index[row.Node]
+		key := stepKey{node, row.Index}
+		if !ok || row.Status != StepRunning || r.live[key] == nil {
+			continue
+		}
+		r.next = slices.DeleteFunc(r.next, func(k stepKey) bool { return k == key })
+		step := r.live[key]
+		err := &nodes.Error{Code: nodes.CodeInterrupted, Message: "the process ended while the step was at work; at_most_once forbids another attempt"}
+		step.attempts = nil // the unfinished one is completed and added again
+		last := Attempt{Attempt: 1, StartedAt: *r.run.StartedAt}
+		if n := len(row.Attempts); n > 0 {
+			last = row.Attempts[n-1]
+		}
+		end := r.tick()
+		last.FinishedAt, last.Error = &end, stepError(err, last.Attempt)
+		step.attempts, step.started = []Attempt{last}, last.StartedAt
+		r.outcome(key, step, &outcome{kind: failed, err: err, attempt: &last})
+	}
+}
+
+// runningTime is how long anything of the run was at work, by its stored attempts: waiting
+// does not count towards the run's timeout.
+func runningTime(rows []Step) time.Duration {
+	type span struct{ from, to time.Time }
+	var spans []span
+	for i := range rows {
+		for _, a := range rows[i].Attempts {
+			if a.FinishedAt != nil {
+				spans = append(spans, span{a.StartedAt, *a.FinishedAt})
+			}
+		}
+	}
+	slices.SortFunc(spans, func(a, b span) int { return a.from.Compare(b.from) })
+	var total time.Duration
+	var end time.Time
+	for _, s := range spans {
+		if s.from.Before(end) {
+			s.from = end
+		}
+		if s.to.After(s.from) {
+			total += s.to.Sub(s.from)
+			end = s.to
+		}
+	}
+	return total
+}

@@ -1,0 +1,454 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"keyflow/credentials"
+	"keyflow/internal/fault"
+	"keyflow/internal/jsonvalue"
+	"keyflow/nodes"
+)
+
+// runner carries out one run that this process owns. It has no goroutine of its own: each
+// step has one while it works, and the goroutine that brings news (a result, a due time, a
+// signal) also stores it and starts what follows.
+//
+// News change the state under mu at once; settle stores them. Only one goroutine settles at
+// a time and takes all the news there are in one journal entry, so the entries of a run are
+// stored in order, and what depends on news starts only after they are on disk.
+type runner struct {
+	engine    *Engine
+	plan      *Plan
+	ctx       context.Context // of all its steps
+	interrupt context.CancelCauseFunc
+	done      chan struct{} // closed when the run has left this process
+
+	mu      sync.Mutex
+	run     Run // as stored
+	state   *state
+	results []nodeResult
+	live    map[stepKey]*liveStep // steps at work or waiting
+	newest  time.Time             // of all events; grows with each, so that they can be replayed in order
+	failure *RunError             // of the first node that fails the run
+
+	rows     []Step    // news to be stored
+	next     []stepKey // to be started once the rows are stored
+	unarmed  []stepKey // waiting steps without a timer
+	settling bool
+	atWork   int       // steps in the queue or in a goroutine
+	verdict  RunStatus // set when all nodes have ended
+	leaving  bool      // the process is stopping: start nothing, hand the run back
+	gone     bool      // the run has left this process
+	broken   bool      // the store refused news for good
+	awake    bool      // do not park now: there were signals
+	readSeq  int64     // signals up to this one were applied
+	deadline *time.Timer
+
+	input        any
+	inputDecoded bool
+	runVar       any
+	triggerVar   any
+}
+
+// stepKey names a step within a run.
+type stepKey struct{ node, index int }
+
+// liveStep is a step between its start and its end.
+type liveStep struct {
+	status   StepStatus // running or waiting
+	attempts []Attempt  // those that ended
+	calls    []credentials.Call
+	started  time.Time // of the first attempt; zero before
+	current  time.Time // of the attempt at work
+	due      time.Time // of a waiting step
+	timer    *time.Timer
+}
+
+// into fills in what a stored step says about its attempts.
+func (s *liveStep) into(row *Step) {
+	if !s.started.IsZero() {
+		row.StartedAt = &s.started
+	}
+	row.Attempts, row.Calls = s.attempts, s.calls
+}
+
+// parkAfter is the shortest wait for which a run is given up to the database; a shorter one
+// costs less in memory. Neither holds a goroutine.
+const parkAfter = time.Second
+
+func newRunner(e *Engine, plan *Plan, run Run) *runner {
+	r := &runner{
+		engine: e, plan: plan, run: run, done: make(chan struct{}),
+		state: newState(plan.shape), results: make([]nodeResult, len(plan.nodes)),
+		live: make(map[stepKey]*liveStep, 1), newest: *run.StartedAt,
+	}
+	r.ctx, r.interrupt = context.WithCancelCause(e.steps)
+	return r
+}
+
+// begin starts a run from the beginning.
+func (r *runner) begin() {
+	r.mu.Lock()
+	r.watchTimeout(r.plan.timeout)
+	r.happen(event{kind: began}, r.newest)
+	r.settle()
+}
+
+// watchTimeout limits the running time that is left. r.mu is held.
+func (r *runner) watchTimeout(left time.Duration) {
+	r.deadline = time.AfterFunc(left, func() {
+		r.mu.Lock()
+		if r.failure == nil {
+			r.failure = &RunError{Code: nodes.CodeTimeout, Message: fmt.Sprintf("the run took longer than its timeout of %s", r.plan.timeout)}
+		}
+		r.happen(event{kind: timedOut}, r.tick())
+		r.settle()
+	})
+}
+
+// tick returns the time of a new event: later than any before it, in the precision of the
+// store, so that the order of events can be read from their times. r.mu is held.
+func (r *runner) tick() time.Time {
+	now := r.engine.now()
+	if !now.After(r.newest) {
+		now = r.newest.Add(time.Microsecond)
+	}
+	r.newest = now
+	return now
+}
+
+// happen applies an event and notes what follows from it. r.mu is held.
+func (r *runner) happen(ev event, at time.Time) {
+	for _, a := range apply(r.state, ev) {
+		key := stepKey{a.node, a.index}
+		switch a.kind {
+		case start, startItem:
+			r.live[key] = &liveStep{status: StepRunning}
+			r.next = append(r.next, key)
+		case repeat:
+			r.live[key].status = StepRunning
+			r.next = append(r.next, key)
+		case end:
+			r.ended(a, at)
+		case interrupt:
+			r.interrupt(r.stopCause())
+		case finish:
+			r.verdict = a.run
+		}
+	}
+}
+
+// stopCause is why a stopped run was stopped.
+func (r *runner) stopCause() error {
+	if r.state.stopped == stopTimedOut {
+		return errTimedOut
+	}
+	return errCanceled
+}
+
+// ended records a step that has no result of its own: it was skipped or canceled, is the
+// aggregate of a for_each, or waited when the run was stopped. r.mu is held.
+func (r *runner) ended(a action, at time.Time) {
+	key := stepKey{a.node, a.index}
+	row := Step{Node: r.plan.nodes[a.node].id, Index: a.index, Status: a.status, FinishedAt: &at}
+	if step := r.live[key]; step != nil {
+		step.into(&row)
+		delete(r.live, key)
+	}
+	elements := r.results[a.node].elements
+	if elements != nil && a.index == NoIndex {
+		row.StartedAt = &elements.started
+		row.Error = elements.err
+		if len(elements.outputs) == 0 {
+			row.Output = json.RawMessage("[]")
+		}
+	}
+	switch {
+	case a.status == StepSucceeded || a.status == StepSkipped:
+		row.Error = nil
+	case row.Error == nil:
+		row.Error = r.stopError()
+	}
+	r.rows = append(r.rows, row)
+	if a.index == NoIndex {
+		r.keep(a.node, &row)
+	}
+}
+
+// stopError is the error of a started step that a stop left without a result.
+func (r *runner) stopError() *StepError {
+	if r.state.stopped == stopTimedOut {
+		return &StepError{Code: nodes.CodeTimeout, Message: errTimedOut.Error()}
+	}
+	return &StepError{Code: nodes.CodeCanceled, Message: errCanceled.Error()}
+}
+
+// keep notes what dependents and the run see of a node that has ended. r.mu is held.
+func (r *runner) keep(node int, row *Step) {
+	plan, n := &r.plan.nodes[node], &r.results[node]
+	n.status, n.err, n.finished = row.Status, row.Error, *row.FinishedAt
+	if plan.isRead {
+		n.output = row.Output
+	}
+	if n.elements != nil {
+		n.elements.items, n.elements.keys = nil, nil
+	}
+	if row.Status == StepFailed && !plan.goOn && r.failure == nil && row.Error != nil {
+		r.failure = &RunError{Node: row.Node, Code: row.Error.Code, Message: row.Error.Message}
+	}
+}
+
+// settle stores the news and starts what depends on them, until there are none. It is
+// called with r.mu held and releases it.
+func (r *runner) settle() {
+	if r.settling {
+		r.mu.Unlock()
+		return
+	}
+	r.settling = true
+	for !r.gone {
+		entry, next := r.news(), r.takeNext()
+		if entry == nil && len(next) == 0 {
+			break
+		}
+		r.mu.Unlock()
+		var err error
+		if entry != nil {
+			err = r.engine.write(entry)
+		}
+		if err == nil {
+			r.publish(entry)
+			for _, key := range next {
+				r.submit(key)
+			}
+		}
+		r.mu.Lock()
+		if err != nil {
+			r.atWork -= len(next)
+			r.refused(entry, err)
+		} else {
+			r.stored(entry)
+		}
+	}
+	r.settling = false
+	r.mu.Unlock()
+}
+
+// takeNext takes the steps to start after the news are stored. r.mu is held.
+func (r *runner) takeNext() []stepKey {
+	next := r.next
+	r.next = nil
+	if r.leaving || r.verdict != "" {
+		return nil // whoever gets the run finds out again what was to start
+	}
+	r.atWork += len(next)
+	return next
+}
+
+// news takes what is to be stored now; nil when nothing is. r.mu is held.
+func (r *runner) news() *Progress {
+	p := &Progress{Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Steps: r.rows, ReadSignals: r.readSeq}
+	switch {
+	case r.verdict != "":
+		p.Set = r.conclude()
+	case r.leaving && r.atWork == 0:
+		p.Set = r.handBack()
+	case r.state.idle() && len(r.next) == 0 && !r.awake && !r.leaving:
+		if due := r.soonest(); due.Sub(r.engine.now()) >= parkAfter {
+			p.Set = &RunChange{Status: RunWaiting, WakeAt: &due, Release: true}
+		}
+	}
+	if p.Set == nil && len(p.Steps) == 0 {
+		r.arm()
+		return nil
+	}
+	r.rows = nil
+	return p
+}
+
+// soonest is the earliest due time of the waiting steps. r.mu is held.
+func (r *runner) soonest() time.Time {
+	var first time.Time
+	for _, step := range r.live {
+		if first.IsZero() || step.due.Before(first) {
+			first = step.due
+		}
+	}
+	return first
+}
+
+// handBack gives the run up, so that another process, or the next start of this one, goes on.
+func (r *runner) handBack() *RunChange {
+	if r.state.idle() {
+		due := r.soonest()
+		return &RunChange{Status: RunWaiting, WakeAt: &due, Release: true}
+	}
+	return &RunChange{Status: RunQueued, Release: true}
+}
+
+// conclude decides how the run ends. All nodes have ended, so nobody waits for r.mu but
+// readers. r.mu is held.
+func (r *runner) conclude() *RunChange {
+	at := r.newest
+	set := &RunChange{Status: r.verdict, FinishedAt: &at}
+	switch {
+	case r.broken:
+		set.Status, set.Error = RunFailed, &RunError{Code: nodes.CodeInternal, Message: "internal error: a result could not be stored"}
+	case r.verdict == RunFailed:
+		set.Error = r.failure
+	case r.verdict == RunSucceeded && r.plan.output != nil:
+		output, err := r.output()
+		if err != nil {
+			set.Status, set.Error = RunFailed, &RunError{Code: err.Code, Message: err.Message}
+		}
+		set.Output = output
+	}
+	return set
+}
+
+// output evaluates the run's result.
+func (r *runner) output() ([]byte, *nodes.Error) {
+	vars, err := r.vars(&r.plan.outputRead)
+	if err != nil {
+		return nil, &nodes.Error{Code: nodes.CodeExpression, Message: "output: " + err.Error()}
+	}
+	ctx := r.engine.steps
+	v, err := r.plan.output.Eval(ctx, environment(r.run.ID, "output", r.newest, vars))
+	if err != nil {
+		return nil, expressionError(ctx, "output", err)
+	}
+	raw, err := jsonvalue.Encode(v)
+	if err != nil {
+		return nil, &nodes.Error{Code: nodes.CodeExpression, Message: "output: the value cannot be written as JSON"}
+	}
+	return raw, r.engine.checkSize(raw)
+}
+
+// stored notes that an entry is on disk. r.mu is held.
+func (r *runner) stored(p *Progress) {
+	if p == nil {
+		return
+	}
+	if p.Set == nil {
+		r.arm()
+		return
+	}
+	r.run = r.run.with(p.Set)
+	r.leave(errLeaving)
+	if p.Set.Status == RunWaiting {
+		r.engine.wakeAt(r.run.ID, r.run.Workflow, *p.Set.WakeAt)
+	}
+}
+
+// with returns the run after a change.
+func (r Run) with(set *RunChange) Run {
+	r.Status, r.Output, r.Error, r.WakeAt = set.Status, set.Output, set.Error, set.WakeAt
+	if set.FinishedAt != nil {
+		r.FinishedAt = set.FinishedAt
+	}
+	if set.Release || set.Status.Final() {
+		r.Owner = OwnerID{}
+	}
+	return r
+}
+
+// refused deals with an entry that was not stored. r.mu is held.
+func (r *runner) refused(p *Progress, err error) {
+	switch {
+	case errors.Is(err, ErrSignals):
+		r.rows = append(p.Steps, r.rows...)
+		r.awake = true
+		r.mu.Unlock()
+		signals, err := r.engine.o.Store.Signals(r.engine.steps, r.run.Owner)
+		r.mu.Lock()
+		if err != nil {
+			r.engine.o.Logger.Warn("cannot read signals; they are read again with the next beat", "run", r.run.ID, "error", err)
+		}
+		r.apply(signals)
+	case errors.Is(err, ErrFenced):
+		r.engine.o.Logger.Warn("lost a run to another process", "run", r.run.ID)
+		r.leave(errLost)
+	case fault.Is(err, fault.Unavailable), r.broken:
+		r.engine.o.Logger.Error("cannot store the progress of a run; it is resumed later", "run", r.run.ID, "error", err)
+		r.leave(errLost)
+	default:
+		r.engine.o.Logger.Error("the store refused the progress of a run", "run", r.run.ID, "error", err)
+		r.broken, r.verdict = true, RunFailed
+		r.interrupt(errLost)
+	}
+}
+
+// leave ends the run's stay in this process. r.mu is held.
+func (r *runner) leave(cause error) {
+	if r.gone {
+		return
+	}
+	r.gone = true
+	r.interrupt(cause)
+	r.stopTimers()
+	r.engine.forget(r)
+	close(r.done)
+}
+
+func (r *runner) stopTimers() {
+	if r.deadline != nil {
+		r.deadline.Stop()
+	}
+	for _, step := range r.live {
+		if step.timer != nil {
+			step.timer.Stop()
+		}
+	}
+}
+
+// arm sets the timers of waiting steps whose due time is on disk. r.mu is held.
+func (r *runner) arm() {
+	for _, key := range r.unarmed {
+		if step := r.live[key]; step != nil && step.status == StepWaiting {
+			step.timer = time.AfterFunc(step.due.Sub(r.engine.now()), func() { r.dueNow(key) })
+		}
+	}
+	r.unarmed = r.unarmed[:0]
+}
+
+func (r *runner) dueNow(key stepKey) {
+	r.mu.Lock()
+	if step := r.live[key]; !r.leaving && !r.gone && step != nil {
+		step.timer = nil
+		r.happen(event{kind: due, node: key.node, index: key.index}, r.tick())
+	}
+	r.settle()
+}
+
+// signal brings facts from outside: those of this run that were not applied yet count.
+func (r *runner) signal(signals []Signal) {
+	r.mu.Lock()
+	r.apply(signals)
+	r.settle()
+}
+
+// apply applies signals in order. r.mu is held.
+func (r *runner) apply(signals []Signal) {
+	for _, s := range signals {
+		if s.Run != r.run.ID || s.Seq <= r.readSeq {
+			continue
+		}
+		r.readSeq = s.Seq
+		if s.Kind == signalCancel {
+			r.happen(event{kind: canceled}, r.tick())
+		}
+	}
+}
+
+// stop makes the run leave: steps at work may end, nothing else starts.
+func (r *runner) stop() {
+	r.mu.Lock()
+	r.leaving = true
+	r.stopTimers()
+	r.settle()
+}

@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"time"
+
+	"keyflow/internal/fault"
+	"keyflow/workflows"
+)
+
+// Start asks for one run.
+type Start struct {
+	Workflow workflows.ID    // ignored by StartDefinition
+	Input    json.RawMessage // nil is {}
+	Trigger  TriggerRef      // zero is a manual start; a zero FiredAt is now
+	Dedupe   *DedupeKey      // nil: always a new run
+	Depth    int             // how many workflow starts led here; over MaxDepth is refused
+	SkipOnly bool            // record the dedupe key without making a run
+}
+
+// MaxDepth is how many workflows may start one another in a row.
+const MaxDepth = 32
+
+// Started tells what became of a Start, after it is on disk.
+type Started struct {
+	Run       RunID // zero when Skipped
+	Workflow  workflows.ID
+	Version   int
+	Status    RunStatus // running or queued; "" of a duplicate
+	Duplicate bool      // Run is an earlier one with the same dedupe key
+	Skipped   bool      // the key was recorded without a run, now or earlier
+}
+
+// Start stores a run of the workflow's current version and returns once it is on disk.
+// Faults: NotFound (no such workflow), Malformed (the input is not JSON), Invalid with
+// Problems (the input does not match the schema), Conflict (dedupe key with another input;
+// depth), Unavailable (queue full, database away, stopping): then nothing was accepted.
+// Whether a disabled workflow may start is the caller's decision.
+func (e *Engine) Start(ctx context.Context, s Start) (Started, error) {
+	if e.o.Catalog == nil {
+		return Started{}, fault.New(fault.NotFound, "no workflow %q", s.Workflow)
+	}
+	summary, err := e.o.Catalog.Summary(ctx, s.Workflow)
+	if err != nil {
+		return Started{}, err
+	}
+	plan, err := e.plan(ctx, s.Workflow, summary.Version)
+	if err != nil {
+		return Started{}, err
+	}
+	return e.start(ctx, plan, s, Run{Workflow: s.Workflow, Version: summary.Version, Folder: summary.Folder})
+}
+
+// StartDefinition is Start for a definition that is not in the catalog (`keyflow run FILE`).
+// Its run has version 0 and cannot be resumed by another process. An Invalid fault lists
+// the problems of the definition.
+func (e *Engine) StartDefinition(ctx context.Context, d *workflows.Definition, s Start) (Started, error) {
+	plan, problems := Compile(d, e.o.Types)
+	if len(problems) > 0 {
+		return Started{}, fault.Problems("the workflow is not valid", problems)
+	}
+	return e.start(ctx, plan, s, Run{Workflow: d.ID, Folder: d.Folder})
+}
+
+// start stores a run, of which workflow, version and folder are given, and sets it going.
+func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run Run) (Started, error) {
+	if !e.enter() {
+		return Started{}, errUnavailable("the process is stopping")
+	}
+	defer e.exit()
+	if err := e.fill(&run, plan, s); err != nil {
+		return Started{}, err
+	}
+	own := e.queue.idle() && e.owner.Confirmed()
+	switch {
+	case s.SkipOnly:
+	case own:
+		started := run.CreatedAt
+		run.Status, run.Owner, run.Fence, run.StartedAt = RunRunning, e.owner.ID(), 1, &started
+	case e.queue.queued() >= e.o.QueueLimit:
+		return Started{}, errUnavailable("the queue is full")
+	}
+	stored := e.journal.Send(Entry{Create: &NewRun{Run: run, Dedupe: s.Dedupe, SkipOnly: s.SkipOnly}})
+	select {
+	case out := <-stored:
+		return e.created(plan, run, out)
+	case <-ctx.Done():
+	}
+	// The run may be stored all the same, as one of this process.
+	if e.enter() {
+		go func() {
+			defer e.exit()
+			_, _ = e.created(plan, run, <-stored)
+		}()
+	}
+	return Started{}, fault.New(fault.Unavailable, "the database did not answer in time").Because(ctx.Err())
+}
+
+// fill completes a new run from what the caller asks for.
+func (e *Engine) fill(run *Run, plan *Plan, s Start) error {
+	if s.Depth > MaxDepth {
+		return fault.New(fault.Conflict, "more than %d workflows have started one another in a row; this looks like a loop", MaxDepth)
+	}
+	input := s.Input
+	if len(input) == 0 {
+		input = json.RawMessage("{}")
+	}
+	if !json.Valid(input) {
+		return fault.New(fault.Malformed, "the input is not valid JSON")
+	}
+	if plan.definition.InputSchema != nil {
+		if problems := workflows.CheckInput(plan.definition, input); len(problems) > 0 {
+			return fault.Problems("the input does not match the workflow's schema", problems)
+		}
+	}
+	now := e.now()
+	run.ID, run.CreatedAt, run.Status, run.Input, run.Depth = newRunID(now), now, RunQueued, input, s.Depth
+	run.Trigger = s.Trigger
+	if run.Trigger.Type == "" {
+		run.Trigger.ID, run.Trigger.Type = triggerManual, triggerManual
+	}
+	if run.Trigger.FiredAt.IsZero() {
+		run.Trigger.FiredAt = now
+	}
+	return nil
+}
+
+// triggerManual is id and type of a manual start.
+const triggerManual = "manual"
+
+// created goes on after a run was stored, or was not.
+func (e *Engine) created(plan *Plan, run Run, out Outcome) (Started, error) {
+	if out.Err != nil {
+		return Started{}, out.Err
+	}
+	started := Started{Run: out.Run, Workflow: run.Workflow, Version: run.Version, Duplicate: out.Duplicate, Skipped: out.Skipped}
+	if out.Duplicate || out.Skipped {
+		return started, nil
+	}
+	started.Status = run.Status
+	if run.Version == 0 {
+		e.mu.Lock()
+		e.local[run.ID] = plan
+		e.mu.Unlock()
+	}
+	if run.Status == RunQueued {
+		e.enqueue(DueRun{Run: run.ID, Workflow: run.Workflow}, nil)
+		return started, nil
+	}
+	r := newRunner(e, plan, run)
+	if e.adopted(r) {
+		r.stop()
+		return started, nil
+	}
+	r.begin()
+	return started, nil
+}
+
+// newRunID returns a UUID version 7 (RFC 9562 section 5.7) whose 12 bits behind the
+// millisecond hold the fraction of it, so that ids of one process sort by creation.
+func newRunID(now time.Time) RunID {
+	var id RunID
+	ns := now.UnixNano()
+	ms := uint64(ns / int64(time.Millisecond))
+	fraction := uint64(ns%int64(time.Millisecond)) << 12 / uint64(time.Millisecond)
+	high := ms<<16 | 0x7000 | fraction
+	low := rand.Uint64()>>2 | 1<<63
+	for i := range 8 {
+		id[i], id[8+i] = byte(high>>(56-8*i)), byte(low>>(56-8*i))
+	}
+	return id
+}

@@ -1,0 +1,329 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"keyflow/credentials"
+	"keyflow/internal/egress"
+	"keyflow/internal/expression"
+	"keyflow/internal/jsonvalue"
+	"keyflow/nodes"
+)
+
+// Reasons for which a run's steps are interrupted.
+var (
+	errCanceled = errors.New("the run was canceled")
+	errTimedOut = errors.New("the run took longer than its timeout")
+	errLeaving = errors.New("the process is stopping")
+	errLost     = errors.New("the run belongs to another process")
+	errAttempt  = errors.New("the attempt took longer than its timeout")
+)
+
+// stepRun is one attempt of one step, and what the engine lends to its node.
+type stepRun struct {
+	runner  *runner
+	plan    *planNode
+	key     stepKey
+	name    string // node/index, node alone without for_each
+	attempt int    // from 1
+	readyAt time.Time
+	vars    map[string]any
+	fresh   bool // `if` and for_each have not been evaluated
+
+	ctx        context.Context // of the attempt, set before the node runs
+	credential credentials.ID
+
+	mu    sync.Mutex // a node may send requests concurrently
+	calls []credentials.Call
+}
+
+var _ nodes.Env = (*stepRun)(nil)
+
+// outcome is how an attempt ended.
+type outcome struct {
+	kind     eventKind // succeeded, failed, postponed, unwanted, expanded or cut
+	dropped  bool      // the process is stopping: nothing is recorded, the attempt runs again
+	output   json.RawMessage
+	value    any
+	err      *nodes.Error
+	wait     time.Duration // of postponed
+	elements *elements     // of expanded
+	attempt  *Attempt      // nil when the node did not get to run
+}
+
+// run evaluates what comes before the first attempt, then makes one attempt.
+func (s *stepRun) run(ctx context.Context) outcome {
+	if s.fresh && s.plan.condition != nil {
+		if out, stop := s.checkCondition(ctx); stop {
+			return out
+		}
+	}
+	if s.plan.forEach != nil && s.key.index == NoIndex {
+		return s.expand(ctx)
+	}
+	started := s.runner.engine.now()
+	output, value, err := s.try(ctx, started)
+	out := outcome{kind: succeeded, output: output, value: value}
+	if err != nil {
+		out = s.failure(ctx, err)
+	}
+	finished := s.runner.engine.now()
+	out.attempt = &Attempt{Attempt: s.attempt, StartedAt: started, FinishedAt: &finished, Request: s.lastRequest()}
+	if out.err != nil {
+		out.attempt.Error = stepError(out.err, s.attempt)
+	}
+	return out
+}
+
+func (s *stepRun) checkCondition(ctx context.Context) (outcome, bool) {
+	v, err := s.plan.condition.Eval(ctx, s.env("if"))
+	if err != nil {
+		return s.failure(ctx, expressionError(ctx, "if", err)), true
+	}
+	wanted, ok := v.(bool)
+	if !ok {
+		return outcome{kind: failed, err: &nodes.Error{Code: nodes.CodeExpression, Message: "if gave " + typeName(v) + ", not a boolean"}}, true
+	}
+	return outcome{kind: unwanted}, !wanted
+}
+
+func (s *stepRun) expand(ctx context.Context) outcome {
+	v, err := s.plan.forEach.Eval(ctx, s.env("for_each"))
+	if err != nil {
+		return s.failure(ctx, expressionError(ctx, "for_each", err))
+	}
+	list, wrong := newElements(v)
+	if wrong != nil {
+		return outcome{kind: failed, err: wrong}
+	}
+	return outcome{kind: expanded, elements: list}
+}
+
+// failure decides what an error means: an interruption, another attempt, or the end.
+func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
+	switch cause := context.Cause(ctx); {
+	case ctx.Err() == nil:
+	case errors.Is(cause, errCanceled):
+		return outcome{kind: cut, err: &nodes.Error{Code: nodes.CodeCanceled, Message: errCanceled.Error()}}
+	case errors.Is(cause, errTimedOut):
+		return outcome{kind: cut, err: &nodes.Error{Code: nodes.CodeTimeout, Message: errTimedOut.Error()}}
+	default:
+		return outcome{dropped: true}
+	}
+	if err.Err != nil {
+		s.Log().Info("attempt failed", "attempt", s.attempt, "code", err.Code, "error", err.Err)
+	}
+	wait, again, wrong := s.again(ctx, err)
+	switch {
+	case wrong != nil:
+		wrong.Message += " (the attempt failed with " + err.Code + ": " + err.Message + ")"
+		return outcome{kind: failed, err: wrong}
+	case again:
+		return outcome{kind: postponed, err: err, wait: wait}
+	default:
+		return outcome{kind: failed, err: err}
+	}
+}
+
+// try runs the node once and returns its output, as JSON and as plain data.
+func (s *stepRun) try(ctx context.Context, started time.Time) (json.RawMessage, any, *nodes.Error) {
+	if s.plan.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, s.plan.timeout, errAttempt)
+		defer cancel()
+	}
+	s.ctx = ctx
+	if err := s.findCredential(ctx); err != nil {
+		return nil, nil, err
+	}
+	with, wrong := s.plan.evaluate(ctx, func(site string) expression.Env { return s.env(site) })
+	if wrong != nil {
+		return nil, nil, wrong
+	}
+	if s.plan.atMostOnce {
+		if err := s.runner.storeStart(ctx, s.key, s.attempt, started); err != nil {
+			return nil, nil, contextError(ctx)
+		}
+	}
+	result, err := s.call(ctx, nodes.Input{With: with})
+	if err != nil {
+		return nil, nil, nodeError(ctx, err)
+	}
+	done, ok := result.(nodes.Done)
+	if !ok {
+		return nil, nil, &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: fmt.Errorf("node gave %T", result)}
+	}
+	return s.output(ctx, done.Output)
+}
+
+// call runs the node; a panic of one node is that step's failure and nobody else's.
+func (s *stepRun) call(ctx context.Context, in nodes.Input) (result nodes.Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.Log().Error("node panicked", "type", s.plan.kind.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Permanent: true}
+		}
+	}()
+	return s.plan.node.Run(ctx, s, in)
+}
+
+// output applies the output template and the size limit.
+func (s *stepRun) output(ctx context.Context, v any) (json.RawMessage, any, *nodes.Error) {
+	if s.plan.output != nil {
+		var err error
+		if v, err = s.plan.output.Eval(ctx, s.env("output", nameThis, v)); err != nil {
+			return nil, nil, expressionError(ctx, "output", err)
+		}
+	}
+	raw, err := jsonvalue.Encode(v)
+	if err != nil {
+		return nil, nil, &nodes.Error{Code: nodes.CodeExpression, Message: "output: the value cannot be written as JSON", Err: err}
+	}
+	if wrong := s.runner.engine.checkSize(raw); wrong != nil {
+		return nil, nil, wrong
+	}
+	return raw, v, nil
+}
+
+// findCredential evaluates the node's reference; the resolved id is what counts.
+func (s *stepRun) findCredential(ctx context.Context) *nodes.Error {
+	if s.plan.credential == nil {
+		return nil
+	}
+	v, err := s.plan.credential.Eval(ctx, s.env("credential"))
+	if err != nil {
+		return expressionError(ctx, "credential", err)
+	}
+	id, ok := v.(string)
+	if !ok || id == "" {
+		return &nodes.Error{Code: nodes.CodeInvalidParam, Message: "credential: must be the id of a credential, not " + typeName(v)}
+	}
+	s.credential = credentials.ID(id)
+	return nil
+}
+
+// Client implements nodes.Env.
+func (s *stepRun) Client(o nodes.ClientOptions) (*http.Client, error) {
+	run := &s.runner.run
+	client, err := s.runner.engine.o.Credentials.Client(s.ctx, credentials.Use{
+		ID: s.credential, Workflow: string(run.Workflow), Folder: run.Folder,
+		Run: run.ID.String(), Node: string(s.plan.id), AtMostOnce: s.plan.atMostOnce,
+		MaxRedirects: o.MaxRedirects, MaxBytes: o.MaxBytes, Record: s.record,
+	})
+	if err != nil {
+		return nil, nodeError(s.ctx, err)
+	}
+	return client, nil
+}
+
+func (s *stepRun) record(c credentials.Call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls = append(s.calls, c)
+}
+
+func (s *stepRun) lastRequest() *Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.calls) == 0 {
+		return nil
+	}
+	c := &s.calls[len(s.calls)-1]
+	return &Request{Method: c.Method, URL: c.URL, Status: c.Status, DurationMS: c.Duration.Milliseconds()}
+}
+
+// credentialCalls returns the calls that used a credential.
+func (s *stepRun) credentialCalls() []credentials.Call {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.credential == "" {
+		return nil
+	}
+	return s.calls
+}
+
+// Eval implements nodes.Env.
+func (s *stepRun) Eval(ctx context.Context, name string, vars map[string]any) (any, bool, error) {
+	for i := range s.plan.params {
+		p := &s.plan.params[i]
+		if p.decl.Name != name || p.expression == nil {
+			continue
+		}
+		extra := make([]any, 0, 2*len(vars))
+		for k, v := range vars {
+			extra = append(extra, k, v)
+		}
+		v, err := p.expression.Eval(ctx, s.env("with/"+name, extra...))
+		if err != nil {
+			return nil, true, expressionError(ctx, "with."+name, err)
+		}
+		return v, true, nil
+	}
+	return nil, false, nil
+}
+
+// DeliveryID implements nodes.Env.
+func (s *stepRun) DeliveryID() string {
+	return s.runner.run.ID.String() + "/" + string(s.plan.id) + "/" + strconv.Itoa(max(s.key.index, 0))
+}
+
+// Attempt implements nodes.Env.
+func (s *stepRun) Attempt() int { return s.attempt }
+
+// Log implements nodes.Env.
+func (s *stepRun) Log() *slog.Logger {
+	return s.runner.engine.o.Logger.With("run", s.runner.run.ID.String(), "workflow", string(s.runner.run.Workflow), "node", s.name)
+}
+
+// nodeError classifies what a node returned. Texts of unknown errors are not shown.
+func nodeError(ctx context.Context, err error) *nodes.Error {
+	if e, ok := errors.AsType[*nodes.Error](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*credentials.Error](err); ok {
+		return &nodes.Error{Code: e.Code, Message: e.Message, Err: err}
+	}
+	if e, ok := egress.AsError(err); ok {
+		return &nodes.Error{Code: e.Code, Message: e.Error(), Err: err}
+	}
+	if ctx.Err() != nil {
+		return contextError(ctx)
+	}
+	return &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: err}
+}
+
+// contextError is the failure of an attempt that its context ended.
+func contextError(ctx context.Context) *nodes.Error {
+	if errors.Is(context.Cause(ctx), errAttempt) {
+		return &nodes.Error{Code: nodes.CodeTimeout, Message: errAttempt.Error()}
+	}
+	return &nodes.Error{Code: nodes.CodeCanceled, Message: "interrupted", Err: context.Cause(ctx)}
+}
+
+// maxErrorResponse bounds the answer that a stored error keeps.
+const maxErrorResponse = 64 << 10
+
+// stepError is a failure as it is stored. An answer too large to keep loses its body.
+func stepError(err *nodes.Error, attempt int) *StepError {
+	out := &StepError{Code: err.Code, Message: err.Message, Attempt: attempt}
+	if err.Response == nil {
+		return out
+	}
+	raw, encodeErr := jsonvalue.Encode(err.Response)
+	if response, ok := err.Response.(map[string]any); ok && len(raw) > maxErrorResponse {
+		raw, encodeErr = jsonvalue.Encode(map[string]any{"status": response["status"], "headers": response["headers"], "body": nil})
+	}
+	if encodeErr == nil && len(raw) <= maxErrorResponse {
+		out.Response = raw
+	}
+	return out
+}

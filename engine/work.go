@@ -1,0 +1,199 @@
+package engine
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"keyflow/nodes"
+)
+
+// submit hands a step to the queue.
+func (r *runner) submit(key stepKey) {
+	r.engine.queue.submit(&task{
+		run: r.run.ID, workflow: r.run.Workflow,
+		do:   func(release func()) { r.work(key, release) },
+		drop: r.dropped,
+	})
+}
+
+// dropped tells that the queue was closed before a step's turn came.
+func (r *runner) dropped() {
+	r.mu.Lock()
+	r.atWork--
+	r.settle()
+}
+
+// work makes one attempt of a step and brings the result. release frees the slot of the
+// step; storing the result needs none.
+func (r *runner) work(key stepKey, release func()) {
+	r.engine.awaitOwnership(r.ctx)
+	s, out := r.prepare(key)
+	if s != nil {
+		out = s.run(r.ctx)
+	}
+	release()
+	r.finished(key, s, out)
+}
+
+// prepare gathers what a step needs. Without a step, the outcome is final.
+func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	step := r.live[key]
+	switch {
+	case r.gone || r.leaving || step == nil || r.broken:
+		return nil, outcome{dropped: true}
+	case r.state.stopped != goingOn:
+		return nil, outcome{kind: cut}
+	}
+	plan := &r.plan.nodes[key.node]
+	s := &stepRun{
+		runner: r, plan: plan, key: key, name: string(plan.id),
+		attempt: len(step.attempts) + 1, readyAt: r.readyAt(plan),
+		fresh: len(step.attempts) == 0 && key.index == NoIndex,
+	}
+	step.current = r.engine.now()
+	var err error
+	if s.vars, err = r.vars(&plan.reads); err != nil {
+		return nil, outcome{kind: failed, err: &nodes.Error{Code: nodes.CodeExpression, Message: err.Error()}}
+	}
+	if key.index != NoIndex {
+		s.name += "/" + strconv.Itoa(key.index)
+		if plan.reads.item {
+			s.vars["item"], s.vars["key"] = r.results[key.node].elements.at(key.index)
+			s.vars["index"] = key.index
+		}
+	}
+	return s, outcome{}
+}
+
+// readyAt is now() of a node: when its last need ended, or the run's start. r.mu is held.
+func (r *runner) readyAt(plan *planNode) time.Time {
+	at := *r.run.StartedAt
+	for _, need := range plan.needs {
+		if end := r.results[need].finished; end.After(at) {
+			at = end
+		}
+	}
+	return at
+}
+
+// finished brings the outcome of an attempt. s is nil when there was none.
+func (r *runner) finished(key stepKey, s *stepRun, out outcome) {
+	r.mu.Lock()
+	r.atWork--
+	if step := r.live[key]; step != nil && !r.gone && !out.dropped && !r.broken {
+		if s != nil {
+			step.calls = append(step.calls, s.credentialCalls()...)
+		}
+		if out.attempt != nil {
+			step.attempts = append(step.attempts, *out.attempt)
+			if step.started.IsZero() {
+				step.started = out.attempt.StartedAt
+			}
+		}
+		r.outcome(key, step, &out)
+	}
+	r.settle()
+}
+
+// outcome records how an attempt ended and lets the state know. r.mu is held.
+func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
+	at := r.tick()
+	if out.kind == expanded {
+		out.elements.started = at
+		r.results[key.node].elements = out.elements
+		delete(r.live, key)
+		r.happen(event{kind: expanded, node: key.node, index: NoIndex, count: len(out.elements.items)}, at)
+		return
+	}
+	row := Step{Node: r.plan.nodes[key.node].id, Index: key.index, Output: out.output}
+	step.into(&row)
+	if out.attempt != nil {
+		row.Error = out.attempt.Error
+	} else if out.err != nil {
+		row.Error = stepError(out.err, len(step.attempts))
+	}
+	if out.kind == postponed && r.state.stopped == goingOn {
+		r.postpone(key, step, at.Add(out.wait), row)
+		return
+	}
+	row.Status, row.FinishedAt = r.endStatus(out.kind), &at
+	if out.kind == cut || out.kind == postponed {
+		row.Error = r.stopError()
+	}
+	delete(r.live, key)
+	r.rows = append(r.rows, row)
+	if key.index == NoIndex {
+		r.keep(key.node, &row)
+		if n := &r.results[key.node]; r.plan.nodes[key.node].isRead && out.kind == succeeded {
+			n.value, n.decoded = out.value, true
+		}
+	} else {
+		r.keepElement(key, &row)
+	}
+	r.happen(event{kind: out.kind, node: key.node, index: key.index}, at)
+}
+
+func (r *runner) endStatus(kind eventKind) StepStatus {
+	switch kind {
+	case succeeded:
+		return StepSucceeded
+	case unwanted:
+		return StepSkipped
+	case failed:
+		return StepFailed
+	default:
+		return r.state.stoppedStatus()
+	}
+}
+
+// postpone stores when the next attempt is due; only then the wait begins.
+func (r *runner) postpone(key stepKey, step *liveStep, due time.Time, row Step) {
+	step.status, step.due = StepWaiting, due
+	row.Status, row.DueAt = StepWaiting, &due
+	r.rows = append(r.rows, row)
+	r.unarmed = append(r.unarmed, key)
+	r.awake = false
+	r.happen(event{kind: postponed, node: key.node, index: key.index}, due)
+}
+
+// keepElement notes what a for_each keeps of an element that has ended. r.mu is held.
+func (r *runner) keepElement(key stepKey, row *Step) {
+	plan, e := &r.plan.nodes[key.node], r.results[key.node].elements
+	switch row.Status {
+	case StepSucceeded:
+		if plan.isRead {
+			e.outputs[key.index] = row.Output
+		}
+	case StepFailed:
+		if plan.itemsGoOn {
+			if plan.isRead {
+				e.outputs[key.index] = failedElement(row.Error)
+			}
+			return
+		}
+		if e.err == nil {
+			first := *row.Error
+			first.Message = "element " + strconv.Itoa(key.index) + ": " + first.Message
+			e.err = &first
+		}
+	}
+}
+
+// storeStart puts the start of an at_most_once step on disk before its request is sent.
+func (r *runner) storeStart(ctx context.Context, key stepKey, attempt int, started time.Time) error {
+	row := Step{
+		Node: r.plan.nodes[key.node].id, Index: key.index, Status: StepRunning, StartedAt: &started,
+		Attempts: []Attempt{{Attempt: attempt, StartedAt: started}},
+	}
+	err := r.engine.write(&Progress{Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Steps: []Step{row}})
+	if err != nil {
+		r.mu.Lock()
+		r.refused(nil, err)
+		r.settle()
+		return err
+	}
+	return ctx.Err()
+}
