@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"runtime/pprof"
 
 	"github.com/spf13/cobra"
 )
 
 func serveCommand(p process) *cobra.Command {
 	var cfg config
+	var profile string
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the server: page, API, triggers and workers in one process", Args: cobra.NoArgs,
 		Long: "Starts with nothing: the data folder, its SQLite database and the master key are made at the first\n" +
@@ -23,6 +26,11 @@ func serveCommand(p process) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			stopProfile, err := startProfile(profile)
+			if err != nil {
+				return err
+			}
+			defer stopProfile()
 			s, err := newServer(cmd.Context(), cfg, log)
 			if err != nil {
 				return err
@@ -38,5 +46,25 @@ func serveCommand(p process) *cobra.Command {
 		},
 	}
 	cfg.serverFlags(cmd.Flags())
+	cmd.Flags().StringVar(&profile, "cpu-profile", "", "write a CPU profile to this file at the end")
+	_ = cmd.Flags().MarkHidden("cpu-profile") // for make bench; the flag exists
 	return cmd
+}
+
+// startProfile writes a pprof CPU profile until stop; no file, no profile.
+func startProfile(file string) (stop func(), err error) {
+	if file == "" {
+		return func() {}, nil
+	}
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, usagef("--cpu-profile: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, usagef("--cpu-profile: %w", err)
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}, nil
 }
