@@ -92,7 +92,7 @@ func appendBase64Forms(to []string, text string, alphabet *base64.Encoding) []st
 		encoded := alphabet.EncodeToString([]byte("\x00\x00"[:before] + text))
 		skip := (before*8 + 5) / 6            // characters that mix with what stands before
 		whole := (before + len(text)) * 8 / 6 // characters that hold no bit of what follows
-		if core := encoded[skip:whole]; len(core) >= minSecret {
+		if core := encoded[skip:whole]; len(core) >= minWire {
 			to = append(to, core)
 		}
 	}
