@@ -35,7 +35,7 @@ type (
 		key  string
 		part part
 	}
-	template   struct { // one string
+	template struct { // one string
 		path   string
 		source string
 		pieces []piece

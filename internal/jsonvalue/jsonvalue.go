@@ -115,5 +115,5 @@ func number(s string) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("number %.40s is out of range", s)
 	}
-	return f, nil
+	return f + 0, nil // without the sign of -0, which would not survive being stored
 }
