@@ -23,7 +23,7 @@ import (
 var (
 	errCanceled = errors.New("the run was canceled")
 	errTimedOut = errors.New("the run took longer than its timeout")
-	errLeaving = errors.New("the process is stopping")
+	errLeaving  = errors.New("the process is stopping")
 	errLost     = errors.New("the run belongs to another process")
 	errAttempt  = errors.New("the attempt took longer than its timeout")
 )

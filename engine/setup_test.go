@@ -1,0 +1,224 @@
+package engine_test
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"keyflow/credentials"
+	"keyflow/engine"
+	"keyflow/engine/sqlstore"
+	"keyflow/internal/database"
+	"keyflow/internal/database/databasetest"
+	"keyflow/internal/fault"
+	"keyflow/internal/identity"
+	"keyflow/nodes"
+	"keyflow/workflows"
+	workflowstore "keyflow/workflows/sqlstore"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
+}
+
+// world is a real engine on a real database; nodes of type "call" do what the test says.
+type world struct {
+	*testing.T
+	db      *database.DB
+	store   *flaky
+	catalog *workflows.Catalog
+	types   *nodes.Registry
+	engine  *engine.Engine
+	stop    func() // ends Serve gracefully
+
+	mu    sync.Mutex
+	calls map[string]int // by "name" of the call
+	do    func(ctx context.Context, env nodes.Env, call call) (any, error)
+}
+
+// call is what a node of type "call" was asked.
+type call struct {
+	name string
+	arg  any
+	n    int // how many calls with this name there were, this one included
+}
+
+type callNode struct{ *world }
+
+func (c callNode) Run(ctx context.Context, env nodes.Env, in nodes.Input) (nodes.Result, error) {
+	name, _ := in.With["name"].(string)
+	c.mu.Lock()
+	c.calls[name]++
+	n, do := c.calls[name], c.do
+	c.mu.Unlock()
+	out, err := do(ctx, env, call{name: name, arg: in.With["arg"], n: n})
+	if err != nil {
+		return nil, err
+	}
+	return nodes.Done{Output: out}, nil
+}
+
+type failNode struct{}
+
+func (failNode) Run(_ context.Context, _ nodes.Env, in nodes.Input) (nodes.Result, error) {
+	return nil, &nodes.Error{Code: nodes.CodeFailed, Message: in.With["message"].(string), Permanent: true}
+}
+
+// plainClients resolves no credential.
+type plainClients struct{}
+
+func (plainClients) Client(_ context.Context, use credentials.Use) (*http.Client, error) {
+	if use.ID == "missing" {
+		return nil, &credentials.Error{Code: credentials.CodeUnknown, Message: "credential \"missing\" does not exist", ID: use.ID}
+	}
+	return &http.Client{}, nil
+}
+
+// flaky is a store that can be made to fail from one moment on, as when the process dies.
+type flaky struct {
+	engine.Store
+	dead    atomic.Bool
+	commits atomic.Int64
+}
+
+var errDead = fault.New(fault.Unavailable, "the process is dead")
+
+func (f *flaky) Commit(ctx context.Context, entries []engine.Entry, now time.Time) ([]engine.Outcome, error) {
+	if f.dead.Load() {
+		return nil, errDead
+	}
+	f.commits.Add(1)
+	return f.Store.Commit(ctx, entries, now)
+}
+
+func setup(t *testing.T) *world {
+	t.Helper()
+	w := &world{T: t, db: databasetest.SQLite(t), calls: map[string]int{}}
+	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) { return c.arg, nil }
+	w.types = nodes.NewRegistry(
+		nodes.Type{
+			Name: "call", Credential: true, New: func() nodes.Node { return callNode{w} },
+			Params: []nodes.Param{
+				{Name: "name", Kind: nodes.String}, {Name: "arg", Kind: nodes.Any}, {Name: "times", Kind: nodes.Integer},
+				{Name: "when", Kind: nodes.Expression, Scope: []string{"response"}}, {Name: "mode", Kind: nodes.String, Enum: []string{"fast", "slow"}},
+				{Name: "for", Kind: nodes.Duration}, {Name: "map", Kind: nodes.Object},
+			},
+		},
+		nodes.Type{Name: "fail", New: func() nodes.Node { return failNode{} }, Params: []nodes.Param{{Name: "message", Kind: nodes.String, Required: true}}},
+	)
+	w.catalog = workflows.NewCatalog(workflowstore.New(w.db), workflows.CatalogOptions{Checkers: []workflows.Checker{engine.NewChecker(w.types)}})
+	w.boot(engine.Options{})
+	return w
+}
+
+// boot starts an engine on the world's database, in the place of the one before.
+func (w *world) boot(o engine.Options) {
+	w.Helper()
+	store, err := sqlstore.New(w.db)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.store = &flaky{Store: store}
+	o.Store, o.Owners, o.Catalog, o.Types = w.store, sqlstore.NewOwners(w.db), w.catalog, w.types
+	o.Credentials, o.Exclusive = plainClients{}, true
+	if w.engine, err = engine.New(o); err != nil {
+		w.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	e := w.engine
+	go func() { done <- e.Serve(ctx) }()
+	var once sync.Once
+	w.stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				w.Errorf("Serve: %v", err)
+			}
+		})
+	}
+	w.Cleanup(w.stop)
+	w.eventually("ready", func() bool { return e.Ready() == nil })
+}
+
+// kill lets the engine die as a process does: nothing is written any more.
+func (w *world) kill() {
+	w.store.dead.Store(true)
+	w.stop()
+}
+
+// eventually waits for something that happens without the test's doing.
+func (w *world) eventually(what string, ok func() bool) {
+	w.Helper()
+	timeout := time.After(15 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-timeout:
+			w.Fatalf("%s: it does not happen", what)
+		}
+	}
+}
+
+func (w *world) apply(definition string) workflows.ID {
+	w.Helper()
+	d, problems := workflows.Parse([]byte(definition))
+	if len(problems) > 0 {
+		w.Fatalf("definition: %v", problems)
+	}
+	if _, err := w.catalog.Apply(context.Background(), identity.System(), d.ID, []byte(definition), -1); err != nil {
+		w.Fatalf("apply: %v %v", err, fault.ProblemsOf(err))
+	}
+	return d.ID
+}
+
+func (w *world) start(id workflows.ID, input string) engine.RunID {
+	w.Helper()
+	s := engine.Start{Workflow: id}
+	if input != "" {
+		s.Input = []byte(input)
+	}
+	started, err := w.engine.Start(context.Background(), s)
+	if err != nil {
+		w.Fatalf("start: %v %v", err, fault.ProblemsOf(err))
+	}
+	return started.Run
+}
+
+func (w *world) wait(id engine.RunID) (engine.Run, map[string]engine.Step) {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	run, err := w.engine.Wait(ctx, id)
+	if err != nil {
+		w.Fatalf("wait: %v", err)
+	}
+	return run, w.steps(id)
+}
+
+// steps returns the stored steps by node, or node/index for elements.
+func (w *world) steps(id engine.RunID) map[string]engine.Step {
+	w.Helper()
+	_, steps, err := w.engine.Run(context.Background(), id)
+	if err != nil {
+		w.Fatalf("run: %v", err)
+	}
+	out := map[string]engine.Step{}
+	for _, s := range steps {
+		out[stepName(s)] = s
+	}
+	return out
+}
+
+func (w *world) count(name string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.calls[name]
+}
