@@ -1,0 +1,288 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"keyflow/credentials"
+	"keyflow/internal/fault"
+	"keyflow/internal/identity"
+	"keyflow/web/session"
+)
+
+// CredentialPath is the input of operations on one credential.
+type CredentialPath struct {
+	ID credentials.ID `path:"id"`
+}
+
+type credentialList struct {
+	Paging
+	Folder string             `query:"folder" doc:"This folder and below."`
+	Type   string             `query:"type"`
+	State  credentials.Status `query:"state" enum:"ok,untested,needs_connect,needs_reconnect,refused,expiring,expired"`
+	Q      string             `query:"q" maxLength:"200" doc:"Part of the id or the name."`
+}
+
+type credentialWrite struct {
+	CredentialPath
+	Matching
+	JSONBody
+}
+
+type credentialDelete struct {
+	CredentialPath
+	Matching
+	Force bool `query:"force" doc:"Delete although workflows use it."`
+}
+
+type connectView struct {
+	AuthorizationURL string `json:"authorization_url" doc:"Where to send the person."`
+}
+
+type credentialTypeView struct {
+	ID      credentials.TypeName `json:"id"`
+	Name    string               `json:"name"`
+	Summary string               `json:"summary"`
+	Fields  []credentials.Field  `json:"fields" nullable:"false"`
+}
+
+// credentialReadOnly are properties of a credential that a caller may send back; they are ignored.
+func credentialReadOnly() []string {
+	return []string{
+		"secrets", "state", "version", "created_at", "created_by", "updated_at", "updated_by",
+		"last_used_at", "redirect_url", "warnings",
+	}
+}
+
+func (s *server) listCredentials(ctx context.Context, who session.Who, in *credentialList) (*answer[page[credentials.Credential]], error) {
+	list, err := s.credentials.List(ctx, who.Caller, credentials.Filter{
+		Folder: in.Folder, Type: credentials.TypeName(in.Type), Status: in.State, Query: in.Q,
+		After: credentials.ID(in.Cursor), Limit: in.Limit,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pageOf(list, in.Limit, viewCredential, func(c credentials.Credential) string { return string(c.ID) }), nil
+}
+
+func (s *server) createCredential(ctx context.Context, who session.Who, in *JSONBody) (*answer[credentials.Credential], error) {
+	input, err := decode[credentials.Input](in.RawBody, credentialReadOnly()...)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.credentials.Create(ctx, who.Caller, input)
+	if err != nil {
+		return nil, err
+	}
+	out := credentialAnswer(c)
+	out.Status, out.Location = http.StatusCreated, v1+"/credentials/"+url.PathEscape(string(c.ID))
+	return out, nil
+}
+
+func (s *server) getCredential(ctx context.Context, who session.Who, in *CredentialPath) (*answer[credentials.Credential], error) {
+	c, err := s.credentials.Get(ctx, who.Caller, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return credentialAnswer(c), nil
+}
+
+func (s *server) replaceCredential(ctx context.Context, who session.Who, in *credentialWrite) (*answer[credentials.Credential], error) {
+	expect, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	input, err := decode[credentials.Input](in.RawBody, credentialReadOnly()...)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.credentials.Replace(ctx, who.Caller, in.ID, input, expect)
+	if err != nil {
+		return nil, err
+	}
+	return credentialAnswer(c), nil
+}
+
+func (s *server) patchCredential(ctx context.Context, who session.Who, in *credentialWrite) (*answer[credentials.Credential], error) {
+	expect, err := in.revision()
+	if err != nil {
+		return nil, err
+	}
+	// The vault applies the patch; here only its shape is checked, which is that of an input.
+	if _, err := decode[credentials.Input](in.RawBody, credentialReadOnly()...); err != nil {
+		return nil, err
+	}
+	c, err := s.credentials.Patch(ctx, who.Caller, in.ID, in.copied(), expect)
+	if err != nil {
+		return nil, err
+	}
+	return credentialAnswer(c), nil
+}
+
+func (s *server) deleteCredential(ctx context.Context, who session.Who, in *credentialDelete) (*empty, error) {
+	if expect, err := in.revision(); err != nil || expect >= 0 {
+		if err == nil {
+			err = s.requireRevision(ctx, who.Caller, in.ID, expect)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	err := s.credentials.Delete(ctx, who.Caller, in.ID, in.Force)
+	if fault.Is(err, fault.Conflict) {
+		return nil, s.inUse(ctx, in.ID, err)
+	}
+	return &empty{}, err
+}
+
+func (s *server) requireRevision(ctx context.Context, caller identity.Caller, id credentials.ID, expect int64) error {
+	c, err := s.credentials.Get(ctx, caller, id)
+	if err == nil && c.Revision != expect {
+		err = fault.New(fault.Stale, "credential %q was changed since you read it: read it again", id)
+	}
+	return err
+}
+
+// inUse adds to a refused deletion who uses the credential, as data.
+func (s *server) inUse(ctx context.Context, id credentials.ID, refused error) error {
+	usages, err := s.usagesOf(ctx, id)
+	if err != nil {
+		return err
+	}
+	p := problem(ctx, refused)
+	p.Usages = usages
+	return p
+}
+
+func (s *server) credentialUsages(ctx context.Context, who session.Who, in *CredentialPath) (*answer[page[credentials.Usage]], error) {
+	if _, err := s.credentials.Get(ctx, who.Caller, in.ID); err != nil { // authorizes
+		return nil, err
+	}
+	usages, err := s.usagesOf(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(usages, same), nil
+}
+
+func (s *server) usagesOf(ctx context.Context, id credentials.ID) ([]credentials.Usage, error) {
+	list, err := s.workflows.Usages(ctx, string(id))
+	if err != nil {
+		return nil, err
+	}
+	usages := make([]credentials.Usage, len(list))
+	for i, u := range list {
+		usages[i] = credentials.Usage{Workflow: string(u.Workflow), Node: string(u.Node), Trigger: u.Trigger}
+	}
+	return usages, nil
+}
+
+func (s *server) credentialVersions(ctx context.Context, who session.Who, in *CredentialPath) (*answer[page[credentials.VersionInfo]], error) {
+	versions, err := s.credentials.Versions(ctx, who.Caller, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(versions, func(v credentials.VersionInfo) credentials.VersionInfo {
+		if v.Fingerprints == nil {
+			v.Fingerprints = map[string]string{}
+		}
+		v.CreatedAt = v.CreatedAt.UTC()
+		return v
+	}), nil
+}
+
+func (s *server) testCredential(ctx context.Context, who session.Who, in *CredentialPath) (*answer[credentials.TestResult], error) {
+	result, err := s.credentials.Test(ctx, who.Caller, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return ok(result), nil
+}
+
+func (s *server) testUnsaved(ctx context.Context, who session.Who, in *JSONBody) (*answer[credentials.TestResult], error) {
+	input, err := decode[credentials.Input](in.RawBody, credentialReadOnly()...)
+	if err != nil {
+		return nil, err
+	}
+	result, err := s.credentials.TestInput(ctx, who.Caller, input)
+	if err != nil {
+		return nil, err
+	}
+	return ok(result), nil
+}
+
+// connectCredential sends a signed-in person to the provider. An API token is no person:
+// it gets the link to our page, where whoever follows it signs in first.
+func (s *server) connectCredential(ctx context.Context, who session.Who, in *CredentialPath) (*answer[connectView], error) {
+	if who.Session == "" {
+		c, err := s.credentials.Get(ctx, who.Caller, in.ID)
+		if err == nil {
+			err = who.Caller.Require(identity.ManageCredentials, c.Folder)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return ok(connectView{s.publicLink("/credentials/" + url.PathEscape(string(c.ID)) + "?connect=1")}), nil
+	}
+	link, err := s.credentials.Connect(ctx, who.Caller, in.ID, who.Session)
+	if err != nil {
+		return nil, err
+	}
+	return ok(connectView{link}), nil
+}
+
+func (s *server) disconnectCredential(ctx context.Context, who session.Who, in *CredentialPath) (*answer[credentials.Credential], error) {
+	if err := s.credentials.Disconnect(ctx, who.Caller, in.ID); err != nil {
+		return nil, err
+	}
+	return s.getCredential(ctx, who, in)
+}
+
+func (s *server) refreshCredential(ctx context.Context, who session.Who, in *CredentialPath) (*answer[credentials.Credential], error) {
+	if err := s.credentials.Refresh(ctx, who.Caller, in.ID); err != nil {
+		return nil, err
+	}
+	return s.getCredential(ctx, who, in)
+}
+
+func (s *server) credentialTypes(context.Context, session.Who, *struct{}) (*answer[page[credentialTypeView]], error) {
+	return listOf(s.credentials.Types(), func(t credentials.Type) credentialTypeView {
+		return credentialTypeView{ID: t.Name, Name: t.Label, Summary: t.Summary, Fields: append([]credentials.Field{}, t.Fields...)}
+	}), nil
+}
+
+// credentialPresets lists none in this release; forms ask for it.
+func (s *server) credentialPresets(context.Context, session.Who, *struct{}) (*answer[page[credentialTypeView]], error) {
+	return listOf(nil, same[credentialTypeView]), nil
+}
+
+func credentialAnswer(c credentials.Credential) *answer[credentials.Credential] {
+	return &answer[credentials.Credential]{Status: http.StatusOK, ETag: etag(c.Revision), Body: viewCredential(c)}
+}
+
+// viewCredential gives absent lists and maps their empty form and times their zone.
+func viewCredential(c credentials.Credential) credentials.Credential {
+	c.Labels, c.Fields, c.Secrets = orEmptyMap(c.Labels), orEmptyMap(c.Fields), orEmptyMap(c.Secrets)
+	c.AllowedHosts, c.AllowedWorkflows = orEmpty(c.AllowedHosts), orEmpty(c.AllowedWorkflows)
+	c.RotatableBy, c.FailureRules = orEmpty(c.RotatableBy), orEmpty(c.FailureRules)
+	c.CreatedAt, c.UpdatedAt, c.State.Since = c.CreatedAt.UTC(), c.UpdatedAt.UTC(), c.State.Since.UTC()
+	c.LastUsedAt, c.ExpiresAt = utc(c.LastUsedAt), utc(c.ExpiresAt)
+	return c
+}
+
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+func orEmptyMap[V any](m map[string]V) map[string]V {
+	if m == nil {
+		return map[string]V{}
+	}
+	return m
+}
+
+func same[T any](v T) T { return v }

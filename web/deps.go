@@ -1,0 +1,134 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"keyflow/credentials"
+	"keyflow/engine"
+	"keyflow/internal/identity"
+	"keyflow/web/session"
+	"keyflow/workflows"
+)
+
+// Deps is what the handler stands on. Everything but the last block is required.
+type Deps struct {
+	Session     *session.Service
+	Credentials Credentials // *credentials.Vault
+	Workflows   Workflows   // *workflows.Catalog
+	Runs        Runs        // *engine.Engine
+	Triggers    Triggers    // *triggers.Manager
+	// Hooks answers /hooks/ and everything below it; its answers are treated as hostile.
+	Hooks http.Handler
+	// Ready is nil while the process can accept and do work (database, key, queue).
+	Ready func(ctx context.Context) error
+	// PublicURL is where people reach this Keyflow. Links, cookies and the origin check are
+	// made from it, never from request headers.
+	PublicURL *url.URL
+
+	// TrustedProxies are those whose X-Forwarded-For counts; none by default.
+	TrustedProxies []netip.Prefix
+	// Metrics is where /metrics reads from and the handler counts; nil is a new registry.
+	Metrics *prometheus.Registry
+	Version string
+	Now     func() time.Time // nil: time.Now
+	Logger  *slog.Logger     // nil: discards
+}
+
+// Credentials is the part of the vault that the API shows. Every method authorizes the
+// caller itself; errors are faults.
+type Credentials interface {
+	credentialRecords
+	credentialTests
+	credentialConnects
+	Types() []credentials.Type
+}
+
+type credentialRecords interface {
+	Create(ctx context.Context, caller identity.Caller, in credentials.Input) (credentials.Credential, error)
+	Get(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.Credential, error)
+	List(ctx context.Context, caller identity.Caller, f credentials.Filter) ([]credentials.Credential, error)
+	// Replace and Patch change only the revision that the caller saw (-1: any), else Stale.
+	Replace(ctx context.Context, caller identity.Caller, id credentials.ID, in credentials.Input, expect int64) (credentials.Credential, error)
+	Patch(ctx context.Context, caller identity.Caller, id credentials.ID, patch []byte, expect int64) (credentials.Credential, error)
+	Delete(ctx context.Context, caller identity.Caller, id credentials.ID, force bool) error
+	Versions(ctx context.Context, caller identity.Caller, id credentials.ID) ([]credentials.VersionInfo, error)
+}
+
+type credentialTests interface {
+	Test(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.TestResult, error)
+	TestInput(ctx context.Context, caller identity.Caller, in credentials.Input) (credentials.TestResult, error)
+}
+
+type credentialConnects interface {
+	// Connect begins an authorization for the browser session and returns where to send the person.
+	Connect(ctx context.Context, caller identity.Caller, id credentials.ID, session string) (string, error)
+	// Callback ends it with what the provider sent back; the session must be the one that began it.
+	Callback(ctx context.Context, caller identity.Caller, session string, query url.Values) (credentials.Credential, error)
+	Disconnect(ctx context.Context, caller identity.Caller, id credentials.ID) error
+	Refresh(ctx context.Context, caller identity.Caller, id credentials.ID) error
+}
+
+// Workflows is the part of the catalog that the API shows. Methods with a caller authorize it.
+type Workflows interface {
+	Apply(ctx context.Context, caller identity.Caller, id workflows.ID, source []byte, expect int) (workflows.Applied, error)
+	Get(ctx context.Context, caller identity.Caller, id workflows.ID) (workflows.Summary, workflows.Version, error)
+	List(ctx context.Context, caller identity.Caller, f workflows.Filter) ([]workflows.Summary, error)
+	Versions(ctx context.Context, caller identity.Caller, id workflows.ID) ([]workflows.Version, error)
+	Version(ctx context.Context, caller identity.Caller, id workflows.ID, number int) (workflows.Version, error)
+	SetEnabled(ctx context.Context, caller identity.Caller, id workflows.ID, enabled bool) (workflows.Summary, error)
+	Delete(ctx context.Context, caller identity.Caller, id workflows.ID) error
+	Validate(ctx context.Context, source []byte) (problems, warnings []workflows.Problem)
+	// Usages lists who names a credential literally; it authorizes nobody.
+	Usages(ctx context.Context, credential string) ([]workflows.Usage, error)
+}
+
+// Runs is the part of the engine that the API shows. It authorizes nobody: the handlers do,
+// on the folder of the workflow or run.
+type Runs interface {
+	Start(ctx context.Context, s engine.Start) (engine.Started, error)
+	Wait(ctx context.Context, id engine.RunID) (engine.Run, error)
+	Run(ctx context.Context, id engine.RunID) (engine.Run, []engine.Step, error)
+	Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, error)
+	Cancel(ctx context.Context, id engine.RunID) error
+	Delete(ctx context.Context, id engine.RunID) error
+}
+
+// Triggers lists what starts workflows.
+type Triggers interface {
+	List(ctx context.Context, f TriggerFilter) ([]Trigger, error)
+}
+
+// TriggerFilter selects triggers, ordered by workflow and id.
+type TriggerFilter struct {
+	Folder   string // of the workflow: this one and below; "" is all
+	Workflow workflows.ID
+	After    string // exclusive cursor "workflow/trigger"
+	Limit    int    // 1..200
+}
+
+// Trigger is one trigger as lists show it; which fields are set depends on Type.
+type Trigger struct {
+	Workflow workflows.ID `json:"workflow"`
+	ID       string       `json:"id"`
+	Type     string       `json:"type"`
+	Enabled  bool         `json:"enabled"`
+
+	Schedule string      `json:"schedule,omitempty"`
+	Timezone string      `json:"timezone,omitempty"`
+	Next     []time.Time `json:"next,omitempty" nullable:"false"`
+
+	URL        string   `json:"url,omitempty"`
+	Methods    []string `json:"methods,omitempty" nullable:"false"`
+	Credential string   `json:"credential,omitempty"`
+}
+
+// rawJSON is stored JSON that is passed on byte for byte; nil is null.
+type rawJSON = json.RawMessage

@@ -1,0 +1,205 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"keyflow/credentials"
+	"keyflow/internal/fault"
+)
+
+// Problem is an error answer: application/problem+json (RFC 9457). Errors lists what is
+// wrong where; path is a JSON pointer into the body, or ?name for a query parameter.
+type Problem struct {
+	Type      string          `json:"type"`
+	Title     string          `json:"title"`
+	Status    int             `json:"status"`
+	Detail    string          `json:"detail"`
+	RequestID string          `json:"request_id"`
+	Errors    []fault.Problem `json:"errors" nullable:"false"`
+	// Usages says who still uses what was to be deleted.
+	Usages []credentials.Usage `json:"usages,omitempty" nullable:"false"`
+
+	retryAfter time.Duration
+}
+
+var (
+	_ huma.StatusError       = (*Problem)(nil)
+	_ huma.ContentTypeFilter = (*Problem)(nil)
+	_ huma.HeadersError      = (*Problem)(nil)
+)
+
+// Error returns the detail.
+func (p *Problem) Error() string { return p.Detail }
+
+// GetStatus implements huma.StatusError.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType implements huma.ContentTypeFilter.
+func (*Problem) ContentType(string) string { return "application/problem+json" }
+
+// GetHeaders implements huma.HeadersError.
+func (p *Problem) GetHeaders() http.Header {
+	h := http.Header{}
+	if p.Status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer") // RFC 9110 section 15.5.2
+	}
+	if p.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
+	}
+	return h
+}
+
+// statusOf is the one table from what went wrong to an HTTP status.
+func statusOf(k fault.Kind) int {
+	switch k {
+	case fault.Invalid:
+		return http.StatusUnprocessableEntity
+	case fault.Malformed:
+		return http.StatusBadRequest
+	case fault.NotFound:
+		return http.StatusNotFound
+	case fault.Conflict:
+		return http.StatusConflict
+	case fault.Stale:
+		return http.StatusPreconditionFailed
+	case fault.Unauthenticated:
+		return http.StatusUnauthorized
+	case fault.Forbidden:
+		return http.StatusForbidden
+	case fault.TooLarge:
+		return http.StatusRequestEntityTooLarge
+	case fault.RateLimited:
+		return http.StatusTooManyRequests
+	case fault.Unavailable:
+		return http.StatusServiceUnavailable
+	case fault.Internal:
+		return http.StatusInternalServerError
+	}
+	return http.StatusInternalServerError
+}
+
+// retryUnavailable is what a 503 asks for when nothing better is known.
+const retryUnavailable = 2 * time.Second
+
+// problem turns any error into the answer for it. What is not a fault shows nothing.
+func problem(ctx context.Context, err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	err = classify(err)
+	kind := fault.KindOf(err)
+	p := newProblem(ctx, statusOf(kind), fault.Message(err))
+	if list := fault.ProblemsOf(err); kind != fault.Internal && len(list) > 0 {
+		p.Errors = list
+	}
+	if kind == fault.Unavailable {
+		p.retryAfter = retryUnavailable
+	}
+	if later, ok := errors.AsType[interface {
+		error
+		RetryAfter() time.Duration
+	}](err); ok {
+		p.retryAfter = later.RetryAfter()
+	}
+	return p
+}
+
+// classify gives errors a kind that are classified by their own package, not as faults.
+func classify(err error) error {
+	if e, ok := errors.AsType[*credentials.Error](err); ok {
+		kind := fault.Invalid
+		if e.Code == credentials.CodeUnknown {
+			kind = fault.NotFound
+		}
+		f := fault.Problems(e.Message, []fault.Problem{{Code: e.Code, Message: e.Message}}).Because(err)
+		f.Kind = kind
+		return f
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return fault.New(fault.TooLarge, "the body is too large").Because(err)
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fault.New(fault.Unavailable, "the request ended before it was answered").Because(err)
+	}
+	return err
+}
+
+func newProblem(ctx context.Context, status int, detail string) *Problem {
+	return &Problem{
+		Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail,
+		RequestID: requestFrom(ctx).id, Errors: []fault.Problem{},
+	}
+}
+
+// writeProblem renders a problem outside huma.
+func writeProblem(w http.ResponseWriter, p *Problem) {
+	for name, values := range p.GetHeaders() {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(p) // the client went away
+}
+
+// scrub is a huma transformer: it turns huma's own errors, which carry the submitted value
+// and sometimes the whole body, into problems that repeat nothing of it.
+func scrub(ctx huma.Context, _ string, v any) (any, error) {
+	e, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	p := newProblem(ctx.Context(), e.Status, scrubbedDetail(e.Status))
+	for _, d := range e.Errors {
+		if d != nil {
+			p.Errors = append(p.Errors, scrubbed(d))
+		}
+	}
+	if len(p.Errors) == 1 {
+		p.Detail = p.Errors[0].Message
+	}
+	return p, nil
+}
+
+func scrubbedDetail(status int) string {
+	switch status {
+	case http.StatusUnprocessableEntity:
+		return "the request is not valid"
+	case http.StatusBadRequest:
+		return "the body is missing"
+	case http.StatusRequestEntityTooLarge:
+		return "the body is too large"
+	case http.StatusRequestTimeout:
+		return "the body did not arrive in time"
+	default:
+		return http.StatusText(status)
+	}
+}
+
+// scrubbed keeps of huma's finding the parameter's name and, for the rules that this API
+// declares, the rule.
+func scrubbed(d *huma.ErrorDetail) fault.Problem {
+	where, name, _ := strings.Cut(d.Location, ".")
+	message := "the value is not valid"
+	switch {
+	case strings.HasPrefix(d.Message, "unknown query parameter"):
+		message = "unknown query parameter"
+	case strings.HasPrefix(d.Message, "expected number "), strings.HasPrefix(d.Message, "expected value to be one of "),
+		strings.HasPrefix(d.Message, "expected length "), d.Message == "invalid integer", d.Message == "invalid boolean":
+		message = d.Message
+	}
+	if where == "query" {
+		return fault.Problem{Path: "?" + name, Code: "invalid_parameter", Message: name + ": " + message}
+	}
+	return fault.Problem{Path: "/" + name, Code: "invalid_parameter", Message: where + " " + name + ": " + message}
+}

@@ -1,0 +1,36 @@
+package web
+
+import (
+	"strconv"
+	"strings"
+
+	"keyflow/internal/fault"
+)
+
+// Matching is the input of a change that honours If-Match (RFC 9110 section 13.1.1).
+type Matching struct {
+	IfMatch string `header:"If-Match" doc:"The ETag that you saw; 412 when the object has changed since."`
+}
+
+// revision returns the revision that the caller saw, -1 when any will do.
+func (m Matching) revision() (int64, error) {
+	tag := strings.TrimSpace(m.IfMatch)
+	if tag == "" || tag == "*" {
+		return -1, nil
+	}
+	inner, isQuoted := strings.CutPrefix(tag, `"`)
+	inner, closed := strings.CutSuffix(inner, `"`)
+	if strings.Contains(inner, `"`) {
+		return 0, fault.New(fault.Malformed, "If-Match takes one ETag here, as it was received")
+	}
+	n, err := strconv.ParseInt(inner, 10, 64)
+	if !isQuoted || !closed || err != nil || n < 0 {
+		// A tag that we never gave out matches nothing (RFC 9110 section 13.1.1).
+		return 0, fault.New(fault.Stale, "If-Match names no revision of this object: read it again")
+	}
+	return n, nil
+}
+
+func etag[N int | int64](revision N) string {
+	return `"` + strconv.FormatInt(int64(revision), 10) + `"`
+}

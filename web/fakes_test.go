@@ -1,0 +1,188 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"keyflow/credentials"
+	credentialssql "keyflow/credentials/sqlstore"
+	"keyflow/engine"
+	"keyflow/internal/database"
+	"keyflow/internal/egress"
+	"keyflow/internal/fault"
+	"keyflow/workflows"
+)
+
+// newVault is a real vault that may call loopback addresses.
+func newVault(t *testing.T, db *database.DB, publicURL string, catalog *workflows.Catalog) *credentials.Vault {
+	t.Helper()
+	keys, err := credentials.OpenKeyset(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := egress.New(egress.Options{Allow: []string{"private"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := credentialssql.New(db)
+	vault, err := credentials.New(credentials.Options{
+		Store: store, Tokens: store, Canary: store, Keyset: keys, PublicURL: publicURL, Transport: transport, Logger: slog.New(slog.DiscardHandler),
+		Usages: func(ctx context.Context, id credentials.ID) (list []credentials.Usage, err error) {
+			used, err := catalog.Usages(ctx, string(id))
+			for _, u := range used {
+				list = append(list, credentials.Usage{Workflow: string(u.Workflow), Node: string(u.Node), Trigger: u.Trigger})
+			}
+			return list, err
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vault
+}
+
+// fakeRuns keeps runs in memory: a run is running until finish is called. It stands in for
+// the engine, whose own tests cover what runs do; here only the HTTP side is of interest.
+type fakeRuns struct {
+	mu     sync.Mutex
+	runs   map[engine.RunID]*fakeRun
+	order  []engine.RunID
+	keys   map[string]engine.RunID
+	starts []engine.Start
+}
+
+type fakeRun struct {
+	run   engine.Run
+	steps []engine.Step
+	done  chan struct{}
+}
+
+var _ Runs = (*fakeRuns)(nil)
+
+func newFakeRuns() *fakeRuns {
+	return &fakeRuns{runs: make(map[engine.RunID]*fakeRun), keys: make(map[string]engine.RunID)}
+}
+
+func (f *fakeRuns) Start(_ context.Context, s engine.Start) (engine.Started, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.starts = append(f.starts, s)
+	if s.Dedupe != nil {
+		if id, ok := f.keys[s.Dedupe.Key+s.Dedupe.InputHash]; ok {
+			return engine.Started{Run: id, Status: engine.RunRunning, Duplicate: true}, nil
+		}
+	}
+	id := engine.RunID(uuid.Must(uuid.NewV7()))
+	if s.Dedupe != nil {
+		f.keys[s.Dedupe.Key+s.Dedupe.InputHash] = id
+	}
+	f.runs[id] = &fakeRun{done: make(chan struct{}), run: engine.Run{
+		ID: id, Workflow: s.Workflow, Version: 1, Folder: "/", Status: engine.RunRunning, Trigger: s.Trigger,
+		Input: s.Input, CreatedAt: time.Date(2026, 3, 1, 9, 0, 0, 0, time.FixedZone("KST", 9*3600)),
+	}}
+	f.order = append(f.order, id)
+	return engine.Started{Run: id, Workflow: s.Workflow, Version: 1, Status: engine.RunRunning}, nil
+}
+
+// finish ends a run.
+func (f *fakeRuns) finish(id engine.RunID, output string, steps ...engine.Step) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.runs[id]
+	r.run.Status, r.run.Output, r.steps = engine.RunSucceeded, json.RawMessage(output), steps
+	close(r.done)
+}
+
+// move puts a run into another folder.
+func (f *fakeRuns) move(id engine.RunID, folder string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.runs[id].run.Folder = folder
+}
+
+func (f *fakeRuns) last() engine.RunID {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.order[len(f.order)-1]
+}
+
+func (f *fakeRuns) find(id engine.RunID) (*fakeRun, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, ok := f.runs[id]
+	if !ok {
+		return nil, fault.New(fault.NotFound, "no run %s", id)
+	}
+	return r, nil
+}
+
+func (f *fakeRuns) Wait(ctx context.Context, id engine.RunID) (engine.Run, error) {
+	r, err := f.find(id)
+	if err != nil {
+		return engine.Run{}, err
+	}
+	select {
+	case <-r.done:
+		return r.run, nil
+	case <-ctx.Done():
+		return engine.Run{}, ctx.Err()
+	}
+}
+
+func (f *fakeRuns) Run(_ context.Context, id engine.RunID) (engine.Run, []engine.Step, error) {
+	r, err := f.find(id)
+	if err != nil {
+		return engine.Run{}, nil, err
+	}
+	return r.run, r.steps, nil
+}
+
+func (f *fakeRuns) Runs(_ context.Context, filter engine.RunFilter) (list []engine.Run, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := len(f.order) - 1; i >= 0 && len(list) < filter.Limit; i-- {
+		r := f.runs[f.order[i]].run
+		if filter.Before != (engine.RunID{}) && r.ID.String() >= filter.Before.String() {
+			continue
+		}
+		if filter.Workflow == "" || filter.Workflow == r.Workflow {
+			r.Input, r.Output = nil, nil
+			list = append(list, r)
+		}
+	}
+	return list, nil
+}
+
+func (f *fakeRuns) Cancel(_ context.Context, id engine.RunID) error {
+	r, err := f.find(id)
+	if err == nil && r.run.Status.Final() {
+		err = fault.New(fault.Conflict, "the run is %s", r.run.Status)
+	}
+	return err
+}
+
+func (f *fakeRuns) Delete(_ context.Context, id engine.RunID) error {
+	r, err := f.find(id)
+	if err == nil && !r.run.Status.Final() {
+		err = fault.New(fault.Conflict, "the run is %s", r.run.Status)
+	}
+	return err
+}
+
+// fakeTriggers has three triggers of one workflow.
+type fakeTriggers struct{}
+
+func (fakeTriggers) List(_ context.Context, f TriggerFilter) (list []Trigger, err error) {
+	for _, id := range []string{"a", "b", "c"} {
+		if "sync/"+id > f.After && len(list) < f.Limit {
+			list = append(list, Trigger{Workflow: "sync", ID: id, Type: "webhook", Enabled: true})
+		}
+	}
+	return list, nil
+}

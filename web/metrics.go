@@ -1,0 +1,47 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics counts requests by route pattern, never by path: the number of series is that of
+// the routes.
+type metrics struct {
+	registry *prometheus.Registry
+	duration *prometheus.HistogramVec
+}
+
+func newMetrics(registry *prometheus.Registry) (*metrics, error) {
+	if registry == nil {
+		registry = prometheus.NewRegistry()
+	}
+	m := &metrics{registry: registry, duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "keyflow_http_request_duration_seconds",
+		Help:    "Time from a request's arrival to the end of its answer.",
+		Buckets: []float64{.001, .005, .025, .1, .5, 2.5, 10, 60},
+	}, []string{"method", "route", "status"})}
+	return m, errors.Join(registry.Register(m.duration))
+}
+
+func (m *metrics) observe(method, route string, status int, took time.Duration) {
+	m.duration.WithLabelValues(knownMethod(method), route, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+func (m *metrics) handler() http.HandlerFunc {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}).ServeHTTP
+}
+
+// knownMethod keeps invented methods from making series.
+func knownMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "other"
+}

@@ -1,0 +1,240 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"keyflow/internal/fault"
+	"keyflow/web/session"
+)
+
+// request is what the handlers and the access log know about one request. It is made by
+// the outermost handler and filled in on the way in, by one goroutine.
+type request struct {
+	id     string // random; in the X-Request-Id header, every problem and every log line
+	source string // the client's address, for throttles and logs
+	route  string // the pattern that matched; "" when none did
+	who    session.Who
+	http   *http.Request
+}
+
+type requestKey struct{}
+
+// requestFrom returns the request's record; an empty one outside the handler.
+func requestFrom(ctx context.Context) *request {
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		return r
+	}
+	return &request{}
+}
+
+// maxBody bounds every request body, whatever the route's own limit is.
+const maxBody = 8 << 20
+
+// bodyTimeout is how long a whole body may take to arrive.
+const bodyTimeout = 60 * time.Second
+
+// outermost gives the request its id, bounds its body, and turns a panic into a 500.
+func (s *server) outermost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := s.now()
+		rec := &request{id: strings.ToLower(rand.Text()[:20]), source: clientAddress(r, s.proxies)}
+		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, rec))
+		rec.http = r
+		w.Header().Set("X-Request-Id", rec.id)
+		s.secure(w.Header())
+		limitBody(w, r)
+
+		out := &statusWriter{ResponseWriter: w}
+		defer func() {
+			if p := recover(); p != nil {
+				s.panicked(r.Context(), out, p)
+			}
+			s.log.LogAttrs(r.Context(), levelOf(out.code()), "request",
+				slog.String("request_id", rec.id), slog.String("method", r.Method), slog.String("route", rec.route),
+				slog.String("path", r.URL.Path), slog.Int("status", out.code()), slog.Duration("duration", s.now().Sub(began)),
+				slog.String("caller", rec.who.Caller.Name), slog.String("source", rec.source))
+			s.metrics.observe(r.Method, rec.route, out.code(), s.now().Sub(began))
+		}()
+		next.ServeHTTP(out, r)
+	})
+}
+
+// panicked answers 500, unless the answer had begun, and logs the stack. ErrAbortHandler is
+// the way of net/http to cut a connection and goes on.
+func (s *server) panicked(ctx context.Context, w *statusWriter, p any) {
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(p)
+	}
+	s.log.ErrorContext(ctx, "handler panicked", "request_id", requestFrom(ctx).id,
+		"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	if !w.wrote() {
+		s.fail(ctx, w, fault.New(fault.Internal, "panic"))
+	}
+}
+
+// fail renders err as a problem; the cause of an internal error goes to the log.
+func (s *server) fail(ctx context.Context, w http.ResponseWriter, err error) {
+	p := problem(ctx, err)
+	s.logFailure(ctx, p, err)
+	writeProblem(w, p)
+}
+
+func (s *server) logFailure(ctx context.Context, p *Problem, err error) {
+	if p.Status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+		s.log.ErrorContext(ctx, "request failed", "request_id", p.RequestID, "status", p.Status, "error", err)
+	}
+}
+
+// secure sets the headers that every answer carries; pages replace the policy.
+func (s *server) secure(h http.Header) {
+	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups")
+	h.Set("Cache-Control", "no-store")
+	if s.public.Scheme == "https" {
+		h.Set("Strict-Transport-Security", "max-age=31536000")
+	}
+}
+
+// authenticated lets open routes pass and asks everybody else who they are. A route that
+// nobody listed as open is closed.
+func (s *server) authenticated(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, rec := r.Context(), requestFrom(r.Context())
+		if !s.api.open[rec.route] {
+			who, err := s.session.Authenticate(ctx, r)
+			if err != nil {
+				s.fail(ctx, w, err)
+				return
+			}
+			rec.who = who
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// limitBody bounds size and duration of the body. The deadline is taken back at the end of
+// the body: left in place it would end the context of a handler that waits longer.
+func limitBody(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	control := http.NewResponseController(w)
+	if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		control = nil // not a connection (tests with a recorder)
+	}
+	r.Body = &timedBody{ReadCloser: http.MaxBytesReader(w, r.Body, maxBody), control: control}
+}
+
+type timedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+// Read implements io.Reader.
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && b.control != nil {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// clientAddress is the peer's address or, behind trusted proxies, the last address in
+// X-Forwarded-For that none of them added.
+func clientAddress(r *http.Request, trusted []netip.Prefix) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && isTrusted(addr, trusted); i-- {
+		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		addr = next
+	}
+	return network(addr)
+}
+
+// network is what counts as one source: an IPv4 address, or the /64 that one IPv6 customer owns.
+func network(addr netip.Addr) string {
+	addr = addr.Unmap().WithZone("")
+	if addr.Is4() {
+		return addr.String()
+	}
+	prefix, err := addr.Prefix(64)
+	if err != nil {
+		return addr.String()
+	}
+	return prefix.String()
+}
+
+func isTrusted(addr netip.Addr, trusted []netip.Prefix) bool {
+	for _, p := range trusted {
+		if p.Contains(addr.Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+func levelOf(status int) slog.Level {
+	if status >= http.StatusInternalServerError {
+		return slog.LevelWarn
+	}
+	return slog.LevelInfo
+}
+
+// statusWriter remembers the status for the access log.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 && status >= http.StatusOK {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *statusWriter) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap gives http.ResponseController its connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *statusWriter) wrote() bool { return w.status != 0 }
+
+func (w *statusWriter) code() int {
+	if w.status == 0 {
+		return http.StatusOK
+	}
+	return w.status
+}

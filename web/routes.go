@@ -1,0 +1,66 @@
+package web
+
+import (
+	"net/http"
+
+	"keyflow/credentials"
+)
+
+// register is every route but the page's files and /hooks/. A route needs sign-in unless it
+// says otherwise here.
+func (s *server) register(a *api) {
+	add(a, get("/setup", "Whether the first administrator is still to be made").withoutSignIn(), s.setUpState)
+	add(a, post("/setup", "Make the first administrator").json(setUpBody{}).maxBytes(64<<10).answers(201).withoutSignIn(), s.setUp)
+	add(a, post("/session", "Sign in").json(signInBody{}).maxBytes(64<<10).withoutSignIn(), s.signIn)
+	add(a, get("/session", "Who am I, and what may I do"), s.whoAmI)
+	add(a, del("/session", "Sign out").withoutSignIn(), s.signOut)
+	add(a, get("/tokens", "List API tokens"), s.listTokens)
+	add(a, post("/tokens", "Make an API token").json(tokenBody{}).answers(201), s.createToken)
+	add(a, del("/tokens/{id}", "Revoke an API token"), s.revokeToken)
+
+	add(a, get("/credentials", "List credentials"), s.listCredentials)
+	add(a, post("/credentials", "Create a credential").json(credentials.Input{}).answers(201), s.createCredential)
+	add(a, post("/credentials/test", "Test values that are not saved").json(credentials.Input{}), s.testUnsaved)
+	add(a, get("/credentials/{id}", "Read a credential, without its secrets"), s.getCredential)
+	add(a, put("/credentials/{id}", "Replace a credential; absent secrets keep their value").json(credentials.Input{}), s.replaceCredential)
+	add(a, patch("/credentials/{id}", "Change a credential (JSON merge patch)").json(credentials.Input{}), s.patchCredential)
+	add(a, del("/credentials/{id}", "Delete a credential that nothing uses"), s.deleteCredential)
+	add(a, post("/credentials/{id}/test", "Test a credential"), s.testCredential)
+	add(a, post("/credentials/{id}/connect", "Begin an OAuth authorization"), s.connectCredential)
+	add(a, post("/credentials/{id}/disconnect", "Forget the OAuth token"), s.disconnectCredential)
+	add(a, post("/credentials/{id}/refresh", "Get a new OAuth token now"), s.refreshCredential)
+	add(a, get("/credentials/{id}/usages", "Who names this credential"), s.credentialUsages)
+	add(a, get("/credentials/{id}/versions", "Versions of the fields"), s.credentialVersions)
+	add(a, get("/credential-types", "Authentication types and their fields"), s.credentialTypes)
+	add(a, get("/credential-presets", "Filled-in credentials for known providers"), s.credentialPresets)
+
+	add(a, get("/workflows", "List workflows"), s.listWorkflows)
+	add(a, post("/workflows/validate", "Check a definition and store nothing").json(definition{}).maxBytes(maxDefinition), s.validateWorkflow)
+	add(a, get("/workflows/{id}", "Read a workflow with its definition"), s.getWorkflow)
+	add(a, put("/workflows/{id}", "Create or replace a workflow").json(definition{}).maxBytes(maxDefinition), s.putWorkflow)
+	add(a, del("/workflows/{id}", "Delete a workflow; its runs and history stay"), s.deleteWorkflow)
+	add(a, get("/workflows/{id}/versions", "List versions, newest first"), s.workflowVersions)
+	add(a, get("/workflows/{id}/versions/{n}", "Read one version"), s.workflowVersion)
+	add(a, post("/workflows/{id}/enable", "Turn the triggers on"), s.enableWorkflow)
+	add(a, post("/workflows/{id}/disable", "Turn the triggers off"), s.disableWorkflow)
+	add(a, post("/workflows/{id}/runs", "Start a run").json(runBody{}).optionalBody().maxBytes(5<<20).answers(202), s.startRun)
+
+	add(a, get("/runs", "List runs, newest first"), s.listRuns)
+	add(a, get("/runs/{id}", "Read a run with its steps"), s.getRun)
+	add(a, del("/runs/{id}", "Delete a finished run"), s.deleteRun)
+	add(a, post("/runs/{id}/cancel", "Cancel a run").answers(202), s.cancelRun)
+	add(a, get("/triggers", "List triggers with their next times"), s.listTriggers)
+
+	a.plain("GET "+v1+"/schema/workflow", s.workflowSchema)
+	a.plain("GET /metrics", s.metrics.handler())
+	a.plainOpen("GET /healthz", s.healthz)
+	a.plainOpen("GET /readyz", s.readyz)
+	a.plainOpen("GET /openapi.json", s.openAPI)
+	a.plainOpen("GET /docs", s.docs)
+	a.plainOpen("GET "+credentials.CallbackPath, s.oauthCallback) // asks for the session itself: its answers are pages
+}
+
+// maxDefinition leaves the catalog to refuse a definition over 1 MiB in its own words.
+const maxDefinition = 1<<20 + 64<<10
+
+var _ http.Handler = (*server)(nil)

@@ -1,0 +1,320 @@
+package web
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"keyflow/credentials"
+	"keyflow/engine"
+	"keyflow/internal/fault"
+	"keyflow/internal/identity"
+	"keyflow/internal/jsonvalue"
+	"keyflow/web/session"
+	"keyflow/workflows"
+)
+
+const (
+	// maxWait is the longest that a start may wait for its run.
+	maxWait = 5 * time.Minute
+	// idempotencyLife is how long an Idempotency-Key is remembered.
+	idempotencyLife = 24 * time.Hour
+)
+
+type runStart struct {
+	WorkflowPath
+	Wait           string `query:"wait" doc:"Wait this long for the end of the run, such as 30s; at most 5m."`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"The same key within 24 hours starts one run."`
+	JSONBody
+}
+
+type runBody struct {
+	Input json.RawMessage `json:"input,omitempty"`
+}
+
+type runID struct {
+	ID string `path:"id"`
+}
+
+type runList struct {
+	Paging
+	Workflow string           `query:"workflow"`
+	Status   engine.RunStatus `query:"status" enum:"queued,running,waiting,succeeded,failed,canceled"`
+	Folder   string           `query:"folder" doc:"This folder and below."`
+	Trigger  string           `query:"trigger" doc:"The id of the trigger, or manual."`
+	Since    time.Time        `query:"since" doc:"Created at this time or later, RFC 3339."`
+	Until    time.Time        `query:"until" doc:"Created before this time, RFC 3339."`
+}
+
+// startedView is the answer to a start that nobody waited for.
+type startedView struct {
+	ID     string           `json:"id"`
+	Status engine.RunStatus `json:"status"`
+}
+
+// RunSummary is a run as lists show it: without payloads.
+type RunSummary struct {
+	ID         string           `json:"id"`
+	Workflow   workflows.ID     `json:"workflow"`
+	Version    int              `json:"version"`
+	Folder     string           `json:"folder"`
+	Status     engine.RunStatus `json:"status"`
+	Trigger    runTriggerView   `json:"trigger"`
+	Error      *engine.RunError `json:"error"`
+	RetryOf    *string          `json:"retry_of,omitempty"`
+	CreatedAt  time.Time        `json:"created_at"`
+	StartedAt  *time.Time       `json:"started_at"`
+	FinishedAt *time.Time       `json:"finished_at"`
+}
+
+type runTriggerView struct {
+	ID          string     `json:"id"`
+	Type        string     `json:"type"`
+	FiredAt     *time.Time `json:"fired_at,omitempty"`
+	ScheduledAt *time.Time `json:"scheduled_at,omitempty"`
+}
+
+type runView struct {
+	RunSummary
+	Input  rawJSON    `json:"input"`
+	Output rawJSON    `json:"output"`
+	Steps  []stepView `json:"steps" nullable:"false"`
+}
+
+type stepView struct {
+	Node       workflows.NodeID  `json:"node"`
+	Index      *int              `json:"index" doc:"Of the element with for_each; null for the step itself."`
+	Status     engine.StepStatus `json:"status"`
+	Attempt    int               `json:"attempt" doc:"How many attempts were made."`
+	StartedAt  *time.Time        `json:"started_at"`
+	FinishedAt *time.Time        `json:"finished_at"`
+	DueAt      *time.Time        `json:"due_at,omitempty" doc:"Of a waiting step: when it goes on."`
+	Request    *engine.Request   `json:"request" doc:"The last HTTP request."`
+	Output     rawJSON           `json:"output"`
+	Error      *engine.StepError `json:"error"`
+	Attempts   []engine.Attempt  `json:"attempts" nullable:"false"`
+	Calls      []callView        `json:"calls" nullable:"false" doc:"Every use of a credential."`
+}
+
+type callView struct {
+	Credential  credentials.ID `json:"credential"`
+	Version     int            `json:"version"`
+	Fingerprint string         `json:"fingerprint"`
+	Host        string         `json:"host"`
+	Method      string         `json:"method"`
+	URL         string         `json:"url"`
+	Status      int            `json:"status"`
+	DurationMS  int64          `json:"duration_ms"`
+}
+
+func (s *server) startRun(ctx context.Context, who session.Who, in *runStart) (*answer[any], error) {
+	wait, err := parseWait(in.Wait)
+	if err != nil {
+		return nil, err
+	}
+	input, err := runInput(in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	summary, _, err := s.workflows.Get(ctx, who.Caller, in.ID)
+	if err == nil {
+		err = who.Caller.Require(identity.Operate, summary.Folder)
+	}
+	if err != nil {
+		return nil, err
+	}
+	started, err := s.runs.Start(ctx, engine.Start{
+		Workflow: in.ID, Input: input,
+		Trigger: engine.TriggerRef{ID: "manual", Type: "manual", FiredAt: s.now()},
+		Dedupe:  dedupe(in.IdempotencyKey, input, s.now()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if started.Skipped {
+		return nil, fault.New(fault.Conflict, "workflow %q is at its limit of runs at once, and its on_limit is skip", in.ID)
+	}
+	return s.waitFor(ctx, started, wait)
+}
+
+// waitFor answers 200 with the finished run, or 202 when it is not final in time.
+func (s *server) waitFor(ctx context.Context, started engine.Started, wait time.Duration) (*answer[any], error) {
+	accepted := &answer[any]{
+		Status: http.StatusAccepted, Location: v1 + "/runs/" + started.Run.String(),
+		Body: startedView{ID: started.Run.String(), Status: started.Status},
+	}
+	if wait == 0 {
+		return accepted, nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	run, err := s.runs.Wait(waiting, started.Run)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return accepted, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	run, steps, err := s.runs.Run(ctx, run.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &answer[any]{Status: http.StatusOK, Body: viewRun(run, steps)}, nil
+}
+
+func (s *server) listRuns(ctx context.Context, who session.Who, in *runList) (*answer[page[RunSummary]], error) {
+	f := engine.RunFilter{
+		Workflow: workflows.ID(in.Workflow), Status: in.Status, Folder: in.Folder, Trigger: in.Trigger,
+		Since: in.Since, Until: in.Until, Limit: in.Limit,
+	}
+	if f.Folder == "" {
+		f.Folder = who.Caller.Folder
+	}
+	if err := who.Caller.Require(identity.View, f.Folder); err != nil {
+		return nil, err
+	}
+	if in.Cursor != "" && f.Before.UnmarshalText([]byte(in.Cursor)) != nil {
+		return nil, badParameter("cursor", "use next_cursor of the page before")
+	}
+	runs, err := s.runs.Runs(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return pageOf(runs, in.Limit, viewRunSummary, func(r engine.Run) string { return r.ID.String() }), nil
+}
+
+func (s *server) getRun(ctx context.Context, who session.Who, in *runID) (*answer[runView], error) {
+	run, steps, err := s.visibleRun(ctx, who.Caller, identity.View, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return ok(viewRun(run, steps)), nil
+}
+
+func (s *server) cancelRun(ctx context.Context, who session.Who, in *runID) (*answer[startedView], error) {
+	run, _, err := s.visibleRun(ctx, who.Caller, identity.Operate, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.runs.Cancel(ctx, run.ID); err != nil {
+		return nil, err
+	}
+	return &answer[startedView]{Status: http.StatusAccepted, Body: startedView{run.ID.String(), run.Status}}, nil
+}
+
+func (s *server) deleteRun(ctx context.Context, who session.Who, in *runID) (*empty, error) {
+	run, _, err := s.visibleRun(ctx, who.Caller, identity.EditWorkflows, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &empty{}, s.runs.Delete(ctx, run.ID)
+}
+
+// visibleRun loads a run and requires the right in its folder. A run that the caller may
+// not see does not exist for that caller.
+func (s *server) visibleRun(ctx context.Context, caller identity.Caller, right identity.Right, text string) (engine.Run, []engine.Step, error) {
+	missing := fault.New(fault.NotFound, "this run does not exist")
+	var id engine.RunID
+	if id.UnmarshalText([]byte(text)) != nil {
+		return engine.Run{}, nil, missing
+	}
+	run, steps, err := s.runs.Run(ctx, id)
+	if err != nil {
+		return engine.Run{}, nil, err
+	}
+	if !caller.May(identity.View, run.Folder) {
+		return engine.Run{}, nil, missing
+	}
+	return run, steps, caller.Require(right, run.Folder)
+}
+
+func parseWait(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 || d > maxWait {
+		return 0, badParameter("wait", "a duration from 0s to 5m is expected, such as 30s")
+	}
+	return d, nil
+}
+
+// runInput takes the input out of the body; no body means no input.
+func runInput(raw []byte) (json.RawMessage, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	b, err := decode[runBody](raw)
+	return b.Input, err
+}
+
+// dedupe makes a start idempotent. The input is compared by value: white space and the
+// order of keys do not matter.
+func dedupe(key string, input json.RawMessage, now time.Time) *engine.DedupeKey {
+	if key == "" {
+		return nil
+	}
+	canonical := []byte(input)
+	if v, err := jsonvalue.Decode(input); err == nil {
+		if encoded, err := jsonvalue.Encode(v); err == nil {
+			canonical = encoded
+		}
+	}
+	hash := sha256.Sum256(canonical)
+	return &engine.DedupeKey{
+		Kind: "manual", Key: key, ExpiresAt: now.Add(idempotencyLife), InputHash: hex.EncodeToString(hash[:]),
+	}
+}
+
+func badParameter(name, message string) error {
+	return fault.Problems(name+": "+message, []fault.Problem{{Path: "?" + name, Code: "invalid_parameter", Message: message}})
+}
+
+func viewRunSummary(r engine.Run) RunSummary {
+	v := RunSummary{
+		ID: r.ID.String(), Workflow: r.Workflow, Version: r.Version, Folder: r.Folder, Status: r.Status,
+		Trigger: runTriggerView{ID: r.Trigger.ID, Type: r.Trigger.Type, ScheduledAt: utc(r.Trigger.ScheduledAt)},
+		Error:   r.Error, CreatedAt: r.CreatedAt.UTC(), StartedAt: utc(r.StartedAt), FinishedAt: utc(r.FinishedAt),
+	}
+	if !r.Trigger.FiredAt.IsZero() {
+		v.Trigger.FiredAt = utc(&r.Trigger.FiredAt)
+	}
+	if r.RetryOf != nil {
+		of := r.RetryOf.String()
+		v.RetryOf = &of
+	}
+	return v
+}
+
+func viewRun(r engine.Run, steps []engine.Step) runView {
+	v := runView{RunSummary: viewRunSummary(r), Input: r.Input, Output: r.Output, Steps: make([]stepView, len(steps))}
+	for i, step := range steps {
+		v.Steps[i] = viewStep(step)
+	}
+	return v
+}
+
+func viewStep(s engine.Step) stepView {
+	v := stepView{
+		Node: s.Node, Status: s.Status, Attempt: len(s.Attempts), StartedAt: utc(s.StartedAt),
+		FinishedAt: utc(s.FinishedAt), DueAt: utc(s.DueAt), Output: s.Output, Error: s.Error,
+		Attempts: orEmpty(s.Attempts), Calls: make([]callView, len(s.Calls)),
+	}
+	if s.Index != engine.NoIndex {
+		v.Index = &s.Index
+	}
+	if n := len(s.Attempts); n > 0 {
+		v.Request = s.Attempts[n-1].Request
+	}
+	for i, c := range s.Calls {
+		v.Calls[i] = callView{
+			Credential: c.Credential, Version: c.Version, Fingerprint: c.Fingerprint, Host: c.Host,
+			Method: c.Method, URL: c.URL, Status: c.Status, DurationMS: c.Duration.Milliseconds(),
+		}
+	}
+	return v
+}

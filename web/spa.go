@@ -1,0 +1,136 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"keyflow/web/ui"
+)
+
+// asset is one embedded file of the admin page. Names are stable, so browsers ask each time
+// and are told by the content's hash that nothing changed.
+type asset struct {
+	content     []byte
+	contentType string
+	etag        string
+	gzipped     func() []byte // made at the first request for it
+}
+
+// pages serves the admin page: its files, and index.html for every other path below it.
+type pages struct {
+	assets map[string]*asset
+	base   string // the public URL's path: "" or "/keyflow"
+	index  func(nonce, base string) ([]byte, error)
+}
+
+func newPages(base string) (*pages, error) {
+	p := &pages{assets: make(map[string]*asset), base: base, index: ui.Index}
+	files := ui.Files()
+	err := fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || name == "index.html" {
+			return err
+		}
+		content, err := fs.ReadFile(files, name)
+		if err != nil {
+			return err
+		}
+		p.assets["/"+name] = newAsset(name, content)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the admin page's files: %w", err)
+	}
+	return p, nil
+}
+
+func newAsset(name string, content []byte) *asset {
+	hash := sha256.Sum256(content)
+	contentType := mime.TypeByExtension(path.Ext(name))
+	if path.Ext(name) == ".js" { // the operating system's table may say otherwise
+		contentType = "text/javascript; charset=utf-8"
+	}
+	return &asset{
+		content: content, contentType: contentType, etag: hex.EncodeToString(hash[:8]),
+		gzipped: sync.OnceValue(func() []byte { return compress(content) }),
+	}
+}
+
+func compress(content []byte) []byte {
+	var buf bytes.Buffer
+	zw, err := gzip.NewWriterLevel(&buf, gzip.BestCompression)
+	if err == nil {
+		_, err = zw.Write(content)
+	}
+	if err != nil || zw.Close() != nil {
+		return nil
+	}
+	return buf.Bytes()
+}
+
+// serve answers GET and HEAD for the page and reports whether the path is one of its own:
+// a file, or a path without an extension outside the server's own folders.
+func (p *pages) serve(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	if a, ok := p.assets[r.URL.Path]; ok {
+		a.serve(w, r)
+		return true
+	}
+	if path.Ext(r.URL.Path) != "" || isServers(r.URL.Path) {
+		return false
+	}
+	return p.serveIndex(w, r)
+}
+
+// isServers reports paths that never belong to the page, so that a mistyped API path is a
+// 404 and not a page.
+func isServers(urlPath string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(urlPath, "/"), "/")
+	switch strings.ToLower(first) {
+	case "api", "hooks", "callbacks", "metrics", "healthz", "readyz", "docs":
+		return true
+	}
+	return false
+}
+
+func (p *pages) serveIndex(w http.ResponseWriter, r *http.Request) bool {
+	nonce := rand.Text()
+	page, err := p.index(nonce, p.base)
+	if err != nil {
+		return false
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-"+nonce+
+		"'; img-src 'self' data:; font-src 'self'; connect-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(page))
+	return true
+}
+
+func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", a.contentType)
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Vary", "Accept-Encoding")
+	content, tag := a.content, a.etag
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		if zipped := a.gzipped(); zipped != nil {
+			h.Set("Content-Encoding", "gzip")
+			content, tag = zipped, a.etag+"-gzip"
+		}
+	}
+	h.Set("ETag", `"`+tag+`"`)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+}

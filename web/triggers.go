@@ -1,0 +1,30 @@
+package web
+
+import (
+	"context"
+
+	"keyflow/internal/identity"
+	"keyflow/web/session"
+	"keyflow/workflows"
+)
+
+type triggerList struct {
+	Paging
+	Workflow string `query:"workflow"`
+	Folder   string `query:"folder" doc:"Of the workflow: this folder and below."`
+}
+
+func (s *server) listTriggers(ctx context.Context, who session.Who, in *triggerList) (*answer[page[Trigger]], error) {
+	f := TriggerFilter{Folder: in.Folder, Workflow: workflows.ID(in.Workflow), After: in.Cursor, Limit: in.Limit}
+	if f.Folder == "" {
+		f.Folder = who.Caller.Folder
+	}
+	if err := who.Caller.Require(identity.View, f.Folder); err != nil {
+		return nil, err
+	}
+	list, err := s.triggers.List(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return pageOf(list, in.Limit, same, func(t Trigger) string { return string(t.Workflow) + "/" + t.ID }), nil
+}
