@@ -48,6 +48,7 @@ func benchmarkRuns(b *testing.B, db *database.DB, concurrent int) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	var group sync.WaitGroup
+	before := diskSize(b, db)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for range concurrent {
@@ -61,7 +62,21 @@ func benchmarkRuns(b *testing.B, db *database.DB, concurrent int) {
 		})
 	}
 	group.Wait()
+	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "runs/s")
+	b.ReportMetric(float64(diskSize(b, db)-before)/float64(b.N), "disk-B/run")
+}
+
+// diskSize is the size of the database without its log.
+func diskSize(b *testing.B, db *database.DB) (size int64) {
+	query := "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+	if db.Dialect() == database.Postgres {
+		query = "SELECT pg_database_size(current_database())"
+	}
+	if err := db.Read().Raw(query).Scan(&size).Error; err != nil {
+		b.Fatal(err)
+	}
+	return size
 }
 
 // oneRun stores what an inbound webhook with one HTTP call makes.

@@ -69,6 +69,8 @@ func rollback(ctx context.Context, conn *pgx.Conn) error {
 func readAndLock(ctx context.Context, conn *pgx.Conn, b *batch) error {
 	q := &pgx.Batch{}
 	q.Queue("BEGIN")
+	// A plan made while a table was small would read all of it for ever after.
+	q.Queue("SET LOCAL enable_seqscan = off")
 	queueRuns(q, b)
 	queueKeys(q, b)
 	queueUnread(q, b)
