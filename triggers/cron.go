@@ -135,14 +135,14 @@ func parseFields(fields []string, zone *time.Location) (*Schedule, error) {
 	}
 	star := func(i int) bool { return strings.HasPrefix(fields[i], "*") }
 	s := &Schedule{spec: spec, zone: zone, realTime: star(0) || star(1), eitherDay: !star(2) && !star(4)}
-	if _, ok := s.nextWall(reference, reference.AddDate(horizonYears, 0, 0)); !ok {
+	if _, ok := s.nextWall(epoch, epoch.AddDate(horizonYears, 0, 0)); !ok {
 		return nil, errors.New("this never happens: no month of the schedule has that day")
 	}
 	return s, nil
 }
 
-// reference is any time; a schedule without an occurrence in the hundred years after it has none.
-var reference = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+// epoch is any time; a schedule without an occurrence in the hundred years after it has none.
+var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 var cronItem = regexp.MustCompile(`^(\*|([0-9]{1,2}|[A-Za-z]{3})(-([0-9]{1,2}|[A-Za-z]{3}))?)(/[0-9]{1,3})?$`)
 

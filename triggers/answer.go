@@ -1,0 +1,62 @@
+package triggers
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"keyflow/engine"
+	"keyflow/internal/fault"
+)
+
+// problem is an error answer of a webhook: application/problem+json (RFC 9457).
+type problem struct {
+	Type   string          `json:"type"`
+	Title  string          `json:"title"`
+	Status int             `json:"status"`
+	Detail string          `json:"detail"`
+	Run    string          `json:"run_id,omitempty"`
+	Errors []fault.Problem `json:"errors,omitempty"`
+}
+
+func refuse(w http.ResponseWriter, status int, detail string) {
+	writeProblem(w, problem{Status: status, Detail: detail})
+}
+
+func writeProblem(w http.ResponseWriter, p problem) {
+	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	text, err := json.Marshal(p)
+	if err != nil {
+		text = []byte("{}")
+	}
+	writeJSON(w, p.Status, "application/problem+json", text)
+}
+
+// accepted answers that a run is stored.
+func accepted(w http.ResponseWriter, id engine.RunID) {
+	writeJSON(w, http.StatusAccepted, "application/json", []byte(`{"run_id":"`+id.String()+`"}`))
+}
+
+func writeJSON(w http.ResponseWriter, status int, contentType string, text []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // an error is the caller's who went away
+}
+
+func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
+
+// parseForm reads a form as texts; what is repeated is joined like a repeated header.
+func parseForm(text string) any {
+	values, _ := url.ParseQuery(text) // what can be read of it
+	out := make(map[string]any, len(values))
+	for name, list := range values {
+		out[name] = strings.Join(list, ", ")
+	}
+	return out
+}

@@ -1,0 +1,95 @@
+package triggers
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"keyflow/internal/expression"
+	"keyflow/workflows"
+)
+
+// Routes knows the webhook paths that are in use; *Manager does.
+type Routes interface {
+	// Taken returns the workflow, other than except, that has a webhook at this path.
+	Taken(path string, except workflows.ID) (workflows.ID, bool)
+}
+
+// Taken implements Routes.
+func (m *Manager) Taken(path string, except workflows.ID) (workflows.ID, bool) {
+	if r := m.routes.taken(path, except); r != nil {
+		return r.workflow, true
+	}
+	return "", false
+}
+
+// NewChecker returns the checker that gives triggers their meaning: schedules, time zones,
+// webhook paths and templates. routes nil is offline: other workflows are not known.
+func NewChecker(routes Routes) workflows.Checker { return checker{routes} }
+
+type checker struct{ routes Routes }
+
+var _ workflows.Checker = checker{}
+
+// Check implements workflows.Checker.
+func (c checker) Check(_ context.Context, d *workflows.Definition) (problems, warnings []workflows.Problem) {
+	paths := map[string]string{} // shape to trigger
+	for _, id := range slices.Sorted(maps.Keys(d.Triggers)) {
+		t, path := d.Triggers[id], "/triggers/"+id
+		if t.Type == workflows.TriggerCron {
+			problems = append(problems, checkSchedule(d, t, path)...)
+		}
+		if t.Type == workflows.TriggerWebhook && t.Path != "" {
+			problems = append(problems, c.checkPath(d, t, path, paths[shape(t.Path)])...)
+			paths[shape(t.Path)] = id
+			if t.Credential == "" {
+				warnings = append(warnings, d.Problemf(path, "public_webhook", "this webhook has no credential: anyone who knows its URL can start runs"))
+			}
+		}
+		problems = append(problems, checkTemplates(d, t, path)...)
+	}
+	return problems, warnings
+}
+
+func checkSchedule(d *workflows.Definition, t workflows.Trigger, path string) []workflows.Problem {
+	if t.Schedule == "" {
+		return nil // reported by its absence
+	}
+	_, err := ParseSchedule(t.Schedule, t.Timezone)
+	if zone, ok := errors.AsType[*ZoneError](err); ok {
+		problems := []workflows.Problem{d.Problemf(path+"/timezone", "invalid_timezone", "%v", zone)}
+		if _, err := ParseSchedule(t.Schedule, "UTC"); err != nil {
+			problems = append(problems, d.Problemf(path+"/schedule", "invalid_schedule", "%v", err))
+		}
+		return problems
+	}
+	if err != nil {
+		return []workflows.Problem{d.Problemf(path+"/schedule", "invalid_schedule", "%v", err)}
+	}
+	return nil
+}
+
+func (c checker) checkPath(d *workflows.Definition, t workflows.Trigger, path, sibling string) []workflows.Problem {
+	if sibling != "" {
+		return []workflows.Problem{d.Problemf(path+"/path", "path_taken", "the trigger %q of this workflow has the same path", sibling)}
+	}
+	if c.routes == nil {
+		return nil
+	}
+	if other, ok := c.routes.Taken(t.Path, d.ID); ok {
+		return []workflows.Problem{d.Problemf(path+"/path", "path_taken", "the workflow %q has a webhook at this path already", other)}
+	}
+	return nil
+}
+
+func checkTemplates(d *workflows.Definition, t workflows.Trigger, path string) []workflows.Problem {
+	var problems []workflows.Problem
+	for field, source := range map[string]any{"/input": t.Input, "/dedupe": t.Dedupe} {
+		_, errs := expression.CompileValue(source, inputScope())
+		for _, err := range errs {
+			problems = append(problems, d.Problemf(path+field+err.Path, "expression", "%v", err))
+		}
+	}
+	return problems
+}

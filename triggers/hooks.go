@@ -1,0 +1,361 @@
+package triggers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"keyflow/credentials"
+	"keyflow/engine"
+	"keyflow/internal/expression"
+	"keyflow/internal/fault"
+	"keyflow/internal/jsonvalue"
+	"keyflow/workflows"
+)
+
+const (
+	// HooksPrefix is where Hooks expects to be mounted.
+	HooksPrefix = "/hooks/"
+	// DepthHeader carries how many workflow starts led to a request of ours.
+	DepthHeader = "Keyflow-Depth"
+	// DuplicateHeader marks the answer to a delivery that has started a run before.
+	DuplicateHeader = "Keyflow-Duplicate"
+
+	maxBody = 5 << 20 // bytes of a request body
+)
+
+// Hooks returns the handler of /hooks/ and everything below it. It must see paths as they
+// are in the request line: a mux that cleans them would answer for other spellings.
+func (m *Manager) Hooks() http.Handler { return http.HandlerFunc(m.serveHook) }
+
+// serveHook answers one inbound call. What a caller may learn: an unknown path and one of a
+// switched-off workflow look the same; a refusal gives no hint.
+func (m *Manager) serveHook(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", "sandbox") // authors' content on our origin
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	rt, params := m.find(r)
+	if rt == nil {
+		refuse(w, http.StatusNotFound, "there is no webhook at this address")
+		return
+	}
+	if !slices.Contains(rt.methods, r.Method) {
+		h.Set("Allow", strings.Join(rt.methods, ", "))
+		refuse(w, http.StatusMethodNotAllowed, "this webhook takes "+strings.Join(rt.methods, ", "))
+		return
+	}
+	body, ok := readBody(w, r)
+	if !ok {
+		return
+	}
+	verified, ok := m.verify(w, r, rt, body)
+	if !ok {
+		return
+	}
+	c := &call{route: rt, params: params, fired: m.now().UTC()}
+	if err := c.read(r, body, verified); err != nil {
+		refuse(w, http.StatusBadRequest, "the body is not valid JSON")
+		return
+	}
+	start, ok := m.prepare(w, r, c)
+	if !ok {
+		return
+	}
+	started, err := m.starter.Start(r.Context(), start)
+	if err != nil {
+		m.refuseStart(w, r, rt, err)
+		return
+	}
+	if started.Duplicate {
+		h.Set(DuplicateHeader, "true")
+	}
+	if rt.onFinish {
+		m.answerFinish(w, r, rt, started)
+		return
+	}
+	accepted(w, started.Run)
+}
+
+// find returns the current route of a request. When other processes may have changed the
+// workflow, its row (cached for a moment by the catalog) is looked at first.
+func (m *Manager) find(r *http.Request) (*route, map[string]any) {
+	path, ok := strings.CutPrefix(r.URL.EscapedPath(), HooksPrefix)
+	if !ok {
+		return nil, nil
+	}
+	rt, params := m.routes.find(path)
+	if rt == nil || !m.shared {
+		return rt, params
+	}
+	s, err := m.catalog.Summary(r.Context(), rt.workflow)
+	if err == nil && s.Version == rt.version && s.Enabled {
+		return rt, params
+	}
+	if err := m.WorkflowChanged(r.Context(), rt.workflow); err != nil {
+		m.logger.Error("webhook route is not fresh", reference(rt.workflow, rt.trigger), "error", err)
+	}
+	return m.routes.find(path)
+}
+
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
+	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+		refuse(w, http.StatusUnsupportedMediaType, "send the body without Content-Encoding")
+		return nil, false
+	}
+	if r.ContentLength == 0 {
+		return nil, true
+	}
+	if r.ContentLength > maxBody {
+		refuse(w, http.StatusRequestEntityTooLarge, "the body is larger than 5 MiB")
+		return nil, false
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		refuse(w, http.StatusRequestEntityTooLarge, "the body is larger than 5 MiB")
+		return nil, false
+	}
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "the body could not be read")
+		return nil, false
+	}
+	return body, true
+}
+
+// verify lets a request pass that presents the route's credential. Whatever is wrong, the
+// answer is the same; only a vault that cannot answer now is told apart.
+func (m *Manager) verify(w http.ResponseWriter, r *http.Request, rt *route, body []byte) (verified []string, ok bool) {
+	if rt.credential == "" {
+		return nil, true
+	}
+	source := m.clientIP(r) + " " + string(rt.workflow) + "/" + rt.trigger
+	if wait := m.failures.wait(source); wait > 0 {
+		w.Header().Set("Retry-After", seconds(wait))
+		refuse(w, http.StatusTooManyRequests, "too many refused calls; try again later")
+		return nil, false
+	}
+	verified, err := m.verifier.Verify(r.Context(), credentials.ID(rt.credential), string(rt.workflow), rt.folder, r, body)
+	switch {
+	case err == nil:
+		return verified, true
+	case fault.Is(err, fault.Unavailable):
+		m.unavailable(w, rt, err)
+	default:
+		if !fault.Is(err, fault.Unauthenticated) { // the author's mistake, not the caller's
+			m.logger.Error("webhook cannot verify its callers", reference(rt.workflow, rt.trigger), "error", err)
+		}
+		m.failures.fail(source)
+		refuse(w, http.StatusUnauthorized, "the request is not authenticated")
+	}
+	return nil, false
+}
+
+// prepare evaluates the route's templates over the request.
+func (m *Manager) prepare(w http.ResponseWriter, r *http.Request, c *call) (engine.Start, bool) {
+	start := engine.Start{Workflow: c.route.workflow, Trigger: c.trigger()}
+	depth, _ := strconv.Atoi(r.Header.Get(DepthHeader))
+	if start.Depth = max(depth, 0); start.Depth > engine.MaxDepth {
+		refuse(w, http.StatusLoopDetected, "workflows start one another in a loop: "+strconv.Itoa(engine.MaxDepth)+" starts in a row")
+		return start, false
+	}
+	input, err := c.input(r.Context())
+	if err == nil {
+		start.Input = input
+		start.Dedupe, err = c.dedupe(r.Context())
+	}
+	if err != nil {
+		m.logger.Warn("webhook template", reference(c.route.workflow, c.route.trigger), "error", err)
+		refuse(w, http.StatusUnprocessableEntity, "the request does not fit what the webhook expects")
+		return start, false
+	}
+	return start, true
+}
+
+// refuseStart answers when no run was stored.
+func (m *Manager) refuseStart(w http.ResponseWriter, r *http.Request, rt *route, err error) {
+	switch fault.KindOf(err) {
+	case fault.Invalid:
+		writeProblem(w, problem{Status: http.StatusUnprocessableEntity, Detail: fault.Message(err), Errors: fault.ProblemsOf(err)})
+	case fault.Conflict:
+		refuse(w, http.StatusConflict, fault.Message(err))
+	case fault.TooLarge:
+		refuse(w, http.StatusRequestEntityTooLarge, fault.Message(err))
+	case fault.NotFound: // deleted in this moment
+		refuse(w, http.StatusNotFound, "there is no webhook at this address")
+	case fault.Unavailable:
+		m.unavailable(w, rt, err)
+	default:
+		if r.Context().Err() != nil {
+			return // nobody reads the answer
+		}
+		m.logger.Error("webhook start", reference(rt.workflow, rt.trigger), "error", err)
+		refuse(w, http.StatusInternalServerError, "internal error")
+	}
+}
+
+func (m *Manager) unavailable(w http.ResponseWriter, rt *route, err error) {
+	m.logger.Warn("webhook not accepted", reference(rt.workflow, rt.trigger), "error", err)
+	w.Header().Set("Retry-After", "2")
+	refuse(w, http.StatusServiceUnavailable, "the call was not accepted: "+fault.Message(err))
+}
+
+// answerFinish waits for the run. Whatever happens now, the run is stored: a wait that ends
+// early is answered as on_accept would be.
+func (m *Manager) answerFinish(w http.ResponseWriter, r *http.Request, rt *route, started engine.Started) {
+	ctx, cancel := context.WithTimeout(r.Context(), rt.timeout)
+	defer cancel()
+	run, err := m.starter.Wait(ctx, started.Run)
+	switch {
+	case err != nil:
+		if ctx.Err() == nil {
+			m.logger.Error("webhook wait", reference(rt.workflow, rt.trigger), "run", started.Run, "error", err)
+		}
+		accepted(w, started.Run)
+	case run.Status == engine.RunSucceeded:
+		output := run.Output
+		if output == nil {
+			output = json.RawMessage("null")
+		}
+		writeJSON(w, http.StatusOK, "application/json", output)
+	default:
+		writeProblem(w, problem{Status: http.StatusBadGateway, Detail: "the run ended as " + string(run.Status), Run: started.Run.String()})
+	}
+}
+
+// call is one verified request.
+type call struct {
+	route  *route
+	params map[string]any
+	fired  time.Time
+
+	request map[string]any // what expressions see as trigger.request
+	raw     json.RawMessage
+}
+
+const hidden = "***"
+
+// read makes trigger.request of the request, without what authenticates its caller.
+func (c *call) read(r *http.Request, body []byte, verified []string) error {
+	headers := make(map[string]any, len(r.Header)+1)
+	headers["host"] = r.Host
+	for name, values := range r.Header {
+		headers[strings.ToLower(name)] = strings.Join(values, ", ")
+	}
+	query := make(map[string]any)
+	for name, values := range r.URL.Query() {
+		query[name] = strings.Join(values, ", ")
+	}
+	text := string(body)
+	for _, name := range verified {
+		text = hideSecrets(text, query[name], headers[strings.ToLower(name)])
+		if _, ok := query[name]; ok {
+			query[name] = hidden
+		}
+	}
+	for _, name := range append([]string{"authorization", "proxy-authorization", "cookie"}, verified...) {
+		if name = strings.ToLower(name); headers[name] != nil {
+			headers[name] = hidden
+		}
+	}
+	parsed, err := parseBody(r.Header.Get("Content-Type"), text)
+	if err != nil {
+		return err
+	}
+	params := c.params
+	if params == nil {
+		params = map[string]any{}
+	}
+	c.request = map[string]any{
+		"method": r.Method, "path": r.URL.Path, "params": params, "query": query, "headers": headers,
+		"body": parsed, "raw_body": strings.ToValidUTF8(text, "�"),
+	}
+	c.raw, err = jsonvalue.Encode(c.request)
+	return err
+}
+
+// hideSecrets takes presented secrets out of a body that repeats them. Very short ones are
+// left: replacing them would garble the body and hide nothing that cannot be guessed.
+func hideSecrets(text string, secrets ...any) string {
+	for _, s := range secrets {
+		secret, _ := s.(string)
+		if scheme, token, ok := strings.Cut(secret, " "); ok && len(scheme) < 10 {
+			secret = token
+		}
+		if len(secret) >= 6 {
+			text = strings.ReplaceAll(text, secret, hidden)
+		}
+	}
+	return text
+}
+
+// parseBody parses by content type. Without one, JSON is tried and text is the rest.
+func parseBody(contentType, text string) (any, error) {
+	media, _, _ := mime.ParseMediaType(contentType)
+	switch {
+	case text == "":
+		return nil, nil
+	case media == "application/json", strings.HasSuffix(media, "+json"):
+		return jsonvalue.Decode([]byte(text))
+	case media == "application/x-www-form-urlencoded":
+		return parseForm(text), nil
+	case media == "":
+		if v, err := jsonvalue.Decode([]byte(text)); err == nil {
+			return v, nil
+		}
+		return strings.ToValidUTF8(text, "�"), nil
+	case strings.HasPrefix(media, "text/"):
+		return strings.ToValidUTF8(text, "�"), nil
+	default:
+		return nil, nil
+	}
+}
+
+// env is what the route's templates read.
+func (c *call) env() expression.Env {
+	return expression.Env{Vars: map[string]any{"vars": c.route.vars, "trigger": map[string]any{
+		"id": c.route.trigger, "type": workflows.TriggerWebhook, "fired_at": c.fired.Format(time.RFC3339Nano), "request": c.request,
+	}}}
+}
+
+func (c *call) trigger() engine.TriggerRef {
+	return engine.TriggerRef{ID: c.route.trigger, Type: workflows.TriggerWebhook, FiredAt: c.fired, Request: c.raw}
+}
+
+// input is the trigger's input; without one the parsed body.
+func (c *call) input(ctx context.Context) (json.RawMessage, error) {
+	value := c.request["body"]
+	if c.route.input != nil {
+		var err error
+		if value, err = c.route.input.Eval(ctx, c.env()); err != nil {
+			return nil, err
+		}
+	}
+	return jsonvalue.Encode(value)
+}
+
+// dedupe is the key of the delivery; nil when the trigger has none or it is empty.
+func (c *call) dedupe(ctx context.Context) (*engine.DedupeKey, error) {
+	if c.route.dedupe == nil {
+		return nil, nil
+	}
+	value, err := c.route.dedupe.Eval(ctx, c.env())
+	if err != nil || value == nil || value == "" {
+		return nil, err
+	}
+	key, ok := value.(string)
+	if !ok {
+		text, err := jsonvalue.Encode(value)
+		if err != nil {
+			return nil, err
+		}
+		key = string(text)
+	}
+	return &engine.DedupeKey{Kind: workflows.TriggerWebhook, Trigger: c.route.trigger, Key: key, ExpiresAt: c.fired.Add(dedupeFor)}, nil
+}

@@ -1,0 +1,124 @@
+package triggers
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"keyflow/workflows"
+)
+
+// Trigger is one trigger as lists show it; which fields are set depends on Type.
+type Trigger struct {
+	Workflow workflows.ID `json:"workflow"`
+	Folder   string       `json:"folder"` // of the workflow
+	ID       string       `json:"id"`
+	Type     string       `json:"type"`
+	Enabled  bool         `json:"enabled"`
+
+	Schedule string      `json:"schedule,omitempty"`
+	Timezone string      `json:"timezone,omitempty"`
+	Next     []time.Time `json:"next,omitempty"`   // the next five times, UTC; none when switched off
+	Missed   int64       `json:"missed,omitempty"` // occurrences too old to be made up
+
+	URL        string   `json:"url,omitempty"`
+	Path       string   `json:"path,omitempty"`
+	Methods    []string `json:"methods,omitempty"`
+	Credential string   `json:"credential,omitempty"` // "" is public
+}
+
+// Filter selects triggers, ordered by workflow and id.
+type Filter struct {
+	Folder   string // of the workflow: this one and below; "" is all
+	Workflow workflows.ID
+	After    string // exclusive cursor "workflow/trigger"
+	Limit    int    // 1..200; 0 is all
+}
+
+// nextShown is how many fire times a list shows.
+const nextShown = 5
+
+// List returns one page of the triggers of all workflows. It authorizes nobody.
+func (m *Manager) List(ctx context.Context, f Filter) ([]Trigger, error) {
+	var out []Trigger
+	for _, id := range m.ids(f) {
+		list, err := m.triggersOf(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range list {
+			if compareCursor(t, f.After) > 0 {
+				out = append(out, t)
+			}
+		}
+		if f.Limit > 0 && len(out) >= f.Limit {
+			return out[:f.Limit], nil
+		}
+	}
+	return out, nil
+}
+
+// compareCursor orders a trigger against a cursor "workflow/trigger".
+func compareCursor(t Trigger, cursor string) int {
+	workflow, id, _ := strings.Cut(cursor, "/")
+	return cmp.Or(cmp.Compare(string(t.Workflow), workflow), cmp.Compare(t.ID, id))
+}
+
+// ids returns the workflows that the filter may select, in order.
+func (m *Manager) ids(f Filter) []workflows.ID {
+	from, _, _ := strings.Cut(f.After, "/")
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var ids []workflows.ID
+	for id, k := range m.known {
+		inFolder := f.Folder == "" || f.Folder == "/" || k.folder == f.Folder || strings.HasPrefix(k.folder, f.Folder+"/")
+		if inFolder && string(id) >= from && (f.Workflow == "" || id == f.Workflow) && len(k.crons)+len(k.hooks) > 0 {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (m *Manager) triggersOf(ctx context.Context, id workflows.ID) ([]Trigger, error) {
+	m.mu.RLock()
+	k := m.known[id]
+	m.mu.RUnlock()
+	if k == nil {
+		return nil, nil
+	}
+	var plans []Plan
+	if k.enabled && len(k.crons) > 0 {
+		var err error
+		if plans, err = m.store.Plans(ctx, id); err != nil {
+			return nil, err
+		}
+	}
+	var out []Trigger
+	for trigger, c := range k.crons {
+		t := Trigger{Workflow: id, Folder: k.folder, ID: trigger, Type: workflows.TriggerCron, Enabled: k.enabled, Schedule: c.text, Timezone: c.timezone}
+		if i := slices.IndexFunc(plans, func(p Plan) bool { return p.Trigger == trigger }); i >= 0 {
+			t.Missed, t.Next = plans[i].Missed, upcoming(c.schedule, plans[i])
+		}
+		out = append(out, t)
+	}
+	for _, r := range k.hooks {
+		out = append(out, Trigger{
+			Workflow: id, Folder: k.folder, ID: r.trigger, Type: workflows.TriggerWebhook, Enabled: k.enabled,
+			URL: m.public + HooksPrefix + r.path, Path: r.path, Methods: r.methods, Credential: r.credential,
+		})
+	}
+	slices.SortFunc(out, func(a, b Trigger) int { return cmp.Compare(a.ID, b.ID) })
+	return out, nil
+}
+
+// upcoming returns the planned time and those after it.
+func upcoming(s *Schedule, p Plan) []time.Time {
+	var next []time.Time
+	for at := p.NextAt; !at.IsZero() && len(next) < nextShown; at = s.Next(at, p.Anchor) {
+		next = append(next, at)
+	}
+	return next
+}

@@ -1,0 +1,122 @@
+// Package triggers starts runs: at the times of cron schedules and when somebody calls an
+// inbound webhook.
+//
+//	applied, enabled, deleted ──▶ sync ──▶ plans (store): cron, one row per trigger
+//	                                 └───▶ routes (memory): inbound webhooks
+//	Serve    due plan ──▶ Starter.Start (idempotent) ──▶ Advance (compare and set)
+//	Hooks    request  ──▶ verify ──▶ Starter.Start ──▶ answer now or when the run is final
+//
+// A run's dedupe key makes an occurrence one run however many processes see it. The package
+// must not know how runs are executed, where plans are stored or what a credential holds.
+package triggers
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"keyflow/credentials"
+	"keyflow/engine"
+	"keyflow/internal/identity"
+	"keyflow/workflows"
+)
+
+// Starter starts runs; *engine.Engine is one.
+type Starter interface {
+	Start(ctx context.Context, s engine.Start) (engine.Started, error)
+	Wait(ctx context.Context, id engine.RunID) (engine.Run, error)
+}
+
+// Verifier checks who calls a webhook; *credentials.Vault is one. The names it returns are
+// of headers and query keys that hold the secret.
+type Verifier interface {
+	Verify(ctx context.Context, id credentials.ID, workflow, folder string, r *http.Request, body []byte) ([]string, error)
+}
+
+// Catalog is where definitions come from; *workflows.Catalog is one.
+type Catalog interface {
+	Summary(ctx context.Context, id workflows.ID) (workflows.Summary, error)
+	Definition(ctx context.Context, id workflows.ID, version int) (*workflows.Definition, error)
+	List(ctx context.Context, caller identity.Caller, f workflows.Filter) ([]workflows.Summary, error)
+}
+
+// Options are what a manager is made of. Store, Catalog, Starter and Verifier are required.
+type Options struct {
+	Store    Store
+	Catalog  Catalog
+	Starter  Starter
+	Verifier Verifier
+
+	// Shared says that other processes change the same workflows (Postgres): their changes
+	// are looked for every few seconds.
+	Shared    bool
+	PublicURL string // in front of the URLs that List shows; no slash at the end
+	// ClientIP is the address that failed calls are counted by; nil: the peer's.
+	ClientIP func(*http.Request) string
+	Now      func() time.Time // nil: time.Now
+	Logger   *slog.Logger     // nil: discards
+}
+
+// Manager owns the triggers of all workflows. It is told of changes as a
+// workflows.Listener, fires schedules in Serve and answers webhooks in Hooks. It is safe
+// for concurrent use.
+type Manager struct {
+	store    Store
+	catalog  Catalog
+	starter  Starter
+	verifier Verifier
+	shared   bool
+	public   string
+	clientIP func(*http.Request) string
+	now      func() time.Time
+	logger   *slog.Logger
+
+	wake     chan struct{} // holds one token: plans have changed
+	routes   *routes
+	failures *limiter
+
+	syncing sync.Mutex // one sync at a time: the last one sees the latest state
+	mu      sync.RWMutex
+	known   map[workflows.ID]*known // guarded by mu
+}
+
+var (
+	_ workflows.Listener = (*Manager)(nil)
+	_ Routes             = (*Manager)(nil)
+)
+
+// New returns a manager that knows no workflow until Load or Serve.
+func New(o Options) *Manager {
+	m := &Manager{
+		store: o.Store, catalog: o.Catalog, starter: o.Starter, verifier: o.Verifier,
+		shared: o.Shared, public: o.PublicURL, clientIP: o.ClientIP, now: o.Now, logger: o.Logger,
+		wake: make(chan struct{}, 1), routes: newRoutes(), known: make(map[workflows.ID]*known),
+	}
+	if m.now == nil {
+		m.now = time.Now
+	}
+	if m.logger == nil {
+		m.logger = slog.New(slog.DiscardHandler)
+	}
+	if m.clientIP == nil {
+		m.clientIP = peer
+	}
+	m.failures = newLimiter(m.now)
+	return m
+}
+
+func peer(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// reference is a trigger's name in log lines.
+func reference(workflow workflows.ID, trigger string) slog.Attr {
+	return slog.String("trigger", string(workflow)+"/"+trigger)
+}

@@ -1,0 +1,185 @@
+// Package triggerstest holds the conformance suite that every triggers.Store must pass. It
+// knows no implementation.
+package triggerstest
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"keyflow/triggers"
+	"keyflow/workflows"
+)
+
+// TestStore runs the suite; open returns a fresh, empty store for each call.
+func TestStore(t *testing.T, open func() triggers.Store) {
+	t.Helper()
+	tests := []struct {
+		name string
+		run  func(t *testing.T, s triggers.Store)
+	}{
+		{"arm again raises the revision", testArm},
+		{"keep removes the others", testKeep},
+		{"due in order and pages", testDue},
+		{"advance compares and sets", testAdvance},
+		{"one of many wins an occurrence", testConcurrentAdvance},
+		{"counts what is planned", testCounts},
+	}
+	for _, tt := range tests {
+		s := open()
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			tt.run(t, s)
+		})
+	}
+}
+
+var base = time.Date(2026, 11, 5, 9, 30, 0, 123456000, time.UTC)
+
+func plan(workflow, trigger string, next time.Time) triggers.Plan {
+	return triggers.Plan{
+		Workflow: workflows.ID(workflow), Trigger: trigger, Schedule: "0 2 * * *", Timezone: "Asia/Seoul", Anchor: base, NextAt: next,
+	}
+}
+
+func arm(t *testing.T, s triggers.Store, list ...triggers.Plan) {
+	t.Helper()
+	for _, p := range list {
+		if err := s.Arm(t.Context(), p); err != nil {
+			t.Fatalf("Arm: %v", err)
+		}
+	}
+}
+
+func only(t *testing.T, s triggers.Store, workflow workflows.ID) triggers.Plan {
+	t.Helper()
+	list, err := s.Plans(t.Context(), workflow)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("Plans: %v, %v; want one", list, err)
+	}
+	return list[0]
+}
+
+func testArm(t *testing.T, s triggers.Store) {
+	p := plan("a", "t", base)
+	p.Missed = 3
+	arm(t, s, p)
+	want := p
+	want.Revision = 1
+	if diff := cmp.Diff(want, only(t, s, "a")); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	next := triggers.Plan{Workflow: "a", Trigger: "t", Schedule: "@every 5m", Timezone: "UTC", Anchor: base.Add(time.Hour)}
+	arm(t, s, next)
+	next.Revision = 2
+	if diff := cmp.Diff(next, only(t, s, "a")); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+func testKeep(t *testing.T, s triggers.Store) {
+	arm(t, s, plan("a", "x", base), plan("a", "y", base), plan("a", "z", base), plan("b", "x", base))
+	if err := s.Keep(t.Context(), "a", []string{"y", "new"}); err != nil {
+		t.Fatal(err)
+	}
+	if p := only(t, s, "a"); p.Trigger != "y" {
+		t.Errorf("kept %s", p.Trigger)
+	}
+	if err := s.Keep(t.Context(), "a", nil); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := s.Plans(t.Context(), "a"); err != nil || len(list) != 0 {
+		t.Errorf("left %v, %v", list, err)
+	}
+	only(t, s, "b")
+}
+
+func testDue(t *testing.T, s triggers.Store) {
+	if at, err := s.NextDue(t.Context()); err != nil || !at.IsZero() {
+		t.Errorf("NextDue of none: %v, %v", at, err)
+	}
+	arm(t, s, plan("b", "t", base), plan("a", "t", base), plan("a", "s", base), plan("c", "t", base.Add(-time.Minute)),
+		plan("d", "t", base.Add(time.Microsecond)), plan("e", "t", time.Time{}))
+	if at, err := s.NextDue(t.Context()); err != nil || !at.Equal(base.Add(-time.Minute)) {
+		t.Errorf("NextDue: %v, %v", at, err)
+	}
+	var got []string
+	var after triggers.Plan
+	for {
+		page, err := s.Due(t.Context(), base, after, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		for _, p := range page {
+			got = append(got, string(p.Workflow)+"/"+p.Trigger)
+		}
+		after = page[len(page)-1]
+	}
+	if got, want := strings.Join(got, " "), "c/t a/s a/t b/t"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func testAdvance(t *testing.T, s triggers.Store) {
+	arm(t, s, plan("a", "t", base))
+	first := only(t, s, "a")
+	later := base.Add(time.Hour)
+	advance(t, s, first, later, 2, true)
+	want := first
+	want.NextAt, want.Missed = later, 2
+	if diff := cmp.Diff(want, only(t, s, "a")); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	advance(t, s, first, later.Add(time.Hour), 0, false) // another planned instant
+	current := only(t, s, "a")
+	arm(t, s, plan("a", "t", later))
+	advance(t, s, current, later.Add(time.Hour), 0, false) // another revision
+	advance(t, s, only(t, s, "a"), time.Time{}, 1, true)
+	if p := only(t, s, "a"); !p.NextAt.IsZero() || p.Missed != 1 {
+		t.Errorf("got %+v", p)
+	}
+}
+
+func advance(t *testing.T, s triggers.Store, p triggers.Plan, next time.Time, missed int64, want bool) {
+	t.Helper()
+	if ok, err := s.Advance(t.Context(), p, next, missed); err != nil || ok != want {
+		t.Errorf("Advance: %t, %v; want %t", ok, err, want)
+	}
+}
+
+func testConcurrentAdvance(t *testing.T, s triggers.Store) {
+	arm(t, s, plan("a", "t", base))
+	p := only(t, s, "a")
+	var wg sync.WaitGroup
+	var won atomic.Int32
+	for range 8 {
+		wg.Go(func() {
+			ok, err := s.Advance(t.Context(), p, base.Add(time.Hour), 1)
+			if err != nil {
+				t.Errorf("Advance: %v", err)
+			}
+			if ok {
+				won.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if got := only(t, s, "a"); won.Load() != 1 || got.Missed != 1 {
+		t.Errorf("%d won, missed %d; want 1 and 1", won.Load(), got.Missed)
+	}
+}
+
+func testCounts(t *testing.T, s triggers.Store) {
+	arm(t, s, plan("a", "x", base), plan("a", "y", base), plan("a", "z", time.Time{}), plan("b", "x", base), plan("c", "x", time.Time{}))
+	got, err := s.Counts(t.Context())
+	if diff := cmp.Diff(map[workflows.ID]int{"a": 2, "b": 1}, got); err != nil || diff != "" {
+		t.Errorf("%v -want +got\n%s", err, diff)
+	}
+}
