@@ -1,0 +1,90 @@
+// Package nodetest is an environment for tests of node types: real HTTP clients over the
+// real egress transport, which may reach loopback addresses, and real expressions. It
+// knows no engine; nothing is repeated, stored or authenticated.
+package nodetest
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"keyflow/internal/egress"
+	"keyflow/internal/expression"
+	"keyflow/nodes"
+)
+
+// Env is a nodes.Env. Its fields may be set before the node runs.
+type Env struct {
+	Delivery    string            // what DeliveryID gives
+	Number      int               // what Attempt gives
+	ClientErr   error             // what Client fails with
+	Expressions map[string]string // source by parameter, for Eval
+	transport   *egress.Transport
+}
+
+var _ nodes.Env = (*Env)(nil)
+
+// New returns an environment of a first attempt whose connections end with the test.
+func New(t testing.TB) *Env {
+	t.Helper()
+	transport, err := egress.New(egress.Options{Allow: []string{"127.0.0.0/8", "::1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &Env{Delivery: "run/node/0", Number: 1, transport: transport}
+}
+
+// Client implements nodes.Env.
+func (e *Env) Client(o nodes.ClientOptions) (*http.Client, error) {
+	if e.ClientErr != nil {
+		return nil, e.ClientErr
+	}
+	return egress.NewClient(e.transport, egress.ClientOptions{MaxRedirects: o.MaxRedirects, MaxBytes: o.MaxBytes}), nil
+}
+
+// Eval implements nodes.Env.
+func (e *Env) Eval(ctx context.Context, param string, vars map[string]any) (any, bool, error) {
+	source, ok := e.Expressions[param]
+	if !ok {
+		return nil, false, nil
+	}
+	names := make([]string, 0, len(vars))
+	for name := range vars {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	compiled, err := expression.Compile(source, expression.Scope{Names: names})
+	if err != nil {
+		return nil, true, err
+	}
+	v, err := compiled.Eval(ctx, expression.Env{Vars: vars, Now: time.Now})
+	return v, true, err
+}
+
+// DeliveryID implements nodes.Env.
+func (e *Env) DeliveryID() string { return e.Delivery }
+
+// Attempt implements nodes.Env.
+func (e *Env) Attempt() int { return e.Number }
+
+// Log implements nodes.Env.
+func (e *Env) Log() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// Run gives a new node of the type these parameters and returns its raw output.
+func (e *Env) Run(t testing.TB, kind nodes.Type, with map[string]any) (any, error) {
+	t.Helper()
+	result, err := kind.New().Run(t.Context(), e, nodes.Input{With: with})
+	if err != nil {
+		return nil, err
+	}
+	done, ok := result.(nodes.Done)
+	if !ok {
+		t.Fatalf("the node gave %T, want Done", result)
+	}
+	return done.Output, nil
+}

@@ -1,0 +1,12 @@
+// Package standard holds the built-in node types (docs/workflow-format.md), one file and
+// one test each. Nodes turn parameters into requests and answers into plain data; who
+// authenticates a request, when a failed one is repeated and where a result is stored is
+// not theirs to know. Nodes have no state: one value serves all steps at once.
+package standard
+
+import "keyflow/nodes"
+
+// Types returns the built-in node types, in the order in which they are documented.
+func Types() []nodes.Type {
+	return []nodes.Type{webRequestType(), webhookType(), transformType(), failType()}
+}
