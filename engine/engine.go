@@ -117,55 +117,58 @@ func (e *Engine) Serve(ctx context.Context) error {
 	owner := serve(lasting, e.owner.Serve)
 	feeding := serve(ctx, e.feed)
 
-	var failure error
 	select {
 	case <-ctx.Done():
-		e.drain()
-	case failure = <-journal.done:
-		failure = fmt.Errorf("journal: %w", failure)
+	case <-journal.done: // nothing can be stored any more
 	}
-	e.close()
+	e.drain(journal.done)
 	e.kill(errLeaving)
-	feeding.end()
-	if err := journal.end(); failure == nil && err != nil {
-		failure = fmt.Errorf("journal: %w", err)
+	_ = feeding.end()
+	err := journal.end()
+	_ = owner.end()
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
 	}
-	owner.end()
-	return failure
+	return nil
 }
 
 // service is a Serve function at work.
 type service struct {
 	cancel context.CancelFunc
-	done   chan error // receives once, then is closed
+	done   chan struct{}
+	err    error // once done is closed
 }
 
 func serve(ctx context.Context, run func(context.Context) error) *service {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &service{cancel: cancel, done: make(chan error, 1)}
+	s := &service{cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		s.done <- run(ctx)
+		s.err = run(ctx)
 	}()
 	return s
 }
 
-// end stops the service and returns its error, nil when that was taken before.
+// end stops the service and returns its error.
 func (s *service) end() error {
 	s.cancel()
-	return <-s.done
+	<-s.done
+	return s.err
 }
 
 // unresponsive is how long a node may ignore that its context is done.
 const unresponsive = 5 * time.Second
 
 // drain lets steps in flight end, interrupts those that take too long, and hands runs back.
-func (e *Engine) drain() {
+// When the journal is down, it does not wait for what cannot be stored.
+func (e *Engine) drain(down <-chan struct{}) {
 	e.close()
 	stop := time.NewTimer(e.o.StopTimeout)
 	defer stop.Stop()
 	select {
 	case <-e.drained:
+		return
+	case <-down:
 		return
 	case <-stop.C:
 	}
@@ -174,6 +177,7 @@ func (e *Engine) drain() {
 	defer last.Stop()
 	select {
 	case <-e.drained:
+	case <-down:
 	case <-last.C:
 		e.o.Logger.Error("steps did not stop; their runs are resumed by the next process")
 	}

@@ -127,7 +127,7 @@ func (r *runner) atWorkNow() []Step {
 	defer r.mu.Unlock()
 	steps := make([]Step, 0, len(r.live))
 	for key, live := range r.live {
-		if live.status == StepRunning && !live.current.IsZero() {
+		if live.status == StepRunning && live.begun {
 			steps = append(steps, r.atWorkStep(key, live))
 		}
 	}

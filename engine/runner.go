@@ -61,6 +61,7 @@ type stepKey struct{ node, index int }
 // liveStep is a step between its start and its end.
 type liveStep struct {
 	status   StepStatus // running or waiting
+	begun    bool       // of a running step: its attempt has begun
 	attempts []Attempt  // those that ended
 	calls    []credentials.Call
 	started  time.Time // of the first attempt; zero before
@@ -124,6 +125,7 @@ func (r *runner) tick() time.Time {
 
 // happen applies an event and notes what follows from it. r.mu is held.
 func (r *runner) happen(ev event, at time.Time) {
+	interrupted := false
 	for _, a := range apply(r.state, ev) {
 		key := stepKey{a.node, a.index}
 		switch a.kind {
@@ -131,14 +133,28 @@ func (r *runner) happen(ev event, at time.Time) {
 			r.live[key] = &liveStep{status: StepRunning}
 			r.next = append(r.next, key)
 		case repeat:
-			r.live[key].status = StepRunning
+			r.live[key].status, r.live[key].begun = StepRunning, false
 			r.next = append(r.next, key)
 		case end:
 			r.ended(a, at)
 		case interrupt:
 			r.interrupt(r.stopCause())
+			interrupted = true
 		case finish:
 			r.verdict = a.run
+		}
+	}
+	if interrupted {
+		r.cutQueued()
+	}
+}
+
+// cutQueued ends the steps of a stopped run whose attempt has not begun: they must not wait
+// for a slot to be told. r.mu is held.
+func (r *runner) cutQueued() {
+	for key, step := range r.live {
+		if step.status == StepRunning && !step.begun {
+			r.outcome(key, step, &outcome{kind: cut})
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 		attempt: len(step.attempts) + 1, readyAt: r.readyAt(plan),
 		fresh: len(step.attempts) == 0 && key.index == NoIndex,
 	}
-	step.current = r.engine.now()
+	step.begun, step.current = true, r.engine.now()
 	var err error
 	if s.vars, err = r.vars(&plan.reads); err != nil {
 		return nil, outcome{kind: failed, err: &nodes.Error{Code: nodes.CodeExpression, Message: err.Error()}}

@@ -1,0 +1,272 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"keyflow/engine"
+	"keyflow/internal/fault"
+	"keyflow/nodes"
+)
+
+// TestResumeAfterCrash lets the process die with runs at different points; the next one
+// ends them all and calls nothing again that was recorded.
+func TestResumeAfterCrash(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	const runs = 20
+	var stuck = make(chan struct{}, runs)
+	block := true
+	w.do = func(ctx context.Context, _ nodes.Env, c call) (any, error) {
+		w.mu.Lock()
+		hold := block && c.arg == "hold"
+		w.mu.Unlock()
+		if hold {
+			stuck <- struct{}{}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return c.arg, nil
+	}
+	id := w.apply(`{"id": "crash", "nodes": {
+	  "a": {"type": "call", "with": {"name": "a-{{ input.n }}", "arg": "{{ uuid() }} {{ now() }}"}},
+	  "b": {"type": "call", "needs": ["a"], "with": {"name": "b-{{ input.n }}", "arg": "hold"}},
+	  "c": {"type": "call", "needs": ["b"], "with": {"name": "c-{{ input.n }}", "arg": "{{ nodes.a.output }}"}}},
+	  "output": "{{ nodes.c.output }}"}`)
+	var ids []engine.RunID
+	for n := range runs {
+		ids = append(ids, w.start(id, fmt.Sprintf(`{"n": %d}`, n)))
+	}
+	for range runs {
+		<-stuck
+	}
+	before := w.steps(ids[0])["a"]
+	w.kill()
+	w.mu.Lock()
+	block = false
+	w.mu.Unlock()
+	w.boot(engine.Options{})
+	for n, id := range ids {
+		run, steps := w.wait(id)
+		want := map[string]engine.StepStatus{"a": "succeeded", "b": "succeeded", "c": "succeeded"}
+		if diff := cmp.Diff(want, statuses(steps)); diff != "" || run.Status != engine.RunSucceeded {
+			t.Fatalf("run %d is %s; steps (-want +got):\n%s", n, run.Status, diff)
+		}
+		for name, calls := range map[string]int{"a": 1, "b": 2, "c": 1} {
+			if got := w.count(fmt.Sprintf("%s-%d", name, n)); got != calls {
+				t.Errorf("run %d: %s was called %d times, want %d", n, name, got, calls)
+			}
+		}
+		if got := steps["b"].Attempts; len(got) != 1 || got[0].Attempt != 1 {
+			t.Errorf("run %d: attempts of b are %+v, want one: the same attempt again", n, got)
+		}
+		if string(run.Output) != string(steps["a"].Output) {
+			t.Errorf("run %d: output %s, a gave %s", n, run.Output, steps["a"].Output)
+		}
+	}
+	if diff := cmp.Diff(before, w.steps(ids[0])["a"]); diff != "" {
+		t.Errorf("the recorded step has changed:\n%s", diff)
+	}
+}
+
+// TestResumeRepeatsTheSameValues pins now() and uuid() of a step that runs again.
+func TestResumeRepeatsTheSameValues(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	seen := make(chan any, 2)
+	first := true
+	w.do = func(ctx context.Context, _ nodes.Env, c call) (any, error) {
+		seen <- c.arg
+		if c.n == 1 && first {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return nil, nil
+	}
+	id := w.start(w.apply(`{"id": "same", "nodes": {"a": {"type": "call", "with": {"name": "a", "arg": {"b": "{{ uuid() }}", "a": "{{ uuid() }}", "at": "{{ now() }}"}}}}}`), "")
+	one := <-seen
+	w.kill()
+	w.boot(engine.Options{})
+	w.wait(id)
+	two := <-seen
+	if diff := cmp.Diff(one, two); diff != "" {
+		t.Errorf("the repeated step saw other values:\n%s", diff)
+	}
+	if m := one.(map[string]any); m["a"] == m["b"] || m["at"] == nil {
+		t.Errorf("values: %v", m)
+	}
+}
+
+func TestAtMostOnceIsInterrupted(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	started := make(chan struct{})
+	w.do = func(ctx context.Context, _ nodes.Env, c call) (any, error) {
+		if c.name == "pay" {
+			close(started)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return c.arg, nil
+	}
+	id := w.start(w.apply(`{"id": "pay", "nodes": {
+	  "pay": {"type": "call", "at_most_once": true, "with": {"name": "pay"}},
+	  "tell": {"type": "call", "needs": ["pay"], "run_on": "failure", "with": {"name": "tell", "arg": "{{ nodes.pay.error.code }}"}}}}`), "")
+	<-started
+	w.kill()
+	w.boot(engine.Options{})
+	run, steps := w.wait(id)
+	want := map[string]engine.StepStatus{"pay": "failed", "tell": "succeeded"}
+	if diff := cmp.Diff(want, statuses(steps)); diff != "" {
+		t.Errorf("steps (-want +got):\n%s", diff)
+	}
+	if w.count("pay") != 1 || string(steps["tell"].Output) != `"interrupted"` {
+		t.Errorf("pay was called %d times; tell saw %s", w.count("pay"), steps["tell"].Output)
+	}
+	wantErr := &engine.RunError{Node: "pay", Code: "interrupted", Message: "the process ended while the step was at work; at_most_once forbids another attempt"}
+	if diff := cmp.Diff(wantErr, run.Error); diff != "" || run.Status != engine.RunFailed {
+		t.Errorf("run %s, error (-want +got):\n%s", run.Status, diff)
+	}
+}
+
+// TestResumeForEach dies in the middle of a for_each, with one element that waits.
+func TestResumeForEach(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	stuck := make(chan struct{})
+	alive := true
+	w.do = func(ctx context.Context, _ nodes.Env, c call) (any, error) {
+		w.mu.Lock()
+		hold := alive
+		w.mu.Unlock()
+		switch {
+		case c.arg == "wait" && c.n == 1:
+			return nil, &nodes.Error{Code: nodes.CodeNetwork, Message: "refused"}
+		case c.arg == "hold" && hold:
+			close(stuck)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return c.arg, nil
+	}
+	id := w.start(w.apply(`{"id": "each", "nodes": {
+	  "each": {"type": "call", "for_each": "input.list", "max_parallel": 2, "retry": {"max_attempts": 2, "initial": "20ms"},
+	           "with": {"name": "each-{{ index }}", "arg": "{{ item }}"}}}, "output": "{{ nodes.each.output }}"}`),
+		`{"list": ["x", "wait", "y", "hold", "z"]}`)
+	<-stuck
+	w.kill()
+	w.mu.Lock()
+	alive = false
+	w.mu.Unlock()
+	w.boot(engine.Options{})
+	run, _ := w.wait(id)
+	if string(run.Output) != `["x","wait","y","hold","z"]` {
+		t.Errorf("output %s, error %+v", run.Output, run.Error)
+	}
+	for i, want := range []int{1, 2, 1, 2, 1} {
+		if got := w.count(fmt.Sprintf("each-%d", i)); got != want {
+			t.Errorf("element %d was called %d times, want %d", i, got, want)
+		}
+	}
+}
+
+// TestWaitingRetryIsStored gives a run up while it waits; it goes on after a restart.
+func TestWaitingRetryIsStored(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.do = func(_ context.Context, env nodes.Env, c call) (any, error) {
+		if c.n == 1 {
+			return nil, &nodes.Error{Code: nodes.CodeHTTPStatus, Status: 503, Message: "answered 503", RetryAfter: 1500 * time.Millisecond}
+		}
+		return env.Attempt(), nil
+	}
+	id := w.start(w.apply(`{"id": "later", "nodes": {"a": {"type": "call", "with": {"name": "a"}, "retry": {"max_attempts": 2, "initial": "10ms", "max": "5s"}}}, "output": "{{ nodes.a.output }}"}`), "")
+	var parked engine.Run
+	w.eventually("parked", func() bool {
+		parked, _, _ = w.engine.Run(context.Background(), id)
+		return parked.Status == engine.RunWaiting
+	})
+	step := w.steps(id)["a"]
+	if step.Status != engine.StepWaiting || step.DueAt == nil || parked.WakeAt == nil || !parked.WakeAt.Equal(*step.DueAt) {
+		t.Fatalf("step %+v, run %+v", step, parked)
+	}
+	if wait := step.DueAt.Sub(*step.Attempts[0].FinishedAt); wait < 1500*time.Millisecond || wait > 1600*time.Millisecond {
+		t.Errorf("the step waits %s, want what Retry-After asked for", wait)
+	}
+	if parked.Owner != (engine.OwnerID{}) {
+		t.Errorf("a parked run has an owner")
+	}
+	w.kill()
+	w.boot(engine.Options{})
+	run, steps := w.wait(id)
+	if run.Status != engine.RunSucceeded || string(run.Output) != "2" || len(steps["a"].Attempts) != 2 {
+		t.Errorf("run %s, output %s, attempts %+v", run.Status, run.Output, steps["a"].Attempts)
+	}
+	if second := steps["a"].Attempts[1].StartedAt; second.Before(*step.DueAt) {
+		t.Errorf("the second attempt began at %s, before it was due at %s", second, step.DueAt)
+	}
+}
+
+// TestGracefulStop lets a step in flight end and hands the run back.
+func TestGracefulStop(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	atWork, goOn := make(chan struct{}), make(chan struct{})
+	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) {
+		if c.name == "a" {
+			close(atWork)
+			<-goOn
+		}
+		return c.name, nil
+	}
+	id := w.start(w.apply(`{"id": "stop", "nodes": {"a": {"type": "call", "with": {"name": "a"}}, "b": {"type": "call", "needs": ["a"], "with": {"name": "b"}}}}`), "")
+	<-atWork
+	old := w.engine
+	stopped := make(chan struct{})
+	go func() { w.stop(); close(stopped) }()
+	w.eventually("stopping", func() bool { return old.Ready() != nil })
+	if _, err := old.Start(context.Background(), engine.Start{Workflow: "stop"}); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("a stopping engine accepts a run: %v", err)
+	}
+	close(goOn)
+	<-stopped
+	run, steps, err := old.Run(context.Background(), id)
+	if err != nil || run.Status != engine.RunQueued || len(steps) != 1 || steps[0].Status != engine.StepSucceeded || w.count("b") != 0 {
+		t.Fatalf("after the stop: run %s, steps %+v, b called %d times, %v", run.Status, steps, w.count("b"), err)
+	}
+	w.boot(engine.Options{})
+	run, _ = w.wait(id)
+	if run.Status != engine.RunSucceeded || w.count("a") != 1 || w.count("b") != 1 {
+		t.Errorf("run %s, a %d, b %d", run.Status, w.count("a"), w.count("b"))
+	}
+}
+
+// TestStopInterruptsSlowSteps gives up on a step that does not end in time: it runs again
+// as the same attempt.
+func TestStopInterruptsSlowSteps(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.stop()
+	w.boot(engine.Options{StopTimeout: 10 * time.Millisecond})
+	atWork := make(chan struct{}, 2)
+	w.do = func(ctx context.Context, _ nodes.Env, c call) (any, error) {
+		atWork <- struct{}{}
+		if c.n == 1 {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return c.name, nil
+	}
+	id := w.start(w.apply(`{"id": "slow", "nodes": {"a": {"type": "call", "with": {"name": "a"}}}}`), "")
+	<-atWork
+	w.stop()
+	w.boot(engine.Options{})
+	run, steps := w.wait(id)
+	if run.Status != engine.RunSucceeded || len(steps["a"].Attempts) != 1 {
+		t.Errorf("run %s, attempts %+v", run.Status, steps["a"].Attempts)
+	}
+}
