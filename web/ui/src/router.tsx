@@ -86,6 +86,7 @@ const newCredentialRoute = createRoute({
 const credentialRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/credentials/$id',
+  validateSearch: textParams('connect'),
   component: CredentialPage,
 });
 

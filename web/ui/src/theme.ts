@@ -7,7 +7,6 @@ import {
   type CSSVariablesResolver,
   Modal,
   NavLink,
-  Paper,
   Select,
   Switch,
   Table,
@@ -20,6 +19,10 @@ import {
 // A calm, dense look: one blue, small type, hairline borders. Shade 8 with autoContrast and
 // dot badges keep every text at 4.5:1 or better in both schemes.
 export const theme = createTheme({
+  colors: {
+    // A cool grey for the dark scheme, darkest last; 0 is the text, 6 inputs, 7 the page.
+    dark: ['#cdd2d9', '#b4bac4', '#8d96a1', '#6b747f', '#434a54', '#343a42', '#262a31', '#1d2025', '#16181c', '#101215'],
+  },
   primaryColor: 'blue',
   primaryShade: 8,
   autoContrast: true,
@@ -36,12 +39,14 @@ export const theme = createTheme({
   },
   components: {
     ActionIcon: ActionIcon.extend({ defaultProps: { variant: 'subtle', color: 'gray', size: 'md' } }),
-    Alert: Alert.extend({ defaultProps: { variant: 'outline' } }),
+    Alert: Alert.extend({ defaultProps: { variant: 'outline', p: 'sm' } }),
     Badge: Badge.extend({ defaultProps: { variant: 'dot', radius: 'xl', tt: 'none', fw: 500 } }),
     Button: Button.extend({ defaultProps: { size: 'xs' } }),
-    Modal: Modal.extend({ defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45 } } }),
+    Modal: Modal.extend({
+      // The title bar is no second banner of the page.
+      defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45 }, attributes: { header: { role: 'presentation' } } },
+    }),
     NavLink: NavLink.extend({ defaultProps: { variant: 'filled' } }),
-    Paper: Paper.extend({ defaultProps: { withBorder: true, p: 'md', radius: 'md' } }),
     PasswordInput: PasswordInput.extend({ defaultProps: { size: 'sm' } }),
     Select: Select.extend({ defaultProps: { size: 'sm', allowDeselect: false } }),
     Switch: Switch.extend({ defaultProps: { size: 'sm' } }),
@@ -69,9 +74,9 @@ export const cssVariables: CSSVariablesResolver = () => ({
     '--mantine-color-placeholder': '#8d96a1',
     '--mantine-color-error': '#ff9a9a',
     '--mantine-color-anchor': 'var(--mantine-color-blue-4)',
-    '--mantine-color-body': '#16181c',
-    '--kf-surface': '#1d2025',
-    '--kf-canvas': '#16181c',
-    '--kf-line': '#33383f',
+    '--mantine-color-body': 'var(--mantine-color-dark-8)',
+    '--kf-surface': 'var(--mantine-color-dark-7)',
+    '--kf-canvas': 'var(--mantine-color-dark-8)',
+    '--kf-line': 'var(--mantine-color-dark-5)',
   },
 });

@@ -32,10 +32,10 @@ export function absoluteTime(time: string, language: string): string {
   }).format(Date.parse(time));
 }
 
-/** "12 ms", "3.4 s", "2 min 5 s", "1 h 12 min": how long something took. */
+/** "12ms", "3.4s", "2m 5s", "1h 12m": how long something took. */
 export function duration(milliseconds: number, language: string): string {
   const number = (value: number, unit: string, digits = 0) =>
-    new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'short', maximumFractionDigits: digits }).format(value);
+    new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'narrow', maximumFractionDigits: digits }).format(value);
   if (milliseconds < 1000) return number(Math.max(0, Math.round(milliseconds)), 'millisecond');
   const seconds = milliseconds / 1000;
   if (seconds < 60) return number(seconds, 'second', 1);

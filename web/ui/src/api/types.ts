@@ -139,6 +139,18 @@ export type Attempt = {
   request?: RequestSummary | null;
 };
 
+/** One use of a credential on the wire; the URL is redacted. */
+export type Call = {
+  credential: string;
+  version: number;
+  fingerprint: string;
+  host: string;
+  method: string;
+  url: string;
+  status: number;
+  duration_ms: number;
+};
+
 export type Step = {
   node: string;
   index?: number | null;
@@ -151,6 +163,7 @@ export type Step = {
   request?: RequestSummary | null;
   output?: unknown;
   error?: StepError | null;
+  calls?: Call[] | null;
 };
 
 export type Run = RunSummary & { input?: unknown; output?: unknown; steps?: Step[] | null };

@@ -4,7 +4,7 @@ import type { CredentialStatus, RunStatus, StepStatus } from '../api/types';
 
 const credentialColors: Record<CredentialStatus, string> = {
   ok: 'teal',
-  untested: 'gray',
+  untested: 'gray.6',
   needs_connect: 'orange',
   needs_reconnect: 'red',
   refused: 'red',
@@ -30,13 +30,13 @@ export function StateBadge({ state }: { state: { status: CredentialStatus; messa
 }
 
 const statusColors: Record<RunStatus | StepStatus, string> = {
-  queued: 'gray',
-  pending: 'gray',
+  queued: 'gray.6',
+  pending: 'gray.6',
   running: 'blue',
   waiting: 'yellow',
   succeeded: 'teal',
   failed: 'red',
-  skipped: 'gray',
+  skipped: 'gray.6',
   canceled: 'orange',
 };
 

@@ -13,8 +13,8 @@ export function Json({ value, name }: { value: unknown; name: string }) {
   const text = JSON.stringify(value, null, 2) ?? 'null';
   const cut = text.length > shownCharacters;
   return (
-    <div>
-      <Group gap={4} justify="flex-end" mb={2}>
+    <div className="kf-json">
+      <Group gap={4} className="kf-json-tools">
         {cut && (
           <Text size="xs" c="dimmed">
             {t('json.cut', { size: Math.round(text.length / 1024) })}

@@ -1,4 +1,4 @@
-import { Anchor, Breadcrumbs, Button, Group, Paper, Stack, Text, Title } from '@mantine/core';
+import { Anchor, Box, Breadcrumbs, Button, Group, Stack, Text, Title } from '@mantine/core';
 import { useDocumentTitle } from '@mantine/hooks';
 import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -27,7 +27,7 @@ export function PageHead(props: { trail?: ReactNode[]; title: ReactNode; name: s
 /** A titled card. */
 export function Section(props: { title: string; help?: ReactNode; actions?: ReactNode; children: ReactNode }) {
   return (
-    <Paper component="section" className="kf-card" withBorder={false} aria-label={props.title}>
+    <Box component="section" className="kf-card" p="md" aria-label={props.title}>
       <Group justify="space-between" mb="sm" gap="xs">
         <Title order={2}>{props.title}</Title>
         {props.actions}
@@ -38,7 +38,7 @@ export function Section(props: { title: string; help?: ReactNode; actions?: Reac
         </Text>
       )}
       {props.children}
-    </Paper>
+    </Box>
   );
 }
 

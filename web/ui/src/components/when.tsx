@@ -28,14 +28,22 @@ export function useNow(): number {
   return useSyncExternalStore(subscribe, () => now);
 }
 
+type WhenProps = {
+  time: string | null | undefined;
+  by?: string;
+  fallback?: string;
+  /** Puts "3 days ago" into a phrase. */
+  words?: (relative: string) => string;
+};
+
 /** A point in time as "3 days ago", with the exact time on hover and for screen readers. */
-export function When({ time, by, fallback = '–' }: { time: string | null | undefined; by?: string; fallback?: string }) {
+export function When({ time, by, fallback = '–', words = (relative) => relative }: WhenProps) {
   const { i18n } = useTranslation();
   const at = useNow();
   if (!time) return <Text span size="sm" c="dimmed">{fallback}</Text>;
   return (
     <time dateTime={time} title={absoluteTime(time, i18n.language)}>
-      {relativeTime(time, at, i18n.language)}
+      {words(relativeTime(time, at, i18n.language))}
       {by ? ` · ${by}` : ''}
     </time>
   );

@@ -17,3 +17,4 @@ window.ResizeObserver ??= class {
     return undefined;
   }
 };
+Element.prototype.scrollIntoView ??= () => undefined;

@@ -1,6 +1,7 @@
 // What is known about a stored credential besides its form: state, use, history.
 import { Alert, Button, Stack, Text } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { getRouteApi } from '@tanstack/react-router';
 import { useTranslation } from 'react-i18next';
 import { queries } from '../../api/queries';
 import { credentials } from '../../api/resources';
@@ -13,6 +14,8 @@ import { When } from '../../components/when';
 import { ConnectPanel } from './connectpanel';
 import { UsageList } from './remove';
 import { TestOutcome } from './testresult';
+
+const route = getRouteApi('/shell/credentials/$id');
 
 export function CredentialAside({ credential, dirty }: { credential: Credential; dirty: boolean }) {
   return (
@@ -28,6 +31,7 @@ export function CredentialAside({ credential, dirty }: { credential: Credential;
 function StateSection({ credential, dirty }: { credential: Credential; dirty: boolean }) {
   const { t } = useTranslation();
   const client = useQueryClient();
+  const { connect } = route.useSearch();
   const test = useMutation({
     mutationFn: () => credentials.test(credential.id),
     onSettled: () => client.invalidateQueries({ queryKey: queries.credential(credential.id).queryKey, exact: true }),
@@ -40,7 +44,7 @@ function StateSection({ credential, dirty }: { credential: Credential; dirty: bo
         <div>
           <StateBadge state={{ status: state.status, message: '' }} />
           <Text span size="xs" c="dimmed" ml="xs">
-            {t('credentials.since')} <When time={state.since} />
+            <When time={state.since} words={(time) => t('credentials.since', { time })} />
           </Text>
         </div>
         {state.message && <Text size="sm">{state.message}</Text>}
@@ -49,7 +53,7 @@ function StateSection({ credential, dirty }: { credential: Credential; dirty: bo
             {warning}
           </Alert>
         ))}
-        {connectable && <ConnectPanel credential={credential} dirty={dirty} />}
+        {connectable && <ConnectPanel credential={credential} dirty={dirty} focused={connect !== undefined} />}
         <Button variant="default" onClick={() => test.mutate()} loading={test.isPending} style={{ alignSelf: 'flex-start' }}>
           {t('test.stored')}
         </Button>

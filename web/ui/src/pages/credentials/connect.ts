@@ -21,10 +21,11 @@ export function hasConnected(before: State, now: State): boolean {
   return now.state.status === 'ok' && (before.state.status !== 'ok' || before.state.since !== now.state.since);
 }
 
-/** The result page's message, when it is one about this credential. */
+/** The result page's message, when it is one about this credential; a failure may name none. */
 export function readMessage(data: unknown, id: string): boolean | undefined {
   if (typeof data !== 'object' || data === null) return undefined;
   const message = data as { id?: unknown; ok?: unknown };
+  if (message.id === '' && message.ok === false) return false;
   return message.id === id ? message.ok === true : undefined;
 }
 

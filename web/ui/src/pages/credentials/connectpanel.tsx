@@ -5,8 +5,10 @@ import { Failure } from '../../components/feedback';
 import { Icon } from '../../components/icons';
 import { useConnect } from './connect';
 
+type Props = { credential: Credential; dirty: boolean; focused: boolean };
+
 /** Connect and everything that can come of it; for OAuth 2.0 with an authorization code. */
-export function ConnectPanel({ credential, dirty }: { credential: Credential; dirty: boolean }) {
+export function ConnectPanel({ credential, dirty, focused }: Props) {
   const { t } = useTranslation();
   const { phase, error, start, startHere, cancel } = useConnect(credential);
   const { status } = credential.state;
@@ -31,6 +33,7 @@ export function ConnectPanel({ credential, dirty }: { credential: Credential; di
         <Group gap="xs">
           <Button
             onClick={start}
+            autoFocus={focused}
             loading={phase === 'starting'}
             disabled={dirty}
             variant={unconnected ? 'filled' : 'default'}

@@ -68,13 +68,13 @@ function NewCredential({ types, initial }: { types: CredentialType[]; initial: D
     save.mutate();
   };
   return (
-    <form onSubmit={submit} noValidate={false}>
+    <form onSubmit={submit}>
       <LeaveGuard dirty={draft !== initial && !save.isSuccess && !save.isPending} />
       <Stack gap="md" maw={860}>
         <CredentialForm types={types} draft={draft} onChange={change} problem={problem} />
         {test.data && <TestOutcome result={test.data} />}
         {failure && <Failure error={failure} title={save.isError ? t('form.notSaved') : t('test.notRun')} />}
-        <Group gap="xs">
+        <Group gap="xs" className="kf-savebar">
           <Button type="submit" size="sm" loading={save.isPending} disabled={!isID(draft.id)}>
             {t('common.save')}
           </Button>

@@ -89,7 +89,7 @@ function Editor({ credential, type }: EditorProps) {
           </Group>
         }
         actions={
-          <Button variant="default" color="red" onClick={() => setRemoving(true)}>
+          <Button variant="default" className="kf-danger" onClick={() => setRemoving(true)}>
             {t('common.delete')}
           </Button>
         }
@@ -101,7 +101,7 @@ function Editor({ credential, type }: EditorProps) {
             <Stack gap="md">
               <CredentialForm types={[type]} draft={draft} onChange={edit.change} credential={edit.base} problem={problem} />
               <EditOutcome edit={edit} />
-              <Group gap="xs">
+              <Group gap="xs" className="kf-savebar">
                 <Button type="submit" size="sm" loading={edit.save.isPending} disabled={!dirty}>
                   {t('common.save')}
                 </Button>

@@ -1,5 +1,5 @@
 // The fields of an authentication type, drawn from what the server declares about them.
-import { Accordion, Alert, Checkbox, Select, Stack, Textarea, TextInput } from '@mantine/core';
+import { Accordion, Alert, Checkbox, Select, SimpleGrid, Stack, Textarea, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { ApiError } from '../../api/client';
@@ -58,11 +58,11 @@ export function TypeFields(props: Props) {
           <Accordion.Item value="more">
             <Accordion.Control>{t('form.more', { count: more.length })}</Accordion.Control>
             <Accordion.Panel>
-              <Stack gap="sm">
+              <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm" style={{ alignItems: 'end' }}>
                 {more.map((field) => (
                   <TypeField key={field.name} {...props} field={field} />
                 ))}
-              </Stack>
+              </SimpleGrid>
             </Accordion.Panel>
           </Accordion.Item>
         </Accordion>

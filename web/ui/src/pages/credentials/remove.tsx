@@ -1,4 +1,4 @@
-import { Anchor, Button, Checkbox, Group, List, Modal, Stack, Text } from '@mantine/core';
+import { Alert, Anchor, Button, Checkbox, Group, List, Modal, Stack, Text } from '@mantine/core';
 import { notifications } from '@mantine/notifications';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
@@ -8,6 +8,7 @@ import { ApiError } from '../../api/client';
 import { credentials } from '../../api/resources';
 import type { Credential, Usage } from '../../api/types';
 import { Failure } from '../../components/feedback';
+import { Icon } from '../../components/icons';
 
 /** The usages that an answer 409 names. */
 export function usagesOf(error: unknown): Usage[] {
@@ -31,7 +32,8 @@ export function RemoveDialog({ credential, etag, onClose }: { credential: Creden
       await client.invalidateQueries({ queryKey: ['credentials', 'list'] });
     },
   });
-  const used = remove.error instanceof ApiError && remove.error.status === 409;
+  const refused = remove.error instanceof ApiError && remove.error.status === 409 ? remove.error : null;
+  const used = refused !== null;
   return (
     <Modal
       opened
@@ -41,8 +43,8 @@ export function RemoveDialog({ credential, etag, onClose }: { credential: Creden
     >
       <Stack gap="sm">
         <Text size="sm">{t('remove.text')}</Text>
-        {remove.isError && <Failure error={remove.error} />}
-        {used && <UsageList usages={usagesOf(remove.error)} />}
+        {remove.isError && !used && <Failure error={remove.error} />}
+        {refused && <Refusal error={refused} />}
         {used && (
           <Checkbox checked={sure} onChange={(event) => setSure(event.currentTarget.checked)} label={t('remove.force')} />
         )}
@@ -56,6 +58,14 @@ export function RemoveDialog({ credential, etag, onClose }: { credential: Creden
         </Group>
       </Stack>
     </Modal>
+  );
+}
+
+function Refusal({ error }: { error: Error }) {
+  return (
+    <Alert color="red" icon={<Icon name="alert" />} title={error.message} role="alert">
+      <UsageList usages={usagesOf(error)} />
+    </Alert>
   );
 }
 

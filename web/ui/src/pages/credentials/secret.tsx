@@ -57,9 +57,9 @@ function StoredSecret({ label, help, error, stored, draft, onChange }: Props & {
   const clearing = draft.mode === 'clear';
   return (
     <div role="group" aria-labelledby={id}>
-      <Text id={id} size="sm" fw={500}>
+      <Input.Label id={id} labelElement="div">
         {label}
-      </Text>
+      </Input.Label>
       {help && <Input.Description mb={4}>{help}</Input.Description>}
       <Group gap="xs" className="kf-secret" justify="space-between">
         <Text size="sm" c={clearing ? 'var(--mantine-color-error)' : undefined}>
@@ -67,7 +67,7 @@ function StoredSecret({ label, help, error, stored, draft, onChange }: Props & {
           {!clearing && stored.updated_at && (
             <Text span c="dimmed" size="sm">
               {' · '}
-              {t('secret.changed')} <When time={stored.updated_at} />
+              <When time={stored.updated_at} words={(time) => t('secret.changed', { time })} />
             </Text>
           )}
         </Text>

@@ -1,4 +1,4 @@
-import { Alert, Anchor, Button, Grid, Group, Stack } from '@mantine/core';
+import { Alert, Anchor, Button, Grid, Group, Stack, Text } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { getRouteApi, Link } from '@tanstack/react-router';
 import { useTranslation } from 'react-i18next';
@@ -89,17 +89,28 @@ function RunBody({ run }: { run: Run }) {
       <Grid gap="md">
         <Grid.Col span={{ base: 12, md: 6 }}>
           <Section title={t('runs.input')}>
-            <Json value={run.input ?? null} name={t('runs.input')} />
+            <Payload value={run.input} name={t('runs.input')} />
           </Section>
         </Grid.Col>
         <Grid.Col span={{ base: 12, md: 6 }}>
           <Section title={t('runs.output')}>
-            <Json value={run.output ?? null} name={t('runs.output')} />
+            <Payload value={run.output} name={t('runs.output')} />
           </Section>
         </Grid.Col>
       </Grid>
     </Stack>
   );
+}
+
+function Payload({ value, name }: { value: unknown; name: string }) {
+  if (value === undefined || value === null) {
+    return (
+      <Text size="sm" c="dimmed">
+        –
+      </Text>
+    );
+  }
+  return <Json value={value} name={name} />;
 }
 
 function Overview({ run }: { run: Run }) {

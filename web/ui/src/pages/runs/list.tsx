@@ -1,4 +1,4 @@
-import { Group, Select, Table, Text, TextInput } from '@mantine/core';
+import { Autocomplete, Group, Select, Table, Text } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { useInfiniteQuery } from '@tanstack/react-query';
 import { getRouteApi, Link } from '@tanstack/react-router';
@@ -47,22 +47,26 @@ function Filters() {
   const { t } = useTranslation();
   const search = route.useSearch();
   const navigate = route.useNavigate();
+  const flows = useInfiniteQuery(queries.workflowList({}));
+  const known = (flows.data?.pages ?? []).flatMap((page) => page.items.map((each) => each.id));
   const [workflow, setWorkflow] = useState(search.workflow ?? '');
   const set = (change: Partial<typeof search>) =>
     void navigate({ search: (former) => ({ ...former, ...change }), replace: true });
   const setLater = useDebouncedCallback(set, 250);
   return (
     <Group gap="xs" p="sm" role="search">
-      <TextInput
+      <Autocomplete
         data-search
         aria-label={t('runs.workflow')}
         placeholder={t('runs.anyWorkflow')}
         leftSection={<Icon name="search" size={14} />}
         w={260}
+        limit={20}
+        data={known}
         value={workflow}
-        onChange={(event) => {
-          setWorkflow(event.currentTarget.value);
-          setLater({ workflow: event.currentTarget.value || undefined });
+        onChange={(value) => {
+          setWorkflow(value);
+          setLater({ workflow: value || undefined });
         }}
       />
       <Select
@@ -84,12 +88,12 @@ export function RunTable({ items, compact = false }: { items: RunSummary[]; comp
   const { t } = useTranslation();
   const named = useTriggerName();
   return (
-    <Table.ScrollContainer minWidth={compact ? 0 : 760}>
-      <Table className="kf-table" aria-label={t('nav.runs')}>
+    <Table.ScrollContainer minWidth={compact ? 420 : 760}>
+      <Table className="kf-table" aria-label={t('nav.runs')} horizontalSpacing={compact ? 'xs' : 'sm'}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>{t('runs.status')}</Table.Th>
-            <Table.Th>{t('runs.run')}</Table.Th>
+            {!compact && <Table.Th>{t('runs.run')}</Table.Th>}
             {!compact && <Table.Th>{t('runs.workflow')}</Table.Th>}
             <Table.Th>{t('runs.trigger')}</Table.Th>
             <Table.Th>{t('runs.created')}</Table.Th>
@@ -102,17 +106,19 @@ export function RunTable({ items, compact = false }: { items: RunSummary[]; comp
               <Table.Td>
                 <StatusBadge status={run.status} />
               </Table.Td>
-              <Table.Td>
-                <Link to="/runs/$id" params={{ id: run.id }} className="kf-mono" title={run.id}>
-                  {compact ? `…${run.id.slice(-12)}` : run.id}
-                </Link>
-                {run.error && !compact && (
-                  <Text size="xs" c="dimmed" lineClamp={1} maw={420}>
-                    {run.error.node ? `${run.error.node}: ` : ''}
-                    {run.error.message}
-                  </Text>
-                )}
-              </Table.Td>
+              {!compact && (
+                <Table.Td>
+                  <Link to="/runs/$id" params={{ id: run.id }} className="kf-mono">
+                    {run.id}
+                  </Link>
+                  {run.error && (
+                    <Text size="xs" c="dimmed" lineClamp={1} maw={420}>
+                      {run.error.node ? `${run.error.node}: ` : ''}
+                      {run.error.message}
+                    </Text>
+                  )}
+                </Table.Td>
+              )}
               {!compact && (
                 <Table.Td>
                   <Link to="/workflows/$id" params={{ id: run.workflow }}>
@@ -122,10 +128,16 @@ export function RunTable({ items, compact = false }: { items: RunSummary[]; comp
                 </Table.Td>
               )}
               <Table.Td>{named(triggerName(run.trigger))}</Table.Td>
-              <Table.Td>
-                <When time={run.created_at} />
+              <Table.Td className="kf-nowrap">
+                {compact ? (
+                  <Link to="/runs/$id" params={{ id: run.id }}>
+                    <When time={run.created_at} />
+                  </Link>
+                ) : (
+                  <When time={run.created_at} />
+                )}
               </Table.Td>
-              <Table.Td>
+              <Table.Td className="kf-nowrap">
                 <Took from={run.started_at} to={run.finished_at} />
               </Table.Td>
             </Table.Tr>

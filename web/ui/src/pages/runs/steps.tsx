@@ -1,7 +1,8 @@
 import { Badge, Button, Group, Stack, Table, Text } from '@mantine/core';
+import { Link } from '@tanstack/react-router';
 import { Fragment, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import type { Attempt, RequestSummary, Step } from '../../api/types';
+import type { Attempt, Call, RequestSummary, Step } from '../../api/types';
 import { StatusBadge } from '../../components/badges';
 import { Icon } from '../../components/icons';
 import { Json } from '../../components/json';
@@ -25,7 +26,8 @@ export function lastRequest(step: Step): RequestSummary | null {
 }
 
 function hasDetails(step: Step): boolean {
-  return Boolean(step.error) || (step.output !== undefined && step.output !== null) || attemptsOf(step) > 1;
+  const output = step.output !== undefined && step.output !== null;
+  return Boolean(step.error) || output || attemptsOf(step) > 1 || (step.calls ?? []).length > 0;
 }
 
 export function StepTable({ steps }: { steps: Step[] }) {
@@ -85,7 +87,7 @@ function StepRow({ step, name, open, onToggle }: { step: Step; name: string; ope
   const request = lastRequest(step);
   return (
     <Table.Tr>
-      <Table.Td className="kf-mono" fw={550}>
+      <Table.Td className="kf-mono kf-nowrap" fw={550}>
         {name}
       </Table.Td>
       <Table.Td>
@@ -97,14 +99,14 @@ function StepRow({ step, name, open, onToggle }: { step: Step; name: string; ope
         )}
       </Table.Td>
       <Table.Td>{attemptsOf(step) || '–'}</Table.Td>
-      <Table.Td>
+      <Table.Td className="kf-nowrap">
         <Took from={step.started_at} to={step.finished_at} />
       </Table.Td>
       <Table.Td>{request ? <RequestLine request={request} /> : '–'}</Table.Td>
       <Table.Td>
         {hasDetails(step) ? (
           <Button
-            variant="subtle"
+            variant="default"
             size="compact-xs"
             aria-expanded={open}
             aria-label={`${open ? t('runs.hide') : t('runs.show')}: ${name}`}
@@ -112,7 +114,7 @@ function StepRow({ step, name, open, onToggle }: { step: Step; name: string; ope
             leftSection={<Icon name="chevron" size={12} />}
             className={open ? 'kf-open' : undefined}
           >
-            {step.error ? step.error.code : t('runs.output')}
+            {step.error ? step.error.code : t('runs.details')}
           </Button>
         ) : (
           '–'
@@ -124,7 +126,7 @@ function StepRow({ step, name, open, onToggle }: { step: Step; name: string; ope
 
 function RequestLine({ request }: { request: RequestSummary }) {
   const { i18n } = useTranslation();
-  const color = request.status >= 400 ? 'red' : request.status > 0 ? 'teal' : 'gray';
+  const color = request.status >= 400 ? 'red' : request.status > 0 ? 'teal' : 'gray.6';
   return (
     <Group gap={6} wrap="nowrap">
       <Badge color={color}>{request.status || '–'}</Badge>
@@ -155,6 +157,7 @@ function StepDetails({ step, name }: { step: Step; name: string }) {
         <Json value={step.error.response} name={`${t('runs.response')}: ${name}`} />
       )}
       {attempts.length > 1 && <AttemptTable attempts={attempts} name={name} />}
+      {step.calls && step.calls.length > 0 && <CallTable calls={step.calls} name={name} />}
       {step.output !== undefined && step.output !== null && (
         <Json value={step.output} name={`${t('runs.output')}: ${name}`} />
       )}
@@ -175,6 +178,43 @@ function AttemptTable({ attempts, name }: { attempts: Attempt[]; name: string })
             </Table.Td>
             <Table.Td>{attempt.request ? <RequestLine request={attempt.request} /> : '–'}</Table.Td>
             <Table.Td>{attempt.error ? `${attempt.error.code}: ${attempt.error.message}` : '–'}</Table.Td>
+          </Table.Tr>
+        ))}
+      </Table.Tbody>
+    </Table>
+  );
+}
+
+/** Which credential, in which version, went where. */
+function CallTable({ calls, name }: { calls: Call[]; name: string }) {
+  const { t } = useTranslation();
+  return (
+    <Table className="kf-table" aria-label={`${t('runs.credentialUse')}: ${name}`} verticalSpacing={4}>
+      <Table.Thead>
+        <Table.Tr>
+          <Table.Th>{t('runs.credentialUse')}</Table.Th>
+          <Table.Th>{t('credentials.version')}</Table.Th>
+          <Table.Th>{t('runs.request')}</Table.Th>
+        </Table.Tr>
+      </Table.Thead>
+      <Table.Tbody>
+        {calls.map((call, position) => (
+          <Table.Tr key={position}>
+            <Table.Td>
+              {call.credential ? (
+                <Link to="/credentials/$id" params={{ id: call.credential }}>
+                  {call.credential}
+                </Link>
+              ) : (
+                '–'
+              )}
+            </Table.Td>
+            <Table.Td>
+              {call.version || '–'} <span className="kf-mono">{call.fingerprint}</span>
+            </Table.Td>
+            <Table.Td>
+              <RequestLine request={call} />
+            </Table.Td>
           </Table.Tr>
         ))}
       </Table.Tbody>

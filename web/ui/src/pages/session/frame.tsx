@@ -1,4 +1,4 @@
-import { Box, Center, Group, Paper, Stack, Text, Title } from '@mantine/core';
+import { Box, Center, Group, Stack, Text, Title } from '@mantine/core';
 import { useDocumentTitle } from '@mantine/hooks';
 import type { ReactNode } from 'react';
 import { LanguageMenu, SchemeMenu } from '../preferences';
@@ -16,7 +16,7 @@ export function SessionFrame({ title, text, children }: { title: string; text?: 
       <Center component="main" px="md" pt="8vh">
         <Stack w={380} gap="lg">
           <Brand size={32} />
-          <Paper className="kf-card" withBorder={false} p="lg">
+          <Box className="kf-card" p="lg">
             <Stack gap="md">
               <div>
                 <Title order={1}>{title}</Title>
@@ -28,7 +28,7 @@ export function SessionFrame({ title, text, children }: { title: string; text?: 
               </div>
               {children}
             </Stack>
-          </Paper>
+          </Box>
         </Stack>
       </Center>
     </Box>

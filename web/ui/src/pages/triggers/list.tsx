@@ -65,7 +65,7 @@ function TriggerTable({ items }: { items: Trigger[] }) {
               <Table.Td>
                 {named(triggerName(item))}
                 {item.enabled === false && (
-                  <Badge color="gray" ml="xs">
+                  <Badge color="gray.6" ml="xs">
                     {t('triggers.off')}
                   </Badge>
                 )}
