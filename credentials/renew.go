@@ -16,7 +16,7 @@ const (
 	coolDown     = time.Minute      // after a refusal by the token endpoint
 	firstPause   = time.Second      // after a failure that may pass; doubles up to coolDown
 	storeTries   = 5
-	storePause   = 200 * time.Millisecond
+	storePause   = 50 * time.Millisecond // doubles with each try
 )
 
 // renewals makes sure that any number of callers cause one token request (promise P7). Its
@@ -51,6 +51,17 @@ type failure struct {
 	pause      time.Duration
 }
 
+// hold keeps h unless a newer token is known. A new token ends the rest after a failure.
+func (r *renewal) hold(h *held) {
+	if r.held != nil && r.held.generation > h.generation {
+		return
+	}
+	r.held = h
+	if h.generation > r.failure.generation {
+		r.failure = failure{}
+	}
+}
+
 func (r *renewals) of(id ID) *renewal {
 	if r.byID == nil {
 		r.byID = make(map[ID]*renewal)
@@ -71,16 +82,15 @@ func (r *renewals) get(id ID) *held {
 func (r *renewals) put(id ID, h *held) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	entry := r.of(id)
-	if entry.held == nil || entry.held.generation <= h.generation {
-		entry.held = h
-	}
+	r.of(id).hold(h)
 }
 
-func (r *renewals) failing(id ID) bool {
+// failing reports whether the last renewal by o's configuration failed.
+func (r *renewals) failing(o *opened) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.of(id).failure.err != nil
+	f := r.of(o.ID).failure
+	return f.err != nil && f.grant == o.grant
 }
 
 func (r *renewals) forget(id ID) {
@@ -177,9 +187,7 @@ func (v *Vault) fly(ctx context.Context, o *opened, used int64, f *flight) {
 	r.flight = nil
 	if f.err == nil {
 		r.failure = failure{}
-		if r.held == nil || r.held.generation <= f.held.generation {
-			r.held = f.held
-		}
+		r.hold(f.held)
 	} else {
 		r.failure = v.pauseAfter(o, used, r.failure, f.err)
 	}

@@ -51,7 +51,7 @@ func compileRules(o *opened, log *slog.Logger) ruleSet {
 		}
 		set.rules = append(set.rules, compiled)
 	}
-	if !set.mentions(http.StatusUnauthorized) {
+	if !set.mentions(http.StatusUnauthorized) && o.Type != TypeNoAuth { // no secret, nothing to refuse
 		action := actionRefuse
 		if o.typ.renews {
 			action = actionRenew

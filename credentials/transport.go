@@ -225,7 +225,7 @@ func (t *transport) accepted(ctx context.Context, s *sent) {
 	if t.draft || s.res.StatusCode >= http.StatusBadRequest || state != Untested && state != Refused {
 		return
 	}
-	if s.token != nil && t.vault.renewals.failing(s.opened.ID) {
+	if s.token != nil && t.vault.renewals.failing(s.opened) {
 		return // the token still works, but its renewal is refused
 	}
 	t.vault.report(ctx, s.opened, OK, "")
