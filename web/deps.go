@@ -14,6 +14,7 @@ import (
 	"keyflow/credentials"
 	"keyflow/engine"
 	"keyflow/internal/identity"
+	"keyflow/triggers"
 	"keyflow/web/session"
 	"keyflow/workflows"
 )
@@ -103,31 +104,7 @@ type Runs interface {
 
 // Triggers lists what starts workflows.
 type Triggers interface {
-	List(ctx context.Context, f TriggerFilter) ([]Trigger, error)
-}
-
-// TriggerFilter selects triggers, ordered by workflow and id.
-type TriggerFilter struct {
-	Folder   string // of the workflow: this one and below; "" is all
-	Workflow workflows.ID
-	After    string // exclusive cursor "workflow/trigger"
-	Limit    int    // 1..200
-}
-
-// Trigger is one trigger as lists show it; which fields are set depends on Type.
-type Trigger struct {
-	Workflow workflows.ID `json:"workflow"`
-	ID       string       `json:"id"`
-	Type     string       `json:"type"`
-	Enabled  bool         `json:"enabled"`
-
-	Schedule string      `json:"schedule,omitempty"`
-	Timezone string      `json:"timezone,omitempty"`
-	Next     []time.Time `json:"next,omitempty" nullable:"false"`
-
-	URL        string   `json:"url,omitempty"`
-	Methods    []string `json:"methods,omitempty" nullable:"false"`
-	Credential string   `json:"credential,omitempty"`
+	List(ctx context.Context, f triggers.Filter) ([]triggers.Trigger, error)
 }
 
 // rawJSON is stored JSON that is passed on byte for byte; nil is null.

@@ -178,10 +178,10 @@ func (f *fakeRuns) Delete(_ context.Context, id engine.RunID) error {
 // fakeTriggers has three triggers of one workflow.
 type fakeTriggers struct{}
 
-func (fakeTriggers) List(_ context.Context, f TriggerFilter) (list []Trigger, err error) {
+func (fakeTriggers) List(_ context.Context, f triggers.Filter) (list []triggers.Trigger, err error) {
 	for _, id := range []string{"a", "b", "c"} {
 		if "sync/"+id > f.After && len(list) < f.Limit {
-			list = append(list, Trigger{Workflow: "sync", ID: id, Type: "webhook", Enabled: true})
+			list = append(list, triggers.Trigger{Workflow: "sync", ID: id, Type: "webhook", Enabled: true})
 		}
 	}
 	return list, nil

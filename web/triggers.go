@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"keyflow/internal/identity"
+	"keyflow/triggers"
 	"keyflow/web/session"
 	"keyflow/workflows"
 )
@@ -14,8 +15,8 @@ type triggerList struct {
 	Folder   string `query:"folder" doc:"Of the workflow: this folder and below."`
 }
 
-func (s *server) listTriggers(ctx context.Context, who session.Who, in *triggerList) (*answer[page[Trigger]], error) {
-	f := TriggerFilter{Folder: in.Folder, Workflow: workflows.ID(in.Workflow), After: in.Cursor, Limit: in.Limit}
+func (s *server) listTriggers(ctx context.Context, who session.Who, in *triggerList) (*answer[page[triggers.Trigger]], error) {
+	f := triggers.Filter{Folder: in.Folder, Workflow: workflows.ID(in.Workflow), After: in.Cursor, Limit: in.Limit}
 	if f.Folder == "" {
 		f.Folder = who.Caller.Folder
 	}
@@ -26,5 +27,5 @@ func (s *server) listTriggers(ctx context.Context, who session.Who, in *triggerL
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(list, in.Limit, same, func(t Trigger) string { return string(t.Workflow) + "/" + t.ID }), nil
+	return pageOf(list, in.Limit, same, func(t triggers.Trigger) string { return string(t.Workflow) + "/" + t.ID }), nil
 }

@@ -67,26 +67,25 @@ func (c *core) wire(cfg config) error {
 		return err
 	}
 	types := nodes.NewRegistry(standard.Types()...)
-	triggerStore := triggerstore.New(c.db)
 	c.catalog = workflows.NewCatalog(workflowstore.New(c.db), workflows.CatalogOptions{
-		Checkers:  append(offlineCheckers(types), engine.NewCredentialChecker(c.vault)),
+		Checkers:  []workflows.Checker{engine.NewChecker(types), triggers.NewChecker(routes(func() *triggers.Manager { return c.manager })), engine.NewCredentialChecker(c.vault)},
 		Listeners: []workflows.Listener{changed(func(ctx context.Context, id workflows.ID) error { return c.manager.WorkflowChanged(ctx, id) })},
 	})
-	runs := runstore.New(c.db)
-	var err error
+	runs, err := runstore.New(c.db)
+	if err != nil {
+		return fmt.Errorf("run store: %w", err)
+	}
 	c.engine, err = engine.New(engine.Options{
-		Store: runs, Owners: runs, Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(),
+		Store: runs, Owners: runstore.NewOwners(c.db), Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(),
 		Exclusive: c.db.Dialect() == database.SQLite, Concurrency: cfg.concurrency, Logger: c.log,
 	})
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
-	c.manager, err = triggers.NewManager(triggers.Options{
-		Store: triggerStore, Catalog: c.catalog, Engine: c.engine, Verifier: c.vault, Logger: c.log,
+	c.manager = triggers.New(triggers.Options{
+		Store: triggerstore.New(c.db), Catalog: c.catalog, Starter: c.engine, Verifier: c.vault,
+		Shared: c.db.Dialect() == database.Postgres, PublicURL: c.public.String(), Logger: c.log,
 	})
-	if err != nil {
-		return fmt.Errorf("triggers: %w", err)
-	}
 	return nil
 }
 
@@ -103,7 +102,7 @@ func (c *core) openVault(cfg config) error {
 			found, err := c.catalog.Usages(ctx, string(id))
 			usages := make([]credentials.Usage, len(found))
 			for i, u := range found {
-				usages[i] = credentials.Usage{Workflow: u.Workflow, Node: u.Node, Trigger: u.Trigger}
+				usages[i] = credentials.Usage{Workflow: string(u.Workflow), Node: string(u.Node), Trigger: u.Trigger}
 			}
 			return usages, err
 		},
@@ -116,6 +115,14 @@ type changed func(ctx context.Context, id workflows.ID) error
 
 // WorkflowChanged implements workflows.Listener.
 func (f changed) WorkflowChanged(ctx context.Context, id workflows.ID) error { return f(ctx, id) }
+
+// routes asks the manager, which is made after the catalog that checks with it.
+type routes func() *triggers.Manager
+
+// Taken implements triggers.Routes.
+func (r routes) Taken(path string, except workflows.ID) (workflows.ID, bool) {
+	return r().Taken(path, except)
+}
 
 // serve runs the engine and the vault's background work, and fire beside them, until ctx is
 // done. What is fired stops before the engine does.
@@ -194,9 +201,9 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 	if err != nil {
 		return &exitError{exitCannotStart, err}
 	}
-	store := sessionstore.New(s.db)
 	s.session, err = session.New(session.Options{
-		Accounts: store, Tokens: store, Sessions: store, PublicURL: public, AdminToken: token, Logger: log,
+		Accounts: sessionstore.NewAccounts(s.db), Tokens: sessionstore.NewTokens(s.db),
+		Sessions: sessionstore.NewSessions(s.db, time.Now), PublicURL: public, AdminToken: token, Logger: log,
 	})
 	if err != nil {
 		return &exitError{exitCannotStart, err}
@@ -204,11 +211,15 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 	if s.setup, err = s.session.OpenSetup(ctx, cfg.dataDir, cfg.adminPassword); err != nil {
 		return &exitError{exitCannotStart, err}
 	}
+	handler, err := web.NewHandler(web.Deps{
+		Session: s.session, Credentials: s.vault, Workflows: s.catalog, Runs: s.engine, Triggers: s.manager,
+		Hooks: s.manager.Hooks(), Ready: s.ready, PublicURL: public, Version: version, Logger: log,
+	})
+	if err != nil {
+		return &exitError{exitCannotStart, err}
+	}
 	s.http = &http.Server{
-		Handler: web.NewHandler(web.Deps{
-			Session: s.session, Credentials: s.vault, Workflows: s.catalog, Runs: s.engine, Triggers: s.manager,
-			Hooks: s.manager.Handler(), Ready: s.ready, PublicURL: public, Version: version, Logger: log,
-		}),
+		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
