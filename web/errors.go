@@ -194,12 +194,16 @@ func scrubbed(d *huma.ErrorDetail) fault.Problem {
 	switch {
 	case strings.HasPrefix(d.Message, "unknown query parameter"):
 		message = "unknown query parameter"
+		if !isName(name) {
+			return fault.Problem{Path: "?", Code: "unknown_parameter", Message: message}
+		}
 	case strings.HasPrefix(d.Message, "expected number "), strings.HasPrefix(d.Message, "expected value to be one of "),
 		strings.HasPrefix(d.Message, "expected length "), d.Message == "invalid integer", d.Message == "invalid boolean":
 		message = d.Message
 	}
+	p := fault.Problem{Path: "/" + name, Code: "invalid_parameter", Message: name + ": " + message}
 	if where == "query" {
-		return fault.Problem{Path: "?" + name, Code: "invalid_parameter", Message: name + ": " + message}
+		p.Path = "?" + name
 	}
-	return fault.Problem{Path: "/" + name, Code: "invalid_parameter", Message: where + " " + name + ": " + message}
+	return p
 }

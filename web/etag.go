@@ -18,13 +18,13 @@ func (m Matching) revision() (int64, error) {
 	if tag == "" || tag == "*" {
 		return -1, nil
 	}
-	inner, isQuoted := strings.CutPrefix(tag, `"`)
-	inner, closed := strings.CutSuffix(inner, `"`)
-	if strings.Contains(inner, `"`) {
+	if strings.Count(tag, `"`) > 2 {
 		return 0, fault.New(fault.Malformed, "If-Match takes one ETag here, as it was received")
 	}
+	inner, opened := strings.CutPrefix(tag, `"`)
+	inner, closed := strings.CutSuffix(inner, `"`)
 	n, err := strconv.ParseInt(inner, 10, 64)
-	if !isQuoted || !closed || err != nil || n < 0 {
+	if !opened || !closed || err != nil || n < 0 {
 		// A tag that we never gave out matches nothing (RFC 9110 section 13.1.1).
 		return 0, fault.New(fault.Stale, "If-Match names no revision of this object: read it again")
 	}

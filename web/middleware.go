@@ -154,6 +154,12 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// ClientAddress returns how a request's source is told, for throttles beside this handler:
+// behind the trusted proxies it is the address that they forward.
+func ClientAddress(trusted []netip.Prefix) func(*http.Request) string {
+	return func(r *http.Request) string { return clientAddress(r, trusted) }
+}
+
 // clientAddress is the peer's address or, behind trusted proxies, the last address in
 // X-Forwarded-For that none of them added.
 func clientAddress(r *http.Request, trusted []netip.Prefix) string {

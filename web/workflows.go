@@ -20,6 +20,7 @@ type WorkflowPath struct {
 type workflowList struct {
 	Paging
 	Folder string `query:"folder" doc:"This folder and below."`
+	Q      string `query:"q" maxLength:"200" doc:"Part of the id or the name."`
 }
 
 type workflowPut struct {
@@ -89,7 +90,7 @@ type validationView struct {
 
 func (s *server) listWorkflows(ctx context.Context, who session.Who, in *workflowList) (*answer[page[WorkflowView]], error) {
 	list, err := s.workflows.List(ctx, who.Caller, workflows.Filter{
-		Folder: in.Folder, After: workflows.ID(in.Cursor), Limit: in.Limit,
+		Folder: in.Folder, Query: in.Q, After: workflows.ID(in.Cursor), Limit: in.Limit,
 	})
 	if err != nil {
 		return nil, err

@@ -169,6 +169,7 @@ type Summary struct {
 // Filter selects workflows for a list page, ordered by id.
 type Filter struct {
 	Folder string // this folder and below; "" is all
+	Query  string // part of id or name, in any case
 	After  ID     // exclusive cursor
 	Limit  int    // 1..200
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -223,6 +224,10 @@ func (s *Store) List(ctx context.Context, f workflows.Filter) ([]workflows.Summa
 	if f.Folder != "" && f.Folder != "/" {
 		below := f.Folder + "/"
 		q = q.Where("(folder = ? OR substr(folder, 1, ?) = ?)", f.Folder, len(below), below)
+	}
+	if f.Query != "" {
+		part := "%" + strings.NewReplacer(`!`, `!!`, `%`, `!%`, `_`, `!_`).Replace(strings.ToLower(f.Query)) + "%"
+		q = q.Where("(id LIKE ? ESCAPE '!' OR LOWER(name) LIKE ? ESCAPE '!')", part, part)
 	}
 	var rows []workflowRow
 	if err := q.Order("id").Limit(f.Limit).Find(&rows).Error; err != nil {

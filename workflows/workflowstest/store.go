@@ -226,6 +226,9 @@ func testList(t *testing.T, s workflows.Store) {
 		{workflows.Filter{Limit: 2}, "a-b a_b"},
 		{workflows.Filter{After: "a_b", Limit: 2}, "ab b"},
 		{workflows.Filter{After: "c", Limit: 2}, ""},
+		{workflows.Filter{Query: "A", Limit: 10}, "a-b a_b ab"},
+		{workflows.Filter{Query: "a_", Limit: 10}, "a_b"}, // no wildcard
+		{workflows.Filter{Query: "b", Folder: "/a", After: "ab", Limit: 10}, "b"},
 	}
 	for _, tt := range tests {
 		list, err := s.List(t.Context(), tt.filter)
