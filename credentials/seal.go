@@ -4,9 +4,9 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 
 	"keyflow/internal/secret"
 )
@@ -22,11 +22,11 @@ type place struct {
 // associated encodes the place without ambiguity: each text with its length in front.
 func (p place) associated() []byte {
 	b := []byte("keyflow/1")
-	for _, s := range []string{p.kind, string(p.id), p.field} {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
-		b = append(b, s...)
+	for _, s := range []string{p.kind, string(p.id), strconv.FormatInt(p.version, 10), p.field} {
+		b = strconv.AppendInt(b, int64(len(s)), 10)
+		b = append(append(b, ':'), s...)
 	}
-	return binary.BigEndian.AppendUint64(b, uint64(p.version))
+	return b
 }
 
 // seal encrypts text for one place.
