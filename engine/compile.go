@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ type Plan struct {
 	nodes      []planNode
 	index      map[workflows.NodeID]int
 	shape      shape
+	vars       map[string]any
 	output     *expression.Value // nil: the run's result is null
 	outputRead reads
 	timeout    time.Duration // of running time
@@ -121,9 +123,12 @@ func newCompiler(d *workflows.Definition, types *nodes.Registry) *compiler {
 		definition: d, types: types,
 		plan: &Plan{
 			definition: d, nodes: make([]planNode, len(ids)), index: make(map[workflows.NodeID]int, len(ids)),
-			shape: make(shape, len(ids)), timeout: cmp.Or(time.Duration(d.Timeout), defaultTimeout),
+			shape: make(shape, len(ids)), vars: d.Vars, timeout: cmp.Or(time.Duration(d.Timeout), defaultTimeout),
 		},
 		ancestors: make([]nodeSet, len(ids)),
+	}
+	if c.plan.vars == nil {
+		c.plan.vars = map[string]any{}
 	}
 	for i, id := range ids {
 		c.plan.index[id] = i
@@ -261,7 +266,7 @@ func (c *compiler) expression(path, source string, n int, names []string, r *rea
 		c.problem(path, codeExpression, "%s", err)
 		return nil
 	}
-	c.note(path, n, e.Roots(), e.Nodes(), r)
+	c.note(path, source, n, r, e)
 	return e
 }
 
@@ -274,31 +279,69 @@ func (c *compiler) template(path string, v any, n int, names []string, r *reads)
 	if len(errs) > 0 {
 		return nil
 	}
-	c.note(path, n, value.Roots(), value.Nodes(), r)
+	c.note(path, v, n, r, value)
 	return value
 }
 
-// note checks and records what an expression at path reads.
-func (c *compiler) note(path string, n int, roots, ids []string, r *reads) {
-	for _, root := range roots {
+// reader is a compiled expression or template.
+type reader interface {
+	Roots() []string
+	Nodes() []string
+}
+
+// note checks and records what the expressions in v, which stands at path, read.
+func (c *compiler) note(path string, v any, n int, r *reads, compiled reader) {
+	for _, root := range compiled.Roots() {
 		r.run = r.run || slices.Contains(runNames(), root)
 		r.trigger = r.trigger || root == "trigger"
 		r.input = r.input || root == "input"
 		r.item = r.item || slices.Contains(itemNames(), root)
 	}
-	for _, id := range ids {
+	for _, id := range compiled.Nodes() {
 		from, ok := c.plan.index[workflows.NodeID(id)]
-		switch {
+		switch at := path + pointerOf(v, id); {
 		case !ok:
-			c.problem(path, codeUnknownNode, "nodes.%.80s: unknown node %.80q%s", id, id, workflows.DidYouMean(id, c.nodeNames()))
+			c.problem(at, codeUnknownNode, "nodes.%.80s: unknown node %.80q%s", id, id, workflows.DidYouMean(id, c.nodeNames()))
 		case from == n:
-			c.problem(path, codeNotAncestor, "nodes.%s: a node cannot read itself", id)
+			c.problem(at, codeNotAncestor, "nodes.%s: a node cannot read itself", id)
 		case n != everyNode && !c.ancestors[n].has(from):
-			c.problem(path, codeNotAncestor, "nodes.%s is read, but %q is not sure to have ended by then: add it to the needs", id, id)
+			c.problem(at, codeNotAncestor, "nodes.%s is read, but %q is not sure to have ended by then: add it to the needs", id, id)
 		case !slices.Contains(r.nodes, from):
 			r.nodes = append(r.nodes, from)
 			c.plan.nodes[from].isRead = true
 		}
+	}
+}
+
+// pointerOf is the place of the first text within v that mentions a node.
+func pointerOf(v any, id string) string {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if mentions(v[k], id) {
+				return "/" + escapePointer(k) + pointerOf(v[k], id)
+			}
+		}
+	case []any:
+		for i := range v {
+			if mentions(v[i], id) {
+				return "/" + strconv.Itoa(i) + pointerOf(v[i], id)
+			}
+		}
+	}
+	return ""
+}
+
+func mentions(v any, id string) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.Contains(v, "nodes") && strings.Contains(v, id)
+	case map[string]any:
+		return slices.ContainsFunc(slices.Collect(maps.Values(v)), func(x any) bool { return mentions(x, id) })
+	case []any:
+		return slices.ContainsFunc(v, func(x any) bool { return mentions(x, id) })
+	default:
+		return false
 	}
 }
 

@@ -52,7 +52,7 @@ func (r *runner) vars(reads *reads) (map[string]any, error) {
 		return nil, nil
 	}
 	vars := make(map[string]any, 10) // room for item, index, key, this or error
-	vars["vars"] = r.plan.definition.Vars
+	vars["vars"] = r.plan.vars
 	vars["run"] = r.runVars()
 	var err error
 	if reads.input {

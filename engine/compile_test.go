@@ -1,0 +1,178 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"keyflow/engine"
+	"keyflow/nodes"
+	"keyflow/workflows"
+)
+
+// compileTypes has one type with a parameter of every kind.
+func compileTypes() *nodes.Registry {
+	one, ten := 1, 10
+	newNode := func() nodes.Node { return failNode{} }
+	return nodes.NewRegistry(
+		nodes.Type{Name: "call", Credential: true, New: newNode, Params: []nodes.Param{
+			{Name: "url", Kind: nodes.String, Required: true},
+			{Name: "count", Kind: nodes.Integer, Minimum: &one, Maximum: &ten},
+			{Name: "mode", Kind: nodes.String, Enum: []string{"fast", "slow"}},
+			{Name: "deep", Kind: nodes.Boolean},
+			{Name: "headers", Kind: nodes.Object},
+			{Name: "list", Kind: nodes.List},
+			{Name: "for", Kind: nodes.Duration},
+			{Name: "body", Kind: nodes.Any},
+			{Name: "fail_if", Kind: nodes.Expression, Scope: []string{"response"}},
+		}},
+		nodes.Type{Name: "plain", New: newNode},
+		nodes.Type{Name: "web_request", New: newNode, Params: []nodes.Param{{Name: "url", Kind: nodes.String}}},
+	)
+}
+
+func TestCompileProblems(t *testing.T) {
+	t.Parallel()
+	// Each case is the value of "nodes"; problems are "pointer code message", caret lines left out.
+	tests := map[string]struct {
+		nodes string
+		want  []string
+	}{
+		"right": {nodes: `{"a": {"type": "call", "with": {"url": "x", "count": 3, "mode": "slow", "deep": true, "headers": {"A": "{{ input.a }}"},
+			"list": [1], "for": "3s", "body": null, "fail_if": "response.status == 3"}, "output": "{{ this.a }}"}}`},
+		"unknown type": {
+			nodes: `{"a": {"type": "cal"}}`,
+			want:  []string{`/nodes/a/type unknown_type unknown node type "cal" (did you mean "call"?)`},
+		},
+		"type of a later release": {
+			nodes: `{"a": {"type": "approval"}}`,
+			want:  []string{`/nodes/a/type not_supported nodes of type "approval" are not supported by this release`},
+		},
+		"parameter of a later release": {
+			nodes: `{"a": {"type": "web_request", "with": {"paginate": {}}}}`,
+			want:  []string{`/nodes/a/with/paginate not_supported "paginate" is not supported by this release`},
+		},
+		"missing and unknown parameter": {
+			nodes: `{"a": {"type": "call", "with": {"ulr": "x"}}}`,
+			want: []string{
+				`/nodes/a/with required call needs the parameter "url"`,
+				`/nodes/a/with/ulr unknown_param call has no parameter "ulr" (did you mean "url"?)`,
+			},
+		},
+		"wrong kinds": {
+			nodes: `{"a": {"type": "call", "with": {"url": 1, "count": "3", "mode": "quick", "deep": "yes", "headers": [], "list": {"a": "{{ 1 }}"}, "for": "soon", "fail_if": true}}}`,
+			want: []string{
+				`/nodes/a/with/count wrong_type must be an integer, not text`,
+				`/nodes/a/with/deep wrong_type must be a boolean, not text`,
+				`/nodes/a/with/fail_if wrong_type must be an expression (text), not a boolean`,
+				`/nodes/a/with/for invalid_value "soon" is not a duration; write a number and a unit, for example "30s", "5m", "1h30m" or "2d"`,
+				`/nodes/a/with/headers wrong_type must be an object, not a list`,
+				`/nodes/a/with/list wrong_type must be a list, not an object`,
+				`/nodes/a/with/mode invalid_value must be one of fast, slow`,
+				`/nodes/a/with/url wrong_type must be text, not a number`,
+			},
+		},
+		"out of range": {
+			nodes: `{"a": {"type": "call", "with": {"url": "x", "count": 11}}, "b": {"type": "call", "with": {"url": "x", "count": 0}}}`,
+			want: []string{
+				`/nodes/a/with/count invalid_value must be at most 10`,
+				`/nodes/b/with/count invalid_value must be at least 1`,
+			},
+		},
+		"required null": {
+			nodes: `{"a": {"type": "call", "with": {"url": null, "count": null}}}`,
+			want:  []string{`/nodes/a/with/url wrong_type must be text, not null`},
+		},
+		"expressions that do not compile": {
+			nodes: `{"a": {"type": "call", "if": "1 +", "for_each": "inputs", "credential": "p-{{ item. }}", "with": {"url": "{{ input.a", "headers": {"X/Y": "{{ nope }}"}},
+				"retry": {"if": "eror.code == 1"}, "output": "{{ this + }}"}}`,
+			want: []string{
+				`/nodes/a/if expression unexpected end of the expression`,
+				`/nodes/a/for_each expression unknown name "inputs" (did you mean "input"?)`,
+				`/nodes/a/credential expression unexpected end of expression`,
+				`/nodes/a/with/headers/X~1Y expression unknown name "nope"`,
+				`/nodes/a/with/url expression "{{" is never closed (a literal "{{" is written \{{)`,
+				`/nodes/a/output expression unexpected end of the expression`,
+				`/nodes/a/retry/if expression unknown name "eror" (did you mean "error"?)`,
+			},
+		},
+		"names have their place": {
+			nodes: `{"a": {"type": "call", "if": "this", "with": {"url": "{{ item }}", "fail_if": "response.x == this"}, "output": "{{ error }}"}}`,
+			want: []string{
+				`/nodes/a/if expression unknown name "this"`,
+				`/nodes/a/with/fail_if expression unknown name "this"`,
+				`/nodes/a/with/url expression unknown name "item"`,
+				`/nodes/a/output expression unknown name "error"`,
+			},
+		},
+		"nodes that are no ancestors": {
+			nodes: `{"a": {"type": "plain"}, "b": {"type": "plain", "needs": ["a"]}, "c": {"type": "plain"},
+				"d": {"type": "plain", "needs": ["b"], "if": "nodes.a.output && nodes.b.output && nodes.c.output && nodes.d.output && nodes.bb.output"}}`,
+			want: []string{
+				`/nodes/d/if unknown_node nodes.bb: unknown node "bb" (did you mean "b"?)`,
+				`/nodes/d/if not_ancestor nodes.c is read, but "c" is not sure to have ended by then: add it to the needs`,
+				`/nodes/d/if not_ancestor nodes.d: a node cannot read itself`,
+			},
+		},
+		"credential of a type without": {
+			nodes: `{"a": {"type": "plain", "credential": "x"}}`,
+			want:  []string{`/nodes/a/credential no_credential a node of type plain uses no credential`},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, problems := workflows.Parse([]byte(`{"id": "x", "nodes": ` + tt.nodes + `}`))
+			if len(problems) > 0 {
+				t.Fatalf("structure: %v", problems)
+			}
+			plan, problems := engine.Compile(d, compileTypes())
+			var got []string
+			for _, p := range problems {
+				message, _, _ := strings.Cut(p.Message, "\n")
+				message, _, _ = strings.Cut(message, " (available here")
+				got = append(got, fmt.Sprint(p.Path, " ", p.Code, " ", message))
+				if p.Line == 0 {
+					t.Errorf("%s has no line", p.Path)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+			if (plan == nil) != (len(tt.want) > 0) {
+				t.Errorf("plan %v with %d problems", plan != nil, len(tt.want))
+			}
+		})
+	}
+}
+
+// TestCompileOutput reads nodes from the workflow's own output, where all may be read.
+func TestCompileOutput(t *testing.T) {
+	t.Parallel()
+	d, _ := workflows.Parse([]byte(`{"id": "x", "nodes": {"a": {"type": "plain"}}, "output": {"a": "{{ nodes.a.output }}", "b": ["{{ nodes.b }}"]}}`))
+	problems, warnings := engine.NewChecker(compileTypes()).Check(context.Background(), d)
+	if len(problems) != 1 || problems[0].Path != "/output/b/0" || len(warnings) != 0 {
+		t.Errorf("problems %v, warnings %v", problems, warnings)
+	}
+}
+
+// TestCompileLarge keeps the largest definition there may be cheap: a chain of 1,000 nodes.
+func TestCompileLarge(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString(`{"id": "x", "nodes": {"n0": {"type": "plain"}`)
+	for i := 1; i < workflows.MaxNodes; i++ {
+		fmt.Fprintf(&b, `, "n%d": {"type": "plain", "needs": ["n%d"], "if": "nodes.n0.status == 'succeeded'"}`, i, i-1)
+	}
+	b.WriteString(`}}`)
+	d, problems := workflows.Parse([]byte(b.String()))
+	if len(problems) > 0 {
+		t.Fatal(problems[0])
+	}
+	if _, problems := engine.Compile(d, compileTypes()); len(problems) > 0 {
+		t.Fatal(problems[0])
+	}
+}
