@@ -12,6 +12,8 @@ package credentials
 
 import (
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -124,6 +126,14 @@ type Input struct {
 	RotateEvery      string            `json:"rotate_every,omitempty"`
 	Grace            string            `json:"grace,omitempty"`
 }
+
+// Format implements fmt.Formatter: an input holds secrets in clear, so it shows id and type only.
+func (in Input) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "{%s %s}", string(in.ID), string(in.Type))
+}
+
+// LogValue implements slog.LogValuer and shows id and type only.
+func (in Input) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(in)) }
 
 // Filter selects credentials for a list page, newest change first... ordered by id.
 type Filter struct {
