@@ -6,7 +6,7 @@ import (
 )
 
 // record tells the run history of one request, and the credential that it was used.
-func (t *transport) record(req *http.Request, s *sent, k *kit, res *http.Response, took time.Duration) {
+func (t *transport) record(req *http.Request, s *sent, took time.Duration) {
 	if s.opened != nil && !t.draft {
 		t.vault.touch(s.opened.ID, t.vault.now())
 	}
@@ -14,14 +14,14 @@ func (t *transport) record(req *http.Request, s *sent, k *kit, res *http.Respons
 		return
 	}
 	call := Call{Host: req.URL.Host, Method: req.Method, URL: req.URL.String(), Duration: took}
-	if k.redactor != nil {
-		call.URL = k.redactor.String(call.URL)
+	if s.kit.redactor != nil {
+		call.URL = s.kit.redactor.String(call.URL)
 	}
 	if s.opened != nil {
 		call.Credential, call.Version, call.Fingerprint = s.opened.ID, s.opened.Version, s.opened.mainFingerprint()
 	}
-	if res != nil {
-		call.Status = res.StatusCode
+	if s.res != nil {
+		call.Status = s.res.StatusCode
 	}
 	t.use.Record(call)
 }

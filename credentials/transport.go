@@ -31,8 +31,8 @@ var _ http.RoundTripper = (*transport)(nil)
 
 // sent is one request on the wire, and what it was sent with.
 type sent struct {
-	opened *opened
-	token  *held // nil for types without
+	opened *opened // nil for a hop without authentication
+	token  *held   // nil for types without
 	kit    *kit
 	res    *http.Response // redacted
 }
@@ -45,15 +45,12 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.kit == nil {
-		return s.res, nil // a hop without authentication says nothing about the credential
-	}
-	verdict := s.kit.rules.match(ctx, s.res)
+	verdict := t.judge(ctx, s)
 	if verdict == nil {
 		t.accepted(ctx, s)
 		return s.res, nil
 	}
-	if !verdict.renew || s.token == nil {
+	if !verdict.renew || s.token == nil || t.draft {
 		return nil, t.refused(ctx, s, true)
 	}
 	if _, err := t.vault.renew(ctx, s.opened, s.token.generation, byRule); err != nil {
@@ -67,11 +64,20 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if s, err = t.send(req, body); err != nil {
 		return nil, err
 	}
-	if s.kit.rules.match(ctx, s.res) != nil {
+	if t.judge(ctx, s) != nil {
 		return nil, t.refused(ctx, s, true)
 	}
 	t.accepted(ctx, s)
 	return s.res, nil
+}
+
+// judge finds the failure rule that the answer matches; nil is none. A hop without
+// authentication says nothing about the credential.
+func (t *transport) judge(ctx context.Context, s *sent) *verdict {
+	if s.opened == nil {
+		return nil
+	}
+	return s.kit.rules.match(ctx, s.res)
 }
 
 // again returns the body for a repetition, if one is allowed and possible.
@@ -90,7 +96,6 @@ func (t *transport) again(req *http.Request, v *verdict) (io.ReadCloser, bool) {
 }
 
 // send authenticates a copy of req, sends it with body and redacts the answer. It closes body.
-// Without a kit in the result the request went out unauthenticated.
 func (t *transport) send(req *http.Request, body io.ReadCloser) (*sent, error) {
 	s, err := t.prepare(req)
 	if err != nil {
@@ -99,7 +104,7 @@ func (t *transport) send(req *http.Request, body io.ReadCloser) (*sent, error) {
 	}
 	out := req.Clone(req.Context())
 	out.Body = body
-	var k *kit
+	out.Host = req.URL.Host // the host that was checked
 	if s.opened != nil {
 		wire, err := s.opened.typ.authenticate(s.opened, out, s.accessToken())
 		if err != nil {
@@ -108,17 +113,17 @@ func (t *transport) send(req *http.Request, body io.ReadCloser) (*sent, error) {
 		}
 		s.kit = t.kit(s, wire)
 		t.last.Store(s.kit)
-		k = s.kit
 	} else {
-		k = t.last.Load() // a hop follows a request
+		s.kit = t.last.Load() // a hop follows a request
 	}
 	start := t.vault.now()
 	res, err := t.base.RoundTrip(out)
-	t.record(req, s, k, res, t.vault.now().Sub(start))
 	if err != nil {
+		t.record(req, s, t.vault.now().Sub(start))
 		return nil, err
 	}
-	s.res = t.redacted(req, res, k)
+	s.res = t.redacted(req, res, s.kit)
+	t.record(req, s, t.vault.now().Sub(start))
 	return s, nil
 }
 
@@ -221,8 +226,11 @@ func (t *transport) redacted(req *http.Request, res *http.Response, k *kit) *htt
 
 // accepted notes that the credential works.
 func (t *transport) accepted(ctx context.Context, s *sent) {
+	if s.opened == nil || t.draft {
+		return
+	}
 	state := s.opened.State.Status
-	if t.draft || s.res.StatusCode >= http.StatusBadRequest || state != Untested && state != Refused {
+	if s.res.StatusCode >= http.StatusBadRequest || state != Untested && state != Refused {
 		return
 	}
 	if s.token != nil && t.vault.renewals.failing(s.opened) {
