@@ -85,11 +85,13 @@ func (c checker) checkPath(d *workflows.Definition, t workflows.Trigger, path, s
 
 func checkTemplates(d *workflows.Definition, t workflows.Trigger, path string) []workflows.Problem {
 	var problems []workflows.Problem
-	for field, source := range map[string]any{"/input": t.Input, "/dedupe": t.Dedupe} {
+	compile := func(field string, source any) {
 		_, errs := expression.CompileValue(source, inputScope())
 		for _, err := range errs {
 			problems = append(problems, d.Problemf(path+field+err.Path, "expression", "%v", err))
 		}
 	}
+	compile("/input", t.Input)
+	compile("/dedupe", t.Dedupe)
 	return problems
 }

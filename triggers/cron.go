@@ -113,11 +113,12 @@ var cronFields = [5]cronField{
 }
 
 func parseFields(fields []string, zone *time.Location) (*Schedule, error) {
-	if len(fields) == 6 {
-		return nil, errors.New("this has 6 fields; schedules with seconds are not supported by this release: write minute, hour, day of month, month, day of week")
-	}
 	if len(fields) != 5 {
-		return nil, fmt.Errorf("this has %d fields; a schedule has five: minute, hour, day of month, month, day of week", len(fields))
+		hint := ""
+		if len(fields) == 6 {
+			hint = "; seconds are not supported by this release"
+		}
+		return nil, fmt.Errorf("a schedule has five fields (minute, hour, day of month, month, day of week), not %d%s", len(fields), hint)
 	}
 	for i, f := range cronFields {
 		if err := f.check(fields[i]); err != nil {

@@ -1,9 +1,9 @@
 package triggers
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -113,20 +113,21 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	if r.ContentLength == 0 {
 		return nil, true
 	}
-	if r.ContentLength > maxBody {
-		refuse(w, http.StatusRequestEntityTooLarge, "the body is larger than 5 MiB")
-		return nil, false
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		refuse(w, http.StatusRequestEntityTooLarge, "the body is larger than 5 MiB")
-		return nil, false
-	}
-	if err != nil {
+	body := make([]byte, 0, min(max(r.ContentLength, 512), maxBody)+1)
+	read := bytes.NewBuffer(body)
+	_, err := read.ReadFrom(io.LimitReader(r.Body, maxBody+1))
+	switch {
+	case err != nil:
 		refuse(w, http.StatusBadRequest, "the body could not be read")
 		return nil, false
+	case read.Len() > maxBody:
+		// A caller that is cut off while it sends does not see why.
+		_, _ = io.CopyN(io.Discard, r.Body, maxBody)
+		refuse(w, http.StatusRequestEntityTooLarge, "the body is larger than 5 MiB")
+		return nil, false
+	default:
+		return read.Bytes(), true
 	}
-	return body, true
 }
 
 // verify lets a request pass that presents the route's credential. Whatever is wrong, the

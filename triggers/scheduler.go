@@ -155,7 +155,7 @@ func (m *Manager) fire(ctx context.Context, p Plan, now, oldest time.Time) (move
 }
 
 // maxCounted bounds the walk over missed occurrences; a longer outage counts at least these.
-const maxCounted = 100_000
+const maxCounted = 10_000
 
 // skip returns the first occurrence that is not before oldest, and how many come before it.
 func (s *Schedule) skip(p Plan, oldest time.Time) (next time.Time, missed int64) {

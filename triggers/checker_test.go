@@ -1,0 +1,87 @@
+package triggers_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"keyflow/triggers"
+	"keyflow/workflows"
+)
+
+func TestChecker(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	h.apply(t, "other", `"t": {"type": "webhook", "path": "taken"}, "p": {"type": "webhook", "path": "orders/{id}"}`)
+	h.apply(t, "off", `"t": {"type": "webhook", "path": "asleep"}`, `"enabled": false`)
+	tests := []struct {
+		name, triggers string
+		want           []string
+	}{
+		{"right", `"c": {"type": "cron", "schedule": "0 2 * * *", "timezone": "Asia/Seoul", "input": {"a": "{{ trigger.scheduled_at + vars.x }}"}}, "w": {"type": "webhook", "path": "free", "credential": "c"}`, nil},
+		{"schedule", `"c": {"type": "cron", "schedule": "*/61 * * * *"}`, []string{`1:63 /triggers/c/schedule invalid_schedule the step in "*/61" is out of range: for the minute it must be between 1 and 59`}},
+		{"zone", `"c": {"type": "cron", "schedule": "@daily", "timezone": "EST"}`, []string{`1:85 /triggers/c/timezone invalid_timezone "EST" is not an IANA time zone; write a name such as "Asia/Seoul", "Europe/Berlin" or "UTC"`}},
+		{"schedule and zone", `"c": {"type": "cron", "schedule": "nope", "timezone": "KST"}`, []string{
+			`1:83 /triggers/c/timezone invalid_timezone "KST" is not an IANA time zone; write a name such as "Asia/Seoul", "Europe/Berlin" or "UTC"`,
+			`1:63 /triggers/c/schedule invalid_schedule a schedule has five fields (minute, hour, day of month, month, day of week), not 1`,
+		}},
+		{"path of another workflow", `"w": {"type": "webhook", "path": "taken", "credential": "c"}`, []string{`1:62 /triggers/w/path path_taken the workflow "other" has a webhook at this path already`}},
+		{"path of a sleeping workflow", `"w": {"type": "webhook", "path": "asleep", "credential": "c"}`, []string{`1:62 /triggers/w/path path_taken the workflow "off" has a webhook at this path already`}},
+		{"same shape", `"w": {"type": "webhook", "path": "orders/{number}", "credential": "c"}`, []string{`1:62 /triggers/w/path path_taken the workflow "other" has a webhook at this path already`}},
+		{"literal beside a parameter", `"w": {"type": "webhook", "path": "orders/new", "credential": "c"}`, nil},
+		{"twice in one workflow", `"w": {"type": "webhook", "path": "a/{x}", "credential": "c"}, "x": {"type": "webhook", "path": "a/{y}", "credential": "c"}`, []string{`1:124 /triggers/x/path path_taken the trigger "w" of this workflow has the same path`}},
+		{"templates", `"w": {"type": "webhook", "path": "b", "credential": "c", "input": {"a": ["{{ input.x }}"]}, "dedupe": "{{ trigger.("}`, []string{
+			"/triggers/w/input/a/0 expression", "/triggers/w/dedupe expression",
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			d, problems := workflows.Parse([]byte(`{"id": "mine", "triggers": {` + tt.triggers + `}, "nodes": {"n": {"type": "x"}}}`))
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			found, warnings := triggers.NewChecker(h.manager).Check(t.Context(), d)
+			var got []string
+			for _, p := range found {
+				if p.Code == "expression" { // the text is package expression's
+					got = append(got, p.Path+" "+p.Code)
+					continue
+				}
+				got = append(got, fmt.Sprintf("%d:%d %s %s %s", p.Line, p.Column, p.Path, p.Code, p.Message))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+			if len(warnings) != 0 {
+				t.Errorf("warnings %v", warnings)
+			}
+		})
+	}
+}
+
+func TestCheckerWarnsOfPublicWebhooks(t *testing.T) {
+	t.Parallel()
+	d, _ := workflows.Parse([]byte(`{"id": "a", "triggers": {"w": {"type": "webhook", "path": "a"}}, "nodes": {"n": {"type": "x"}}}`))
+	problems, warnings := triggers.NewChecker(nil).Check(t.Context(), d)
+	want := []workflows.Problem{{
+		Path: "/triggers/w", Code: "public_webhook", Message: "this webhook has no credential: anyone who knows its URL can start runs", Line: 1, Column: 31,
+	}}
+	if diff := cmp.Diff(want, warnings); diff != "" || len(problems) != 0 {
+		t.Errorf("problems %v, warnings -want +got\n%s", problems, diff)
+	}
+}
+
+// A workflow may keep its own path, and may take one that has become free.
+func TestCheckerLetsPathsMove(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	h.apply(t, "a", `"w": {"type": "webhook", "path": "p"}`)
+	h.apply(t, "a", `"w": {"type": "webhook", "path": "p"}, "x": {"type": "webhook", "path": "q"}`)
+	h.apply(t, "a", `"x": {"type": "webhook", "path": "q"}`)
+	h.apply(t, "b", `"w": {"type": "webhook", "path": "p"}`)
+	if got, ok := h.manager.Taken("p", ""); !ok || got != "b" {
+		t.Errorf("p is taken by %q", got)
+	}
+}

@@ -1,0 +1,140 @@
+package triggers_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"keyflow/credentials"
+	"keyflow/engine"
+	"keyflow/internal/database"
+	"keyflow/internal/database/databasetest"
+	"keyflow/internal/fault"
+	"keyflow/internal/identity"
+	"keyflow/triggers"
+	"keyflow/triggers/sqlstore"
+	"keyflow/workflows"
+	workflowstore "keyflow/workflows/sqlstore"
+)
+
+// recorder is a Starter that keeps what it is asked to start, with the engine's rule for
+// dedupe keys.
+type recorder struct {
+	mu     sync.Mutex
+	starts []engine.Start
+	runs   map[string]engine.RunID // by workflow, kind, trigger, key
+	err    error                   // answered instead, when set
+	wait   func(context.Context, engine.RunID) (engine.Run, error)
+}
+
+func (r *recorder) Start(_ context.Context, s engine.Start) (engine.Started, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return engine.Started{}, r.err
+	}
+	key := ""
+	if s.Dedupe != nil {
+		key = string(s.Workflow) + "|" + s.Dedupe.Kind + "|" + s.Dedupe.Trigger + "|" + s.Dedupe.Key
+		if id, ok := r.runs[key]; ok {
+			return engine.Started{Run: id, Workflow: s.Workflow, Duplicate: true}, nil
+		}
+	}
+	id := engine.RunID(uuid.Must(uuid.NewV7()))
+	if key != "" {
+		r.runs[key] = id
+	}
+	r.starts = append(r.starts, s)
+	return engine.Started{Run: id, Workflow: s.Workflow, Status: engine.RunRunning}, nil
+}
+
+func (r *recorder) Wait(ctx context.Context, id engine.RunID) (engine.Run, error) {
+	if r.wait != nil {
+		return r.wait(ctx, id)
+	}
+	return engine.Run{ID: id, Status: engine.RunSucceeded, Output: json.RawMessage(`{"ok":true}`)}, nil
+}
+
+func (r *recorder) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = err
+}
+
+func (r *recorder) all() []engine.Start {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]engine.Start(nil), r.starts...)
+}
+
+// planned returns the planned instants of all starts of a workflow, as local clock text.
+func (r *recorder) planned(id workflows.ID) []string {
+	var out []string
+	for _, s := range r.all() {
+		if s.Workflow == id {
+			out = append(out, s.Trigger.ScheduledAt.Format("15:04:05"))
+		}
+	}
+	return out
+}
+
+// keyVerifier wants the header X-Key to be "right-key-123"; the credential "broken" cannot verify.
+type keyVerifier struct{}
+
+func (keyVerifier) Verify(_ context.Context, id credentials.ID, _, _ string, r *http.Request, _ []byte) ([]string, error) {
+	switch {
+	case id == "away":
+		return nil, fault.New(fault.Unavailable, "the vault is away")
+	case id == "broken":
+		return nil, fault.New(fault.Invalid, "credential of a type that cannot verify")
+	case id == "query" && r.URL.Query().Get("token") == "right-key-123":
+		return []string{"token"}, nil
+	case r.Header.Get("X-Key") == "right-key-123":
+		return []string{"X-Key"}, nil
+	default:
+		return nil, fault.New(fault.Unauthenticated, "no")
+	}
+}
+
+// house is a manager on a real database with what surrounds it.
+type house struct {
+	manager  *triggers.Manager
+	catalog  *workflows.Catalog
+	store    *sqlstore.Store
+	starter  *recorder
+	database *database.DB
+}
+
+func setup(t testing.TB) *house {
+	t.Helper()
+	return setupOn(databasetest.SQLite(t), time.Now)
+}
+
+func setupOn(db *database.DB, now func() time.Time) *house {
+	h := &house{starter: &recorder{runs: map[string]engine.RunID{}}, store: sqlstore.New(db), database: db}
+	h.catalog = workflows.NewCatalog(workflowstore.New(db), workflows.CatalogOptions{Now: now})
+	h.manager = triggers.New(triggers.Options{
+		Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: keyVerifier{},
+		PublicURL: "https://flow.example.com", Now: now,
+	})
+	h.catalog.AddChecker(triggers.NewChecker(h.manager))
+	h.catalog.AddListener(h.manager)
+	return h
+}
+
+// apply stores a workflow with the given triggers.
+func (h *house) apply(t testing.TB, id, triggersJSON string, extra ...string) {
+	t.Helper()
+	source := `{"id": "` + id + `", "folder": "/team", "nodes": {"n": {"type": "transform"}}, "triggers": {` + triggersJSON + `}`
+	for _, e := range extra {
+		source += ", " + e
+	}
+	if _, err := h.catalog.Apply(t.Context(), identity.System(), workflows.ID(id), []byte(source+"}"), -1); err != nil {
+		t.Fatalf("apply %s: %v %v", id, err, fault.ProblemsOf(err))
+	}
+}
