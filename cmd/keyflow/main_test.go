@@ -257,3 +257,10 @@ func text(v any) string {
 	}
 	return fmt.Sprint(v)
 }
+
+func decode(t *testing.T, from string, into any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(from), into); err != nil {
+		t.Fatalf("%v in %q", err, from)
+	}
+}
