@@ -107,5 +107,12 @@ type Triggers interface {
 	List(ctx context.Context, f triggers.Filter) ([]triggers.Trigger, error)
 }
 
+var (
+	_ Credentials = (*credentials.Vault)(nil)
+	_ Workflows   = (*workflows.Catalog)(nil)
+	_ Runs        = (*engine.Engine)(nil)
+	_ Triggers    = (*triggers.Manager)(nil)
+)
+
 // rawJSON is stored JSON that is passed on byte for byte; nil is null.
 type rawJSON = json.RawMessage

@@ -1,10 +1,12 @@
 package web
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -101,12 +103,17 @@ func (s *server) workflowSchema(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(schema)
 }
 
+// readyTimeout bounds a readiness check: a database that hangs is not ready.
+const readyTimeout = 5 * time.Second
+
 func (s *server) healthz(w http.ResponseWriter, r *http.Request) {
 	s.writeJSON(w, r, "application/json", map[string]string{"status": "ok"})
 }
 
 func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
-	if err := s.ready(r.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	if err := s.ready(ctx); err != nil {
 		s.fail(r.Context(), w, err)
 		return
 	}

@@ -16,6 +16,7 @@ import (
 	"keyflow/internal/database"
 	"keyflow/internal/egress"
 	"keyflow/internal/fault"
+	"keyflow/triggers"
 	"keyflow/workflows"
 )
 

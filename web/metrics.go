@@ -1,12 +1,13 @@
 package web
 
 import (
-	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -20,13 +21,17 @@ type metrics struct {
 func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 	if registry == nil {
 		registry = prometheus.NewRegistry()
+		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
 	m := &metrics{registry: registry, duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "keyflow_http_request_duration_seconds",
 		Help:    "Time from a request's arrival to the end of its answer.",
 		Buckets: []float64{.001, .005, .025, .1, .5, 2.5, 10, 60},
 	}, []string{"method", "route", "status"})}
-	return m, errors.Join(registry.Register(m.duration))
+	if err := registry.Register(m.duration); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return m, nil
 }
 
 func (m *metrics) observe(method, route string, status int, took time.Duration) {

@@ -1,10 +1,6 @@
 package web
 
-import (
-	"net/http"
-
-	"keyflow/credentials"
-)
+import "keyflow/credentials"
 
 // register is every route but the page's files and /hooks/. A route needs sign-in unless it
 // says otherwise here.
@@ -62,5 +58,3 @@ func (s *server) register(a *api) {
 
 // maxDefinition leaves the catalog to refuse a definition over 1 MiB in its own words.
 const maxDefinition = 1<<20 + 64<<10
-
-var _ http.Handler = (*server)(nil)

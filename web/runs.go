@@ -29,6 +29,7 @@ type runStart struct {
 	WorkflowPath
 	Wait           string `query:"wait" doc:"Wait this long for the end of the run, such as 30s; at most 5m."`
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"The same key within 24 hours starts one run."`
+	Depth          int    `header:"Keyflow-Depth" minimum:"0" doc:"How many workflow starts led to this one; Keyflow sets it on its own requests."`
 	JSONBody
 }
 
@@ -131,6 +132,7 @@ func (s *server) startRun(ctx context.Context, who session.Who, in *runStart) (*
 		Workflow: in.ID, Input: input,
 		Trigger: engine.TriggerRef{ID: "manual", Type: "manual", FiredAt: s.now()},
 		Dedupe:  dedupe(in.IdempotencyKey, input, s.now()),
+		Depth:   in.Depth,
 	})
 	if err != nil {
 		return nil, err

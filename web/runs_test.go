@@ -84,7 +84,12 @@ func TestStartingAndWaiting(t *testing.T) {
 		{name: "unknown property", method: "POST", path: "/api/v1/workflows/hello/runs", body: `{"inputs":{}}`, status: 422, has: []string{`"path":"/inputs"`, "known here: input"}},
 		{name: "not JSON", method: "POST", path: "/api/v1/workflows/hello/runs", body: `{"input":`, status: 400},
 		{name: "unknown workflow", method: "POST", path: "/api/v1/workflows/nope/runs", status: 404},
+		{name: "depth", method: "POST", path: "/api/v1/workflows/hello/runs", headers: []string{"Keyflow-Depth", "3"}, status: 202},
+		{name: "bad depth", method: "POST", path: "/api/v1/workflows/hello/runs", headers: []string{"Keyflow-Depth", "-1"}, status: 422, has: []string{"expected number >= 0"}},
 	})
+	if last := s.runs.starts[len(s.runs.starts)-1]; last.Depth != 3 {
+		t.Errorf("depth of the start is %d, want 3", last.Depth)
+	}
 }
 
 func TestIdempotentStart(t *testing.T) {

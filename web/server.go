@@ -6,6 +6,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,6 +47,8 @@ type server struct {
 	docsTemplate     *template.Template
 	handler          http.Handler
 }
+
+var _ http.Handler = (*server)(nil)
 
 // NewHandler returns the handler of everything that Keyflow serves. Give it to a server
 // with ReadHeaderTimeout and without ReadTimeout: bodies have their own deadline here, and
@@ -134,7 +137,7 @@ func (s *server) split(own, hooks http.Handler) http.Handler {
 		if r.URL.Path == "/hooks" || strings.HasPrefix(r.URL.Path, "/hooks/") {
 			requestFrom(r.Context()).route = "/hooks/"
 			w.Header().Set("Content-Security-Policy", "sandbox")
-			hooks.ServeHTTP(w, r)
+			hooks.ServeHTTP(w, s.session.WithoutSession(r))
 			return
 		}
 		own.ServeHTTP(w, r)
@@ -143,15 +146,16 @@ func (s *server) split(own, hooks http.Handler) http.Handler {
 
 // belowBase strips the public URL's path for proxies that pass it on.
 func (s *server) belowBase(r *http.Request) *http.Request {
-	if s.base == "" || r.URL.Path != s.base && !strings.HasPrefix(r.URL.Path, s.base+"/") {
+	rest, ok := strings.CutPrefix(r.URL.Path, s.base)
+	if s.base == "" || !ok || rest != "" && rest[0] != '/' {
 		return r
 	}
 	below := new(http.Request)
 	*below = *r
 	below.URL = new(url.URL)
 	*below.URL = *r.URL
-	below.URL.Path = "/" + strings.TrimPrefix(strings.TrimPrefix(r.URL.Path, s.base), "/")
-	below.URL.RawPath = ""
+	below.URL.Path = cmp.Or(rest, "/")
+	below.URL.RawPath = strings.TrimPrefix(r.URL.RawPath, s.base) // as spelled: hooks tell %2F from /
 	return below
 }
 

@@ -89,6 +89,9 @@ func TestSubPath(t *testing.T) {
 			t.Errorf("%s: %d, want %d", path, got.status, status)
 		}
 	}
+	if got := c.do("GET", "/flow/hooks/a%2Fb", ""); got.body != "hook /hooks/a/b raw /hooks/a%2Fb " {
+		t.Errorf("a hook under a sub-path sees %q", got.body)
+	}
 	if got := c.do("GET", "/flow"+credentials.CallbackPath, ""); !strings.Contains(got.body, `src="/flow/oauth-callback.js"`) {
 		t.Errorf("callback page under a sub-path:\n%s", got.body)
 	}

@@ -265,5 +265,5 @@ func (b *logBuffer) String() string {
 
 func fakeHooks(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html")
-	_, _ = io.WriteString(w, "hook "+r.URL.Path)
+	_, _ = io.WriteString(w, "hook "+r.URL.Path+" raw "+r.URL.RawPath+" "+r.Header.Get("Cookie"))
 }

@@ -228,6 +228,26 @@ func (s *Service) byCookie(ctx context.Context, cookie string) (Who, error) {
 	return Who{Caller: callerOf(account), Session: s.scs.GetString(ctx, idKey), Expires: ends}, nil
 }
 
+// WithoutSession returns the request without our session cookie, for handlers that pass
+// headers on or store them; r itself when it has none.
+func (s *Service) WithoutSession(r *http.Request) *http.Request {
+	if _, err := r.Cookie(s.cookieName()); err != nil {
+		return r
+	}
+	others := make([]string, 0, 1)
+	for _, c := range r.Cookies() {
+		if c.Name != s.cookieName() {
+			others = append(others, c.Name+"="+c.Value)
+		}
+	}
+	r = r.Clone(r.Context())
+	r.Header.Del("Cookie")
+	if len(others) > 0 {
+		r.Header.Set("Cookie", strings.Join(others, "; "))
+	}
+	return r
+}
+
 // cookieName carries the __Host- prefix where browsers honour it: then no other host of
 // the same site can plant a session (RFC 6265bis section 4.1.3.2).
 func (s *Service) cookieName() string {

@@ -1,0 +1,95 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"keyflow/credentials"
+	"keyflow/engine"
+	runssql "keyflow/engine/sqlstore"
+	"keyflow/internal/database/databasetest"
+	"keyflow/nodes"
+	"keyflow/nodes/standard"
+	"keyflow/workflows"
+)
+
+// newEngine runs a real engine over the parts of d until the test ends.
+func newEngine(t *testing.T, d *Deps) *engine.Engine {
+	t.Helper()
+	catalog, ok := d.Workflows.(*workflows.Catalog)
+	if !ok {
+		t.Fatalf("workflows are a %T", d.Workflows)
+	}
+	vault, ok := d.Credentials.(*credentials.Vault)
+	if !ok {
+		t.Fatalf("credentials are a %T", d.Credentials)
+	}
+	db := databasetest.SQLite(t)
+	store, err := runssql.New(db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.New(engine.Options{
+		Store: store, Owners: runssql.NewOwners(db), Catalog: catalog, Types: nodes.NewRegistry(standard.Types()...),
+		Credentials: vault.Resolver(), Exclusive: true, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- e.Serve(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-served; err != nil {
+			t.Errorf("engine: %v", err)
+		}
+	})
+	return e
+}
+
+// A workflow calls a protected API through the whole stack; the answer and the history show
+// what happened and never the secret.
+func TestRunThroughTheRealEngine(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, pass, _ := r.BasicAuth()
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"right": pass == canary, "echo": r.Header.Get("Authorization") + pass})
+	}))
+	t.Cleanup(upstream.Close)
+	s := newSetup(t, func(d *Deps) { d.Runs = newEngine(t, d) })
+	host := strings.TrimPrefix(upstream.URL, "http://")
+	admin := s.admin()
+	admin.run([]scenario{
+		{name: "credential", method: "POST", path: "/api/v1/credentials", status: 201, body: fmt.Sprintf(
+			`{"id":"erp","name":"ERP","type":"basic_auth","fields":{"username":"u","password":%q},"allowed_hosts":["http://%s"]}`, canary, host)},
+		{name: "workflow", method: "PUT", path: "/api/v1/workflows/sync", status: 201, body: fmt.Sprintf(
+			`{"id":"sync","nodes":{"pull":{"type":"web_request","credential":"erp","with":{"url":"http://%s/"}}},"output":"{{ nodes.pull.output.body }}"}`, host)},
+	})
+	got := admin.do("POST", "/api/v1/workflows/sync/runs?wait=60s", `{"input":{}}`)
+	run := got.json(t)
+	output, _ := run["output"].(map[string]any)
+	if got.status != 200 || run["status"] != "succeeded" || output["right"] != true {
+		t.Fatalf("run: %d %s", got.status, got.body)
+	}
+	id, _ := run["id"].(string)
+	admin.run([]scenario{
+		{name: "history", method: "GET", path: "/api/v1/runs/" + id, status: 200, has: []string{
+			`"workflow":"sync","version":1,"folder":"/","status":"succeeded"`, `"node":"pull","index":null,"status":"succeeded","attempt":1`,
+			`"request":{"method":"GET","url":"http://` + host + `/","status":200`, `"credential":"erp","version":1`}, hasNot: []string{canary}},
+		{name: "list", method: "GET", path: "/api/v1/runs?workflow=sync&status=succeeded", status: 200, has: []string{id}, hasNot: []string{`"steps"`}},
+		{name: "cancel after the end", method: "POST", path: "/api/v1/runs/" + id + "/cancel", status: 409},
+		{name: "delete", method: "DELETE", path: "/api/v1/runs/" + id, status: 204},
+		{name: "gone", method: "GET", path: "/api/v1/runs/" + id, status: 404},
+	})
+	if strings.Contains(got.body, canary) {
+		t.Errorf("the answer holds the secret\n%s", got.body)
+	}
+}
