@@ -19,7 +19,7 @@ func begun(t *testing.T, n *network, p *oauthtest.Server) url.Values {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := p.Visit(u)
+	back, err := p.Visit(t.Context(), u)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -271,7 +271,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	case "chunks":
 		for i := range len(sent) {
 			_, _ = fmt.Fprint(w, sent[i:i+1])
-			w.(http.Flusher).Flush() //nolint:forcetypeassert // the server's writer is one
+			w.(http.Flusher).Flush()
 		}
 	case "header":
 		w.Header().Set("X-Echo", strings.Map(func(c rune) rune {
@@ -291,6 +291,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 
 // sweep looks for the canary and for what base64 texts hold.
 func sweep(t *testing.T, where, text string) {
+	t.Helper()
 	t.Helper()
 	for _, canary := range []string{"canary", "Y2FuYXJ5"} {
 		if strings.Contains(text, canary) {
@@ -352,7 +353,7 @@ func TestErrorsShowNoSecret(t *testing.T) {
 	down := serve(t, nil)
 	down.Close()
 	broken := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-		conn, _, err := w.(http.Hijacker).Hijack() //nolint:forcetypeassert // the server's writer is one
+		conn, _, err := w.(http.Hijacker).Hijack()
 		if err == nil {
 			_ = conn.Close()
 		}

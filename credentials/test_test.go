@@ -22,6 +22,7 @@ type result struct {
 
 func decoded(t *testing.T, r credentials.TestResult, err error) result {
 	t.Helper()
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +89,7 @@ func TestTestOfStaticCredentials(t *testing.T) {
 			if diff := cmp.Diff(map[string]any{"method": "GET", "url": api.URL + tt.path, "authentication": "header X-Key"}, got.trace["request"]); diff != "" {
 				t.Errorf("request (-want +got):\n%s", diff)
 			}
-			body := got.trace["answer"].(map[string]any)["body"] //nolint:forcetypeassert // a failure is a failing test
+			body := got.trace["answer"].(map[string]any)["body"]
 			if diff := cmp.Diff(map[string]any{"your_key": "***"}, body); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
 			}

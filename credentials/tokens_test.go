@@ -38,30 +38,40 @@ func TestClientCredentialsOneTokenForManyRequests(t *testing.T) {
 	}
 }
 
+// useAtOnce calls the resource with many clients at the same time and counts what failed.
+func useAtOnce(t *testing.T, n *network, users int, p *oauthtest.Server, begin func()) int {
+	t.Helper()
+	var wg sync.WaitGroup
+	var failed atomic.Int64
+	for range users {
+		client := n.client(t, credentials.Use{ID: "crm"})
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.ResourceURL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wg.Go(func() {
+			res, err := client.Do(req)
+			if err != nil || res.StatusCode != http.StatusOK {
+				failed.Add(1)
+				return
+			}
+			_ = res.Body.Close()
+		})
+	}
+	begin()
+	wg.Wait()
+	return int(failed.Load())
+}
+
 // Promise P7 within one process.
 func TestOneRenewalForManyUsers(t *testing.T) {
 	t.Parallel()
 	n, p := online(t), provider(t)
 	n.create(t, clientCredentials("crm", p, ""))
 	for round, want := range []int{1, 2} { // the first token, then one that has expired
-		release := p.Hold()
-		var wg sync.WaitGroup
-		var failed atomic.Int64
-		for range 64 {
-			client := n.client(t, credentials.Use{ID: "crm"})
-			wg.Go(func() {
-				res, err := client.Get(p.ResourceURL)
-				if err != nil || res.StatusCode != http.StatusOK {
-					failed.Add(1)
-					return
-				}
-				_ = res.Body.Close()
-			})
-		}
-		release()
-		wg.Wait()
-		if got := len(p.TokenRequests()); got != want || failed.Load() > 0 {
-			t.Errorf("round %d: %d token requests, %d failures; want %d requests", round, got, failed.Load(), want)
+		failed := useAtOnce(t, n, 64, p, p.Hold())
+		if got := len(p.TokenRequests()); got != want || failed > 0 {
+			t.Errorf("round %d: %d token requests, %d failures; want %d requests", round, got, failed, want)
 		}
 		n.advance(2 * time.Hour)
 	}
@@ -73,22 +83,9 @@ func TestOneRenewalForManyRefusals(t *testing.T) {
 	n.create(t, clientCredentials("crm", p, ""))
 	mustGet(t, n, "crm", p.ResourceURL)
 	p.RevokeAccess()
-	var wg sync.WaitGroup
-	var failed atomic.Int64
-	for range 32 {
-		client := n.client(t, credentials.Use{ID: "crm"})
-		wg.Go(func() {
-			res, err := client.Get(p.ResourceURL)
-			if err != nil || res.StatusCode != http.StatusOK {
-				failed.Add(1)
-				return
-			}
-			_ = res.Body.Close()
-		})
-	}
-	wg.Wait()
-	if got := len(p.TokenRequests()); got != 2 || failed.Load() > 0 {
-		t.Errorf("%d token requests, %d failures; want 2 requests", got, failed.Load())
+	failed := useAtOnce(t, n, 32, p, func() {})
+	if got := len(p.TokenRequests()); got != 2 || failed > 0 {
+		t.Errorf("%d token requests, %d failures; want 2 requests", got, failed)
 	}
 }
 
@@ -99,7 +96,7 @@ func connect(t *testing.T, n *network, p *oauthtest.Server, id credentials.ID) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := p.Visit(u)
+	back, err := p.Visit(t.Context(), u)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,6 +189,7 @@ func TestRefusedTwiceIsRefused(t *testing.T) {
 // marketo answers 200 with success false and a code until it has seen enough tokens.
 func marketo(t *testing.T, code string) *upstream {
 	t.Helper()
+	t.Helper()
 	var first atomic.Value
 	return serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -249,6 +247,7 @@ func TestRenewalByRule(t *testing.T) {
 
 // scripted is a token endpoint that answers one line after the other, the last one for ever.
 func scripted(t *testing.T, lines ...string) (tokenURL string, asked *atomic.Int64) {
+	t.Helper()
 	t.Helper()
 	asked = &atomic.Int64{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -116,7 +116,7 @@ func TestAuthorizationCodeWithPKCE(t *testing.T) {
 	t.Parallel()
 	server, client, cfg := setup(t)
 	state, verifier := oauth.NewSecret(), oauth.NewSecret()
-	back, err := server.Visit(cfg.ConsentURL(state, verifier))
+	back, err := server.Visit(t.Context(), cfg.ConsentURL(state, verifier))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestAuthorizationCodeWithPKCE(t *testing.T) {
 func TestCodeNeedsItsVerifier(t *testing.T) {
 	t.Parallel()
 	server, client, cfg := setup(t)
-	back, err := server.Visit(cfg.ConsentURL(oauth.NewSecret(), oauth.NewSecret()))
+	back, err := server.Visit(t.Context(), cfg.ConsentURL(oauth.NewSecret(), oauth.NewSecret()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package oauthtest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,12 +10,16 @@ import (
 
 // Visit does what a browser does at the provider's authorization URL: it agrees and returns
 // the query with which the provider sends the browser back to the redirect URI.
-func (s *Server) Visit(authorizationURL string) (url.Values, error) {
+func (s *Server) Visit(ctx context.Context, authorizationURL string) (url.Values, error) {
 	browser := &http.Client{
 		Transport:     s.http.Client().Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	res, err := browser.Get(authorizationURL)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, authorizationURL, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := browser.Do(req)
 	if err != nil {
 		return nil, err
 	}

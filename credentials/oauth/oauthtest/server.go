@@ -104,7 +104,7 @@ func Start(o Options) (*Server, error) {
 	if o.Address == "" {
 		o.Address = "127.0.0.1:0"
 	}
-	listener, err := net.Listen("tcp", o.Address)
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", o.Address)
 	if err != nil {
 		return nil, err
 	}
