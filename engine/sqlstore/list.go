@@ -1,11 +1,11 @@
 package sqlstore
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 
@@ -31,16 +31,17 @@ func (s *Store) Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, err
 	if f.Limit < 1 || f.Limit > maxPage {
 		return nil, fault.New(fault.Invalid, "limit must be between 1 and %d", maxPage)
 	}
+	f.Folder = strings.TrimSuffix(f.Folder, "/") // everything is below "/"
 	where, args, err := narrow(&f)
 	if err != nil {
 		return nil, err
 	}
 	db := s.db.Read().WithContext(ctx)
 	var rows []storedRun
-	if f.Workflow == "" && f.Folder == "" && f.Trigger == "" {
-		rows, err = page(db, where, args, f.Limit)
-	} else {
+	if ofOrigins(&f) {
 		rows, err = pageOfOrigins(db, &f, where, args)
+	} else {
+		rows, err = page(db, where, args, f.Limit)
 	}
 	if err != nil {
 		return nil, database.Translate(err, "runs")
@@ -58,6 +59,9 @@ func (s *Store) Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, err
 	}
 	return runs, nil
 }
+
+// ofOrigins reports whether the filter leaves only some origins.
+func ofOrigins(f *engine.RunFilter) bool { return f.Workflow != "" || f.Folder != "" || f.Trigger != "" }
 
 // narrow gives the conditions on runs that do not concern their origin.
 func narrow(f *engine.RunFilter) (where string, args []any, err error) {
@@ -87,8 +91,12 @@ func narrow(f *engine.RunFilter) (where string, args []any, err error) {
 	case runRunning:
 		add("r.owner IS NOT NULL")
 	case runSucceeded:
-	default:
-		add("r.status IN (1, 3, 5, 6)") // as the partial index says it
+	default: // in the words of the partial index that shall be used
+		if ofOrigins(f) {
+			add("r.status <> 2 AND r.status <> 4")
+		} else {
+			add("r.status IN (1, 3, 5, 6)")
+		}
 	}
 	add(fmt.Sprintf("r.status = %d", n)) // a literal: the planner matches partial indexes with it
 	return strings.Join(conditions, " AND "), args, nil
@@ -112,6 +120,27 @@ func page(db *gorm.DB, where string, args []any, limit int) (rows []storedRun, e
 // pageOfOrigins merges the newest runs of each origin that fits. Only the origins with the
 // newest runs can have a part in the page; of each the index gives the first runs.
 func pageOfOrigins(db *gorm.DB, f *engine.RunFilter, where string, args []any) ([]storedRun, error) {
+	origins, err := newestOrigins(db, f, where, args)
+	if err != nil || len(origins) == 0 {
+		return nil, err
+	}
+	var values []any
+	parts := make([]string, len(origins))
+	for i, origin := range origins {
+		parts[i] = "SELECT id FROM (SELECT r.id FROM runs r WHERE r.origin = ? AND " + where + " ORDER BY r.id DESC LIMIT ?) t"
+		values = append(append(append(values, origin), args...), f.Limit)
+	}
+	var ids [][]byte
+	query := "SELECT id FROM (" + strings.Join(parts, " UNION ALL ") + ") t ORDER BY id DESC LIMIT ?"
+	if err := db.Raw(query, append(values, f.Limit)...).Scan(&ids).Error; err != nil {
+		return nil, err
+	}
+	return page(db, "r.id IN ?", []any{ids}, f.Limit)
+}
+
+// newestOrigins returns the origins that fit and have a run that fits, at most as many as
+// the page has rows, those with the newest runs.
+func newestOrigins(db *gorm.DB, f *engine.RunFilter, where string, args []any) ([]int64, error) {
 	conditions, values := []string{"1 = 1"}, slices.Clip(args)
 	if f.Workflow != "" {
 		conditions, values = append(conditions, "o.workflow = ?"), append(values, string(f.Workflow))
@@ -119,32 +148,14 @@ func pageOfOrigins(db *gorm.DB, f *engine.RunFilter, where string, args []any) (
 	if f.Trigger != "" {
 		conditions, values = append(conditions, "o.trigger_id = ?"), append(values, f.Trigger)
 	}
-	if folder := strings.TrimSuffix(f.Folder, "/"); folder != "" {
-		// "0" follows "/": all texts that begin with folder + "/"
-		conditions = append(conditions, "(o.folder = ? OR (o.folder >= ? AND o.folder < ?))")
-		values = append(values, folder, folder+"/", folder+"0")
+	if f.Folder != "" {
+		below := f.Folder + "/" // not by comparing: that depends on the database's collation
+		conditions = append(conditions, "(o.folder = ? OR substr(o.folder, 1, ?) = ?)")
+		values = append(values, f.Folder, utf8.RuneCountInString(below), below)
 	}
-	var tops []struct {
-		Origin int64
-		Top    []byte
-	}
-	err := db.Raw(`SELECT origin, top FROM (SELECT o.id AS origin, (SELECT r.id FROM runs r WHERE r.origin = o.id AND `+where+`
+	var tops []int64
+	err := db.Raw(`SELECT origin FROM (SELECT o.id AS origin, (SELECT r.id FROM runs r WHERE r.origin = o.id AND `+where+`
 		ORDER BY r.id DESC LIMIT 1) AS top FROM origins o WHERE `+strings.Join(conditions, " AND ")+`) t
 		WHERE top IS NOT NULL ORDER BY top DESC LIMIT ?`, append(values, f.Limit)...).Scan(&tops).Error
-	if err != nil {
-		return nil, err
-	}
-	var merged []storedRun
-	for _, top := range tops {
-		if len(merged) >= f.Limit && bytes.Compare(top.Top, merged[f.Limit-1].ID) < 0 {
-			break // this origin and the rest are older than the page
-		}
-		rows, err := page(db, "r.origin = ? AND "+where, append([]any{top.Origin}, args...), f.Limit)
-		if err != nil {
-			return nil, err
-		}
-		merged = append(merged, rows...)
-		slices.SortFunc(merged, func(a, b storedRun) int { return bytes.Compare(b.ID, a.ID) })
-	}
-	return merged[:min(len(merged), f.Limit)], nil
+	return tops, err
 }
