@@ -1,7 +1,6 @@
 package expression_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/expr-lang/expr"
@@ -24,7 +23,7 @@ func BenchmarkEval(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			ctx, in := context.Background(), env(b)
+			ctx, in := b.Context(), env(b)
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := e.Eval(ctx, in); err != nil {
@@ -62,7 +61,7 @@ func BenchmarkTemplate(b *testing.B) {
 	if errs != nil {
 		b.Fatal(errs[0])
 	}
-	ctx, in := context.Background(), env(b)
+	ctx, in := b.Context(), env(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := v.Eval(ctx, in); err != nil {

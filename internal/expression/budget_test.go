@@ -1,7 +1,6 @@
 package expression
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
@@ -14,7 +13,7 @@ func used(t *testing.T, source string) (steps, bytes int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := e.pool.get(context.Background(), Env{})
+	m := e.pool.get(t.Context(), Env{})
 	if _, failed := m.eval(e); failed != nil {
 		t.Fatal(failed)
 	}
@@ -88,7 +87,7 @@ func TestTimeLimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := e.pool.get(context.Background(), Env{})
+	m := e.pool.get(t.Context(), Env{})
 	m.deadline = time.Now().Add(-time.Second)
 	_, failed := m.eval(e)
 	if failed == nil || !failed.Budget || !errors.Is(failed, errTime) {
@@ -106,7 +105,7 @@ func TestMachineForgets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := e.pool.get(context.Background(), Env{Vars: map[string]any{"a": map[string]any{"b": "secret"}}})
+	m := e.pool.get(t.Context(), Env{Vars: map[string]any{"a": map[string]any{"b": "secret"}}})
 	if v, failed := m.eval(e); v != "secretsecret" || failed != nil {
 		t.Fatal(v, failed)
 	}

@@ -26,11 +26,11 @@ func scope() expression.Scope {
 	return expression.Scope{Names: []string{"input", "nodes", "vars", "item"}}
 }
 
-func env(t testing.TB) expression.Env {
-	t.Helper()
+func env(tb testing.TB) expression.Env {
+	tb.Helper()
 	v, err := jsonvalue.Decode([]byte(data))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return expression.Env{
 		Vars: v.(map[string]any),
@@ -39,13 +39,13 @@ func env(t testing.TB) expression.Env {
 	}
 }
 
-func eval(t testing.TB, source string) (any, error) {
+func eval(t *testing.T, source string) (any, error) {
 	t.Helper()
 	e, err := expression.Compile(source, scope())
 	if err != nil {
 		return nil, err
 	}
-	return e.Eval(context.Background(), env(t))
+	return e.Eval(t.Context(), env(t))
 }
 
 func TestEval(t *testing.T) {
@@ -215,7 +215,7 @@ func TestMissingFunctionsOfEnv(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = e.Eval(context.Background(), expression.Env{})
+		_, err = e.Eval(t.Context(), expression.Env{})
 		if want := source + " is not available here"; err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("error is %v, want %q", err, want)
 		}
@@ -267,7 +267,7 @@ func TestConcurrentEvaluationsAreApart(t *testing.T) {
 				"input": map[string]any{"name": name, "list": []any{name, name}},
 			}}
 			for range 500 {
-				got, err := e.Eval(context.Background(), env)
+				got, err := e.Eval(t.Context(), env)
 				if want := name + name + "," + name + name; got != want || err != nil {
 					t.Errorf("got %v, %v; want %s", got, err, want)
 					return
@@ -284,13 +284,13 @@ func TestContextEndsEvaluation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = e.Eval(ctx, env(t))
 	if !errors.Is(err, context.Canceled) || err.Error() != "the evaluation was stopped: context canceled" {
 		t.Errorf("before the start: %v", err)
 	}
-	ctx, cancel = context.WithCancel(context.Background())
+	ctx, cancel = context.WithCancel(t.Context())
 	stop := env(t)
 	stop.Now = func() time.Time { cancel(); return time.Time{} }
 	e, err = expression.Compile(`now() + string(all(1..900, all(1..900, true)))`, scope())

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/expr-lang/expr/builtin"
 )
@@ -68,56 +69,63 @@ func (f function) run(args ...any) (any, error) {
 
 // admit checks and charges argument i.
 func (f function) admit(m *machine, i int, arg any) (any, error) {
-	if len(f.params) == 0 {
+	if f.params == "" {
 		return nil, fmt.Errorf("%s takes no arguments", f.name)
 	}
-	letter, want := f.params[min(i, len(f.params)-1)], ""
+	letter := f.params[min(i, len(f.params)-1)]
+	if n, ok := wholeNumber(arg); ok && letter == 'n' {
+		return n, nil
+	}
+	if strings.IndexByte(lettersOf(arg), letter) < 0 {
+		return nil, fmt.Errorf("%s needs %s, got %s", f.name, wanted(letter), kind(arg))
+	}
 	switch v := arg.(type) {
 	case string:
-		if letter == 't' || letter == 'c' || letter == 'v' {
-			return v, m.read(len(v))
-		}
-	case []any:
-		if letter == 'l' || letter == 'c' || letter == 'v' {
-			return v, m.visit(len(v))
-		}
-	case []int:
-		if letter == 'l' || letter == 'c' || letter == 'v' {
-			return v, m.visit(len(v))
-		}
+		return v, m.read(len(v))
+	case []any, []int:
+		return v, m.visit(elements(v).len())
 	case map[string]any:
-		if letter == 'o' || letter == 'c' || letter == 'v' {
-			return v, m.visit(len(v))
-		}
-	case int:
-		if letter == 'n' || letter == 'v' {
-			return v, nil
-		}
-	case float64:
-		if n := int(v); letter == 'n' && float64(n) == v {
-			return n, nil
-		}
-		if letter == 'v' {
-			return v, nil
-		}
-	default:
-		if letter == 'v' {
-			return v, nil
-		}
+		return v, m.visit(len(v))
 	}
+	return arg, nil
+}
+
+func wholeNumber(v any) (int, bool) {
+	switch v := v.(type) {
+	case int:
+		return v, true
+	case float64:
+		n := int(v)
+		return n, float64(n) == v
+	}
+	return 0, false
+}
+
+// lettersOf returns the letters of params that admit v.
+func lettersOf(v any) string {
+	switch v.(type) {
+	case string:
+		return "tcv"
+	case []any, []int:
+		return "lcv"
+	case map[string]any:
+		return "ocv"
+	}
+	return "v"
+}
+
+func wanted(letter byte) string {
 	switch letter {
 	case 't':
-		want = "a text"
+		return "a text"
 	case 'n':
-		want = "a whole number"
+		return "a whole number"
 	case 'l':
-		want = "a list"
+		return "a list"
 	case 'o':
-		want = "an object"
-	default:
-		want = "a list, an object or a text"
+		return "an object"
 	}
-	return nil, fmt.Errorf("%s needs %s, got %s", f.name, want, kind(arg))
+	return "a list, an object or a text"
 }
 
 // native returns expr's own implementation of a builtin, for functions whose cost is

@@ -1,7 +1,6 @@
 package expression_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"unicode/utf8"
@@ -25,7 +24,7 @@ func FuzzTemplate(f *testing.F) {
 	}
 	base := env(f)
 	f.Fuzz(func(t *testing.T, source string) {
-		err, took, heap := measured(func() error { return evalTemplate(t, source, base) })
+		took, heap, err := measured(func() error { return evalTemplate(t, source, base) })
 		if took > timeLimit || heap > memoryLimit {
 			t.Errorf("took %s and %d MiB", took, heap>>20)
 		}
@@ -43,11 +42,12 @@ func FuzzTemplate(f *testing.F) {
 }
 
 func evalTemplate(t *testing.T, source string, env expression.Env) error {
+	t.Helper()
 	v, errs := expression.CompileValue(source, scope())
 	if len(errs) > 0 {
 		return errs[0]
 	}
-	got, err := v.Eval(context.Background(), env)
+	got, err := v.Eval(t.Context(), env)
 	if err != nil {
 		return err
 	}

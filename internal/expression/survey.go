@@ -7,6 +7,8 @@ import (
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/builtin"
+
+	"keyflow/internal/suggest"
 )
 
 const nodesRoot = "nodes"
@@ -143,43 +145,21 @@ func functionNames() []string {
 	return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return unavailable[n] })
 }
 
-// hint proposes the candidate next to name, or lists all when they are few.
+// listed is how many names are worth listing when none is close.
+const listed = 12
+
+// hint proposes the candidate closest to name, or lists all when they are few.
 func hint(name string, candidates []string) string {
-	best, distance := "", 1+min(2, (len(name)+1)/3)
-	for _, c := range candidates {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(c)); d < distance {
-			best, distance = c, d
-		}
+	if guess := suggest.DidYouMean(name, candidates); guess != "" {
+		return guess
 	}
 	switch {
-	case best != "":
-		return fmt.Sprintf(" (did you mean %q?)", best)
 	case len(candidates) == 0:
 		return ": no names are available here"
-	case len(candidates) <= 12:
+	case len(candidates) <= listed:
 		return " (available here: " + strings.Join(candidates, ", ") + ")"
 	}
 	return ""
-}
-
-// editDistance is the Levenshtein distance in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }
 
 // isPath reports whether node reads members of a root and does nothing else.

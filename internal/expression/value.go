@@ -144,8 +144,9 @@ func settle(source any, parts part, as form) part {
 	case altered:
 		v, _ := parts.eval(nil) // literals need no machine and cannot fail
 		return literal{value: v, unescaped: true}
+	default:
+		return parts
 	}
-	return parts
 }
 
 // escapePointer writes a key as a reference token of RFC 6901.

@@ -1,7 +1,6 @@
 package expression_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 
@@ -49,7 +48,7 @@ func TestTemplate(t *testing.T) {
 			if errs != nil {
 				t.Fatal(errs[0])
 			}
-			got, err := v.Eval(context.Background(), env(t))
+			got, err := v.Eval(t.Context(), env(t))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -83,7 +82,7 @@ func TestTemplateErrors(t *testing.T) {
 			if len(errs) > 0 {
 				err = errs[0]
 			} else {
-				_, err = v.Eval(context.Background(), env(t))
+				_, err = v.Eval(t.Context(), env(t))
 			}
 			failed, ok := errors.AsType[*expression.Error](err)
 			if !ok {
@@ -124,7 +123,7 @@ func TestValue(t *testing.T) {
 		"raw":  []any{"{{ no }}"},
 	}
 	for range 2 { // the second time on a used machine
-		got, err := v.Eval(context.Background(), env(t))
+		got, err := v.Eval(t.Context(), env(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +158,7 @@ func TestValueErrorsHavePaths(t *testing.T) {
 	if errs != nil {
 		t.Fatal(errs[0])
 	}
-	_, err := v.Eval(context.Background(), env(t))
+	_, err := v.Eval(t.Context(), env(t))
 	if failed, ok := errors.AsType[*expression.Error](err); !ok || failed.Path != "/1/x" {
 		t.Errorf("error is %#v, want one at /1/x", err)
 	}
@@ -186,7 +185,7 @@ func TestLiterals(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" || !ok {
 				t.Errorf("literal %v\n%s", ok, diff)
 			}
-			got, err := v.Eval(context.Background(), expression.Env{})
+			got, err := v.Eval(t.Context(), expression.Env{})
 			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
 				t.Errorf("%v\n%s", err, diff)
 			}
@@ -199,7 +198,7 @@ func TestLiteralsCostNothing(t *testing.T) {
 	if errs != nil {
 		t.Fatal(errs[0])
 	}
-	ctx, e := context.Background(), env(t)
+	ctx, e := t.Context(), env(t)
 	if n := testing.AllocsPerRun(100, func() { _, _ = v.Eval(ctx, e) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

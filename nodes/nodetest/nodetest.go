@@ -29,13 +29,13 @@ type Env struct {
 var _ nodes.Env = (*Env)(nil)
 
 // New returns an environment of a first attempt whose connections end with the test.
-func New(t testing.TB) *Env {
-	t.Helper()
+func New(tb testing.TB) *Env {
+	tb.Helper()
 	transport, err := egress.New(egress.Options{Allow: []string{"127.0.0.0/8", "::1"}})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(transport.CloseIdleConnections)
+	tb.Cleanup(transport.CloseIdleConnections)
 	return &Env{Delivery: "run/node/0", Number: 1, transport: transport}
 }
 
@@ -76,15 +76,15 @@ func (e *Env) Attempt() int { return e.Number }
 func (e *Env) Log() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // Run gives a new node of the type these parameters and returns its raw output.
-func (e *Env) Run(t testing.TB, kind nodes.Type, with map[string]any) (any, error) {
-	t.Helper()
-	result, err := kind.New().Run(t.Context(), e, nodes.Input{With: with})
+func (e *Env) Run(tb testing.TB, kind nodes.Type, with map[string]any) (any, error) {
+	tb.Helper()
+	result, err := kind.New().Run(tb.Context(), e, nodes.Input{With: with})
 	if err != nil {
 		return nil, err
 	}
 	done, ok := result.(nodes.Done)
 	if !ok {
-		t.Fatalf("the node gave %T, want Done", result)
+		tb.Fatalf("the node gave %T, want Done", result)
 	}
 	return done.Output, nil
 }

@@ -36,10 +36,9 @@ type answer struct {
 	at      time.Time // when it came
 }
 
-// readAnswer reads the body whole and closes it. When the body cannot be had, the error
+// readAnswer reads the body whole. When the body cannot be had, the error
 // keeps status and headers.
 func readAnswer(res *http.Response, as string, now time.Time) (*answer, error) {
-	defer func() { _ = res.Body.Close() }() // nothing is written through it
 	a := &answer{
 		status: res.StatusCode, header: res.Header, headers: headerData(res.Header),
 		host: res.Request.URL.Host, url: finalURL(res), at: now,

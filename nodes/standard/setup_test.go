@@ -14,7 +14,7 @@ import (
 	"keyflow/nodes/standard"
 )
 
-func typeOf(t testing.TB, name string) nodes.Type {
+func typeOf(t *testing.T, name string) nodes.Type {
 	t.Helper()
 	kind, ok := nodes.NewRegistry(standard.Types()...).Lookup(name)
 	if !ok {
@@ -24,7 +24,7 @@ func typeOf(t testing.TB, name string) nodes.Type {
 }
 
 // serve starts a server and returns its URL.
-func serve(t testing.TB, handler http.HandlerFunc) string {
+func serve(t *testing.T, handler http.HandlerFunc) string {
 	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
@@ -32,7 +32,7 @@ func serve(t testing.TB, handler http.HandlerFunc) string {
 }
 
 // bin starts a real go-httpbin and returns its URL.
-func bin(t testing.TB) string {
+func bin(t *testing.T) string {
 	t.Helper()
 	return serve(t, httpbin.New().ServeHTTP)
 }
@@ -55,7 +55,7 @@ func (r *recorder) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.req, r.body = req, body
 }
 
-func (r *recorder) last(t testing.TB) (*http.Request, string) {
+func (r *recorder) last(t *testing.T) (*http.Request, string) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -66,7 +66,7 @@ func (r *recorder) last(t testing.TB) (*http.Request, string) {
 }
 
 // stepError returns err as the engine will see it.
-func stepError(t testing.TB, err error) *nodes.Error {
+func stepError(t *testing.T, err error) *nodes.Error {
 	t.Helper()
 	e, ok := errors.AsType[*nodes.Error](err)
 	if !ok {

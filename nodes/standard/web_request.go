@@ -72,6 +72,7 @@ func (w *webRequest) Run(ctx context.Context, env nodes.Env, in nodes.Input) (no
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = res.Body.Close() }() // it has been read, or is not wanted
 	a, err := readAnswer(res, textOr(in.With, "response", answerAuto), start)
 	if err != nil {
 		return nil, err

@@ -59,6 +59,7 @@ func (w *webhook) Run(ctx context.Context, env nodes.Env, in nodes.Input) (nodes
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = res.Body.Close() }() // it has been read, or is not wanted
 	a, err := readAnswer(res, answerAuto, w.now())
 	if err != nil {
 		return nil, err
