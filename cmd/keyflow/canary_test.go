@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"keyflow/credentials/oauth/oauthtest"
+)
+
+// Secrets that are unique to this test and hold what needs escaping in URLs, JSON and HTML.
+const (
+	canaryPassword = `c4nary"basic/+&=<é>\pass-7f3a91`
+	canaryHeader   = `c4nary+header/key=0b55e2d9-X`
+	canaryQuery    = `c4nary&query key%2F/81c6d07a`
+	canaryCookie   = `c4nary-cookie-key-5d2e90b1`
+	canaryClient   = `c4nary:client/secret+33aa77`
+)
+
+// echo is an upstream that gives back all it got, in every form it can think of.
+func echo(t *testing.T) *httptest.Server {
+	var s *httptest.Server
+	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		all := r.URL.String() + "\n" + string(body)
+		for k, vs := range r.Header {
+			all += "\n" + k + ": " + strings.Join(vs, ",")
+		}
+		user, password, _ := r.BasicAuth()
+		switch r.URL.Path {
+		case "/redirect":
+			http.Redirect(w, r, "http://127.0.0.1:1/?stolen="+url.QueryEscape(password+r.Header.Get("X-Key")), http.StatusFound)
+			return
+		case "/refuse":
+			w.WriteHeader(http.StatusUnauthorized)
+		case "/fail":
+			w.WriteHeader(http.StatusInternalServerError)
+		case "/text":
+			w.Header().Set("Content-Type", "text/plain")
+			w.Header().Set("X-Echo", url.QueryEscape(password+r.Header.Get("X-Key")+r.URL.RawQuery))
+			fmt.Fprint(w, all)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"all": all, "user": user, "password": password, "base64": base64.StdEncoding.EncodeToString([]byte(all)),
+			"escaped": fmt.Sprintf("%q", password), "url": url.QueryEscape(password), "cookie": r.Header.Get("Cookie"),
+			password + "-as-a-key": true, "nested": []any{map[string]any{"authorization": r.Header.Get("Authorization")}},
+			"password64": base64.StdEncoding.EncodeToString([]byte(password)), "key64": base64.RawURLEncoding.EncodeToString([]byte(r.Header.Get("X-Key"))),
+		})
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// P2: after every way to use and to fail, no secret is anywhere but where it was sent.
+func TestCanarySweep(t *testing.T) {
+	t.Parallel()
+	up := echo(t)
+	provider := oauthtest.New(t, oauthtest.Options{ClientSecret: canaryClient})
+	s := serve(t, "", "--log-level", "debug")
+	var sweep sweeper
+	sweep.canaries = map[string]string{
+		"password": canaryPassword, "header key": canaryHeader, "query key": canaryQuery, "cookie key": canaryCookie,
+		"client secret": canaryClient, "admin token": s.token,
+	}
+	for i := range 8 { // the tokens themselves are canaries too
+		token := fmt.Sprintf("c4nary/access+token=%d-6b1f0e", i)
+		sweep.canaries["access token "+fmt.Sprint(i)] = token
+		provider.FailNext(http.StatusOK, "application/json", fmt.Sprintf(`{"access_token": %q, "refresh_token": "%s-refresh", "token_type": "bearer", "expires_in": 3600}`, token, token))
+	}
+	for _, c := range []struct {
+		id, typ string
+		fields  map[string]any
+	}{
+		{"basic", "basic_auth", map[string]any{"username": "it", "password": canaryPassword}},
+		{"header", "api_key", map[string]any{"key": "X-Key", "value": canaryHeader}},
+		{"query", "api_key", map[string]any{"key": "key", "value": canaryQuery, "in": "query"}},
+		{"cookie", "api_key", map[string]any{"key": "key", "value": canaryCookie, "in": "cookie"}},
+		{"oauth", "oauth2", map[string]any{
+			"grant_type": "client_credentials", "access_token_url": provider.TokenURL, "client_id": provider.ClientID, "client_secret": canaryClient, "client_authentication": "body",
+		}},
+	} {
+		in := map[string]any{"id": c.id, "type": c.typ, "fields": c.fields, "allowed_hosts": []string{up.URL, provider.URL, "http://127.0.0.1:1"}, "test_url": up.URL + "/fail"}
+		if c.typ == "oauth2" {
+			delete(in, "test_url")
+		}
+		sweep.add("create "+c.id, s.must(http.MethodPost, "/api/v1/credentials", in).body)
+		sweep.add("duplicate "+c.id, s.do(http.MethodPost, "/api/v1/credentials", in).body)
+		in["fields"] = map[string]any{"nonsense": fmt.Sprint(c.fields)}
+		sweep.add("invalid "+c.id, s.do(http.MethodPatch, "/api/v1/credentials/"+c.id, in).body)
+		sweep.add("test "+c.id, s.do(http.MethodPost, "/api/v1/credentials/"+c.id+"/test", nil).body)
+		for _, path := range []string{"/json", "/text", "/fail", "/refuse", "/redirect", "DEAD"} {
+			target := up.URL + path
+			if path == "DEAD" {
+				target = "http://127.0.0.1:1/dead"
+			}
+			id := "w-" + c.id + "-" + strings.ToLower(strings.Trim(path, "/"))
+			s.apply(id, fmt.Sprintf(`{"id": %q, "nodes": {
+				"call": {"type": "web_request", "credential": %q, "with": {"method": "POST", "url": %q, "query": {"q": "1"}, "body": {"a": 1}}, "on_error": "continue"},
+				"copy": {"type": "transform", "needs": ["call"], "run_on": "always", "with": {"value": {"output": "{{ nodes.call.output }}", "error": "{{ nodes.call.error }}"}}},
+				"tell": {"type": "webhook", "needs": ["copy"], "credential": %q, "with": {"url": %q, "payload": {"text": "{{ toJSON(nodes.copy.output) }}"}}, "retry": {"max_attempts": 1}, "on_error": "continue"}
+			}, "output": "{{ nodes.copy.output }}"}`, id, c.id, target, c.id, up.URL+"/json"))
+			run := s.run(id, map[string]any{})
+			sweep.add("run "+id, run.body)
+			r := keyflow(t, s.env(), "runs", "watch", text(run.json["id"]))
+			sweep.add("cli "+id, r.stdout+r.stderr)
+		}
+		for _, args := range [][]string{{"credentials", "get", c.id}, {"credentials", "list", "--output", "json"}, {"credentials", "test", c.id}, {"credentials", "versions", c.id}} {
+			r := keyflow(t, s.env(), args...)
+			sweep.add("cli "+strings.Join(args, " "), r.stdout+r.stderr)
+		}
+	}
+	for _, path := range []string{
+		"/", "/credentials/basic", "/api/v1/credentials?limit=200", "/api/v1/runs?limit=200", "/api/v1/workflows?limit=200", "/api/v1/triggers",
+		"/api/v1/tokens", "/openapi.json", "/metrics", "/readyz",
+	} {
+		sweep.add("GET "+path, s.do(http.MethodGet, path, nil).body)
+	}
+	if code := s.stop(); code != exitOK {
+		t.Errorf("stop: %d", code)
+	}
+	sweep.add("log", s.stderr.String())
+	sweep.files(t, s.dir)
+	sweep.report(t)
+	redacted := 0
+	for _, p := range sweep.places {
+		redacted += strings.Count(p.text, "***")
+	}
+	if sweep.size < 100_000 || redacted < 200 {
+		t.Errorf("only %d bytes with %d redactions were looked at: the sweep proves nothing", sweep.size, redacted)
+	}
+}
+
+// The sweep finds what it is meant to find.
+func TestSweepFindsEveryForm(t *testing.T) {
+	t.Parallel()
+	for form, needle := range forms(canaryPassword) {
+		if len(needle) < 12 {
+			t.Errorf("%s: %q is too short to prove anything", form, needle)
+		}
+	}
+	for shift := range 3 {
+		carrier := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("?", shift) + canaryPassword + "tail"))
+		if !strings.Contains(carrier, forms(canaryPassword)[fmt.Sprintf("base64 at %d", shift)]) {
+			t.Errorf("base64 at %d is not found in %s", shift, carrier)
+		}
+	}
+}
+
+// sweeper looks for canaries in every form.
+type sweeper struct {
+	canaries map[string]string
+	places   []place
+	size     int
+}
+
+type place struct{ name, text string }
+
+func (s *sweeper) add(name, text string) {
+	s.places = append(s.places, place{name, text})
+	s.size += len(text)
+}
+
+// files adds what is on disk: the database, its WAL and anything else, but not the files whose
+// purpose is to hold a secret for the owner of the folder.
+func (s *sweeper) files(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || d.Name() == "admin-token" || d.Name() == "master.key" {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		s.add("file "+d.Name(), string(data))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *sweeper) report(t *testing.T) {
+	t.Helper()
+	for name, canary := range s.canaries {
+		for form, needle := range forms(canary) {
+			for _, p := range s.places {
+				if i := strings.Index(p.text, needle); i >= 0 {
+					t.Errorf("%s in %s as %s: …%q…", name, p.name, form, p.text[max(0, i-40):min(len(p.text), i+len(needle)+40)])
+				}
+			}
+		}
+	}
+}
+
+// forms are the canary raw, escaped, encoded at all three alignments of base64, and in
+// fragments of 12 characters.
+func forms(canary string) map[string]string {
+	quoted, _ := json.Marshal(canary)
+	var html bytes.Buffer
+	json.HTMLEscape(&html, quoted)
+	f := map[string]string{
+		"raw": canary, "query escaped": url.QueryEscape(canary), "path escaped": url.PathEscape(canary),
+		"JSON": strings.Trim(string(quoted), `"`), "JSON for HTML": strings.Trim(html.String(), `"`),
+		"hex": hex.EncodeToString([]byte(canary)), "HEX": strings.ToUpper(hex.EncodeToString([]byte(canary))),
+	}
+	for shift := range 3 {
+		padded := strings.Repeat("x", shift) + canary
+		enc := base64.StdEncoding.EncodeToString([]byte(padded))
+		// without the characters that depend on what stands before and after
+		inner := enc[(shift*8+5)/6 : len(padded)*8/6]
+		f[fmt.Sprintf("base64 at %d", shift)] = inner
+		f[fmt.Sprintf("base64url at %d", shift)] = strings.NewReplacer("+", "-", "/", "_").Replace(inner)
+	}
+	for i := 0; i+12 <= len(canary); i += 4 {
+		f[fmt.Sprintf("fragment at %d", i)] = canary[i : i+12]
+	}
+	return f
+}
