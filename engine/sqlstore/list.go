@@ -61,7 +61,9 @@ func (s *Store) Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, err
 }
 
 // ofOrigins reports whether the filter leaves only some origins.
-func ofOrigins(f *engine.RunFilter) bool { return f.Workflow != "" || f.Folder != "" || f.Trigger != "" }
+func ofOrigins(f *engine.RunFilter) bool {
+	return f.Workflow != "" || f.Folder != "" || f.Trigger != ""
+}
 
 // narrow gives the conditions on runs that do not concern their origin.
 func narrow(f *engine.RunFilter) (where string, args []any, err error) {

@@ -2,7 +2,12 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+	"sync"
 	"time"
+
+	"gorm.io/gorm"
 
 	"keyflow/engine"
 	"keyflow/internal/database"
@@ -10,9 +15,16 @@ import (
 
 // Owners implements engine.Owners with rows that hold the last beat in the database's time,
 // which is the same for all processes.
+//
+// On Postgres it keeps one connection of the pool to itself, so that a pool exhausted by
+// slow queries does not look like a dead process. SQLite has a single writing connection,
+// which a beat shares; there the folder lock says who is alive.
 type Owners struct {
 	db  *database.DB
 	now string // the database's time in microseconds
+
+	mu   sync.Mutex
+	conn *sql.Conn // of Postgres; nil until it is needed
 }
 
 var _ engine.Owners = (*Owners)(nil)
@@ -28,9 +40,52 @@ func NewOwners(db *database.DB) *Owners {
 
 // Beat implements engine.Owners.
 func (o *Owners) Beat(ctx context.Context, owner engine.OwnerID) error {
-	err := o.db.Write().WithContext(ctx).Exec("INSERT INTO owners (beat_at, id) VALUES ("+o.now+
-		", ?) ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at", owner[:]).Error
+	return o.use(ctx, func(db *gorm.DB) error {
+		return db.Exec("INSERT INTO owners (beat_at, id) VALUES ("+o.now+", ?) ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at", owner[:]).Error
+	})
+}
+
+// Leave implements engine.Owners. It gives the connection back.
+func (o *Owners) Leave(ctx context.Context, owner engine.OwnerID) error {
+	err := o.use(ctx, func(db *gorm.DB) error { return db.Exec("DELETE FROM owners WHERE id = ?", owner[:]).Error })
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return errors.Join(err, o.giveBack())
+}
+
+// use runs fn on the connection of the heartbeat, which is replaced after an error.
+func (o *Owners) use(ctx context.Context, fn func(*gorm.DB) error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	db := o.db.Write().WithContext(ctx)
+	if o.db.Dialect() == database.Postgres {
+		if o.conn == nil {
+			conn, err := o.db.SQL().Conn(ctx)
+			if err != nil {
+				return database.Translate(err, "heartbeat")
+			}
+			o.conn = conn
+		}
+		db.Statement.ConnPool = o.conn
+	}
+	err := fn(db)
+	if err != nil {
+		err = errors.Join(err, o.giveBack())
+	}
 	return database.Translate(err, "heartbeat")
+}
+
+// giveBack returns the connection to the pool, which closes it when it is broken.
+func (o *Owners) giveBack() error {
+	if o.conn == nil {
+		return nil
+	}
+	err := o.conn.Close()
+	o.conn = nil
+	if errors.Is(err, sql.ErrConnDone) {
+		return nil
+	}
+	return err
 }
 
 // Silent implements engine.Owners. An owner without a row is silent.
@@ -47,10 +102,4 @@ func (o *Owners) Silent(ctx context.Context, silence time.Duration, limit int) (
 		orphans[i] = engine.Orphan{Run: engine.RunID(row.ID), Owner: engine.OwnerID(row.Owner)}
 	}
 	return orphans, nil
-}
-
-// Leave implements engine.Owners.
-func (o *Owners) Leave(ctx context.Context, owner engine.OwnerID) error {
-	err := o.db.Write().WithContext(ctx).Exec("DELETE FROM owners WHERE id = ?", owner[:]).Error
-	return database.Translate(err, "heartbeat")
 }
