@@ -1,9 +1,11 @@
 package credentials_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,8 +38,20 @@ func TestPatchKeepsWhatItDoesNotName(t *testing.T) {
 	}
 }
 
+// createNamed makes a credential for one subtest of a shared vault.
+func (k *keep) createNamed(t *testing.T, text string) credentials.ID {
+	t.Helper()
+	in := input(t, text)
+	in.ID = credentials.ID(strings.ToLower(rand.Text()))
+	if _, err := k.Create(t.Context(), admin, in); err != nil {
+		t.Fatalf("create: %v", err)
+	}
+	return in.ID
+}
+
 func TestPatchOfFields(t *testing.T) {
 	t.Parallel()
+	k := setup(t)
 	const key = `{"id": "x", "type": "api_key", "fields": {"key": "X-Key", "value": "canary-Key-1", "prefix": "Token "}, "allowed_hosts": ["a.example"]}`
 	tests := map[string]struct {
 		create, patch string
@@ -62,9 +76,8 @@ func TestPatchOfFields(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := setup(t)
-			c := k.create(t, tt.create)
-			got := k.patch(t, c.ID, tt.patch)
+			id := k.createNamed(t, tt.create)
+			got := k.patch(t, id, tt.patch)
 			if diff := cmp.Diff(tt.fields, got.Fields); diff != "" {
 				t.Errorf("fields (-want +got):\n%s", diff)
 			}
@@ -72,7 +85,7 @@ func TestPatchOfFields(t *testing.T) {
 				t.Errorf("version %d, want %d", got.Version, tt.version)
 			}
 			for field, want := range tt.texts {
-				if text := k.text(t, c.ID, field); text != want {
+				if text := k.text(t, id, field); text != want {
 					t.Errorf("%s is %q, want %q", field, text, want)
 				}
 			}
@@ -167,6 +180,7 @@ func TestUserNameDoesNotComeBackIntoTheOpen(t *testing.T) {
 
 func TestWideningNeedsTheSecret(t *testing.T) {
 	t.Parallel()
+	k := setup(t)
 	const key = `{"id": "x", "type": "api_key", "fields": {"key": "X-Key", "value": "canary-Key-1"}, "allowed_hosts": ["a.example", "*.b.example"], "test_url": "https://t.b.example/me"}`
 	const service = `{"id": "x", "type": "oauth2", "allowed_hosts": ["a.example"], "fields": {"grant_type": "client_credentials",
 		"access_token_url": "https://a.example/token", "client_id": "c", "client_secret": "canary-Secret-1"}}`
@@ -210,9 +224,8 @@ func TestWideningNeedsTheSecret(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := setup(t)
-			k.create(t, tt.create)
-			_, err := k.Patch(t.Context(), admin, "x", []byte(tt.patch), credentials.AnyRevision)
+			id := k.createNamed(t, tt.create)
+			_, err := k.Patch(t.Context(), admin, id, []byte(tt.patch), credentials.AnyRevision)
 			if diff := cmp.Diff(tt.want, problemLines(err)); diff != "" || (err == nil) != (tt.want == nil) {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
@@ -224,6 +237,7 @@ func TestWideningNeedsTheSecret(t *testing.T) {
 // for other ones, makes those obtained before unusable.
 func TestEditsThatMakeTokensUnusable(t *testing.T) {
 	t.Parallel()
+	k := setup(t)
 	tests := map[string]struct {
 		patch    string
 		unusable bool
@@ -243,17 +257,16 @@ func TestEditsThatMakeTokensUnusable(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := setup(t)
-			k.create(t, crm)
-			if _, err := k.SetState(t.Context(), "crm", credentials.OK, ""); err != nil {
+			id := k.createNamed(t, crm)
+			if _, err := k.SetState(t.Context(), id, credentials.OK, ""); err != nil {
 				t.Fatal(err)
 			}
-			before, err := k.OpenGrant(t.Context(), "crm")
+			before, err := k.OpenGrant(t.Context(), id)
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := k.patch(t, "crm", tt.patch)
-			after, err := k.OpenGrant(t.Context(), "crm")
+			c := k.patch(t, id, tt.patch)
+			after, err := k.OpenGrant(t.Context(), id)
 			if err != nil {
 				t.Fatal(err)
 			}
