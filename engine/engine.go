@@ -242,7 +242,7 @@ func (e *Engine) forget(r *runner) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.live, r.run.ID)
-	if r.run.Status.Final() {
+	if r.final != nil {
 		delete(e.local, r.run.ID)
 	}
 	e.exitLocked()

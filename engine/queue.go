@@ -142,7 +142,7 @@ func (q *queue) queued() int {
 	return len(q.claims)
 }
 
-// close drops all waiting tasks; those at work go on.
+// close drops all waiting tasks, each in its own goroutine; those at work go on.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
@@ -155,7 +155,7 @@ func (q *queue) close() {
 	q.mu.Unlock()
 	for _, t := range dropped {
 		if t.drop != nil {
-			t.drop()
+			go t.drop()
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,8 +29,9 @@ type runner struct {
 	interrupt context.CancelCauseFunc
 	done      chan struct{} // closed when the run has left this process
 
+	run Run // as it was when it came here; not changed
+
 	mu      sync.Mutex
-	run     Run // as stored
 	state   *state
 	results []nodeResult
 	live    map[stepKey]*liveStep // steps at work or waiting
@@ -44,6 +46,7 @@ type runner struct {
 	verdict  RunStatus // set when all nodes have ended
 	leaving  bool      // the process is stopping: start nothing, hand the run back
 	gone     bool      // the run has left this process
+	final    *Run      // once its end is stored
 	broken   bool      // the store refused news for good
 	awake    bool      // do not park now: there were signals
 	readSeq  int64     // signals up to this one were applied
@@ -316,7 +319,7 @@ func (r *runner) conclude() *RunChange {
 	case r.broken:
 		set.Status, set.Error = RunFailed, &RunError{Code: nodes.CodeInternal, Message: "internal error: a result could not be stored"}
 	case r.verdict == RunFailed:
-		set.Error = r.failure
+		set.Error = cmp.Or(r.failure, &RunError{Code: nodes.CodeInternal, Message: "internal error"})
 	case r.verdict == RunSucceeded && r.plan.output != nil:
 		output, err := r.output()
 		if err != nil {
@@ -354,7 +357,10 @@ func (r *runner) stored(p *Progress) {
 		r.arm()
 		return
 	}
-	r.run = r.run.with(p.Set)
+	if p.Set.Status.Final() {
+		final := r.run.with(p.Set)
+		r.final = &final
+	}
 	r.leave(errLeaving)
 	if p.Set.Status == RunWaiting {
 		r.engine.wakeAt(r.run.ID, r.run.Workflow, *p.Set.WakeAt)

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 
 // world is a real engine on a real database; nodes of type "call" do what the test says.
 type world struct {
-	*testing.T
+	testing.TB
 	db      *database.DB
 	store   *flaky
 	catalog *workflows.Catalog
@@ -76,7 +76,7 @@ func (plainClients) Client(_ context.Context, use credentials.Use) (*http.Client
 	if use.ID == "missing" {
 		return nil, &credentials.Error{Code: credentials.CodeUnknown, Message: "credential \"missing\" does not exist", ID: use.ID}
 	}
-	return &http.Client{}, nil
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, nil
 }
 
 // flaky is a store that can be made to fail from one moment on, as when the process dies.
@@ -94,9 +94,9 @@ func (f *flaky) Commit(ctx context.Context, entries []engine.Entry, now time.Tim
 	return f.Store.Commit(ctx, entries, now)
 }
 
-func setup(t *testing.T) *world {
+func setup(t testing.TB) *world {
 	t.Helper()
-	w := &world{T: t, db: databasetest.SQLite(t), calls: map[string]int{}}
+	w := &world{TB: t, db: databasetest.SQLite(t), calls: map[string]int{}}
 	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) { return c.arg, nil }
 	w.types = nodes.NewRegistry(
 		nodes.Type{

@@ -222,7 +222,32 @@ func (s *stepRun) Client(o nodes.ClientOptions) (*http.Client, error) {
 	if err != nil {
 		return nil, nodeError(s.ctx, err)
 	}
-	return client, nil
+	own := *client
+	own.Transport = deeper{client.Transport, strconv.Itoa(run.Depth + 1)}
+	return &own, nil
+}
+
+// DepthHeader tells a Keyflow how many workflow starts led to a request: a workflow that
+// starts itself through a webhook ends at MaxDepth.
+const DepthHeader = "Keyflow-Depth"
+
+// deeper adds DepthHeader to requests.
+type deeper struct {
+	next  http.RoundTripper
+	depth string
+}
+
+var _ http.RoundTripper = deeper{}
+
+// RoundTrip implements http.RoundTripper.
+func (d deeper) RoundTrip(req *http.Request) (*http.Response, error) {
+	out := req.WithContext(req.Context()) // a RoundTripper must not change what it is given
+	out.Header = req.Header.Clone()
+	if out.Header == nil {
+		out.Header = make(http.Header, 1)
+	}
+	out.Header.Set(DepthHeader, d.depth)
+	return d.next.RoundTrip(out)
 }
 
 func (s *stepRun) record(c credentials.Call) {

@@ -88,7 +88,7 @@ func (w *watcher) take() (updates []Update, lost bool) {
 	return updates, lost
 }
 
-// publish tells watchers what was stored, and of steps that start now.
+// publish tells watchers what was stored.
 func (r *runner) publish(p *Progress) {
 	if p == nil || r.engine.hub.watchers.Load() == 0 {
 		return
@@ -115,8 +115,8 @@ func (e *Engine) Wait(ctx context.Context, id RunID) (Run, error) {
 	if r := e.running(id); r != nil {
 		select {
 		case <-r.done:
-			if r.run.Status.Final() {
-				return r.run, nil
+			if r.final != nil {
+				return *r.final, nil
 			}
 		case <-ctx.Done():
 			return Run{}, ctx.Err()

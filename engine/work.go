@@ -54,6 +54,10 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 		fresh: len(step.attempts) == 0 && key.index == NoIndex,
 	}
 	step.begun, step.current = true, r.engine.now()
+	if r.engine.hub.watchers.Load() > 0 {
+		now := r.atWorkStep(key, step)
+		r.engine.hub.publish(r.run.ID, Update{Step: &now})
+	}
 	var err error
 	if s.vars, err = r.vars(&plan.reads); err != nil {
 		return nil, outcome{kind: failed, err: &nodes.Error{Code: nodes.CodeExpression, Message: err.Error()}}

@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"keyflow/nodes"
+	"keyflow/workflows"
+)
+
+func TestRetryDelay(t *testing.T) {
+	t.Parallel()
+	base := retryPolicy{initial: time.Second, factor: 2, max: time.Minute}
+	jitter, constant, huge := base, base, base
+	jitter.jitter, constant.factor, huge.factor = true, 1, 100
+	tests := map[string]struct {
+		policy  retryPolicy
+		attempt int
+		after   time.Duration
+		roll    float64
+		want    time.Duration
+	}{
+		"first":                       {base, 1, 0, 0, time.Second},
+		"doubles":                     {base, 4, 0, 0, 8 * time.Second},
+		"never over max":              {base, 50, 0, 0, time.Minute},
+		"no overflow":                 {huge, 100, 0, 0, time.Minute},
+		"constant":                    {constant, 9, 0, 0, time.Second},
+		"Retry-After is waited for":   {base, 1, 7 * time.Second, 0, 7 * time.Second},
+		"a shorter one changes none":  {base, 4, time.Second, 0, 8 * time.Second},
+		"Retry-After is capped":       {base, 1, time.Hour, 0, time.Minute},
+		"jitter takes off up to half": {jitter, 2, 0, 0.999999, time.Second + 1*time.Microsecond},
+		"jitter may take off nothing": {jitter, 2, 0, 0, 2 * time.Second},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := tt.policy.delay(tt.attempt, tt.after, tt.roll)
+			if math.Abs(float64(got-tt.want)) > float64(time.Microsecond) {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestRetryPolicy(t *testing.T) {
+	t.Parallel()
+	webhook := nodes.RetryDefault{MaxAttempts: 5, Initial: 5 * time.Second, Factor: 5, Max: 10 * time.Minute}
+	tests := map[string]struct {
+		node workflows.Node
+		kind nodes.RetryDefault
+		want retryPolicy
+	}{
+		"none":         {want: retryPolicy{attempts: 1, initial: time.Second, factor: 2, max: time.Minute}},
+		"of the type":  {kind: webhook, want: retryPolicy{attempts: 5, initial: 5 * time.Second, factor: 5, max: 10 * time.Minute}},
+		"at most once": {node: workflows.Node{AtMostOnce: true}, kind: webhook, want: retryPolicy{attempts: 1, initial: 5 * time.Second, factor: 5, max: 10 * time.Minute}},
+		"stated over the type's": {
+			node: workflows.Node{Retry: &workflows.Retry{MaxAttempts: 2, Max: workflows.Duration(time.Hour), Jitter: true}}, kind: webhook,
+			want: retryPolicy{attempts: 2, initial: 5 * time.Second, factor: 5, max: time.Hour, jitter: true},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tt.want, policyOf(&tt.node, tt.kind), cmp.AllowUnexported(retryPolicy{})); diff != "" {
+				t.Errorf("policy (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTransient(t *testing.T) {
+	t.Parallel()
+	for status, want := range map[int]bool{400: false, 401: false, 404: false, 408: true, 425: true, 429: true, 499: false, 500: true, 503: true, 599: true} {
+		if got := transient(&nodes.Error{Code: nodes.CodeHTTPStatus, Status: status}); got != want {
+			t.Errorf("status %d: %t, want %t", status, got, want)
+		}
+	}
+	for code, want := range map[string]bool{
+		nodes.CodeNetwork: true, nodes.CodeTimeout: true, nodes.CodeFailIf: false, nodes.CodeExpression: false,
+		nodes.CodeCredentialRefused: false, nodes.CodeHostNotAllowed: false, nodes.CodeInternal: false,
+	} {
+		if got := transient(&nodes.Error{Code: code}); got != want {
+			t.Errorf("%s: %t, want %t", code, got, want)
+		}
+	}
+}
+
+// TestRunIDs are version 7, unique, and sort by creation.
+func TestRunIDs(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 22, 10, 0, 0, 999_000, time.UTC)
+	var last string
+	for i := range 2000 {
+		id := newRunID(now.Add(time.Duration(i) * time.Microsecond)).String()
+		if id <= last || id[14] != '7' || id[19] < '8' || id[19] > 'b' {
+			t.Fatalf("%s after %s", id, last)
+		}
+		last = id
+	}
+	if got := newRunID(now).String()[:13]; got != "019a9f4f-7c80" && len(got) != 13 {
+		t.Errorf("the id begins with %s", got)
+	}
+}
