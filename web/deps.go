@@ -79,13 +79,21 @@ type credentialConnects interface {
 
 // Workflows is the part of the catalog that the API shows. Methods with a caller authorize it.
 type Workflows interface {
+	workflowReads
+	workflowChanges
+}
+
+type workflowChanges interface {
 	Apply(ctx context.Context, caller identity.Caller, id workflows.ID, source []byte, expect int) (workflows.Applied, error)
+	SetEnabled(ctx context.Context, caller identity.Caller, id workflows.ID, enabled bool) (workflows.Summary, error)
+	Delete(ctx context.Context, caller identity.Caller, id workflows.ID) error
+}
+
+type workflowReads interface {
 	Get(ctx context.Context, caller identity.Caller, id workflows.ID) (workflows.Summary, workflows.Version, error)
 	List(ctx context.Context, caller identity.Caller, f workflows.Filter) ([]workflows.Summary, error)
 	Versions(ctx context.Context, caller identity.Caller, id workflows.ID) ([]workflows.Version, error)
 	Version(ctx context.Context, caller identity.Caller, id workflows.ID, number int) (workflows.Version, error)
-	SetEnabled(ctx context.Context, caller identity.Caller, id workflows.ID, enabled bool) (workflows.Summary, error)
-	Delete(ctx context.Context, caller identity.Caller, id workflows.ID) error
 	Validate(ctx context.Context, source []byte) (problems, warnings []workflows.Problem)
 	// Usages lists who names a credential literally; it authorizes nobody.
 	Usages(ctx context.Context, credential string) ([]workflows.Usage, error)
