@@ -4,6 +4,9 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/expr-lang/expr/builtin"
+	"github.com/expr-lang/expr/parser/operator"
 )
 
 // used evaluates source and returns what it took from the budgets.
@@ -43,6 +46,24 @@ func TestEveryLoopTicks(t *testing.T) {
 		}
 		if steps, _ := used(t, "map(1..10, {"+source+"})"); steps < 1000 {
 			t.Errorf("%s: ten of %s took %d steps, want 1000 at least", name, source, steps)
+		}
+	}
+}
+
+// Every function of expr is known: as a loop, as one of constant cost, as a checked one, or
+// as one that is left out. A newer expr has to be looked at before it compiles.
+func TestEveryBuiltinIsDecided(t *testing.T) {
+	t.Parallel()
+	for _, name := range builtin.Names {
+		_, loop := loops[name]
+		_, checked := functions[name]
+		if !loop && !checked && !constantCost[name] && !unavailable[name] {
+			t.Errorf("%s is not decided", name)
+		}
+	}
+	for name := range operator.Binary {
+		if _, checked := operators[name]; !checked && !constantCost[name] && name != "|" {
+			t.Errorf("the operator %s is not decided", name)
 		}
 	}
 }

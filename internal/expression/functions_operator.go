@@ -19,7 +19,8 @@ func operatorFunctions() []function {
 		{"startsWith", "v", texts("startsWith", strings.HasPrefix)},
 		{"endsWith", "v", texts("endsWith", strings.HasSuffix)},
 		{"matches", "v", matches},
-		{"key", "v", func(_ *machine, a []any) (any, error) { return a[0], nil }},
+		{"key", "v", key},
+		{"slice", "n", func(_ *machine, a []any) (any, error) { return a[0], nil }},
 		{"list", "*", listOf},
 		{"object", "*", groups},
 	}
@@ -173,6 +174,16 @@ func texts(name string, test func(a, b string) bool) func(*machine, []any) (any,
 		}
 		return test(a, b), nil
 	}
+}
+
+// key admits what an element or a member can be read by. expr would print anything else
+// into its error, whatever its size and depth.
+func key(_ *machine, args []any) (any, error) {
+	switch args[0].(type) {
+	case string, int, float64:
+		return args[0], nil
+	}
+	return nil, fmt.Errorf("an index is a text or a number, got %s", kind(args[0]))
 }
 
 // listOf takes what a loop is to run over and the loop's name.

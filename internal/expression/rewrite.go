@@ -110,6 +110,12 @@ func (r *rewriter) replacement(node ast.Node) ast.Node {
 		if !isScalar(n.Property) {
 			n.Property = r.call("key", n.Property)
 		}
+	case *ast.SliceNode:
+		for _, bound := range present(&n.From, &n.To) {
+			if !isNumber(*bound) {
+				*bound = r.located(r.call("slice", *bound), n)
+			}
+		}
 	case *ast.CallNode:
 		return r.call(n.Callee.(*ast.IdentifierNode).Value, n.Arguments...)
 	case *ast.BuiltinNode:
