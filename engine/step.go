@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -108,6 +109,14 @@ func (s *stepRun) expand(ctx context.Context) outcome {
 	return outcome{kind: expanded, elements: list}
 }
 
+// withoutURL drops the layer of http.Client, whose text holds the whole URL with its query.
+func withoutURL(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
+}
+
 // failure decides what an error means: an interruption, another attempt, or the end.
 func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
 	switch cause := context.Cause(ctx); {
@@ -120,7 +129,7 @@ func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
 		return outcome{dropped: true}
 	}
 	if err.Err != nil {
-		s.Log().Info("attempt failed", "attempt", s.attempt, "code", err.Code, "error", err.Err)
+		s.Log().Info("attempt failed", "attempt", s.attempt, "code", err.Code, "error", withoutURL(err.Err))
 	}
 	wait, again, wrong := s.again(ctx, err)
 	switch {
