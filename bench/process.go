@@ -130,7 +130,7 @@ func startKeyflow(ctx context.Context, k keyflow) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"serve", "--listen", "127.0.0.1:0", "--data-dir", data, "--log-level", "error",
+	args := []string{"serve", "--listen", "127.0.0.1:0", "--data-dir", data,
 		"--egress-allow", strings.TrimPrefix(k.upstream, "http://")}
 	if k.options.databaseURL != "" {
 		args = append(args, "--database-url", k.options.databaseURL)

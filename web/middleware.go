@@ -60,7 +60,7 @@ func (s *server) outermost(next http.Handler) http.Handler {
 			if p := recover(); p != nil {
 				s.panicked(r.Context(), out, p)
 			}
-			s.log.LogAttrs(r.Context(), levelOf(out.code()), "request",
+			s.log.LogAttrs(r.Context(), levelOf(r, out.code()), "request",
 				slog.String("request_id", rec.id), slog.String("method", r.Method), slog.String("route", rec.route),
 				slog.String("path", r.URL.Path), slog.Int("status", out.code()), slog.Duration("duration", s.now().Sub(began)),
 				slog.String("caller", rec.who.Caller.Name), slog.String("source", rec.source))
@@ -204,11 +204,18 @@ func isTrusted(addr netip.Addr, trusted []netip.Prefix) bool {
 	return false
 }
 
-func levelOf(status int) slog.Level {
-	if status >= http.StatusInternalServerError {
+// levelOf keeps a busy server's log readable: what worked and changed nothing here, and
+// webhooks, which have their runs as a record, are for debugging.
+func levelOf(r *http.Request, status int) slog.Level {
+	quiet := r.Method == http.MethodGet || r.Method == http.MethodHead || strings.HasPrefix(r.URL.Path, "/hooks/")
+	switch {
+	case status >= http.StatusInternalServerError:
 		return slog.LevelWarn
+	case status < http.StatusBadRequest && quiet:
+		return slog.LevelDebug
+	default:
+		return slog.LevelInfo
 	}
-	return slog.LevelInfo
 }
 
 // statusWriter remembers the status for the access log.
