@@ -81,6 +81,7 @@ func bombs() map[string]bomb {
 		"long pattern":            {source: `"a" matches input.p`, vars: map[string]any{"p": strings.Repeat("a", 1001)}, want: "at most 1000 bytes"},
 		"pattern that grows":      {source: `"a" matches "((a{30}){30}){30}"`, want: "regular expression"},
 		"pattern that grows wide": {source: `"a" matches "(` + strings.Repeat("[a-z]", 100) + `){900}"`, want: "repeats too much"},
+		"many constant patterns":  {source: strings.Repeat(`"a" matches "[a-z]{900}" or `, 20) + "true", want: "too large together"},
 		"slow pattern":            {source: `input.a matches "(x+x+)+y|(.*a.*){20}z"`, vars: map[string]any{"a": long}, want: "the expression"},
 		"many patterns":           {source: `all(1..900000, not ("a" matches input.p + string(#)))`, vars: map[string]any{"p": strings.Repeat("(a|b)", 100)}, want: "the expression"},
 

@@ -15,7 +15,7 @@ const (
 	maxTree    = 1000     // depth of the syntax tree
 	maxNodes   = 10_000   // of the syntax tree, shared ones counted each time
 	maxPattern = 1000     // bytes of a regular expression
-	maxProgram = 10_000   // instructions of a regular expression
+	maxProgram = 2000     // instructions of the regular expressions of one expression
 
 	maxSteps = 1_000_000
 	maxBytes = 64 << 20

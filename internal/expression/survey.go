@@ -26,6 +26,7 @@ type survey struct {
 	roots map[string]bool
 	nodes map[string]bool
 	count int
+	size  int // of constant regular expressions
 	err   *compileError
 }
 
@@ -131,8 +132,13 @@ func (s *survey) pattern(n *ast.BinaryNode) {
 	if n.Operator != "matches" || !ok {
 		return
 	}
-	if _, err := newPattern(text.Value); err != nil {
+	p, err := newPattern(text.Value)
+	if err != nil {
 		s.fail(text, "%s", err)
+		return
+	}
+	if s.size += p.size; s.size > maxProgram {
+		s.fail(text, "the regular expressions of this expression are too large together")
 	}
 }
 
