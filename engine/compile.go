@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keyflow/internal/expression"
+	"keyflow/internal/suggest"
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
@@ -238,7 +239,7 @@ func (c *compiler) findType(path string, def *workflows.Node, p *planNode) bool 
 		case slices.Contains(laterTypes(), def.Type):
 			c.problem(path+"/type", codeNotSupported, "nodes of type %q are not supported by this release", def.Type)
 		default:
-			c.problem(path+"/type", codeUnknownType, "unknown node type %.80q%s", def.Type, workflows.DidYouMean(def.Type, c.typeNames()))
+			c.problem(path+"/type", codeUnknownType, "unknown node type %.80q%s", def.Type, suggest.DidYouMean(def.Type, c.typeNames()))
 		}
 		return false
 	}
@@ -301,7 +302,7 @@ func (c *compiler) note(path string, v any, n int, r *reads, compiled reader) {
 		from, ok := c.plan.index[workflows.NodeID(id)]
 		switch at := path + pointerOf(v, id); {
 		case !ok:
-			c.problem(at, codeUnknownNode, "nodes.%.80s: unknown node %.80q%s", id, id, workflows.DidYouMean(id, c.nodeNames()))
+			c.problem(at, codeUnknownNode, "nodes.%.80s: unknown node %.80q%s", id, id, suggest.DidYouMean(id, c.nodeNames()))
 		case from == n:
 			c.problem(at, codeNotAncestor, "nodes.%s: a node cannot read itself", id)
 		case n != everyNode && !c.ancestors[n].has(from):
@@ -372,7 +373,7 @@ func (c *compiler) params(path string, with map[string]any, n int, names []strin
 		case p.kind.Name == "web_request" && name == "paginate":
 			c.problem(at, codeNotSupported, "%q is not supported by this release", name)
 		default:
-			c.problem(at, codeUnknownParam, "%s has no parameter %.80q%s", p.kind.Name, name, workflows.DidYouMean(name, known))
+			c.problem(at, codeUnknownParam, "%s has no parameter %.80q%s", p.kind.Name, name, suggest.DidYouMean(name, known))
 		}
 	}
 }

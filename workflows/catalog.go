@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"keyflow/internal/fault"
@@ -80,14 +82,11 @@ func (c *Catalog) check(ctx context.Context, source []byte) (d *Definition, prob
 	if d == nil {
 		return nil, problems, nil
 	}
-	seen := make(map[string]bool, len(problems))
-	for _, p := range problems {
-		seen[p.Path] = true
-	}
+	structural := problems
 	for _, k := range c.checkers {
 		found, advice := k.Check(ctx, d)
 		for _, p := range found {
-			if !seen[p.Path] { // the place is already known to be wrong
+			if !explained(p, structural) {
 				problems = append(problems, d.place(p))
 			}
 		}
@@ -98,6 +97,15 @@ func (c *Catalog) check(ctx context.Context, source []byte) (d *Definition, prob
 	sortProblems(problems)
 	sortProblems(warnings)
 	return d, problems, warnings
+}
+
+// explained reports whether a checker's problem follows from one of structure: the place is
+// known to be wrong, or a node reads another that a cut cycle keeps from being its ancestor.
+func explained(p Problem, structural []Problem) bool {
+	return slices.ContainsFunc(structural, func(s Problem) bool {
+		node, isNeed := strings.CutSuffix(path.Dir(s.Path), "/needs")
+		return s.Path == p.Path || s.Code == codeCycle && isNeed && p.Code == codeNotAncestor && strings.HasPrefix(p.Path, node+"/")
+	})
 }
 
 // Apply stores source as the workflow id: the first version, the next one, or none when

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -137,6 +138,38 @@ func TestApplyRefuses(t *testing.T) {
 				t.Errorf("problems: -want +got\n%s", diff)
 			}
 		})
+	}
+}
+
+// reads is a checker that finds every read of a node that is no ancestor, as the engine does.
+type reads struct{}
+
+func (reads) Check(_ context.Context, d *workflows.Definition) (problems, warnings []workflows.Problem) {
+	for id, n := range d.Nodes {
+		read, _ := n.With["read"].(string)
+		if read != "" && !slices.Contains(n.Needs, workflows.NodeID(read)) {
+			problems = append(problems, d.Problemf("/nodes/"+string(id)+"/with/read", "not_ancestor", "reads %s", read))
+		}
+	}
+	return problems, nil
+}
+
+// What follows from a wrong edge is not reported beside it; what does not is.
+func TestValidateLeavesOutWhatFollows(t *testing.T) {
+	t.Parallel()
+	c := workflows.NewCatalog(nil, workflows.CatalogOptions{Checkers: []workflows.Checker{reads{}}})
+	problems, _ := c.Validate(t.Context(), []byte(`{"id": "a", "nodes": {
+	  "first": {"type": "x", "needs": ["second"], "with": {"read": "second"}},
+	  "second": {"type": "x", "needs": ["first"], "with": {"read": "first"}},
+	  "third": {"type": "x", "needs": ["secnd"], "with": {"read": "second"}},
+	  "fourth": {"type": "x", "with": {"read": "first"}}
+	}}`))
+	want := `3:38: /nodes/second/needs/0: [cycle] the needs form a cycle: first → second → first
+4:37: /nodes/third/needs/0: [unknown_node] unknown node "secnd" (did you mean "second"?)
+5:45: /nodes/fourth/with/read: [not_ancestor] reads first
+`
+	if diff := cmp.Diff(want, lines(problems)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }
 

@@ -3,6 +3,8 @@ package workflows
 import (
 	"slices"
 	"strings"
+
+	"keyflow/internal/suggest"
 )
 
 // checker looks at what no single field can tell: references between nodes, and fields
@@ -10,8 +12,13 @@ import (
 type checker struct {
 	definition *Definition
 	*report
-	root *value
+	root    *value
+	guesses []guess
 }
+
+// guess is a need as it was probably meant. Checkers look at the definition with it, so
+// that one misspelt need does not make them complain of everything that builds on it.
+type guess struct{ node, need NodeID }
 
 func (c *checker) check() {
 	for _, id := range c.definition.NodeOrder {
@@ -19,6 +26,11 @@ func (c *checker) check() {
 		c.node(id)
 	}
 	c.cycles()
+	for _, g := range c.guesses {
+		if n := c.definition.Nodes[g.node]; !slices.Contains(n.Needs, g.need) && !c.dependsOn(g.need, g.node) {
+			n.Needs = append(n.Needs, g.need)
+		}
+	}
 	c.input()
 }
 
@@ -45,7 +57,10 @@ func (c *checker) needs(id NodeID) {
 		switch {
 		case item.kind != textKind || slices.Contains(known, need): // reported where it was read
 		case c.definition.Nodes[need] == nil:
-			c.add(item, codeUnknownNode, "unknown node %q%s", clip(item.text, 80), DidYouMean(item.text, words(c.definition.NodeOrder)))
+			if best, ok := suggest.Closest(item.text, words(c.definition.NodeOrder)); ok {
+				c.guesses = append(c.guesses, guess{id, NodeID(best)})
+			}
+			c.add(item, codeUnknownNode, "unknown node %q%s", clip(item.text, 80), suggest.DidYouMean(item.text, words(c.definition.NodeOrder)))
 		default:
 			known = append(known, need)
 		}
@@ -96,6 +111,23 @@ func (c *checker) cycles() {
 			visit(id)
 		}
 	}
+}
+
+// dependsOn reports whether a node needs another, directly or not, or is it.
+func (c *checker) dependsOn(node, other NodeID) bool {
+	seen := map[NodeID]bool{node: true}
+	for queue := []NodeID{node}; len(queue) > 0; queue = queue[1:] {
+		if queue[0] == other {
+			return true
+		}
+		for _, need := range c.definition.Nodes[queue[0]].Needs {
+			if !seen[need] {
+				seen[need] = true
+				queue = append(queue, need)
+			}
+		}
+	}
+	return false
 }
 
 // cycle reports a cycle; each node of it needs the next, the last needs the first.

@@ -200,8 +200,9 @@ func TestParseBoundsItsReport(t *testing.T) {
 	}
 }
 
-// A definition with problems is still whole enough for checkers: no dangling or closing edge.
-func TestParseTakesWrongEdgesOut(t *testing.T) {
+// A definition with problems is still whole enough for checkers: edges that dangle or close a
+// cycle are out, a misspelt need stands for what was probably meant.
+func TestParseMendsEdgesForCheckers(t *testing.T) {
 	t.Parallel()
 	source, err := os.ReadFile("testdata/six_mistakes.json")
 	if err != nil {
@@ -212,7 +213,7 @@ func TestParseTakesWrongEdgesOut(t *testing.T) {
 	for id, n := range d.Nodes {
 		got[id] = n.Needs
 	}
-	want := map[workflows.NodeID][]workflows.NodeID{"leads": {"push"}, "push": {}, "tell": nil}
+	want := map[workflows.NodeID][]workflows.NodeID{"leads": {"push"}, "push": {"tell"}, "tell": nil}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}

@@ -27,6 +27,8 @@ const (
 	codeConflict     = "conflict"
 	codeSchema       = "invalid_schema"
 	codeNotSupported = "not_supported"
+
+	codeNotAncestor = "not_ancestor" // of the engine's checker
 )
 
 // maxProblems bounds a report: a broken 1 MiB file must not answer with 100 MiB.

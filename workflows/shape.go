@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"keyflow/internal/suggest"
 )
 
 // A shape reads one JSON value into the place it was made for, and describes itself as
@@ -50,7 +52,7 @@ func (f fields) read(r *report, v *value) {
 		i := slices.IndexFunc(f, func(x field) bool { return x.name == m.name })
 		switch {
 		case i < 0:
-			r.addAt(m.start, m.value.pointer, codeUnknownField, "unknown field %q%s", clip(m.name, 80), DidYouMean(m.name, f.names()))
+			r.addAt(m.start, m.value.pointer, codeUnknownField, "unknown field %q%s", clip(m.name, 80), suggest.DidYouMean(m.name, f.names()))
 		case f[i].later:
 			r.addAt(m.start, m.value.pointer, codeNotSupported, "%q is not supported by this release", m.name)
 		default:
@@ -153,7 +155,7 @@ func (c choice[T]) read(r *report, v *value) {
 	case slices.Contains(c.later, word):
 		r.add(v, codeNotSupported, "%q is not supported by this release; use %s", v.text, oneOf(c.options))
 	default:
-		r.add(v, codeValue, "%q is not valid: it must be %s%s", clip(v.text, 80), oneOf(c.options), DidYouMean(v.text, words(c.options)))
+		r.add(v, codeValue, "%q is not valid: it must be %s%s", clip(v.text, 80), oneOf(c.options), suggest.DidYouMean(v.text, words(c.options)))
 	}
 }
 

@@ -1,6 +1,10 @@
 package workflows
 
-import "slices"
+import (
+	"slices"
+
+	"keyflow/internal/suggest"
+)
 
 // triggerShape reads a trigger: its type decides which fields it may have.
 type triggerShape struct{ into *Trigger }
@@ -58,7 +62,7 @@ func (s triggerShape) read(r *report, v *value) {
 	case word.text == "event" || word.text == "manual":
 		r.add(word, codeNotSupported, "triggers of type %q are not supported by this release%s", word.text, manualHint(word.text))
 	case types[word.text] == nil:
-		r.add(word, codeValue, "%q is not a trigger type: it must be %s%s", clip(word.text, 80), oneOf(triggerWords()), DidYouMean(word.text, triggerWords()))
+		r.add(word, codeValue, "%q is not a trigger type: it must be %s%s", clip(word.text, 80), oneOf(triggerWords()), suggest.DidYouMean(word.text, triggerWords()))
 	default:
 		types[word.text].read(r, v)
 	}

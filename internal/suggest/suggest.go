@@ -7,22 +7,28 @@ import "strings"
 // longest is the length of names that are worth a suggestion.
 const longest = 64
 
-// DidYouMean returns ` (did you mean "x"?)` for the closest known name, "" when none is close:
-// at most a third of its letters, or one, wrong. Case does not count.
+// DidYouMean returns ` (did you mean "x"?)` for the closest known name, "" when none is close.
 func DidYouMean(name string, known []string) string {
-	if len(name) > longest {
-		return ""
-	}
-	best, least := "", max(1, len(name)/3)+1
-	for _, k := range known {
-		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < least {
-			best, least = k, d
-		}
-	}
-	if best == "" {
+	best, ok := Closest(name, known)
+	if !ok {
 		return ""
 	}
 	return ` (did you mean "` + best + `"?)`
+}
+
+// Closest returns the known name that differs least, if at most a third of the letters, or
+// one, are wrong. Case does not count. A name of one letter could mean anything.
+func Closest(name string, known []string) (best string, ok bool) {
+	if len(name) < 2 || len(name) > longest {
+		return "", false
+	}
+	least := max(1, len(name)/3) + 1
+	for _, k := range known {
+		if d := distance(strings.ToLower(name), strings.ToLower(k)); d < least {
+			best, least, ok = k, d, true
+		}
+	}
+	return best, ok
 }
 
 // distance counts the bytes to insert, delete, replace or swap with a neighbour that turn a

@@ -16,6 +16,7 @@ func TestDidYouMean(t *testing.T) {
 		"prefx":                 ` (did you mean "prefix"?)`,
 		"authorizaton_uri":      ` (did you mean "authorization_url"?)`,
 		"something":             "",
+		"k":                     "",
 		"":                      "",
 		strings.Repeat("k", 65): "",
 	}
