@@ -27,8 +27,9 @@ type bomb struct {
 }
 
 const (
-	steps = "the expression takes" // too many steps or, on a slow machine, too long
-	bytes = "builds more than 64 MiB of data"
+	steps   = "takes more than 1000000 steps"
+	bytes   = "builds more than 64 MiB of data"
+	seconds = "takes longer than 2s"
 )
 
 func bombs() map[string]bomb {
@@ -95,11 +96,11 @@ func bombs() map[string]bomb {
 		"mean of deep list":      {source: `mean(reduce(1..100000, [#acc], 1))`, want: "nested deeper than 1000 levels"},
 		"median of deep list":    {source: `median(reduce(1..100000, [#acc], 1))`, want: "nested deeper than 1000 levels"},
 		"sum of deep list":       {source: `sum(reduce(1..100000, [#acc], [1]))`, want: "invalid operation"},
-		"deep list as an index":  {source: `let d = reduce(1..700000, [#acc], 1); input.none[d]`, want: "an index is a text or a number, got a list"},
-		"deep list as a slice":   {source: `let d = reduce(1..700000, [#acc], 1); input.text[d:1]`, vars: map[string]any{"text": 1}, want: "slice needs a whole number, got a list"},
-		"deep list in a default": {source: `let d = reduce(1..700000, [#acc], 1); (input.none ?? d).x`, want: "only an object has named members"},
-		"deep list as a key":     {source: `let d = reduce(1..700000, [#acc], 1); {(d): 1}`, want: "a text is needed, got a list"},
-		"deep list as a number":  {source: `let d = reduce(1..700000, [#acc], 1); int(input.none ?? d)`, want: "int(list)"},
+		"deep list as an index":  {source: `let d = reduce(1..100000, [#acc], 1); input.none[d]`, want: "an index is a text or a number, got a list"},
+		"deep list as a slice":   {source: `let d = reduce(1..100000, [#acc], 1); input.text[d:1]`, vars: map[string]any{"text": 1}, want: "slice needs a whole number, got a list"},
+		"deep list in a default": {source: `let d = reduce(1..100000, [#acc], 1); (input.none ?? d).x`, want: "only an object has named members"},
+		"deep list as a key":     {source: `let d = reduce(1..100000, [#acc], 1); {(d): 1}`, want: "a text is needed, got a list"},
+		"deep list as a number":  {source: `let d = reduce(1..100000, [#acc], 1); int(input.none ?? d)`, want: "int(list)"},
 		"deep JSON":              {source: `fromJSON(repeat("[", 1001) + repeat("]", 1001))`, want: "nested deeper than 1000 levels"},
 		"very deep JSON":         {source: `fromJSON(repeat("[", 1000000))`, want: "nested deeper than 1000 levels"},
 		"wide JSON":              {source: `fromJSON("[" + repeat("{},", 200000) + "1]")`, want: bytes},
@@ -148,7 +149,12 @@ func TestBombs(t *testing.T) {
 			if others() == 0 {
 				t.Error("no other evaluation went on meanwhile")
 			}
-			if _, ok := errors.AsType[*expression.Error](err); !ok || !strings.Contains(err.Error(), b.want) {
+			failed, ok := errors.AsType[*expression.Error](err)
+			if !ok {
+				t.Fatalf("error is %v, want an *Error", err)
+			}
+			tooSlow := failed.Budget && strings.Contains(failed.Message, seconds) // on a busy machine
+			if !strings.Contains(failed.Message, b.want) && !tooSlow {
 				t.Errorf("error is %v, want %q", err, b.want)
 			}
 			if took > timeLimit {
