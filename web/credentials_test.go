@@ -28,7 +28,7 @@ func TestCredentialLifeCycle(t *testing.T) {
 	if created.status != 201 || created.header.Get("Location") != "/api/v1/credentials/erp" || created.header.Get("ETag") == "" {
 		t.Fatalf("created: %d, %v\n%s", created.status, created.header, created.body)
 	}
-	// The example of docs/api.md, without times and fingerprint.
+	// The whole shape, without times and fingerprint.
 	v := created.json(t)
 	fingerprint, _ := v["secrets"].(map[string]any)["password"].(map[string]any)["fingerprint"].(string)
 	if len(fingerprint) != 12 {

@@ -115,6 +115,7 @@ func (c *shapeChecker) checkScalar(v any, kind reflect.Kind, path string) {
 	case reflect.Int, reflect.Int64:
 		_, ok = v.(int)
 		want = "a whole number is expected"
+	default: // any value will do
 	}
 	if !ok {
 		c.add(path, "wrong_type", want)

@@ -51,7 +51,7 @@ func newSetup(t *testing.T, change ...func(*Deps)) *setup {
 	db := databasetest.SQLite(t)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }))
 	public := &url.URL{Scheme: "http", Host: server.Listener.Addr().String()}
-	log := slog.New(slog.NewJSONHandler(s.logs, nil))
+	log := slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	catalog := workflows.NewCatalog(workflowssql.New(db), workflows.CatalogOptions{Logger: log})
 	deps := Deps{
 		Credentials: newVault(t, db, public.String(), catalog), Workflows: catalog, Runs: s.runs, Triggers: fakeTriggers{},
@@ -186,6 +186,16 @@ func (c *caller) do(method, path, body string, headers ...string) got {
 		c.s.t.Fatal(err)
 	}
 	return got{res.StatusCode, res.Header, string(text)}
+}
+
+// logged sends a GET and returns when it is also logged and counted, which a client over
+// the network cannot know.
+func (s *setup) logged(target string, headers ...string) {
+	r := httptest.NewRequestWithContext(s.t.Context(), http.MethodGet, target, nil)
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	s.handler.ServeHTTP(httptest.NewRecorder(), r)
 }
 
 // scenario is one request and what its answer must be.

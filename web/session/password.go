@@ -74,7 +74,7 @@ func (p *passwords) verify(ctx context.Context, phc string, password secret.Text
 		return false, err
 	}
 	defer p.release()
-	got := argon2.IDKey([]byte(password.Reveal()), salt, cost.Time, cost.MemoryKiB, cost.Threads, uint32(len(want)))
+	got := argon2.IDKey([]byte(password.Reveal()), salt, cost.Time, cost.MemoryKiB, cost.Threads, keySize)
 	return subtle.ConstantTimeCompare(got, want) == 1 && known, nil
 }
 
@@ -112,7 +112,7 @@ func parsePHC(phc string) (cost Cost, salt, key []byte, err error) {
 	salt, saltErr := base64.RawStdEncoding.DecodeString(parts[4])
 	key, keyErr := base64.RawStdEncoding.DecodeString(parts[5])
 	switch {
-	case saltErr != nil || keyErr != nil || len(salt) == 0 || len(key) < 16:
+	case saltErr != nil || keyErr != nil || len(salt) == 0 || len(key) != keySize:
 		return Cost{}, nil, nil, errPHC
 	case cost.Threads == 0 || cost.Time == 0 || cost.Time > maxTime || cost.MemoryKiB > maxMemoryKiB:
 		return Cost{}, nil, nil, errPHC

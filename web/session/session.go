@@ -258,7 +258,7 @@ func (s *Service) cookieName() string {
 }
 
 func (s *Service) cookie(value string, maxAge int) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure follows the scheme of the public URL
 		Name: s.cookieName(), Value: value, Path: "/", MaxAge: maxAge,
 		Secure: s.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	}
