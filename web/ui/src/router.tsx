@@ -93,7 +93,7 @@ const credentialRoute = createRoute({
 const workflowsRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/workflows',
-  validateSearch: textParams('folder'),
+  validateSearch: textParams('q', 'folder'),
   component: WorkflowListPage,
 });
 

@@ -75,7 +75,7 @@ export const credentials = {
     (await request<List<CredentialVersion>>('GET', `/credentials/${id(cred)}/versions`)).data.items,
 };
 
-export type WorkflowFilter = { folder?: string };
+export type WorkflowFilter = { q?: string; folder?: string };
 
 export const workflows = {
   list: async (filter: WorkflowFilter, cursor: string) =>

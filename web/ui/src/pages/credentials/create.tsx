@@ -1,5 +1,4 @@
 import { Button, Group, Stack, Text } from '@mantine/core';
-import { notifications } from '@mantine/notifications';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
 import { useState, type SubmitEvent } from 'react';
@@ -10,6 +9,7 @@ import { credentials } from '../../api/resources';
 import type { CredentialType } from '../../api/types';
 import { Failure, Loading } from '../../components/feedback';
 import { PageHead } from '../../components/layout';
+import { useNotify } from '../../components/notify';
 import { LeaveGuard } from '../leaveguard';
 import { draftFor, inputOf, isID, type Draft } from './draft';
 import { CredentialForm } from './form';
@@ -37,6 +37,7 @@ function usualType(types: CredentialType[], first: CredentialType): CredentialTy
 
 function NewCredential({ types, initial }: { types: CredentialType[]; initial: Draft }) {
   const { t } = useTranslation();
+  const notify = useNotify();
   const navigate = useNavigate();
   const client = useQueryClient();
   const [draft, setDraft] = useState(initial);
@@ -52,7 +53,7 @@ function NewCredential({ types, initial }: { types: CredentialType[]; initial: D
     onSuccess: async (created) => {
       client.setQueryData(queries.credential(created.id).queryKey, created);
       void client.invalidateQueries({ queryKey: ['credentials', 'list'] });
-      notifications.show({ message: t('credentials.createdName', { name: created.name }), color: 'teal' });
+      notify('done', t('credentials.createdName', { name: created.name }));
       await navigate({ to: '/credentials/$id', params: { id: created.id } });
     },
   });

@@ -1,5 +1,4 @@
 import { Button, Grid, Group, Stack, Text } from '@mantine/core';
-import { notifications } from '@mantine/notifications';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
 import { useState, type SubmitEvent } from 'react';
@@ -12,6 +11,7 @@ import { StateBadge } from '../../components/badges';
 import { CopyableID } from '../../components/copy';
 import { Failure, Loading } from '../../components/feedback';
 import { PageHead } from '../../components/layout';
+import { useNotify } from '../../components/notify';
 import { useTypeText } from '../../i18n/fields';
 import { LeaveGuard } from '../leaveguard';
 import { CredentialAside } from './aside';
@@ -154,6 +154,7 @@ function EditOutcome({ edit }: { edit: ReturnType<typeof useEdit> }) {
 /** The state of editing: the record the draft began from, the draft, saving, testing, conflict. */
 function useEdit(credential: Revised<Credential>, type: CredentialType) {
   const { t } = useTranslation();
+  const notify = useNotify();
   const client = useQueryClient();
   const [base, setBase] = useState(credential);
   const [draft, setDraft] = useState(() => draftOf(credential, type));
@@ -175,7 +176,7 @@ function useEdit(credential: Revised<Credential>, type: CredentialType) {
       client.setQueryData(queries.credential(base.id).queryKey, saved);
       begin(saved);
       void client.invalidateQueries({ queryKey: ['credentials'] });
-      notifications.show({ message: t('credentials.saved', { name: saved.name }), color: 'teal' });
+      notify('done', t('credentials.saved', { name: saved.name }));
     },
     onError: async (error) => {
       if (error instanceof ApiError && error.status === 412) setConflict(await credentials.get(base.id));

@@ -1,5 +1,4 @@
 import { Alert, Anchor, Button, Checkbox, Group, List, Modal, Stack, Text } from '@mantine/core';
-import { notifications } from '@mantine/notifications';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Link, useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -9,6 +8,7 @@ import { credentials } from '../../api/resources';
 import type { Credential, Usage } from '../../api/types';
 import { Failure } from '../../components/feedback';
 import { Icon } from '../../components/icons';
+import { useNotify } from '../../components/notify';
 
 /** The usages that an answer 409 names. */
 export function usagesOf(error: unknown): Usage[] {
@@ -20,13 +20,14 @@ export function usagesOf(error: unknown): Usage[] {
 /** Asks before a credential is deleted; one in use only goes when that is confirmed too. */
 export function RemoveDialog({ credential, etag, onClose }: { credential: Credential; etag: string | null; onClose: () => void }) {
   const { t } = useTranslation();
+  const notify = useNotify();
   const navigate = useNavigate();
   const client = useQueryClient();
   const [sure, setSure] = useState(false);
   const remove = useMutation({
     mutationFn: () => credentials.remove(credential.id, etag, sure),
     onSuccess: async () => {
-      notifications.show({ message: t('remove.done', { name: credential.name }) });
+      notify('done', t('remove.done', { name: credential.name }));
       await navigate({ to: '/credentials' });
       client.removeQueries({ queryKey: ['credentials', credential.id] });
       await client.invalidateQueries({ queryKey: ['credentials', 'list'] });

@@ -1,6 +1,6 @@
 import { Button, Code, List, PasswordInput, Stack, Text, TextInput } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { getRouteApi, Link, useRouter } from '@tanstack/react-router';
+import { getRouteApi, Link, useRouter, useRouterState } from '@tanstack/react-router';
 import { useEffect, useState, type SubmitEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from '../../api/client';
@@ -24,8 +24,14 @@ export function SetupPage() {
   const router = useRouter();
   const client = useQueryClient();
   const open = useQuery(queries.setUpOpen());
-  const [token, setToken] = useState(() => tokenFrom(search.token, window.location.hash));
-  const [linked] = useState(token !== '');
+  const hash = useRouterState({ select: (state) => state.location.hash });
+  const [token, setToken] = useState('');
+  const [linked, setLinked] = useState(false);
+  const found = tokenFrom(search.token, hash);
+  if (found !== '' && found !== token) {
+    setToken(found);
+    setLinked(true);
+  }
   const [username, setUsername] = useState('admin');
   const [password, setPassword] = useState('');
   const [repeated, setRepeated] = useState('');
@@ -33,8 +39,8 @@ export function SetupPage() {
 
   // The token leaves the address bar at once: it must not stay in the history.
   useEffect(() => {
-    if (window.location.search || window.location.hash) router.history.replace(router.history.createHref('/setup'));
-  }, [router]);
+    if (found !== '') void router.navigate({ to: '/setup', search: {}, replace: true });
+  }, [router, found]);
 
   const setUp = useMutation({
     mutationFn: () => session.setUp({ token: token.trim(), username, password }),

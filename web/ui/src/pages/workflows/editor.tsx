@@ -1,6 +1,5 @@
 // A plain editor of a definition: text, the server's findings with line and column, save.
 import { Alert, Anchor, Button, Code, Group, List, Stack, Text, Textarea } from '@mantine/core';
-import { notifications } from '@mantine/notifications';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -9,6 +8,7 @@ import { workflows, type Revised } from '../../api/resources';
 import type { Applied, Problem, WorkflowDetail } from '../../api/types';
 import { Failure } from '../../components/feedback';
 import { Section } from '../../components/layout';
+import { useNotify } from '../../components/notify';
 import { LeaveGuard } from '../leaveguard';
 import { jsonProblem } from './jsontext';
 
@@ -75,6 +75,7 @@ function Findings({ title, color, items, goTo }: FindingsProps) {
 /** Checking and saving a definition's text. */
 export function useDefinition(initial: string, save: (text: string) => Promise<Applied>, onSaved: (applied: Applied) => unknown) {
   const { t } = useTranslation();
+  const notify = useNotify();
   const client = useQueryClient();
   const [text, setText] = useState(initial);
   const check = useMutation({ mutationFn: () => workflows.validate(text) });
@@ -82,7 +83,7 @@ export function useDefinition(initial: string, save: (text: string) => Promise<A
     mutationFn: () => save(text),
     onSuccess: async (applied) => {
       await client.invalidateQueries({ queryKey: ['workflows'] });
-      notifications.show({ message: t('editor.saved', { n: applied.version }), color: 'teal' });
+      notify('done', t('editor.saved', { n: applied.version }));
       await onSaved(applied);
     },
   });

@@ -1,6 +1,5 @@
 import { Button, Group, Switch, Table, Text, TextInput } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
-import { notifications } from '@mantine/notifications';
 import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query';
 import { getRouteApi, Link } from '@tanstack/react-router';
 import { useState } from 'react';
@@ -13,6 +12,7 @@ import { Empty, Failure, Loading } from '../../components/feedback';
 import { Icon } from '../../components/icons';
 import { LoadMore, PageHead } from '../../components/layout';
 import { When } from '../../components/when';
+import { useNotify } from '../../components/notify';
 
 const route = getRouteApi('/shell/workflows');
 
@@ -65,6 +65,7 @@ function Filters() {
   const { t } = useTranslation();
   const search = route.useSearch();
   const navigate = route.useNavigate();
+  const [text, setText] = useState(search.q ?? '');
   const [folder, setFolder] = useState(search.folder ?? '');
   const setLater = useDebouncedCallback(
     (change: Partial<typeof search>) => void navigate({ search: (former) => ({ ...former, ...change }), replace: true }),
@@ -74,10 +75,20 @@ function Filters() {
     <Group gap="xs" p="sm" role="search">
       <TextInput
         data-search
-        aria-label={t('credentials.folder')}
-        placeholder={t('credentials.anyFolder')}
+        aria-label={t('credentials.search')}
+        placeholder={t('credentials.search')}
         leftSection={<Icon name="search" size={14} />}
         w={260}
+        value={text}
+        onChange={(event) => {
+          setText(event.currentTarget.value);
+          setLater({ q: event.currentTarget.value || undefined });
+        }}
+      />
+      <TextInput
+        aria-label={t('credentials.folder')}
+        placeholder={t('credentials.anyFolder')}
+        w={170}
         value={folder}
         onChange={(event) => {
           setFolder(event.currentTarget.value);
@@ -132,10 +143,11 @@ function WorkflowTable({ items }: { items: Workflow[] }) {
 /** Whether a workflow's triggers start runs; switched at once. */
 export function EnabledSwitch({ workflow, label }: { workflow: Workflow; label?: string }) {
   const { t } = useTranslation();
+  const notify = useNotify();
   const client = useQueryClient();
   const change = useMutation({
     mutationFn: (enabled: boolean) => workflows.setEnabled(workflow.id, enabled),
-    onError: (error) => notifications.show({ color: 'red', title: t('error.title'), message: error.message }),
+    onError: (error) => notify('failed', error.message),
     onSettled: () => client.invalidateQueries({ queryKey: ['workflows'] }),
   });
   const shown = change.isPending ? change.variables : workflow.enabled;
