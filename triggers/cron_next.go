@@ -39,11 +39,11 @@ func (s *Schedule) Next(t, anchor time.Time) time.Time {
 // nextEvery is the first multiple of the interval, counted from the anchor, after t.
 func (s *Schedule) nextEvery(t, anchor time.Time) time.Time {
 	anchor = anchor.Truncate(time.Second)
-	steps := t.Sub(anchor) / s.every
+	steps := int64(t.Sub(anchor) / s.every)
 	if t.Before(anchor) {
 		steps--
 	}
-	next := anchor.Add(steps * s.every)
+	next := anchor.Add(time.Duration(steps) * s.every)
 	for !next.After(t) {
 		next = next.Add(s.every)
 	}

@@ -18,12 +18,7 @@ import (
 	"keyflow/workflows"
 )
 
-// inBubble runs a test in fake time, which begins at midnight UTC on 2000-01-01.
-func inBubble(t *testing.T, fn func(t *testing.T, h *house)) {
-	t.Helper()
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { fn(t, setup(t)) })
-}
+// Tests of Serve run in fake time, which begins at midnight UTC on 2000-01-01.
 
 // serve runs the manager until the returned function is called.
 func serve(t *testing.T, m *triggers.Manager) (stop func()) {
@@ -54,7 +49,9 @@ func wantPlanned(t *testing.T, h *house, id workflows.ID, want ...string) {
 const everyMinute = `"tick": {"type": "cron", "schedule": "* * * * *"}`
 
 func TestServeFiresEachOccurrenceOnce(t *testing.T) {
-	inBubble(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := setup(t)
 		h.apply(t, "a", everyMinute)
 		h.apply(t, "b", `"t": {"type": "cron", "schedule": "*/2 * * * *", "timezone": "Asia/Kathmandu", "input": {"at": "{{ trigger.scheduled_at }}", "n": "{{ vars.n }}"}}`, `"vars": {"n": 7}`)
 		stop := serve(t, h.manager)
@@ -79,7 +76,9 @@ func TestServeFiresEachOccurrenceOnce(t *testing.T) {
 }
 
 func TestServeMakesUpWhatIsYoungerThanAMinute(t *testing.T) {
-	inBubble(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := setup(t)
 		h.apply(t, "a", `"tick": {"type": "cron", "schedule": "@every 20s"}`)
 		pass(9*time.Minute + 5*time.Second) // nothing runs
 		stop := serve(t, h.manager)
@@ -95,7 +94,9 @@ func TestServeMakesUpWhatIsYoungerThanAMinute(t *testing.T) {
 
 // A clock that jumps ten years must not make the process spin, nor fire ten years of runs.
 func TestServeAfterALongOutage(t *testing.T) {
-	inBubble(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := setup(t)
 		h.apply(t, "a", everyMinute)
 		h.apply(t, "b", `"tick": {"type": "cron", "schedule": "@every 1s"}`)
 		pass(10*365*24*time.Hour + 30*time.Second)
@@ -110,7 +111,9 @@ func TestServeAfterALongOutage(t *testing.T) {
 }
 
 func TestServeStartsFromNowAfterAnEditOrEnable(t *testing.T) {
-	inBubble(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := setup(t)
 		h.apply(t, "a", everyMinute)
 		stop := serve(t, h.manager)
 		pass(90 * time.Second) // 00:01:30
@@ -136,7 +139,9 @@ func TestServeStartsFromNowAfterAnEditOrEnable(t *testing.T) {
 }
 
 func TestServeEveryCountsFromItsAnchor(t *testing.T) {
-	inBubble(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := setup(t)
 		pass(7 * time.Second)
 		h.apply(t, "a", `"tick": {"type": "cron", "schedule": "@every 90s"}`)
 		stop := serve(t, h.manager)
@@ -151,7 +156,9 @@ func TestServeEveryCountsFromItsAnchor(t *testing.T) {
 }
 
 func TestServeTriesAgainWhenNothingIsAccepted(t *testing.T) {
-	inBubble(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := setup(t)
 		h.apply(t, "a", everyMinute)
 		h.starter.fail(fault.New(fault.Unavailable, "full"))
 		stop := serve(t, h.manager)
@@ -166,7 +173,9 @@ func TestServeTriesAgainWhenNothingIsAccepted(t *testing.T) {
 
 // An occurrence that can never start is given up; the schedule goes on.
 func TestServeGoesOnAfterARefusedStart(t *testing.T) {
-	inBubble(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := setup(t)
 		h.apply(t, "a", everyMinute)
 		h.starter.fail(fault.New(fault.Invalid, "the input does not match"))
 		stop := serve(t, h.manager)
@@ -180,7 +189,9 @@ func TestServeGoesOnAfterARefusedStart(t *testing.T) {
 
 // A stored row that no release would store stops only itself (research row 70).
 func TestServeSurvivesABadStoredSchedule(t *testing.T) {
-	inBubble(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := setup(t)
 		h.apply(t, "a", everyMinute)
 		h.apply(t, "b", everyMinute)
 		if err := h.manager.Load(t.Context()); err != nil {
@@ -265,7 +276,9 @@ func TestServeManyAtOneInstant(t *testing.T) {
 }
 
 func TestLoadMendsPlans(t *testing.T) {
-	inBubble(t, func(t *testing.T, h *house) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := setup(t)
 		h.apply(t, "a", everyMinute)
 		h.apply(t, "gone", everyMinute)
 		ctx := t.Context()

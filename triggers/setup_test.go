@@ -110,9 +110,9 @@ type house struct {
 	database *database.DB
 }
 
-func setup(t testing.TB) *house {
-	t.Helper()
-	return setupOn(databasetest.SQLite(t), time.Now)
+func setup(tb testing.TB) *house {
+	tb.Helper()
+	return setupOn(databasetest.SQLite(tb), time.Now)
 }
 
 func setupOn(db *database.DB, now func() time.Time) *house {
@@ -128,13 +128,13 @@ func setupOn(db *database.DB, now func() time.Time) *house {
 }
 
 // apply stores a workflow with the given triggers.
-func (h *house) apply(t testing.TB, id, triggersJSON string, extra ...string) {
-	t.Helper()
+func (h *house) apply(tb testing.TB, id, triggersJSON string, extra ...string) {
+	tb.Helper()
 	source := `{"id": "` + id + `", "folder": "/team", "nodes": {"n": {"type": "transform"}}, "triggers": {` + triggersJSON + `}`
 	for _, e := range extra {
 		source += ", " + e
 	}
-	if _, err := h.catalog.Apply(t.Context(), identity.System(), workflows.ID(id), []byte(source+"}"), -1); err != nil {
-		t.Fatalf("apply %s: %v %v", id, err, fault.ProblemsOf(err))
+	if _, err := h.catalog.Apply(tb.Context(), identity.System(), workflows.ID(id), []byte(source+"}"), -1); err != nil {
+		tb.Fatalf("apply %s: %v %v", id, err, fault.ProblemsOf(err))
 	}
 }

@@ -99,7 +99,7 @@ func digest(root *value) (sum [sha256.Size]byte) {
 	h := sha256.New()
 	for _, m := range root.members {
 		if m.name != "enabled" && m.name != "$schema" {
-			fmt.Fprintf(h, "%q:", m.name)
+			_, _ = fmt.Fprintf(h, "%q:", m.name) // a hash takes everything
 			m.value.canonical(h)
 		}
 	}

@@ -56,7 +56,7 @@ func (f fields) read(r *report, v *value) {
 		case f[i].later:
 			r.addAt(m.start, m.value.pointer, codeNotSupported, "%q is not supported by this release", m.name)
 		default:
-			f[i].shape.read(r, m.value)
+			f[i].read(r, m.value)
 		}
 	}
 	for _, x := range f {
@@ -72,7 +72,7 @@ func (f fields) schema() map[string]any {
 		if x.later {
 			continue
 		}
-		s := x.shape.schema()
+		s := x.schema()
 		s["description"] = x.help
 		properties[x.name] = s
 		if x.required {

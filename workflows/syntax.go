@@ -164,18 +164,18 @@ func syntaxHint(text []byte, offset int) string {
 		return ""
 	}
 	before := bytes.TrimRight(text[:offset], " \t\r\n")
-	switch c := text[offset]; {
-	case c == '}' || c == ']':
+	switch text[offset] {
+	case '}', ']':
 		if bytes.HasSuffix(before, []byte(",")) {
 			return " (remove the comma before it)"
 		}
-	case c == '\'':
+	case '\'':
 		return " (strings take double quotes)"
-	case c == '/' || c == '#':
+	case '/', '#':
 		return " (JSON has no comments)"
-	case c == '"':
+	case '"':
 		return " (is a comma missing before it?)"
-	case c == '\n' || c == '\r' || c == '\t':
+	case '\n', '\r', '\t':
 		return " (write line breaks inside strings as \\n)"
 	}
 	return ""

@@ -13,6 +13,7 @@ import (
 func TestStore(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
+		t.Helper()
 		triggerstest.TestStore(t, func() triggers.Store { return sqlstore.New(open()) })
 	})
 }

@@ -65,6 +65,7 @@ func only(t *testing.T, s triggers.Store, workflow workflows.ID) triggers.Plan {
 }
 
 func testArm(t *testing.T, s triggers.Store) {
+	t.Helper()
 	p := plan("a", "t", base)
 	p.Missed = 3
 	arm(t, s, p)
@@ -82,6 +83,7 @@ func testArm(t *testing.T, s triggers.Store) {
 }
 
 func testKeep(t *testing.T, s triggers.Store) {
+	t.Helper()
 	arm(t, s, plan("a", "x", base), plan("a", "y", base), plan("a", "z", base), plan("b", "x", base))
 	if err := s.Keep(t.Context(), "a", []string{"y", "new"}); err != nil {
 		t.Fatal(err)
@@ -99,6 +101,7 @@ func testKeep(t *testing.T, s triggers.Store) {
 }
 
 func testDue(t *testing.T, s triggers.Store) {
+	t.Helper()
 	if at, err := s.NextDue(t.Context()); err != nil || !at.IsZero() {
 		t.Errorf("NextDue of none: %v, %v", at, err)
 	}
@@ -128,6 +131,7 @@ func testDue(t *testing.T, s triggers.Store) {
 }
 
 func testAdvance(t *testing.T, s triggers.Store) {
+	t.Helper()
 	arm(t, s, plan("a", "t", base))
 	first := only(t, s, "a")
 	later := base.Add(time.Hour)
@@ -155,6 +159,7 @@ func advance(t *testing.T, s triggers.Store, p triggers.Plan, next time.Time, mi
 }
 
 func testConcurrentAdvance(t *testing.T, s triggers.Store) {
+	t.Helper()
 	arm(t, s, plan("a", "t", base))
 	p := only(t, s, "a")
 	var wg sync.WaitGroup
@@ -177,6 +182,7 @@ func testConcurrentAdvance(t *testing.T, s triggers.Store) {
 }
 
 func testCounts(t *testing.T, s triggers.Store) {
+	t.Helper()
 	arm(t, s, plan("a", "x", base), plan("a", "y", base), plan("a", "z", time.Time{}), plan("b", "x", base), plan("c", "x", time.Time{}))
 	got, err := s.Counts(t.Context())
 	if diff := cmp.Diff(map[workflows.ID]int{"a": 2, "b": 1}, got); err != nil || diff != "" {

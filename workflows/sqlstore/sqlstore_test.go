@@ -13,6 +13,7 @@ import (
 func TestStore(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
+		t.Helper()
 		workflowstest.TestStore(t, func() workflows.Store { return sqlstore.New(open()) })
 	})
 }

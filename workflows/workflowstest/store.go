@@ -74,6 +74,7 @@ func wantKind(t *testing.T, err error, kind fault.Kind, message string) {
 }
 
 func testPutVersions(t *testing.T, s workflows.Store) {
+	t.Helper()
 	first, second := Definition(t, "sync", "/a"), Definition(t, "sync", "/b", `"name": "Sync"`)
 	sum, changed := put(t, s, first)
 	want := workflows.Summary{ID: "sync", Name: "sync", Folder: "/a", Version: 1, Enabled: true, CreatedAt: Time, UpdatedAt: Time, UpdatedBy: "ann"}
@@ -118,6 +119,7 @@ func wantVersion(t *testing.T, v workflows.Version, number int, by string, at ti
 }
 
 func testUnchanged(t *testing.T, s workflows.Store) {
+	t.Helper()
 	put(t, s, Definition(t, "sync", "/"))
 	spaced, _ := workflows.Parse([]byte("{\n \"$schema\": \"x\", \"id\": \"sync\",  \"folder\": \"/\", \"nodes\": {\"a\": {\"type\": \"transform\"}}}"))
 	sum, changed, err := s.Put(t.Context(), spaced, nil, "bob", -1, Time.Add(time.Hour))
@@ -127,6 +129,7 @@ func testUnchanged(t *testing.T, s workflows.Store) {
 }
 
 func testSwitch(t *testing.T, s workflows.Store) {
+	t.Helper()
 	d := Definition(t, "sync", "/")
 	put(t, s, Definition(t, "sync", "/", `"enabled": false`))
 	if sum, changed := put(t, s, d); sum.Enabled || changed {
@@ -146,6 +149,7 @@ func testSwitch(t *testing.T, s workflows.Store) {
 }
 
 func testExpected(t *testing.T, s workflows.Store) {
+	t.Helper()
 	d, next := Definition(t, "sync", "/"), Definition(t, "sync", "/", `"name": "next"`)
 	_, _, err := s.Put(t.Context(), d, nil, "ann", 3, Time)
 	wantKind(t, err, fault.Stale, `workflow "sync" does not exist any more`)
@@ -162,6 +166,7 @@ func testExpected(t *testing.T, s workflows.Store) {
 }
 
 func testAbsent(t *testing.T, s workflows.Store) {
+	t.Helper()
 	put(t, s, Definition(t, "sync", "/"))
 	_, err := s.Get(t.Context(), "nope")
 	wantKind(t, err, fault.NotFound, `workflow "nope" does not exist`)
@@ -177,6 +182,7 @@ func testAbsent(t *testing.T, s workflows.Store) {
 }
 
 func testDelete(t *testing.T, s workflows.Store) {
+	t.Helper()
 	d := Definition(t, "sync", "/")
 	put(t, s, d)
 	if err := s.Delete(t.Context(), "sync"); err != nil {
@@ -197,6 +203,7 @@ func testDelete(t *testing.T, s workflows.Store) {
 }
 
 func testRecreate(t *testing.T, s workflows.Store) {
+	t.Helper()
 	d := Definition(t, "sync", "/", `"enabled": false`)
 	put(t, s, d)
 	if err := s.Delete(t.Context(), "sync"); err != nil {
@@ -211,6 +218,7 @@ func testRecreate(t *testing.T, s workflows.Store) {
 }
 
 func testList(t *testing.T, s workflows.Store) {
+	t.Helper()
 	for id, folder := range map[string]string{"c": "/a", "b": "/a/x", "a-b": "/", "a_b": "/ab", "ab": "/a"} {
 		put(t, s, Definition(t, id, folder))
 	}
@@ -243,6 +251,7 @@ func testList(t *testing.T, s workflows.Store) {
 }
 
 func testUsages(t *testing.T, s workflows.Store) {
+	t.Helper()
 	with := func(id, nodes, triggers string) *workflows.Definition {
 		d, problems := workflows.Parse(fmt.Appendf(nil, `{"id": %q, "nodes": {%s}, "triggers": {%s}}`, id, nodes, triggers))
 		if len(problems) > 0 {
@@ -276,6 +285,7 @@ func wantUsages(t *testing.T, s workflows.Store, credential string, want []workf
 }
 
 func testConcurrentPuts(t *testing.T, s workflows.Store) {
+	t.Helper()
 	const n = 8
 	put(t, s, Definition(t, "sync", "/"))
 	var wg sync.WaitGroup
