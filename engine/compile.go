@@ -5,7 +5,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -47,26 +46,8 @@ type planNode struct {
 	isRead     bool // an expression reads this node's output
 }
 
-// reads is what the expressions of a node look at; nothing else is decoded for them.
-type reads struct {
-	run     bool // any of runNames
-	trigger bool
-	input   bool
-	item    bool // any of itemNames
-	nodes   []int
-}
-
 // defaultTimeout bounds the running time of a run that states no timeout.
 const defaultTimeout = 24 * time.Hour
-
-// Names that expressions may read, by place.
-const (
-	nameThis  = "this"
-	nameError = "error"
-)
-
-func runNames() []string  { return []string{"input", "vars", "trigger", "nodes", "run"} }
-func itemNames() []string { return []string{"item", "index", "key"} }
 
 // Codes of problems that only compilation finds; the others are those of package workflows.
 const (
@@ -96,16 +77,14 @@ func Compile(d *workflows.Definition, types *nodes.Registry) (*Plan, []workflows
 		c.compileNode(n)
 	}
 	if d.Output != nil {
-		c.plan.output = c.template("/output", d.Output, everyNode, runNames(), &c.plan.outputRead)
+		end := place{c, everyNode, runNames(), &c.plan.outputRead}
+		c.plan.output = end.template("/output", d.Output)
 	}
 	if len(c.problems) > 0 {
 		return nil, c.problems
 	}
 	return c.plan, nil
 }
-
-// everyNode stands for the place behind all nodes, where each may be read.
-const everyNode = -1
 
 type compiler struct {
 	definition *workflows.Definition
@@ -202,13 +181,13 @@ func (c *compiler) compileNode(n int) {
 		goOn: p.goOn, itemsGoOn: p.itemsGoOn,
 	}
 
-	names := runNames()
+	at := place{c, n, runNames(), &p.reads}
 	if def.If != "" {
-		p.condition = c.expression(path+"/if", def.If, n, names, &p.reads)
+		p.condition = at.expression(path+"/if", def.If)
 	}
 	if def.ForEach != "" {
-		p.forEach = c.expression(path+"/for_each", def.ForEach, n, names, &p.reads)
-		names = append(names, itemNames()...)
+		p.forEach = at.expression(path+"/for_each", def.ForEach)
+		at = at.also(itemNames()...)
 	}
 	if !c.findType(path, def, p) {
 		return
@@ -217,16 +196,16 @@ func (c *compiler) compileNode(n int) {
 		if !p.kind.Credential {
 			c.problem(path+"/credential", codeNoCredential, "a node of type %s uses no credential", p.kind.Name)
 		}
-		p.credential = c.template(path+"/credential", def.Credential, n, names, &p.reads)
+		p.credential = at.template(path+"/credential", def.Credential)
 	}
-	c.params(path+"/with", def.With, n, names)
+	p.params = at.params(path+"/with", p.kind, def.With)
 	if def.HasOutput {
-		p.output = c.template(path+"/output", def.Output, n, append(slices.Clone(names), nameThis), &p.reads)
+		p.output = at.also(nameThis).template(path+"/output", def.Output)
 	}
 	p.timeout = cmp.Or(time.Duration(def.Timeout), p.kind.Timeout)
 	p.retry = policyOf(def, p.kind.Retry)
 	if def.Retry != nil && def.Retry.If != "" {
-		p.retry.condition = c.expression(path+"/retry/if", def.Retry.If, n, append(slices.Clone(names), nameError), &p.reads)
+		p.retry.condition = at.also(nameError).expression(path+"/retry/if", def.Retry.If)
 	}
 }
 
@@ -260,157 +239,64 @@ func (c *compiler) typeNames() []string {
 	return names
 }
 
-// expression compiles a bare expression that stands at path.
-func (c *compiler) expression(path, source string, n int, names []string, r *reads) *expression.Expression {
-	e, err := expression.Compile(source, expression.Scope{Names: names})
-	if err != nil {
-		c.problem(path, codeExpression, "%s", err)
-		return nil
-	}
-	c.note(path, source, n, r, e)
-	return e
-}
-
-// template compiles a value whose strings may be templates; v stands at path.
-func (c *compiler) template(path string, v any, n int, names []string, r *reads) *expression.Value {
-	value, errs := expression.CompileValue(v, expression.Scope{Names: names})
-	for _, err := range errs {
-		c.problem(path+err.Path, codeExpression, "%s", err)
-	}
-	if len(errs) > 0 {
-		return nil
-	}
-	c.note(path, v, n, r, value)
-	return value
-}
-
-// reader is a compiled expression or template.
-type reader interface {
-	Roots() []string
-	Nodes() []string
-}
-
-// note checks and records what the expressions in v, which stands at path, read.
-func (c *compiler) note(path string, v any, n int, r *reads, compiled reader) {
-	for _, root := range compiled.Roots() {
-		r.run = r.run || slices.Contains(runNames(), root)
-		r.trigger = r.trigger || root == "trigger"
-		r.input = r.input || root == "input"
-		r.item = r.item || slices.Contains(itemNames(), root)
-	}
-	for _, id := range compiled.Nodes() {
-		from, ok := c.plan.index[workflows.NodeID(id)]
-		switch at := path + pointerOf(v, id); {
-		case !ok:
-			c.problem(at, codeUnknownNode, "nodes.%.80s: unknown node %.80q%s", id, id, suggest.DidYouMean(id, c.nodeNames()))
-		case from == n:
-			c.problem(at, codeNotAncestor, "nodes.%s: a node cannot read itself", id)
-		case n != everyNode && !c.ancestors[n].has(from):
-			c.problem(at, codeNotAncestor, "nodes.%s is read, but %q is not sure to have ended by then: add it to the needs", id, id)
-		case !slices.Contains(r.nodes, from):
-			r.nodes = append(r.nodes, from)
-			c.plan.nodes[from].isRead = true
-		}
-	}
-}
-
-// pointerOf is the place of the first text within v that mentions a node.
-func pointerOf(v any, id string) string {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, k := range slices.Sorted(maps.Keys(v)) {
-			if mentions(v[k], id) {
-				return "/" + escapePointer(k) + pointerOf(v[k], id)
-			}
-		}
-	case []any:
-		for i := range v {
-			if mentions(v[i], id) {
-				return "/" + strconv.Itoa(i) + pointerOf(v[i], id)
-			}
-		}
-	}
-	return ""
-}
-
-func mentions(v any, id string) bool {
-	switch v := v.(type) {
-	case string:
-		return strings.Contains(v, "nodes") && strings.Contains(v, id)
-	case map[string]any:
-		return slices.ContainsFunc(slices.Collect(maps.Values(v)), func(x any) bool { return mentions(x, id) })
-	case []any:
-		return slices.ContainsFunc(v, func(x any) bool { return mentions(x, id) })
-	default:
-		return false
-	}
-}
-
-func (c *compiler) nodeNames() []string {
-	names := make([]string, len(c.plan.nodes))
-	for i := range c.plan.nodes {
-		names[i] = string(c.plan.nodes[i].id)
-	}
-	return names
-}
-
 // params compiles `with` by the declaration of the type.
-func (c *compiler) params(path string, with map[string]any, n int, names []string) {
-	p := &c.plan.nodes[n]
-	known := make([]string, 0, len(p.kind.Params))
-	for _, decl := range p.kind.Params {
+func (p place) params(path string, kind nodes.Type, with map[string]any) []param {
+	known := make([]string, 0, len(kind.Params))
+	for _, decl := range kind.Params {
 		known = append(known, decl.Name)
 		if _, given := with[decl.Name]; decl.Required && !given {
-			c.problem(path, codeRequired, "%s needs the parameter %q", p.kind.Name, decl.Name)
+			p.problem(path, codeRequired, "%s needs the parameter %q", kind.Name, decl.Name)
 		}
 	}
+	params := make([]param, 0, len(with))
 	for _, name := range slices.Sorted(maps.Keys(with)) {
 		at := path + "/" + escapePointer(name)
 		i := slices.Index(known, name)
 		switch {
 		case i >= 0:
-			c.param(at, p.kind.Params[i], with[name], n, names)
-		case p.kind.Name == "web_request" && name == "paginate":
-			c.problem(at, codeNotSupported, "%q is not supported by this release", name)
+			if compiled, ok := p.param(at, kind.Params[i], with[name]); ok {
+				params = append(params, compiled)
+			}
+		case kind.Name == "web_request" && name == "paginate":
+			p.problem(at, codeNotSupported, "%q is not supported by this release", name)
 		default:
-			c.problem(at, codeUnknownParam, "%s has no parameter %.80q%s", p.kind.Name, name, suggest.DidYouMean(name, known))
+			p.problem(at, codeUnknownParam, "%s has no parameter %.80q%s", kind.Name, name, suggest.DidYouMean(name, known))
 		}
 	}
+	return params
 }
 
-func (c *compiler) param(path string, decl nodes.Param, v any, n int, names []string) {
-	p := &c.plan.nodes[n]
-	if v == nil && decl.Kind != nodes.Any {
+// param compiles one parameter; false when there is nothing to evaluate.
+func (p place) param(path string, decl nodes.Param, v any) (param, bool) {
+	compiled := param{decl: decl}
+	switch {
+	case v == nil && decl.Kind != nodes.Any: // null stands for not given
 		if decl.Required {
-			c.problem(path, codeWrongType, "must be %s, not null", kindName(decl.Kind))
+			p.problem(path, codeWrongType, "must be %s, not null", kindName(decl.Kind))
 		}
-		return // null stands for not given
-	}
-	if decl.Kind == nodes.Expression {
+		return compiled, false
+	case decl.Kind == nodes.Expression:
 		source, ok := v.(string)
 		if !ok {
-			c.problem(path, codeWrongType, "must be an expression (text), not %s", typeName(v))
-			return
+			p.problem(path, codeWrongType, "must be an expression (text), not %s", typeName(v))
+			return compiled, false
 		}
-		e := c.expression(path, source, n, append(slices.Clone(names), decl.Scope...), &p.reads)
-		p.params = append(p.params, param{decl: decl, expression: e})
-		return
+		compiled.expression = p.also(decl.Scope...).expression(path, source)
+		return compiled, true
 	}
-	value := c.template(path, v, n, names, &p.reads)
-	if value == nil {
-		return
+	if compiled.value = p.template(path, v); compiled.value == nil {
+		return compiled, false
 	}
-	compiled := param{decl: decl, value: value}
-	if literal, ok := value.Literal(); ok {
+	if literal, ok := compiled.value.Literal(); ok {
 		fixed, err := convert(decl, literal)
 		if wrong, bad := errors.AsType[*paramError](err); bad {
-			c.problem(path, wrong.code, "%s", wrong.message)
+			p.problem(path, wrong.code, "%s", wrong.message)
 		}
 		compiled.literal, compiled.fixed = true, fixed
 	} else if _, text := v.(string); !text && !fits(decl.Kind, v) {
-		c.problem(path, codeWrongType, "must be %s, not %s", kindName(decl.Kind), typeName(v))
+		p.problem(path, codeWrongType, "must be %s, not %s", kindName(decl.Kind), typeName(v))
 	}
-	p.params = append(p.params, compiled)
+	return compiled, true
 }
 
 // escapePointer escapes a member name for a JSON pointer (RFC 6901 section 3).

@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"context"
+
+	"keyflow/internal/jsonvalue"
+)
+
+// Cancel stops a run: nothing more starts, requests in flight are given up. It returns once
+// the wish is on disk. Conflict when the run is final.
+func (e *Engine) Cancel(ctx context.Context, id RunID) error {
+	if _, err := e.journal.Write(ctx, Entry{Signal: &Signal{Run: id, Kind: signalCancel}}); err != nil {
+		return err
+	}
+	if e.running(id) != nil {
+		e.lookNow()
+		return nil
+	}
+	go e.claim(id, nil) // needs no slot: it starts nothing
+	return nil
+}
+
+// Run returns a run with its steps. Steps at work in this process are shown as they are;
+// the output of a for_each is collected from its elements when it is small enough to read.
+func (e *Engine) Run(ctx context.Context, id RunID) (Run, []Step, error) {
+	run, err := e.o.Store.Run(ctx, id)
+	if err != nil {
+		return Run{}, nil, err
+	}
+	steps, err := e.o.Store.Steps(ctx, id)
+	if err != nil {
+		return Run{}, nil, err
+	}
+	if r := e.running(id); r != nil {
+		steps = overlay(steps, r.atWorkNow())
+	}
+	e.collect(steps)
+	return run, steps, nil
+}
+
+// Runs lists runs, newest first, without payloads.
+func (e *Engine) Runs(ctx context.Context, f RunFilter) ([]Run, error) { return e.o.Store.Runs(ctx, f) }
+
+// Delete removes a final run with its steps. Conflict when the run is not final.
+func (e *Engine) Delete(ctx context.Context, id RunID) error { return e.o.Store.Delete(ctx, id) }
+
+// atWorkNow returns the steps that have started and not ended.
+func (r *runner) atWorkNow() []Step {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	steps := make([]Step, 0, len(r.live))
+	for key, live := range r.live {
+		if live.status == StepRunning && live.begun {
+			steps = append(steps, r.atWorkStep(key, live))
+		}
+	}
+	return steps
+}
+
+// atWorkStep is a step as it is in the middle of an attempt. r.mu is held.
+func (r *runner) atWorkStep(key stepKey, live *liveStep) Step {
+	step := Step{Node: r.plan.nodes[key.node].id, Index: key.index, Status: StepRunning}
+	live.into(&step)
+	if step.StartedAt == nil {
+		started := live.current
+		step.StartedAt = &started
+	}
+	n := len(live.attempts)
+	step.Attempts = append(live.attempts[:n:n], Attempt{Attempt: n + 1, StartedAt: live.current})
+	return step
+}
+
+// overlay replaces or adds steps; one that has ended on disk stays.
+func overlay(stored, now []Step) []Step {
+	place := make(map[stepID]int, len(stored))
+	for i := range stored {
+		place[stepID{string(stored[i].Node), stored[i].Index}] = i
+	}
+	for _, s := range now {
+		i, ok := place[stepID{string(s.Node), s.Index}]
+		switch {
+		case !ok:
+			stored = append(stored, s)
+		case !stored[i].Status.Final():
+			stored[i] = s
+		}
+	}
+	return stored
+}
+
+// collect fills in the outputs of aggregates: the list of their elements' outputs.
+func (e *Engine) collect(steps []Step) {
+	type list struct {
+		outputs map[int]any
+		size    int
+	}
+	lists := map[string]*list{}
+	for i := range steps {
+		s := &steps[i]
+		if s.Index == NoIndex {
+			continue
+		}
+		l := lists[string(s.Node)]
+		if l == nil {
+			l = &list{outputs: map[int]any{}}
+			lists[string(s.Node)] = l
+		}
+		raw := s.Output
+		if s.Status == StepFailed {
+			raw = failedElement(s.Error)
+		}
+		l.outputs[s.Index], l.size = raw, l.size+len(raw)+1
+	}
+	for i := range steps {
+		s := &steps[i]
+		l := lists[string(s.Node)]
+		if s.Index != NoIndex || l == nil || s.Status != StepSucceeded || l.size > e.o.MaxOutput {
+			continue
+		}
+		out := make([]any, len(l.outputs))
+		for j := range out {
+			out[j] = l.outputs[j]
+		}
+		if raw, err := jsonvalue.Encode(out); err == nil {
+			s.Output = raw
+		}
+	}
+}

@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"keyflow/internal/expression"
+	"keyflow/internal/suggest"
+	"keyflow/workflows"
+)
+
+// Names that expressions may read, by place.
+const (
+	nameThis  = "this"
+	nameError = "error"
+)
+
+func runNames() []string  { return []string{"input", "vars", "trigger", "nodes", "run"} }
+func itemNames() []string { return []string{"item", "index", "key"} }
+
+// reads is what the expressions of a node look at; nothing else is decoded for them.
+type reads struct {
+	run     bool // any of runNames
+	trigger bool
+	input   bool
+	item    bool // any of itemNames
+	nodes   []int
+}
+
+// place is where an expression stands: in which node, which names it may read there, and
+// where to note what it reads.
+type place struct {
+	*compiler
+	node  int // or everyNode
+	names []string
+	reads *reads
+}
+
+// everyNode stands for the place behind all nodes, where each may be read.
+const everyNode = -1
+
+// also is the same place with further names.
+func (p place) also(names ...string) place {
+	p.names = slices.Concat(p.names, names)
+	return p
+}
+
+// expression compiles a bare expression that stands at path.
+func (p place) expression(path, source string) *expression.Expression {
+	e, err := expression.Compile(source, expression.Scope{Names: p.names})
+	if err != nil {
+		p.problem(path, codeExpression, "%s", err)
+		return nil
+	}
+	p.note(path, source, e)
+	return e
+}
+
+// template compiles a value whose strings may be templates; v stands at path.
+func (p place) template(path string, v any) *expression.Value {
+	value, errs := expression.CompileValue(v, expression.Scope{Names: p.names})
+	for _, err := range errs {
+		p.problem(path+err.Path, codeExpression, "%s", err)
+	}
+	if len(errs) > 0 {
+		return nil
+	}
+	p.note(path, v, value)
+	return value
+}
+
+// reader is a compiled expression or template.
+type reader interface {
+	Roots() []string
+	Nodes() []string
+}
+
+// note checks and records what the expressions in v, which stands at path, read.
+func (p place) note(path string, v any, compiled reader) {
+	r := p.reads
+	for _, root := range compiled.Roots() {
+		r.run = r.run || slices.Contains(runNames(), root)
+		r.trigger = r.trigger || root == "trigger"
+		r.input = r.input || root == "input"
+		r.item = r.item || slices.Contains(itemNames(), root)
+	}
+	for _, id := range compiled.Nodes() {
+		from, ok := p.plan.index[workflows.NodeID(id)]
+		switch at := path + pointerOf(v, id); {
+		case !ok:
+			p.problem(at, codeUnknownNode, "nodes.%.80s: unknown node %.80q%s", id, id, suggest.DidYouMean(id, p.nodeNames()))
+		case from == p.node:
+			p.problem(at, codeNotAncestor, "nodes.%s: a node cannot read itself", id)
+		case p.node != everyNode && !p.ancestors[p.node].has(from):
+			p.problem(at, codeNotAncestor, "nodes.%s is read, but %q is not sure to have ended by then: add it to the needs", id, id)
+		case !slices.Contains(r.nodes, from):
+			r.nodes = append(r.nodes, from)
+			p.plan.nodes[from].isRead = true
+		}
+	}
+}
+
+// pointerOf is the place of the first text within v that mentions a node.
+func pointerOf(v any, id string) string {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if mentions(v[k], id) {
+				return "/" + escapePointer(k) + pointerOf(v[k], id)
+			}
+		}
+	case []any:
+		for i := range v {
+			if mentions(v[i], id) {
+				return "/" + strconv.Itoa(i) + pointerOf(v[i], id)
+			}
+		}
+	}
+	return ""
+}
+
+func mentions(v any, id string) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.Contains(v, "nodes") && strings.Contains(v, id)
+	case map[string]any:
+		return slices.ContainsFunc(slices.Collect(maps.Values(v)), func(x any) bool { return mentions(x, id) })
+	case []any:
+		return slices.ContainsFunc(v, func(x any) bool { return mentions(x, id) })
+	default:
+		return false
+	}
+}
+
+func (c *compiler) nodeNames() []string {
+	names := make([]string, len(c.plan.nodes))
+	for i := range c.plan.nodes {
+		names[i] = string(c.plan.nodes[i].id)
+	}
+	return names
+}

@@ -1,0 +1,194 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"time"
+
+	"keyflow/internal/fault"
+	"keyflow/internal/jsonvalue"
+	"keyflow/nodes"
+)
+
+// settle stores the news and starts what depends on them, until there are none. It is
+// called with r.mu held and releases it.
+func (r *runner) settle() {
+	if r.settling {
+		r.mu.Unlock()
+		return
+	}
+	r.settling = true
+	for !r.gone {
+		entry, next := r.news(), r.takeNext()
+		if entry == nil && len(next) == 0 {
+			break
+		}
+		r.mu.Unlock()
+		var err error
+		if entry != nil {
+			err = r.engine.write(entry)
+		}
+		if err == nil {
+			r.publish(entry)
+			for _, key := range next {
+				r.submit(key)
+			}
+		}
+		r.mu.Lock()
+		if err != nil {
+			r.atWork -= len(next)
+			r.refused(entry, err)
+		} else {
+			r.stored(entry)
+		}
+	}
+	r.settling = false
+	r.mu.Unlock()
+}
+
+// takeNext takes the steps to start after the news are stored. r.mu is held.
+func (r *runner) takeNext() []stepKey {
+	next := r.next
+	r.next = nil
+	if r.leaving || r.verdict != "" {
+		return nil // whoever gets the run finds out again what was to start
+	}
+	r.atWork += len(next)
+	return next
+}
+
+// news takes what is to be stored now; nil when nothing is. r.mu is held.
+func (r *runner) news() *Progress {
+	p := &Progress{Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Steps: r.rows, ReadSignals: r.readSeq}
+	switch {
+	case r.verdict != "":
+		p.Set = r.conclude()
+	case r.leaving && r.atWork == 0:
+		p.Set = r.handBack()
+	case r.state.idle() && len(r.next) == 0 && !r.awake && !r.leaving:
+		if due := r.soonest(); due.Sub(r.engine.now()) >= parkAfter {
+			p.Set = &RunChange{Status: RunWaiting, WakeAt: &due, Release: true}
+		}
+	}
+	if p.Set == nil && len(p.Steps) == 0 {
+		r.arm()
+		return nil
+	}
+	r.rows = nil
+	return p
+}
+
+// soonest is the earliest due time of the waiting steps. r.mu is held.
+func (r *runner) soonest() time.Time {
+	var first time.Time
+	for _, step := range r.live {
+		if first.IsZero() || step.due.Before(first) {
+			first = step.due
+		}
+	}
+	return first
+}
+
+// handBack gives the run up, so that another process, or the next start of this one, goes on.
+func (r *runner) handBack() *RunChange {
+	if r.state.idle() {
+		due := r.soonest()
+		return &RunChange{Status: RunWaiting, WakeAt: &due, Release: true}
+	}
+	return &RunChange{Status: RunQueued, Release: true}
+}
+
+// conclude decides how the run ends. All nodes have ended, so nobody waits for r.mu but
+// readers. r.mu is held.
+func (r *runner) conclude() *RunChange {
+	at := r.newest
+	set := &RunChange{Status: r.verdict, FinishedAt: &at}
+	switch {
+	case r.broken:
+		set.Status, set.Error = RunFailed, &RunError{Code: nodes.CodeInternal, Message: "internal error: a result could not be stored"}
+	case r.verdict == RunFailed:
+		set.Error = cmp.Or(r.failure, &RunError{Code: nodes.CodeInternal, Message: "internal error"})
+	case r.verdict == RunSucceeded && r.plan.output != nil:
+		output, err := r.output()
+		if err != nil {
+			set.Status, set.Error = RunFailed, &RunError{Code: err.Code, Message: err.Message}
+		}
+		set.Output = output
+	}
+	return set
+}
+
+// output evaluates the run's result.
+func (r *runner) output() ([]byte, *nodes.Error) {
+	vars, err := r.vars(&r.plan.outputRead)
+	if err != nil {
+		return nil, &nodes.Error{Code: nodes.CodeExpression, Message: "output: " + err.Error()}
+	}
+	ctx := r.engine.steps
+	v, err := r.plan.output.Eval(ctx, environment(r.run.ID, "output", r.newest, vars))
+	if err != nil {
+		return nil, expressionError(ctx, "output", err)
+	}
+	raw, err := jsonvalue.Encode(v)
+	if err != nil {
+		return nil, &nodes.Error{Code: nodes.CodeExpression, Message: "output: the value cannot be written as JSON"}
+	}
+	return raw, r.engine.checkSize(raw)
+}
+
+// stored notes that an entry is on disk. r.mu is held.
+func (r *runner) stored(p *Progress) {
+	if p == nil {
+		return
+	}
+	if p.Set == nil {
+		r.arm()
+		return
+	}
+	if p.Set.Status.Final() {
+		final := r.run.with(p.Set)
+		r.final = &final
+	}
+	r.leave(errLeaving)
+	if p.Set.Status == RunWaiting {
+		r.engine.wakeAt(r.run.ID, r.run.Workflow, *p.Set.WakeAt)
+	}
+}
+
+// with returns the run after a change.
+func (r Run) with(set *RunChange) Run {
+	r.Status, r.Output, r.Error, r.WakeAt = set.Status, set.Output, set.Error, set.WakeAt
+	if set.FinishedAt != nil {
+		r.FinishedAt = set.FinishedAt
+	}
+	if set.Release || set.Status.Final() {
+		r.Owner = OwnerID{}
+	}
+	return r
+}
+
+// refused deals with an entry that was not stored. r.mu is held.
+func (r *runner) refused(p *Progress, err error) {
+	switch {
+	case errors.Is(err, ErrSignals):
+		r.rows = append(p.Steps, r.rows...)
+		r.awake = true
+		r.mu.Unlock()
+		signals, err := r.engine.o.Store.Signals(r.engine.steps, r.run.Owner)
+		r.mu.Lock()
+		if err != nil {
+			r.engine.o.Logger.Warn("cannot read signals; they are read again with the next beat", "run", r.run.ID, "error", err)
+		}
+		r.apply(signals)
+	case errors.Is(err, ErrFenced):
+		r.engine.o.Logger.Warn("lost a run to another process", "run", r.run.ID)
+		r.leave(errLost)
+	case fault.Is(err, fault.Unavailable), r.broken:
+		r.engine.o.Logger.Error("cannot store the progress of a run; it is resumed later", "run", r.run.ID, "error", err)
+		r.leave(errLost)
+	default:
+		r.engine.o.Logger.Error("the store refused the progress of a run", "run", r.run.ID, "error", err)
+		r.broken, r.verdict = true, RunFailed
+		r.interrupt(errLost)
+	}
+}
