@@ -43,6 +43,11 @@ func (m *Manager) serveHook(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	rt, params := m.find(r)
+	if rt == nil && !m.loaded.Load() {
+		h.Set("Retry-After", "2")
+		refuse(w, http.StatusServiceUnavailable, "the call was not accepted: starting")
+		return
+	}
 	if rt == nil {
 		refuse(w, http.StatusNotFound, "there is no webhook at this address")
 		return

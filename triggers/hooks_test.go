@@ -17,6 +17,9 @@ import (
 	"keyflow/engine"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
+	"keyflow/triggers"
+	"keyflow/workflows"
+	workflowstore "keyflow/workflows/sqlstore"
 )
 
 const hooks = `
@@ -67,6 +70,9 @@ func hookServer(t *testing.T) (*house, string) {
 	t.Helper()
 	h := setup(t)
 	h.apply(t, "flow", hooks, `"vars": {"k": "v"}`)
+	if err := h.manager.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	server := httptest.NewServer(h.manager.Hooks())
 	t.Cleanup(server.Close)
 	return h, server.URL
@@ -239,6 +245,25 @@ func TestHookHidesSecrets(t *testing.T) {
 	delete(requests[2], "headers")
 	if diff := cmp.Diff(want, requests[2]); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
+	}
+}
+
+// A caller that comes while the process starts must not take its webhook for gone.
+func TestHookBeforeLoad(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	h.apply(t, "flow", hooks, `"vars": {"k": "v"}`)
+	restarted := triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: keyVerifier{}})
+	server := httptest.NewServer(restarted.Hooks())
+	t.Cleanup(server.Close)
+	if res, _ := (call{path: "/hooks/plain"}).do(t, server.URL); res.StatusCode != 503 || res.Header.Get("Retry-After") != "2" {
+		t.Errorf("before: %d %v", res.StatusCode, res.Header)
+	}
+	if err := restarted.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if res, body := (call{path: "/hooks/plain"}).do(t, server.URL); res.StatusCode != 202 {
+		t.Errorf("after: %d %s", res.StatusCode, body)
 	}
 }
 
@@ -419,4 +444,41 @@ func BenchmarkHookOnFinish(b *testing.B) {
 			b.Fatalf("%d %s", w.Code, w.Body)
 		}
 	}
+}
+
+// A process sees what another one changed: at once for webhooks it knows, with the next
+// look at all workflows for new ones.
+func TestHookFollowsOtherProcesses(t *testing.T) {
+	t.Parallel()
+	h := setup(t)
+	h.apply(t, "flow", `"a": {"type": "webhook", "path": "a"}`)
+	catalog := workflows.NewCatalog(workflowstore.New(h.database), workflows.CatalogOptions{Refresh: time.Nanosecond})
+	other := triggers.New(triggers.Options{Store: h.store, Catalog: catalog, Starter: h.starter, Verifier: keyVerifier{}, Shared: true})
+	load := func() {
+		if err := other.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load()
+	server := httptest.NewServer(other.Hooks())
+	t.Cleanup(server.Close)
+	want := func(path string, status int) {
+		t.Helper()
+		if res, body := (call{path: path}).do(t, server.URL); res.StatusCode != status {
+			t.Errorf("%s: %d %s, want %d", path, res.StatusCode, body, status)
+		}
+	}
+	want("/hooks/a", 202)
+	if _, err := h.catalog.SetEnabled(t.Context(), identity.System(), "flow", false); err != nil {
+		t.Fatal(err)
+	}
+	want("/hooks/a", 404)
+	h.apply(t, "flow", `"b": {"type": "webhook", "path": "b"}`, `"enabled": true`)
+	load()
+	want("/hooks/a", 404)
+	want("/hooks/b", 202)
+	if err := h.catalog.Delete(t.Context(), identity.System(), "flow"); err != nil {
+		t.Fatal(err)
+	}
+	want("/hooks/b", 404)
 }

@@ -48,7 +48,7 @@ func (m *Manager) WorkflowChanged(ctx context.Context, id workflows.ID) error {
 
 // Load takes over all workflows of the catalog and mends plans that do not fit them:
 // enabled triggers with nothing planned, plans of triggers that are gone. Serve does it at
-// its start and from time to time; call it before webhooks are accepted.
+// its start and from time to time.
 func (m *Manager) Load(ctx context.Context) error {
 	counts, err := m.store.Counts(ctx)
 	if err != nil {
@@ -75,6 +75,7 @@ func (m *Manager) Load(ctx context.Context) error {
 	for _, id := range m.strangers(seen, counts) {
 		failed = append(failed, m.forget(ctx, id))
 	}
+	m.loaded.Store(true)
 	return errors.Join(failed...)
 }
 

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"keyflow/credentials"
@@ -78,7 +79,8 @@ type Manager struct {
 	routes   *routes
 	failures *limiter
 
-	syncing sync.Mutex // one sync at a time: the last one sees the latest state
+	loaded  atomic.Bool // all workflows have been looked at once
+	syncing sync.Mutex  // one sync at a time: the last one sees the latest state
 	mu      sync.RWMutex
 	known   map[workflows.ID]*known // guarded by mu
 }
@@ -88,7 +90,8 @@ var (
 	_ Routes             = (*Manager)(nil)
 )
 
-// New returns a manager that knows no workflow until Load or Serve.
+// New returns a manager that knows no workflow until Load or Serve; until then an unknown
+// webhook is answered with 503, not 404.
 func New(o Options) *Manager {
 	m := &Manager{
 		store: o.Store, catalog: o.Catalog, starter: o.Starter, verifier: o.Verifier,
