@@ -3,11 +3,14 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"keyflow/credentials"
 	"keyflow/engine"
 	"keyflow/nodes"
 )
@@ -119,19 +122,20 @@ func TestForEachLimits(t *testing.T) {
 func TestStepErrors(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ node, code, message string }{
-		"if":            {`"if": "input.n"`, "expression", "if gave a number, not a boolean"},
-		"null in text":  {`"with": {"arg": {"a": ["x {{ input.none }}"]}}`, "expression", "with.arg.a.0: "},
-		"kind":          {`"with": {"times": "{{ input.text }}"}`, "invalid_param", "with.times: must be an integer, not text"},
-		"fraction":      {`"with": {"times": "{{ input.n + 0.5 }}"}`, "invalid_param", "with.times: must be an integer, not a number"},
-		"enum":          {`"with": {"mode": "{{ input.text }}"}`, "invalid_param", "with.mode: must be one of fast, slow"},
-		"duration":      {`"with": {"for": "{{ input.text }}"}`, "invalid_param", `with.for: "some" is not a duration`},
-		"output":        {`"output": "{{ this.a.b }}"`, "expression", "output: "},
-		"too large":     {`"output": "{{ repeat('x', 1000000) + repeat('y', 100000) }}"`, "too_large", "the output has 1100002 bytes; at most 1048576 are allowed: choose what is needed with \"output\""},
-		"no credential": {`"credential": "{{ input.n }}"`, "invalid_param", "credential: must be the id of a credential, not a number"},
-		"retry.if":      {`"with": {"name": "fails"}, "retry": {"max_attempts": 3, "if": "error.code"}`, "expression", "retry.if gave text, not a boolean (the attempt failed with network: refused)"},
-		"panic":         {`"with": {"name": "panics"}`, "internal", "internal error"},
-		"foreign error": {`"with": {"name": "foreign"}`, "internal", "internal error"},
-		"client":        {`"credential": "missing", "with": {"name": "client"}`, "credential_unknown", `credential "missing" does not exist`},
+		"if":             {`"if": "input.n"`, "expression", "if gave a number, not a boolean"},
+		"if, with retry": {`"if": "input.text.x", "retry": {"max_attempts": 3, "initial": "1ms", "if": "true"}`, "expression", "if: "},
+		"null in text":   {`"with": {"arg": {"a": ["x {{ input.none }}"]}}`, "expression", "with.arg.a.0: "},
+		"kind":           {`"with": {"times": "{{ input.text }}"}`, "invalid_param", "with.times: must be an integer, not text"},
+		"fraction":       {`"with": {"times": "{{ input.n + 0.5 }}"}`, "invalid_param", "with.times: must be an integer, not a number"},
+		"enum":           {`"with": {"mode": "{{ input.text }}"}`, "invalid_param", "with.mode: must be one of fast, slow"},
+		"duration":       {`"with": {"for": "{{ input.text }}"}`, "invalid_param", `with.for: "some" is not a duration`},
+		"output":         {`"output": "{{ this.a.b }}"`, "expression", "output: "},
+		"too large":      {`"output": "{{ repeat('x', 1000000) + repeat('y', 100000) }}"`, "too_large", "the output has 1100002 bytes; at most 1048576 are allowed: choose what is needed with \"output\""},
+		"no credential":  {`"credential": "{{ input.n }}"`, "invalid_param", "credential: must be the id of a credential, not a number"},
+		"retry.if":       {`"with": {"name": "fails"}, "retry": {"max_attempts": 3, "if": "error.code"}`, "expression", "retry.if gave text, not a boolean (the attempt failed with network: refused)"},
+		"panic":          {`"with": {"name": "panics"}`, "internal", "internal error"},
+		"foreign error":  {`"with": {"name": "foreign"}`, "internal", "internal error"},
+		"client":         {`"credential": "missing", "with": {"name": "client"}`, "credential_unknown", `credential "missing" does not exist`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -160,6 +164,38 @@ func TestStepErrors(t *testing.T) {
 				t.Errorf("run error %+v", run.Error)
 			}
 		})
+	}
+}
+
+// TestRefusedCredential: the failure keeps the answer that refused the credential, and a
+// refusal is not tried again; a token endpoint that does not answer is.
+func TestRefusedCredential(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	answer := &credentials.Answer{
+		Status: http.StatusUnauthorized, Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(`{"message": "expired"}`),
+	}
+	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) {
+		switch {
+		case c.name == "refused":
+			return nil, &url.Error{Op: "Get", URL: "http://x", Err: &credentials.Error{Code: credentials.CodeRefused, Message: "refused", Answer: answer}}
+		case c.n == 1:
+			return nil, &credentials.Error{Code: nodes.CodeNetwork, Message: "the token request got no answer"}
+		}
+		return "done", nil
+	}
+	run, steps := w.wait(w.start(w.apply(`{"id": "refused", "nodes": {
+	  "a": {"type": "call", "with": {"name": "refused"}, "on_error": "continue", "retry": {"max_attempts": 3, "initial": "1ms"}},
+	  "b": {"type": "call", "with": {"name": "away"}, "retry": {"max_attempts": 3, "initial": "1ms"}}}}`), ""))
+	want := &engine.StepError{
+		Code: "credential_refused", Message: "refused", Attempt: 1,
+		Response: []byte(`{"body":{"message":"expired"},"headers":{"content-type":"application/json"},"status":401}`),
+	}
+	if diff := cmp.Diff(want, steps["a"].Error); diff != "" || run.Status != engine.RunSucceeded {
+		t.Errorf("run %s, step error (-want +got):\n%s", run.Status, diff)
+	}
+	if steps["b"].Status != engine.StepSucceeded || len(steps["b"].Attempts) != 2 {
+		t.Errorf("step b %s after %d attempts, want 2", steps["b"].Status, len(steps["b"].Attempts))
 	}
 }
 

@@ -88,7 +88,7 @@ func (s *stepRun) run(ctx context.Context) outcome {
 func (s *stepRun) checkCondition(ctx context.Context) (outcome, bool) {
 	v, err := s.plan.condition.Eval(ctx, s.env("if"))
 	if err != nil {
-		return s.failure(ctx, expressionError(ctx, "if", err)), true
+		return notStarted(ctx, expressionError(ctx, "if", err)), true
 	}
 	wanted, ok := v.(bool)
 	if !ok {
@@ -100,7 +100,7 @@ func (s *stepRun) checkCondition(ctx context.Context) (outcome, bool) {
 func (s *stepRun) expand(ctx context.Context) outcome {
 	v, err := s.plan.forEach.Eval(ctx, s.env("for_each"))
 	if err != nil {
-		return s.failure(ctx, expressionError(ctx, "for_each", err))
+		return notStarted(ctx, expressionError(ctx, "for_each", err))
 	}
 	list, wrong := newElements(v)
 	if wrong != nil {
@@ -117,16 +117,33 @@ func withoutURL(err error) error {
 	return err
 }
 
-// failure decides what an error means: an interruption, another attempt, or the end.
-func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
+// notStarted is the outcome of a step that failed before its first attempt: the same data
+// would fail again, so it is not repeated.
+func notStarted(ctx context.Context, err *nodes.Error) outcome {
+	if out, stopped := interruption(ctx); stopped {
+		return out
+	}
+	return outcome{kind: failed, err: err}
+}
+
+// interruption is the outcome of a step whose run was interrupted; false when it was not.
+func interruption(ctx context.Context) (outcome, bool) {
 	switch cause := context.Cause(ctx); {
 	case ctx.Err() == nil:
+		return outcome{}, false
 	case errors.Is(cause, errCanceled):
-		return outcome{kind: cut, err: &nodes.Error{Code: nodes.CodeCanceled, Message: errCanceled.Error()}}
+		return outcome{kind: cut, err: &nodes.Error{Code: nodes.CodeCanceled, Message: errCanceled.Error()}}, true
 	case errors.Is(cause, errTimedOut):
-		return outcome{kind: cut, err: &nodes.Error{Code: nodes.CodeTimeout, Message: errTimedOut.Error()}}
+		return outcome{kind: cut, err: &nodes.Error{Code: nodes.CodeTimeout, Message: errTimedOut.Error()}}, true
 	default:
-		return outcome{dropped: true}
+		return outcome{dropped: true}, true
+	}
+}
+
+// failure decides what a failed attempt means: an interruption, another attempt, or the end.
+func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
+	if out, stopped := interruption(ctx); stopped {
+		return out
 	}
 	if err.Err != nil {
 		s.Log().Info("attempt failed", "attempt", s.attempt, "code", err.Code, "error", withoutURL(err.Err))
