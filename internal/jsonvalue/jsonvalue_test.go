@@ -1,9 +1,12 @@
 package jsonvalue_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -143,19 +146,29 @@ func TestEncodeRefusesWhatIsNoJSON(t *testing.T) {
 	}
 }
 
-// FuzzDecode: what is decoded can be encoded, and then decodes to the same JSON.
+// FuzzDecode: data and text are those of encoding/json, and what is encoded decodes to the
+// same JSON.
 func FuzzDecode(f *testing.F) {
-	for _, s := range []string{`{"a":[1,2.5,"x",null,true]}`, `9007199254740993`, `"\ud800"`, `1e400`, `[[[`, `-0`} {
+	for _, s := range []string{
+		`{"a":[1,2.5,"x",null,true]}`, `9007199254740993`, `"\ud800"`, `1e400`, `[[[`, `"\ud83d\ude00 \ud83d\u0041 \ude00 \b\f\n\r\t\/\\\"\u00FF"`, `-0`, "[\"\xff\u2028<\x7f\\b\", { } , [ ] ]",
+		`{"b":1,"a":{"b":"\u0000\"\\/"},"b":[-1.5e-7]}`, ` { "a" : [ false , "` + strings.Repeat("x", 200) + `" ] } `,
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		v, err := jsonvalue.Decode(data)
+		if want, ok := reference(data); ok != (err == nil) || err == nil && !cmp.Equal(v, want) {
+			t.Fatalf("%q became %#v, %v; encoding/json says %#v, %t", data, v, err, want, ok)
+		}
 		if err != nil {
 			return
 		}
 		once, err := jsonvalue.Encode(v)
 		if err != nil {
 			t.Fatalf("%#v cannot be encoded: %v", v, err)
+		}
+		if want := referenceText(t, v); string(once) != want {
+			t.Fatalf("%#v became %s; encoding/json writes %s", v, once, want)
 		}
 		again, err := jsonvalue.Decode(once)
 		if err != nil {
@@ -165,4 +178,83 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("%s became %s, %v", once, twice, err)
 		}
 	})
+}
+
+// reference decodes with encoding/json alone; ok is false for what Decode must refuse.
+func reference(data []byte) (v any, ok bool) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if dec.Decode(&v) != nil || dec.More() {
+		return nil, false
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, false
+	}
+	return plain(v)
+}
+
+func plain(v any) (_ any, ok bool) {
+	ok = true
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := strconv.Atoi(v.String()); err == nil {
+			return n, true
+		}
+		f, err := v.Float64()
+		return f + 0, err == nil
+	case []any:
+		for i := range v {
+			var each bool
+			v[i], each = plain(v[i])
+			ok = ok && each
+		}
+	case map[string]any:
+		for k := range v {
+			var each bool
+			v[k], each = plain(v[k])
+			ok = ok && each
+		}
+	}
+	return v, ok
+}
+
+func referenceText(t *testing.T, v any) string {
+	t.Helper()
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSuffix(buf.String(), "\n")
+}
+
+// benchmarkText is an answer of an API of ordinary size and shape.
+func benchmarkText() []byte {
+	row := `{"id":9007199254740993,"name":"J\u00f6rg","tags":["a","b"],"price":12.5,"active":true,"note":"line\nline"}`
+	return []byte("[" + strings.Repeat(row+",", 19) + row + "]")
+}
+
+func BenchmarkDecode2KB(b *testing.B) {
+	data := benchmarkText()
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := jsonvalue.Decode(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkEncode2KB(b *testing.B) {
+	v, err := jsonvalue.Decode(benchmarkText())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := jsonvalue.Encode(v); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
