@@ -67,9 +67,15 @@ func (c *core) wire(cfg config) error {
 		return err
 	}
 	types := nodes.NewRegistry(standard.Types()...)
+	shared := c.db.Dialect() == database.Postgres
+	var refresh time.Duration // of what another process may have changed
+	if shared {
+		refresh = time.Second
+	}
 	c.catalog = workflows.NewCatalog(workflowstore.New(c.db), workflows.CatalogOptions{
 		Checkers:  []workflows.Checker{engine.NewChecker(types), triggers.NewChecker(routes(func() *triggers.Manager { return c.manager })), engine.NewCredentialChecker(c.vault)},
 		Listeners: []workflows.Listener{changed(func(ctx context.Context, id workflows.ID) error { return c.manager.WorkflowChanged(ctx, id) })},
+		Refresh:   refresh, Logger: c.log,
 	})
 	runs, err := runstore.New(c.db)
 	if err != nil {
@@ -77,14 +83,14 @@ func (c *core) wire(cfg config) error {
 	}
 	c.engine, err = engine.New(engine.Options{
 		Store: runs, Owners: runstore.NewOwners(c.db), Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(),
-		Exclusive: c.db.Dialect() == database.SQLite, Concurrency: cfg.concurrency, Logger: c.log,
+		Exclusive: !shared, Concurrency: cfg.concurrency, Logger: c.log,
 	})
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
 	c.manager = triggers.New(triggers.Options{
 		Store: triggerstore.New(c.db), Catalog: c.catalog, Starter: c.engine, Verifier: c.vault,
-		Shared: c.db.Dialect() == database.Postgres, PublicURL: c.public.String(), Logger: c.log,
+		Shared: shared, PublicURL: c.public.String(), ClientIP: web.ClientAddress(cfg.proxies), Logger: c.log,
 	})
 	return nil
 }
@@ -213,7 +219,7 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 	}
 	handler, err := web.NewHandler(web.Deps{
 		Session: s.session, Credentials: s.vault, Workflows: s.catalog, Runs: s.engine, Triggers: s.manager,
-		Hooks: s.manager.Hooks(), Ready: s.ready, PublicURL: public, Version: version, Logger: log,
+		Hooks: s.manager.Hooks(), Ready: s.ready, PublicURL: public, TrustedProxies: cfg.proxies, Version: version, Logger: log,
 	})
 	if err != nil {
 		return &exitError{exitCannotStart, err}

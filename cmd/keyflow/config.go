@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 
@@ -27,6 +28,9 @@ type config struct {
 	logFormat   string
 	logLevel    string
 
+	trustedProxies []string
+	proxies        []netip.Prefix // trustedProxies, parsed by validate
+
 	masterKey     string      // KEYFLOW_MASTER_KEY
 	adminToken    secret.Text // KEYFLOW_ADMIN_TOKEN
 	adminPassword secret.Text // KEYFLOW_ADMIN_PASSWORD
@@ -44,6 +48,7 @@ func (c *config) storageFlags(f *pflag.FlagSet) {
 func (c *config) serverFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "address of the page, the API and inbound webhooks")
 	f.StringVar(&c.publicURL, "public-url", "", "where people and providers reach this server (default: http:// and the listening address)")
+	f.StringSliceVar(&c.trustedProxies, "trusted-proxies", nil, "CIDRs of proxies whose X-Forwarded-For counts (default: none)")
 	c.storageFlags(f)
 }
 
@@ -67,6 +72,13 @@ func (c *config) validate() error {
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil {
 			return usagef("--public-url must look like https://keyflow.example.com, not %q", c.publicURL)
 		}
+	}
+	for _, text := range c.trustedProxies {
+		proxy, err := netip.ParsePrefix(text)
+		if err != nil {
+			return usagef("--trusted-proxies: %q is not a CIDR such as 10.0.0.0/8 or 10.1.2.3/32", text)
+		}
+		c.proxies = append(c.proxies, proxy.Masked())
 	}
 	return nil
 }
