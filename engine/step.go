@@ -341,7 +341,7 @@ func nodeError(ctx context.Context, err error) *nodes.Error {
 		return e
 	}
 	if e, ok := errors.AsType[*credentials.Error](err); ok {
-		return &nodes.Error{Code: e.Code, Message: e.Message, Err: err}
+		return credentialError(e)
 	}
 	if e, ok := egress.AsError(err); ok {
 		return &nodes.Error{Code: e.Code, Message: e.Error(), Err: err}
@@ -350,6 +350,16 @@ func nodeError(ctx context.Context, err error) *nodes.Error {
 		return contextError(ctx)
 	}
 	return &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: err}
+}
+
+// credentialError is a failure of the vault. The answer that refused the credential is
+// kept; a token endpoint that does not answer is worth another attempt, as any network is.
+func credentialError(e *credentials.Error) *nodes.Error {
+	out := &nodes.Error{Code: e.Code, Message: e.Message, Err: e}
+	if e.Answer != nil {
+		out.Response, out.Status = e.Answer.Data(), e.Answer.Status
+	}
+	return out
 }
 
 // contextError is the failure of an attempt that its context ended.
