@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math/rand/v2"
 	"time"
+	"unicode/utf8"
 
 	"keyflow/internal/fault"
 	"keyflow/workflows"
@@ -107,8 +108,8 @@ func (e *Engine) fill(run *Run, plan *Plan, s Start) error {
 	if len(input) == 0 {
 		input = json.RawMessage("{}")
 	}
-	if !json.Valid(input) {
-		return fault.New(fault.Malformed, "the input is not valid JSON")
+	if !utf8.Valid(input) || !json.Valid(input) { // encoding/json lets wrong UTF-8 pass
+		return fault.New(fault.Malformed, "the input is not valid JSON in UTF-8")
 	}
 	if plan.definition.InputSchema != nil {
 		if problems := workflows.CheckInput(plan.definition, input); len(problems) > 0 {
@@ -124,6 +125,7 @@ func (e *Engine) fill(run *Run, plan *Plan, s Start) error {
 	if run.Trigger.FiredAt.IsZero() {
 		run.Trigger.FiredAt = now
 	}
+	run.Trigger.FiredAt = run.Trigger.FiredAt.UTC().Truncate(time.Microsecond) // as it comes back from the store
 	return nil
 }
 

@@ -29,6 +29,7 @@ func TestStartRefuses(t *testing.T) {
 	}{
 		"unknown workflow": {engine.Start{Workflow: "nope"}, fault.NotFound, `workflow "nope" does not exist`},
 		"malformed input":  {engine.Start{Workflow: id, Input: []byte(`{"n": `)}, fault.Malformed, "the input is not valid JSON"},
+		"not UTF-8":        {engine.Start{Workflow: id, Input: []byte("{\"n\": \"\xff\"}")}, fault.Malformed, "the input is not valid JSON in UTF-8"},
 		"wrong input":      {engine.Start{Workflow: id, Input: []byte(`{"n": "x"}`)}, fault.Invalid, "the input does not match the workflow's schema"},
 		"missing input":    {engine.Start{Workflow: id}, fault.Invalid, "the input does not match the workflow's schema"},
 		"loop":             {engine.Start{Workflow: id, Depth: 33}, fault.Conflict, "more than 32 workflows have started one another in a row; this looks like a loop"},
@@ -87,16 +88,18 @@ func TestStartFillsTheRun(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	id := w.apply(`{"id": "filled", "folder": "/a/b", "nodes": {"a": {"type": "call", "with": {"name": "a",
-	  "arg": ["{{ run.id }}", "{{ run.workflow }}", "{{ run.version }}", "{{ trigger.id }}", "{{ trigger.request.body.x }}", "{{ input }}", "{{ vars }}"]}}},
+	  "arg": ["{{ run.id }}", "{{ run.workflow }}", "{{ run.version }}", "{{ trigger.id }}", "{{ trigger.request.body.x }}", "{{ input }}", "{{ vars }}", "{{ trigger.fired_at }}"]}}},
 	  "output": "{{ nodes.a.output }}"}`)
 	started, err := w.engine.Start(context.Background(), engine.Start{
-		Workflow: id, Depth: 2, Trigger: engine.TriggerRef{ID: "form", Type: "webhook", Request: []byte(`{"body":{"x":7}}`)},
+		Workflow: id, Depth: 2, Trigger: engine.TriggerRef{ID: "form", Type: "webhook", FiredAt: time.Now(), Request: []byte(`{"body":{"x":7}}`)},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	run, _ := w.wait(started.Run)
-	if want := fmt.Sprintf(`[%q,"filled",1,"form",7,{},{}]`, started.Run); string(run.Output) != want {
+	// A repeated step must see the same time: what the database keeps is what expressions see.
+	fired := run.Trigger.FiredAt.Truncate(time.Microsecond).Format(time.RFC3339Nano)
+	if want := fmt.Sprintf(`[%q,"filled",1,"form",7,{},{},%q]`, started.Run, fired); string(run.Output) != want {
 		t.Errorf("output %s, want %s", run.Output, want)
 	}
 	stored, _, err := w.engine.Run(context.Background(), started.Run)
