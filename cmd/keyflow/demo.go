@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -110,8 +109,8 @@ func showDemo(ctx context.Context, w io.Writer, d *demoRun) error {
 			return &exitError{exitFailed, fmt.Errorf("credential %s: %w", in.ID, err)}
 		}
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "WORKFLOW\tRUN\tWHAT THE API SAW\tOUTPUT")
+	_, _ = fmt.Fprintf(w, "Keyflow runs on SQLite in a temporary folder; a protected API listens at %s\n\n", d.base)
+	_, _ = fmt.Fprintf(w, demoRow, "WORKFLOW", "RUN", "WHAT THE API SAW", "OUTPUT")
 	for _, source := range demo.Workflows(d.base) {
 		def, problems := workflows.Parse(source)
 		if len(problems) > 0 {
@@ -120,35 +119,35 @@ func showDemo(ctx context.Context, w io.Writer, d *demoRun) error {
 		if _, err := d.catalog.Apply(ctx, identity.System(), def.ID, source, -1); err != nil {
 			return &exitError{exitFailed, fmt.Errorf("workflow %s: %w", def.ID, err)}
 		}
-		if err := d.row(ctx, t, def.ID); err != nil {
+		if err := d.row(ctx, w, def.ID); err != nil {
 			return err
 		}
 	}
-	if err := d.rotate(ctx, t); err != nil {
-		return err
-	}
-	return t.Flush()
+	return d.rotate(ctx, w)
 }
+
+// demoRow is a line of the table: workflow, status, calls, output.
+const demoRow = "%-15s %-10s %-56s %s\n"
 
 // rotate shows promise P1: the API's password changes, the stored credential is edited once,
 // and the next run uses the new one; the run in between is refused.
-func (d *demoRun) rotate(ctx context.Context, t io.Writer) error {
+func (d *demoRun) rotate(ctx context.Context, w io.Writer) error {
 	const workflow = "demo-2-erp"
 	password := d.api.ChangePassword()
-	_, _ = fmt.Fprintln(t, "the API's password changes …\t\t\t")
-	if err := d.row(ctx, t, workflow); err != nil {
+	_, _ = fmt.Fprintln(w, "\nThe API's password changes:")
+	if err := d.row(ctx, w, workflow); err != nil {
 		return err
 	}
 	patch := fmt.Appendf(nil, `{"fields":{"password":%q}}`, password)
 	if _, err := d.vault.Patch(ctx, identity.System(), credentials.ID("demo-erp"), patch, -1); err != nil {
 		return &exitError{exitFailed, err}
 	}
-	_, _ = fmt.Fprintln(t, "… and is edited once in the store\t\t\t")
-	return d.row(ctx, t, workflow)
+	_, _ = fmt.Fprintln(w, "\nThe credential is edited once in the store:")
+	return d.row(ctx, w, workflow)
 }
 
 // row runs a workflow and prints one line about it.
-func (d *demoRun) row(ctx context.Context, t io.Writer, id workflows.ID) error {
+func (d *demoRun) row(ctx context.Context, w io.Writer, id workflows.ID) error {
 	before := len(d.api.Calls())
 	started, err := d.engine.Start(ctx, engine.Start{Workflow: id, Input: demo.Input()})
 	if err != nil {
@@ -160,12 +159,12 @@ func (d *demoRun) row(ctx context.Context, t io.Writer, id workflows.ID) error {
 	}
 	var saw []string
 	for _, c := range d.api.Calls()[before:] {
-		saw = append(saw, fmt.Sprintf("%s → %d", c.Auth, c.Status))
+		saw = append(saw, fmt.Sprintf("%s %d", c.Auth, c.Status))
 	}
 	result := string(r.Output)
 	if r.Error != nil {
 		result = r.Error.Code + ": " + r.Error.Message
 	}
-	_, err = fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", id, r.Status, strings.Join(saw, "; "), oneLine(result))
+	_, err = fmt.Fprintf(w, demoRow, id, r.Status, strings.Join(saw, ", "), oneLine(result))
 	return err
 }

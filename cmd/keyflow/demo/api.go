@@ -160,9 +160,9 @@ func (a *API) marketo(w http.ResponseWriter, r *http.Request) {
 	a.mu.Unlock()
 	switch {
 	case first:
-		a.answer(w, r, "OAuth 2.0, token expired: 602 inside HTTP 200", http.StatusOK, failure("602", "Access token expired"))
+		a.answer(w, r, "602 inside HTTP", http.StatusOK, failure("602", "Access token expired"))
 	case !a.bearer(r):
-		a.answer(w, r, "OAuth 2.0, wrong token: 601 inside HTTP 200", http.StatusOK, failure("601", "Access token invalid"))
+		a.answer(w, r, "601 inside HTTP", http.StatusOK, failure("601", "Access token invalid"))
 	default:
 		a.answer(w, r, "OAuth 2.0", http.StatusOK, map[string]any{"success": true, "result": []map[string]any{{"id": 7, "email": "lead@example.com"}}})
 	}
@@ -203,7 +203,7 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 	}
 	s := a.Secrets()
 	fail := func(status int, code string) {
-		a.answer(w, r, "token request", status, map[string]string{"error": code})
+		a.answer(w, r, "token", status, map[string]string{"error": code})
 	}
 	if !same(id, s.ClientID) || !same(secret, s.ClientSecret) {
 		fail(http.StatusUnauthorized, "invalid_client")
@@ -234,7 +234,7 @@ func (a *API) token(w http.ResponseWriter, r *http.Request) {
 	a.tokens[access] = time.Now().Add(time.Hour)
 	a.mu.Unlock()
 	answer["access_token"] = access
-	a.answer(w, r, "token request", http.StatusOK, answer)
+	a.answer(w, r, "token", http.StatusOK, answer)
 }
 
 // redeem takes an authorization code once and checks its PKCE verifier.
