@@ -59,6 +59,8 @@ func malformed(raw []byte, err error) error {
 		f.Message = "the body is empty: a JSON object is expected"
 	case errors.Is(err, jsonvalue.ErrTooDeep):
 		f.Message = "the body is " + jsonvalue.ErrTooDeep.Error()
+	case errors.Is(err, jsonvalue.ErrTooMany):
+		f.Message = "the body holds " + jsonvalue.ErrTooMany.Error()
 	}
 	return f
 }

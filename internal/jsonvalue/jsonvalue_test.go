@@ -69,6 +69,8 @@ func TestDecodeErrors(t *testing.T) {
 		"too deep":            {strings.Repeat("[", 1001) + strings.Repeat("]", 1001), "nested deeper than 1000 levels"},
 		"much too deep":       {strings.Repeat(`{"a":`, 1_000_000), "nested deeper than 1000 levels"},
 		"deep in an object":   {`{"a":` + strings.Repeat("[", 1000) + strings.Repeat("]", 1000) + `}`, "nested deeper than 1000 levels"},
+		"many objects":        {"[" + strings.Repeat(`{"":0},`, 400_000) + "0]", "too many lists and objects"},
+		"many lists":          {"[" + strings.Repeat("[0],", 2_000_000) + "0]", "too many lists and objects"},
 		"text that goes on":   {`"abc\"`, "unexpected EOF"},
 		"control character":   {"\"a\nb\"", `invalid character '\n' in string literal`},
 		"number with a zero":  {`01`, "more data after the JSON value"},
@@ -104,9 +106,14 @@ func TestDepth(t *testing.T) {
 	if _, err := jsonvalue.Decode([]byte("[" + deepest + "]")); !errors.Is(err, jsonvalue.ErrTooDeep) {
 		t.Errorf("error is %v", err)
 	}
-	wide := "[" + strings.Repeat("[],", 5000) + "{}]"
-	if _, err := jsonvalue.Decode([]byte(wide)); err != nil {
-		t.Errorf("many brackets side by side: %v", err)
+	for _, wide := range []string{
+		"[" + strings.Repeat("[],", 5000) + "{}]",
+		"[" + strings.Repeat(`{"id":1,"name":"a","tags":[],"price":1.5,"active":true},`, 100_000) + "{}]",
+		"[" + strings.Repeat("1,", 1_000_000) + `"` + strings.Repeat("{[,", 1_000_000) + `"]`,
+	} {
+		if _, err := jsonvalue.Decode([]byte(wide)); err != nil {
+			t.Errorf("%.60s...: %v", wide, err)
+		}
 	}
 }
 
