@@ -278,7 +278,7 @@ func (v *Vault) Check(ctx context.Context, id ID, workflow, folder string) error
 	return err
 }
 
-// CheckInbound is Check for the credential of an inbound webhook; Invalid when its type cannot
+// CheckInbound is Check for the credential of an inbound webhook; Invalid when it cannot
 // verify requests.
 func (v *Vault) CheckInbound(ctx context.Context, id ID, workflow, folder string) error {
 	r, err := v.checkUse(ctx, id, workflow, folder)
@@ -290,7 +290,12 @@ func (v *Vault) CheckInbound(ctx context.Context, id ID, workflow, folder string
 			Code: codeNotSupported, Message: fmt.Sprintf("credential %q is of type %s; inbound webhooks are verified by basic_auth or api_key", id, r.Type),
 		}})
 	}
-	return nil
+	for _, info := range r.Secrets {
+		if info.Set {
+			return nil
+		}
+	}
+	return fault.Problems(fmt.Sprintf("credential %q cannot verify webhooks", id), []fault.Problem{{Code: codeSecretRequired, Message: noSecret(id)}})
 }
 
 func (v *Vault) checkUse(ctx context.Context, id ID, workflow, folder string) (Record, error) {

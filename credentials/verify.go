@@ -14,7 +14,7 @@ import (
 // Verify checks an inbound webhook against a basic_auth or api_key credential, in constant
 // time. verified names the headers and query keys that held the secret; they are not for the
 // run's input. Errors: *Error (unknown, workflow not allowed), an Unauthenticated fault when
-// the request does not prove itself, Invalid when the type cannot verify.
+// the request does not prove itself, Invalid when the type cannot verify or no secret is set.
 func (v *Vault) Verify(ctx context.Context, id ID, workflow, folder string, r *http.Request, body []byte) (verified []string, err error) {
 	o, err := v.open(ctx, id)
 	if err != nil {
@@ -27,13 +27,13 @@ func (v *Vault) Verify(ctx context.Context, id ID, workflow, folder string, r *h
 				id, strings.TrimSuffix(folder, "/")+"/"+workflow, listOf(o.AllowedWorkflows)),
 		}
 	}
-	ok := false
+	var ok bool
 	switch o.Type {
 	case TypeBasicAuth:
-		username, password, sent := r.BasicAuth()
-		// Both are compared whatever the first says.
-		sameName, samePassword := sameText(username, o.text("username")), sameText(password, o.text("password"))
-		ok, verified = sent && sameName&samePassword == 1, []string{"Authorization"}
+		if !o.holdsSecret() { // a password may be empty for calls; here it would let everyone in
+			return nil, fault.New(fault.Invalid, "%s", noSecret(id))
+		}
+		ok, verified = verifyBasic(o, r), []string{"Authorization"}
 	case TypeAPIKey:
 		ok, verified = verifyKey(o, r)
 	default:
@@ -44,6 +44,27 @@ func (v *Vault) Verify(ctx context.Context, id ID, workflow, folder string, r *h
 	}
 	v.touch(id, v.now())
 	return verified, nil
+}
+
+// holdsSecret reports whether any secret field has a value that is not empty.
+func (o *opened) holdsSecret() bool {
+	for _, text := range o.secrets {
+		if text.Reveal() != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func noSecret(id ID) string {
+	return fmt.Sprintf("credential %q holds no secret, so whoever knows the user name would be let in; give it a password to verify webhooks with", id)
+}
+
+func verifyBasic(o *opened, r *http.Request) bool {
+	username, password, sent := r.BasicAuth()
+	// Both are compared whatever the first says.
+	sameName, samePassword := sameText(username, o.text("username")), sameText(password, o.text("password"))
+	return sent && len(r.Header.Values("Authorization")) == 1 && sameName&samePassword == 1
 }
 
 func verifyKey(o *opened, r *http.Request) (bool, []string) {

@@ -20,7 +20,13 @@ func TestVerifyInboundWebhook(t *testing.T) {
 	k.create(t, `{"id": "header", "type": "api_key", "fields": {"key": "x-hook-key", "value": "canary-Key-1", "prefix": "Token "}, "allowed_hosts": ["a.example"]}`)
 	k.create(t, `{"id": "query", "type": "api_key", "fields": {"key": "key", "value": "canary+Key/1", "in": "query"}, "allowed_hosts": ["a.example"]}`)
 	k.create(t, `{"id": "cookie", "type": "api_key", "fields": {"key": "sid", "value": "canary-Key-1", "in": "cookie"}, "allowed_hosts": ["a.example"]}`)
+	k.create(t, `{"id": "open", "type": "basic_auth", "fields": {"username": "u"}, "allowed_hosts": ["a.example"]}`)
+	k.create(t, `{"id": "blank", "type": "basic_auth", "fields": {"username": "u", "password": ""}, "allowed_hosts": ["a.example"]}`)
+	k.create(t, `{"id": "named", "type": "basic_auth", "fields": {"username": "canary-Key-1", "username_secret": true}, "allowed_hosts": ["a.example"]}`)
 	const refused = "the request does not carry the right credential"
+	noSecret := func(id string) string {
+		return `credential "` + id + `" holds no secret, so whoever knows the user name would be let in; give it a password to verify webhooks with`
+	}
 	tests := map[string]struct {
 		id   credentials.ID
 		send func(r *http.Request)
@@ -32,6 +38,10 @@ func TestVerifyInboundWebhook(t *testing.T) {
 		"basic wrong user":     {"erp", func(r *http.Request) { r.SetBasicAuth("it", "canary-Pw-1") }, nil, refused},
 		"basic missing":        {"erp", func(*http.Request) {}, nil, refused},
 		"basic garbage":        {"erp", func(r *http.Request) { r.Header.Set("Authorization", "Basic !") }, nil, refused},
+		"basic twice":          {"erp", func(r *http.Request) { r.SetBasicAuth("it@acme.kr", "canary-Pw-1"); r.Header.Add("Authorization", "x") }, nil, refused},
+		"no password":          {"open", func(r *http.Request) { r.SetBasicAuth("u", "") }, nil, noSecret("open")},
+		"empty password":       {"blank", func(r *http.Request) { r.SetBasicAuth("u", "") }, nil, noSecret("blank")},
+		"secret user name":     {"named", func(r *http.Request) { r.SetBasicAuth("canary-Key-1", "") }, []string{"Authorization"}, ""},
 		"header":               {"header", func(r *http.Request) { r.Header.Set("X-Hook-Key", "Token canary-Key-1") }, []string{"X-Hook-Key"}, ""},
 		"header no prefix":     {"header", func(r *http.Request) { r.Header.Set("X-Hook-Key", "canary-Key-1") }, nil, refused},
 		"header part":          {"header", func(r *http.Request) { r.Header.Set("X-Hook-Key", "Token canary-Key-") }, nil, refused},
@@ -90,6 +100,11 @@ func TestVerifyAndCheckAskForTheWorkflow(t *testing.T) {
 	want := []string{` not_supported: credential "crm" is of type oauth2; inbound webhooks are verified by basic_auth or api_key`}
 	if diff := cmp.Diff(want, problemLines(k.CheckInbound(t.Context(), "crm", "hook", "/crm"))); diff != "" {
 		t.Errorf("check of a webhook by oauth2 (-want +got):\n%s", diff)
+	}
+	k.create(t, `{"id": "open", "type": "basic_auth", "fields": {"username": "u"}, "allowed_hosts": ["a.example"]}`)
+	want = []string{` secret_required: credential "open" holds no secret, so whoever knows the user name would be let in; give it a password to verify webhooks with`}
+	if diff := cmp.Diff(want, problemLines(k.CheckInbound(t.Context(), "open", "hook", "/"))); diff != "" {
+		t.Errorf("check of a webhook without a secret (-want +got):\n%s", diff)
 	}
 	if err := k.Check(t.Context(), "crm", "hook", "/crm"); err != nil {
 		t.Errorf("check of a node by oauth2: %v", err)
