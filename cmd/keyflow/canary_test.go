@@ -30,8 +30,8 @@ const (
 
 // echo is an upstream that gives back all it got, in every form it can think of.
 func echo(t *testing.T) *httptest.Server {
-	var s *httptest.Server
-	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		all := r.URL.String() + "\n" + string(body)
 		for k, vs := range r.Header {

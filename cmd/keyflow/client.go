@@ -79,6 +79,9 @@ func (e *apiError) Error() string {
 		fmt.Fprintf(&b, "the server answered %d %s", e.Status, e.Title)
 	}
 	for _, p := range e.Errors {
+		if strings.Contains(e.Detail, p.Message) {
+			continue // the detail repeats the only or first problem
+		}
 		b.WriteString("\n  ")
 		if p.Path != "" {
 			b.WriteString(p.Path + ": ")
@@ -160,6 +163,21 @@ type page[T any] struct {
 	Items      []T    `json:"items"`
 	NextCursor string `json:"next_cursor"`
 }
+
+// received is a value of the API that prints as it came, also what this version does not know.
+type received[T any] struct {
+	value T
+	raw   json.RawMessage
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *received[T]) UnmarshalJSON(data []byte) error {
+	r.raw = bytes.Clone(data)
+	return json.Unmarshal(data, &r.value)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r received[T]) MarshalJSON() ([]byte, error) { return r.raw, nil }
 
 // list reads all pages of a list, up to limit items (0: all).
 func list[T any](ctx context.Context, c *client, path string, query url.Values, limit int) ([]T, error) {

@@ -38,6 +38,14 @@ func (r *recorder) count(path string) int {
 	return r.calls[path]
 }
 
+// open lets the waiting calls and all later ones through.
+func (r *recorder) open() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	close(r.gate)
+	r.gate = nil
+}
+
 // P4 and P5: 100 runs in flight on a slow upstream, kill -9, start again: all end, and no
 // step that was recorded as finished is called again.
 func TestKillWithRunsInFlight(t *testing.T) {
@@ -66,10 +74,7 @@ func TestKillWithRunsInFlight(t *testing.T) {
 	})
 
 	s.kill()
-	up.mu.Lock()
-	close(up.gate)
-	up.gate = nil
-	up.mu.Unlock()
+	up.open()
 	s = serve(t, s.dir)
 	for n, id := range ids {
 		var run answer
@@ -106,7 +111,7 @@ func TestGracefulStopHandsRunsBack(t *testing.T) {
 	}}`)
 	id := text(s.must(http.MethodPost, "/api/v1/workflows/w/runs", map[string]any{}).json["id"])
 	eventually(t, "the step is in flight", func() bool { return up.count("/slow/a") == 1 })
-	time.AfterFunc(200*time.Millisecond, func() { close(up.gate) })
+	time.AfterFunc(200*time.Millisecond, up.open)
 	if code := s.stop(); code != exitOK {
 		t.Fatalf("exit code %d after SIGTERM\n%s", code, s.stderr)
 	}

@@ -15,11 +15,8 @@ import (
 )
 
 func credentialsCommand(p process) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "credentials",
-		Short: "Create, change, test and list credentials on a server",
-		Long:  "Secret values come from a prompt without echo, from --from-file, or from stdin (--from-file -);\nnever from an argument, where every process on the machine could read them.",
-	}
+	cmd := group("credentials", "Create, change, test and list credentials on a server", "rollback", "import", "export")
+	cmd.Long = "Secret values come from a prompt without echo, from --from-file, or from stdin (--from-file -);\nnever from an argument, where every process on the machine could read them."
 	cmd.AddCommand(
 		credentialsList(p), credentialsGet(p), credentialsCreate(p), credentialsUpdate(p), credentialsDelete(p),
 		credentialsTest(p), credentialsRefresh(p), credentialsConnect(p), credentialsUsages(p), credentialsVersions(p),
@@ -40,12 +37,13 @@ func credentialsList(p process) *cobra.Command {
 			q := url.Values{}
 			setIf(q, "folder", folder)
 			setIf(q, "type", typ)
-			items, err := list[credentials.Credential](cmd.Context(), c, "/api/v1/credentials", q, 0)
+			items, err := list[received[credentials.Credential]](cmd.Context(), c, "/api/v1/credentials", q, 0)
 			if err != nil {
 				return err
 			}
 			lines := make([][]string, len(items))
-			for i, it := range items {
+			for i, item := range items {
+				it := item.value
 				lines[i] = []string{string(it.ID), string(it.Type), it.Folder, string(it.State.Status), fmt.Sprint(it.Version), clock(it.LastUsedAt), it.Name}
 			}
 			return show(cmd, items, rows("ID\tTYPE\tFOLDER\tSTATE\tVERSION\tLAST USED\tNAME", lines, "no credentials yet; create one with: keyflow credentials create"))
@@ -379,13 +377,14 @@ func credentialsVersions(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "versions ID", Short: "List the versions of a credential's fields", Args: oneOf("ID"),
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
-			var all page[map[string]any]
+			var all page[received[credentials.VersionInfo]]
 			if err := c.call(cmd.Context(), http.MethodGet, credentialPath(args[0], "/versions"), nil, &all); err != nil {
 				return err
 			}
 			var lines [][]string
-			for _, v := range all.Items {
-				lines = append(lines, []string{fmt.Sprint(v["version"]), fmt.Sprint(v["created_at"]), fmt.Sprint(v["created_by"])})
+			for _, item := range all.Items {
+				v := item.value
+				lines = append(lines, []string{fmt.Sprint(v.Version), clock(&v.CreatedAt), v.CreatedBy})
 			}
 			return show(cmd, all.Items, rows("VERSION\tCREATED\tBY", lines, "no versions"))
 		}),

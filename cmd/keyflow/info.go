@@ -35,7 +35,7 @@ func versionCommand(process) *cobra.Command {
 }
 
 func schemaCommand(process) *cobra.Command {
-	cmd := &cobra.Command{Use: "schema", Short: "Print JSON Schemas, for editors and checks"}
+	cmd := group("schema", "Print JSON Schemas, for editors and checks", "credential")
 	cmd.AddCommand(&cobra.Command{
 		Use: "workflow", Short: "Print the JSON Schema (2020-12) of a workflow file", Args: cobra.NoArgs,
 		Example: "  keyflow schema workflow > workflow.schema.json",

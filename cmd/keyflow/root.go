@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"keyflow/internal/fault"
+	"keyflow/internal/suggest"
 )
 
 // process is what a command gets from the operating system, so that tests can give it.
@@ -104,6 +106,7 @@ func newRoot(p process) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	asGroup(root, "worker", "events", "keys", "backup", "restore", "users", "migrate", "workers")
 	root.PersistentFlags().String("output", "table", "how results are printed: table or json")
 	root.AddCommand(
 		serveCommand(p), demoCommand(p), validateCommand(p), runCommand(p),
@@ -139,6 +142,42 @@ func bindEnvironment(flags *pflag.FlagSet, getenv func(string) string) error {
 		}
 	})
 	return errors.Join(errs...)
+}
+
+// group is a command that only holds others; later names those of releases to come.
+func group(use, short string, later ...string) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short}
+	asGroup(cmd, later...)
+	return cmd
+}
+
+// asGroup makes a word that is no command an error. Cobra would print the help and succeed,
+// and a script would believe that something was done.
+func asGroup(cmd *cobra.Command, later ...string) {
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return nil
+		case slices.Contains(later, args[0]):
+			return usagef("%s %s is not supported by this release", cmd.CommandPath(), args[0])
+		}
+		var known []string
+		for _, c := range cmd.Commands() {
+			known = append(known, c.Name())
+		}
+		return usagef("unknown command %q for %q%s; see %s --help", args[0], cmd.CommandPath(), suggest.DidYouMean(args[0], known), cmd.CommandPath())
+	}
+}
+
+// atLeastOne is a positional-arguments rule with a message that says what is meant.
+func atLeastOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usagef("%s needs at least one %s; see %s --help", cmd.CommandPath(), what, cmd.CommandPath())
+		}
+		return nil
+	}
 }
 
 // oneOf is a positional-arguments rule with a message that says what is meant.

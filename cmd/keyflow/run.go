@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyflow/engine"
+	"keyflow/internal/fault"
 	"keyflow/workflows"
 )
 
@@ -74,13 +75,13 @@ func runInput(p process, value string) (json.RawMessage, error) {
 
 // runFile runs a definition in this process. Without a data folder it leaves none behind.
 func runFile(cmd *cobra.Command, p process, cfg config, file string, input json.RawMessage) (err error) {
-	d, _, err := parseFile(p, file, p.stderr)
+	files, err := readFiles(p, []string{file})
 	if err != nil {
 		return err
 	}
-	if checked := checkFile(cmd, file, d.Source); !checked.Valid {
-		printProblems(p.stderr, file, checked.Errors)
-		return &exitError{exitUsage, fmt.Errorf("%s: %s", file, count(len(checked.Errors), "problem"))}
+	checkOffline(cmd.Context(), files)
+	if err := refuse(p.stderr, files); err != nil {
+		return err
 	}
 	if _, statErr := os.Stat(cfg.dataDir); errors.Is(statErr, fs.ErrNotExist) && cfg.databaseURL == "" {
 		dir, err := os.MkdirTemp("", "keyflow-run-")
@@ -98,12 +99,15 @@ func runFile(cmd *cobra.Command, p process, cfg config, file string, input json.
 		return err
 	}
 	c, err := newCore(cmd.Context(), cfg, log, &url.URL{Scheme: "http", Host: "localhost"}, nil)
+	if fault.Is(err, fault.Conflict) {
+		return &exitError{exitCannotStart, fmt.Errorf("%s; or run on that server: keyflow run ID, or keyflow run %s --via-server", fault.Message(err), file)}
+	}
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
 	return c.serve(cmd.Context(), func(ctx context.Context) error {
-		return runHere(ctx, cmd, p, c.engine, d, input)
+		return runHere(ctx, cmd, p, c.engine, files[0].definition, input)
 	})
 }
 
@@ -160,27 +164,24 @@ func runOf(r engine.Run) runItem {
 func runOnServer(cmd *cobra.Command, p process, c *client, arg string, input json.RawMessage) error {
 	id := arg
 	if isFile(arg) {
-		d, source, err := parseFile(p, arg, p.stderr)
+		out, err := applyFiles(cmd, p, c, []string{arg})
 		if err != nil {
 			return err
 		}
-		if _, err := applyOne(cmd, c, string(d.ID), source); err != nil {
-			return err
-		}
-		id = string(d.ID)
+		id = out[0].ID
 	}
 	body := map[string]any{}
 	if input != nil {
 		body["input"] = input
 	}
-	var started runItem
+	var started received[runItem]
 	if err := c.call(cmd.Context(), http.MethodPost, workflowPath(id, "/runs"), body, &started); err != nil {
 		return err
 	}
 	if watch, _ := cmd.Flags().GetBool("watch"); !watch {
-		return show(cmd, started, line("run %s %s", started.ID, started.Status))
+		return show(cmd, started, line("run %s %s", started.value.ID, started.value.Status))
 	}
-	return follow(cmd, p, c, started.ID)
+	return follow(cmd, p, c, started.value.ID)
 }
 
 // follow shows a run's steps until it ends.

@@ -11,7 +11,7 @@ import (
 )
 
 func runsCommand(p process) *cobra.Command {
-	cmd := &cobra.Command{Use: "runs", Short: "List, show, watch and cancel runs on a server"}
+	cmd := group("runs", "List, show, watch and cancel runs on a server", "retry")
 	cmd.AddCommand(runsList(p), runsGet(p), runsWatch(p), runsCancel(p))
 	return cmd
 }
@@ -67,12 +67,13 @@ func runsList(p process) *cobra.Command {
 			setIf(q, "workflow", workflow)
 			setIf(q, "status", status)
 			setIf(q, "folder", folder)
-			items, err := list[runItem](cmd.Context(), c, "/api/v1/runs", q, limit)
+			items, err := list[received[runItem]](cmd.Context(), c, "/api/v1/runs", q, limit)
 			if err != nil {
 				return err
 			}
 			lines := make([][]string, len(items))
-			for i, r := range items {
+			for i, item := range items {
+				r := item.value
 				lines[i] = []string{r.ID, r.Workflow, fmt.Sprint(r.Version), r.Status, r.Trigger.ID, clock(r.CreatedAt), span(r.StartedAt, r.FinishedAt)}
 			}
 			return show(cmd, items, rows("ID\tWORKFLOW\tVERSION\tSTATUS\tTRIGGER\tCREATED\tTOOK", lines, "no runs; start one with: keyflow run WORKFLOW"))

@@ -11,7 +11,7 @@ import (
 )
 
 func tokensCommand(p process) *cobra.Command {
-	cmd := &cobra.Command{Use: "tokens", Short: "Create, list and revoke API tokens"}
+	cmd := group("tokens", "Create, list and revoke API tokens")
 	cmd.AddCommand(tokensCreate(p), tokensList(p), tokensRevoke(p))
 	return cmd
 }
@@ -37,12 +37,12 @@ func tokensCreate(p process) *cobra.Command {
 			if expires > 0 {
 				in["expires_at"] = time.Now().Add(expires).UTC()
 			}
-			var out tokenItem
+			var out received[tokenItem]
 			if err := c.call(cmd.Context(), http.MethodPost, "/api/v1/tokens", in, &out); err != nil {
 				return err
 			}
 			return show(cmd, out, func(w io.Writer) error {
-				_, err := fmt.Fprintln(w, out.Token)
+				_, err := fmt.Fprintln(w, out.value.Token)
 				return err
 			})
 		}),
@@ -58,12 +58,13 @@ func tokensList(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List API tokens", Args: cobra.NoArgs,
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
-			items, err := list[tokenItem](cmd.Context(), c, "/api/v1/tokens", url.Values{}, 0)
+			items, err := list[received[tokenItem]](cmd.Context(), c, "/api/v1/tokens", url.Values{}, 0)
 			if err != nil {
 				return err
 			}
 			lines := make([][]string, len(items))
-			for i, t := range items {
+			for i, item := range items {
+				t := item.value
 				lines[i] = []string{t.ID, t.Name, t.Role, t.Folder, clock(t.ExpiresAt), clock(t.LastUsedAt)}
 			}
 			return show(cmd, items, rows("ID\tNAME\tROLE\tFOLDER\tEXPIRES\tLAST USED", lines, "no tokens; create one with: keyflow tokens create --name NAME"))

@@ -9,7 +9,7 @@ import (
 )
 
 func triggersCommand(p process) *cobra.Command {
-	cmd := &cobra.Command{Use: "triggers", Short: "Show what starts workflows"}
+	cmd := group("triggers", "Show what starts workflows", "next")
 	cmd.AddCommand(&cobra.Command{
 		Use: "list", Short: "List triggers with their next fire times", Args: cobra.NoArgs,
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
@@ -23,12 +23,13 @@ func triggersCommand(p process) *cobra.Command {
 				Next     []time.Time `json:"next,omitempty"`
 				URL      string      `json:"url,omitempty"`
 			}
-			items, err := list[trigger](cmd.Context(), c, "/api/v1/triggers", url.Values{}, 0)
+			items, err := list[received[trigger]](cmd.Context(), c, "/api/v1/triggers", url.Values{}, 0)
 			if err != nil {
 				return err
 			}
 			lines := make([][]string, len(items))
-			for i, it := range items {
+			for i, item := range items {
+				it := item.value
 				next, state := "-", "enabled"
 				if len(it.Next) > 0 {
 					next = clock(&it.Next[0])

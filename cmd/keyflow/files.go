@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"keyflow/engine"
+	"keyflow/nodes"
+	"keyflow/nodes/standard"
+	"keyflow/triggers"
+	"keyflow/workflows"
+)
+
+// definitionFiles expands folders to the .json files directly inside them, sorted.
+func definitionFiles(paths []string) ([]string, error) {
+	var files []string
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, usagef("%w", err)
+		}
+		if !info.IsDir() {
+			files = append(files, path)
+			continue
+		}
+		found, err := filepath.Glob(filepath.Join(path, "*.json"))
+		if err != nil || len(found) == 0 {
+			return nil, usagef("%s holds no .json file", path)
+		}
+		slices.Sort(found)
+		files = append(files, found...)
+	}
+	return files, nil
+}
+
+// checkedFile is a workflow file with what is wrong with it.
+type checkedFile struct {
+	File     string              `json:"file"`
+	Valid    bool                `json:"valid"`
+	Errors   []workflows.Problem `json:"errors"`
+	Warnings []workflows.Problem `json:"warnings"`
+
+	definition *workflows.Definition // nil when it is no workflow at all
+	source     []byte
+}
+
+func (c *checkedFile) found(problems, warnings []workflows.Problem) {
+	c.Errors, c.Warnings = append([]workflows.Problem{}, problems...), append([]workflows.Problem{}, warnings...)
+	c.Valid = len(problems) == 0
+}
+
+// readFiles reads and parses files; what is wrong with them is for a check to say.
+func readFiles(p process, files []string) ([]checkedFile, error) {
+	read := make([]checkedFile, len(files))
+	for i, f := range files {
+		source, err := readFile(p, f)
+		if err != nil {
+			return nil, err
+		}
+		d, _ := workflows.Parse(source)
+		read[i] = checkedFile{File: f, definition: d, source: source}
+	}
+	return read, nil
+}
+
+// checkOffline checks files without a server: each by itself, and against the ones before it.
+func checkOffline(ctx context.Context, files []checkedFile) {
+	types := nodes.NewRegistry(standard.Types()...)
+	for i := range files {
+		others := siblings(files[:i])
+		catalog := workflows.NewCatalog(nil, workflows.CatalogOptions{
+			Checkers: []workflows.Checker{engine.NewChecker(types), triggers.NewChecker(others), others},
+		})
+		files[i].found(catalog.Validate(ctx, files[i].source))
+	}
+}
+
+// checkOnServer lets the server check files, which knows its other workflows and its
+// credentials, and checks that they do not contradict one another.
+func checkOnServer(ctx context.Context, c *client, files []checkedFile) error {
+	for i := range files {
+		f := &files[i]
+		answer, err := c.send(ctx, http.MethodPost, "/api/v1/workflows/validate", f.source)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.File, err)
+		}
+		if err := json.Unmarshal(answer, f); err != nil {
+			return &exitError{exitFailed, fmt.Errorf("the answer of %s is not what this version expects: %w", c.base, err)}
+		}
+		if f.definition == nil {
+			continue
+		}
+		others := siblings(files[:i])
+		twice, _ := others.Check(ctx, f.definition)
+		taken, _ := triggers.NewChecker(others).Check(ctx, f.definition)
+		for _, problem := range append(twice, taken...) {
+			if !slices.ContainsFunc(f.Errors, func(known workflows.Problem) bool { return known.Path == problem.Path }) {
+				f.Errors, f.Valid = append(f.Errors, problem), false
+			}
+		}
+	}
+	return nil
+}
+
+// siblings are the files before one in the same command.
+type siblings []checkedFile
+
+var (
+	_ workflows.Checker = siblings(nil)
+	_ triggers.Routes   = siblings(nil)
+)
+
+// Check implements workflows.Checker: an ID names one file.
+func (s siblings) Check(_ context.Context, d *workflows.Definition) (problems, warnings []workflows.Problem) {
+	for _, f := range s {
+		if f.definition != nil && f.definition.ID == d.ID && d.ID != "" {
+			return []workflows.Problem{d.Problemf("/id", "duplicate", "the file %s has the id %q too", f.File, d.ID)}, nil
+		}
+	}
+	return nil, nil
+}
+
+// Taken implements triggers.Routes for the webhook paths in the other files.
+func (s siblings) Taken(path string, except workflows.ID) (workflows.ID, bool) {
+	for _, f := range s {
+		if f.definition == nil || f.definition.ID == except {
+			continue
+		}
+		for _, t := range f.definition.Triggers {
+			if t.Type == workflows.TriggerWebhook && pathShape(t.Path) == pathShape(path) {
+				return f.definition.ID, true
+			}
+		}
+	}
+	return "", false
+}
+
+// pathShape is a webhook path without the names of its parameters.
+func pathShape(path string) string { return pathParameter.ReplaceAllString(path, "{}") }
+
+var pathParameter = regexp.MustCompile(`\{[^/]*\}`)
+
+// refuse prints every problem and returns the error that ends the command, nil without problems.
+func refuse(w io.Writer, files []checkedFile) error {
+	total := 0
+	for _, f := range files {
+		printProblems(w, f.File, f.Errors)
+		total += len(f.Errors)
+	}
+	if total == 0 {
+		return nil
+	}
+	return &exitError{exitUsage, fmt.Errorf("%s in %s", count(total, "problem"), count(len(files), "file"))}
+}
+
+// printProblems prints one problem a line, as file:line:col: pointer: message.
+func printProblems(w io.Writer, file string, problems []workflows.Problem) {
+	for _, problem := range problems {
+		_, _ = fmt.Fprintf(w, "%s:%d:%d: %s%s\n", file, max(problem.Line, 1), max(problem.Column, 1), pointerPrefix(problem), problem.Message)
+	}
+}
+
+// pointerPrefix is the pointer of a problem and a colon; a problem of the whole file has none.
+func pointerPrefix(p workflows.Problem) string {
+	if p.Path == "" {
+		return ""
+	}
+	return p.Path + ": "
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// applyFiles checks all files, on the server too, and then applies them in order.
+func applyFiles(cmd *cobra.Command, p process, c *client, paths []string) ([]applied, error) {
+	names, err := definitionFiles(paths)
+	if err != nil {
+		return nil, err
+	}
+	files, err := readFiles(p, names)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkOnServer(cmd.Context(), c, files); err != nil {
+		return nil, err
+	}
+	if err := refuse(p.stderr, files); err != nil {
+		return nil, &exitError{exitUsage, fmt.Errorf("nothing was applied: %w", err)}
+	}
+	out := make([]applied, len(files))
+	for i, f := range files {
+		if out[i], err = applyOne(cmd, c, string(f.definition.ID), f.source); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.File, err)
+		}
+	}
+	return out, nil
+}
+
+// applied is the server's answer to an applied workflow.
+type applied struct {
+	ID       string              `json:"id"`
+	Version  int                 `json:"version"`
+	Warnings []workflows.Problem `json:"warnings"`
+}
+
+func applyOne(cmd *cobra.Command, c *client, id string, source []byte) (applied, error) {
+	var a applied
+	answer, err := c.send(cmd.Context(), http.MethodPut, workflowPath(id, ""), source)
+	if err == nil {
+		err = json.Unmarshal(answer, &a)
+	}
+	return a, err
+}
