@@ -54,7 +54,7 @@ func TestCancelQueued(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	w.stop()
-	w.boot(engine.Options{Concurrency: 1})
+	w.boot(engine.Options{Exclusive: true, Concurrency: 1})
 	atWork, goOn := make(chan struct{}, 1), make(chan struct{})
 	w.do = func(context.Context, nodes.Env, call) (any, error) {
 		atWork <- struct{}{}
@@ -124,7 +124,7 @@ func TestCancelSurvivesACrash(t *testing.T) {
 	w.eventually("noticed", func() bool { return w.steps(id)["b"].Status == engine.StepCanceled })
 	w.kill()
 	close(goOn)
-	w.boot(engine.Options{})
+	w.boot(engine.Options{Exclusive: true})
 	run, steps := w.wait(id)
 	want := map[string]engine.StepStatus{"a": "canceled", "b": "canceled"}
 	if diff := cmp.Diff(want, statuses(steps)); diff != "" || run.Status != engine.RunCanceled || w.count("a") != 1 {

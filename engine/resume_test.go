@@ -49,7 +49,7 @@ func TestResumeAfterCrash(t *testing.T) {
 	w.mu.Lock()
 	block = false
 	w.mu.Unlock()
-	w.boot(engine.Options{})
+	w.boot(engine.Options{Exclusive: true})
 	for n, id := range ids {
 		run, steps := w.wait(id)
 		want := map[string]engine.StepStatus{"a": "succeeded", "b": "succeeded", "c": "succeeded"}
@@ -90,7 +90,7 @@ func TestResumeRepeatsTheSameValues(t *testing.T) {
 	id := w.start(w.apply(`{"id": "same", "nodes": {"a": {"type": "call", "with": {"name": "a", "arg": {"b": "{{ uuid() }}", "a": "{{ uuid() }}", "at": "{{ now() }}"}}}}}`), "")
 	one := <-seen
 	w.kill()
-	w.boot(engine.Options{})
+	w.boot(engine.Options{Exclusive: true})
 	w.wait(id)
 	two := <-seen
 	if diff := cmp.Diff(one, two); diff != "" {
@@ -118,7 +118,7 @@ func TestAtMostOnceIsInterrupted(t *testing.T) {
 	  "tell": {"type": "call", "needs": ["pay"], "run_on": "failure", "with": {"name": "tell", "arg": "{{ nodes.pay.error.code }}"}}}}`), "")
 	<-started
 	w.kill()
-	w.boot(engine.Options{})
+	w.boot(engine.Options{Exclusive: true})
 	run, steps := w.wait(id)
 	want := map[string]engine.StepStatus{"pay": "failed", "tell": "succeeded"}
 	if diff := cmp.Diff(want, statuses(steps)); diff != "" {
@@ -164,7 +164,7 @@ func TestResumeForEach(t *testing.T) {
 	w.mu.Lock()
 	alive = false
 	w.mu.Unlock()
-	w.boot(engine.Options{})
+	w.boot(engine.Options{Exclusive: true})
 	run, steps := w.wait(id)
 	if string(run.Output) != `["x","wait","y","hold"]` {
 		t.Errorf("output %s, error %+v", run.Output, run.Error)
@@ -206,7 +206,7 @@ func TestWaitingRetryIsStored(t *testing.T) {
 		t.Errorf("a parked run has an owner")
 	}
 	w.kill()
-	w.boot(engine.Options{})
+	w.boot(engine.Options{Exclusive: true})
 	run, steps := w.wait(id)
 	if run.Status != engine.RunSucceeded || string(run.Output) != "2" || len(steps["a"].Attempts) != 2 {
 		t.Errorf("run %s, output %s, attempts %+v", run.Status, run.Output, steps["a"].Attempts)
@@ -243,7 +243,7 @@ func TestGracefulStop(t *testing.T) {
 	if err != nil || run.Status != engine.RunQueued || len(steps) != 1 || steps[0].Status != engine.StepSucceeded || w.count("b") != 0 {
 		t.Fatalf("after the stop: run %s, steps %+v, b called %d times, %v", run.Status, steps, w.count("b"), err)
 	}
-	w.boot(engine.Options{})
+	w.boot(engine.Options{Exclusive: true})
 	run, _ = w.wait(id)
 	if run.Status != engine.RunSucceeded || w.count("a") != 1 || w.count("b") != 1 {
 		t.Errorf("run %s, a %d, b %d", run.Status, w.count("a"), w.count("b"))
@@ -256,7 +256,7 @@ func TestStopInterruptsSlowSteps(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	w.stop()
-	w.boot(engine.Options{StopTimeout: 10 * time.Millisecond})
+	w.boot(engine.Options{Exclusive: true, StopTimeout: 10 * time.Millisecond})
 	atWork := make(chan struct{}, 2)
 	w.do = func(ctx context.Context, _ nodes.Env, c call) (any, error) {
 		atWork <- struct{}{}
@@ -269,7 +269,7 @@ func TestStopInterruptsSlowSteps(t *testing.T) {
 	id := w.start(w.apply(`{"id": "slow", "nodes": {"a": {"type": "call", "with": {"name": "a"}}}}`), "")
 	<-atWork
 	w.stop()
-	w.boot(engine.Options{})
+	w.boot(engine.Options{Exclusive: true})
 	run, steps := w.wait(id)
 	if run.Status != engine.RunSucceeded || len(steps["a"].Attempts) != 1 {
 		t.Errorf("run %s, attempts %+v", run.Status, steps["a"].Attempts)

@@ -31,6 +31,7 @@ type world struct {
 	testing.TB
 	db      *database.DB
 	store   *flaky
+	owners  *flakyOwners
 	catalog *workflows.Catalog
 	types   *nodes.Registry
 	engine  *engine.Engine
@@ -94,9 +95,22 @@ func (f *flaky) Commit(ctx context.Context, entries []engine.Entry, now time.Tim
 	return f.Store.Commit(ctx, entries, now)
 }
 
-func setup(t testing.TB) *world {
-	t.Helper()
-	w := &world{TB: t, db: databasetest.SQLite(t), calls: map[string]int{}}
+// flakyOwners is a heartbeat that can be made to fail.
+type flakyOwners struct {
+	engine.Owners
+	dead atomic.Bool
+}
+
+func (f *flakyOwners) Beat(ctx context.Context, owner engine.OwnerID) error {
+	if f.dead.Load() {
+		return fault.New(fault.Unavailable, "the database does not answer this process")
+	}
+	return f.Owners.Beat(ctx, owner)
+}
+
+func setup(tb testing.TB) *world {
+	tb.Helper()
+	w := &world{TB: tb, db: databasetest.SQLite(tb), calls: map[string]int{}}
 	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) { return c.arg, nil }
 	w.types = nodes.NewRegistry(
 		nodes.Type{
@@ -110,7 +124,7 @@ func setup(t testing.TB) *world {
 		nodes.Type{Name: "fail", New: func() nodes.Node { return failNode{} }, Params: []nodes.Param{{Name: "message", Kind: nodes.String, Required: true}}},
 	)
 	w.catalog = workflows.NewCatalog(workflowstore.New(w.db), workflows.CatalogOptions{Checkers: []workflows.Checker{engine.NewChecker(w.types)}})
-	w.boot(engine.Options{})
+	w.boot(engine.Options{Exclusive: true})
 	return w
 }
 
@@ -122,8 +136,9 @@ func (w *world) boot(o engine.Options) {
 		w.Fatal(err)
 	}
 	w.store = &flaky{Store: store}
-	o.Store, o.Owners, o.Catalog, o.Types = w.store, sqlstore.NewOwners(w.db), w.catalog, w.types
-	o.Credentials, o.Exclusive = plainClients{}, true
+	w.owners = &flakyOwners{Owners: sqlstore.NewOwners(w.db)}
+	o.Store, o.Owners, o.Catalog, o.Types = w.store, w.owners, w.catalog, w.types
+	o.Credentials = plainClients{}
 	if w.engine, err = engine.New(o); err != nil {
 		w.Fatal(err)
 	}

@@ -161,7 +161,7 @@ func TestDefinitionIsLost(t *testing.T) {
 	}
 	<-atWork
 	w.kill()
-	w.boot(engine.Options{})
+	w.boot(engine.Options{Exclusive: true})
 	run, _ := w.wait(started.Run)
 	want := &engine.RunError{Code: "interrupted", Message: "the run cannot be resumed: the definition of this run was known only to the process that started it"}
 	if diff := cmp.Diff(want, run.Error); diff != "" || run.Status != engine.RunFailed {
@@ -174,7 +174,7 @@ func TestQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	w.stop()
-	w.boot(engine.Options{Concurrency: 1, QueueLimit: 2})
+	w.boot(engine.Options{Exclusive: true, Concurrency: 1, QueueLimit: 2})
 	atWork, goOn := make(chan struct{}, 10), make(chan struct{})
 	w.do = func(context.Context, nodes.Env, call) (any, error) {
 		atWork <- struct{}{}

@@ -131,11 +131,33 @@ func (e *Engine) Wait(ctx context.Context, id RunID) (Run, error) {
 		if err != nil || run.Status.Final() {
 			return run, err
 		}
+		if run, ok := w.final(ctx, ticker.C); ok {
+			return run, nil
+		}
+		if ctx.Err() != nil {
+			return Run{}, ctx.Err()
+		}
+	}
+}
+
+// final returns the run when its end is published; false when it is time to look elsewhere.
+func (w *watcher) final(ctx context.Context, look <-chan time.Time) (Run, bool) {
+	for {
 		select {
 		case <-w.wake:
-		case <-ticker.C:
+		case <-look:
+			return Run{}, false
 		case <-ctx.Done():
-			return Run{}, ctx.Err()
+			return Run{}, false
+		}
+		updates, lost := w.take()
+		for _, u := range updates {
+			if u.Run != nil && u.Run.Status.Final() {
+				return *u.Run, true
+			}
+		}
+		if lost {
+			return Run{}, false
 		}
 	}
 }
