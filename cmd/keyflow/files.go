@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -145,9 +145,15 @@ func (s siblings) Taken(path string, except workflows.ID) (workflows.ID, bool) {
 }
 
 // pathShape is a webhook path without the names of its parameters.
-func pathShape(path string) string { return pathParameter.ReplaceAllString(path, "{}") }
-
-var pathParameter = regexp.MustCompile(`\{[^/]*\}`)
+func pathShape(path string) string {
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if strings.HasPrefix(part, "{") {
+			parts[i] = "{}"
+		}
+	}
+	return strings.Join(parts, "/")
+}
 
 // refuse prints every problem and returns the error that ends the command, nil without problems.
 func refuse(w io.Writer, files []checkedFile) error {
