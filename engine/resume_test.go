@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/internal/database"
+	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 )
@@ -17,7 +19,11 @@ import (
 // ends them all and calls nothing again that was recorded.
 func TestResumeAfterCrash(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
+	databasetest.Each(t, func(t *testing.T, open func() *database.DB) { testResumeAfterCrash(t, setupOn(t, open())) })
+}
+
+func testResumeAfterCrash(t *testing.T, w *world) {
+	t.Helper()
 	const runs = 20
 	var stuck = make(chan struct{}, runs)
 	block := true

@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/internal/database"
+	"keyflow/internal/database/databasetest"
 	"keyflow/nodes"
 )
 
@@ -48,7 +50,11 @@ const tenNodes = `{
 
 func TestTenNodes(t *testing.T) {
 	t.Parallel()
-	w := setup(t)
+	databasetest.Each(t, func(t *testing.T, open func() *database.DB) { testTenNodes(t, setupOn(t, open())) })
+}
+
+func testTenNodes(t *testing.T, w *world) {
+	t.Helper()
 	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) {
 		switch {
 		case c.name == "flaky" && c.n < 3:

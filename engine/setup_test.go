@@ -110,7 +110,12 @@ func (f *flakyOwners) Beat(ctx context.Context, owner engine.OwnerID) error {
 
 func setup(tb testing.TB) *world {
 	tb.Helper()
-	w := &world{TB: tb, db: databasetest.SQLite(tb), calls: map[string]int{}}
+	return setupOn(tb, databasetest.SQLite(tb))
+}
+
+func setupOn(tb testing.TB, db *database.DB) *world {
+	tb.Helper()
+	w := &world{TB: tb, db: db, calls: map[string]int{}}
 	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) { return c.arg, nil }
 	w.types = nodes.NewRegistry(
 		nodes.Type{
