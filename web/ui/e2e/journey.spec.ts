@@ -1,6 +1,8 @@
 // The main job, as an administrator does it: set up, make a credential of each type, edit
 // one, connect one, run a workflow that calls with all of them, and see the run.
 import type { Page } from '@playwright/test';
+import type { CredentialType, List } from '../src/api/types';
+import { koFields, koTypes } from '../src/i18n/fields.ko';
 import { add, choose, expect, fill, hidden, password, setUp, test } from './fixtures';
 import { freePort, Processes, type Keyflow, type Provider } from './processes';
 
@@ -223,6 +225,39 @@ test('runs a workflow that calls with each of them, and shows the run', async ({
   await look('runs');
 });
 
+test('shows why a run failed, and cancels one under way', async ({ page, look }) => {
+  await signIn(page);
+  const put = async (id: string, url: string) => {
+    const nodes = { call: { type: 'web_request', credential: 'clouds', with: { url }, retry: { max_attempts: 1 } } };
+    const triggers = { nightly: { type: 'cron', schedule: '0 3 * * *', timezone: 'Asia/Seoul' }, form: { type: 'webhook', path: id } };
+    const answer = await page.request.put(`${keyflow.url}/api/v1/workflows/${id}`, { data: { id, nodes, triggers } });
+    expect(answer.status(), await answer.text()).toBe(201);
+  };
+  const start = async (id: string) => {
+    await page.goto(`${keyflow.url}/workflows/${id}`);
+    await page.getByRole('button', { name: 'Run', exact: true }).click();
+    await page.getByRole('button', { name: 'Start run' }).click();
+  };
+  await put('refused', `${api}/basic`);
+  await start('refused');
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('Failed');
+  await expect(page.getByRole('alert')).toContainText('credential_refused');
+  await page.getByRole('button', { name: 'Show details: call' }).click();
+  await look('run-failed');
+
+  await put('slow', `${api}/slow`);
+  await start('slow');
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('Running');
+  await page.getByRole('button', { name: 'Cancel run' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('Canceled');
+
+  await page.getByRole('link', { name: 'Triggers' }).click();
+  const triggers = page.getByRole('table', { name: 'Triggers' });
+  await expect(triggers.getByRole('row')).toHaveCount(5);
+  await expect(triggers).toContainText(`${keyflow.url}/hooks/slow`);
+  await look('triggers');
+});
+
 test('refuses to delete what is used, until that is confirmed', async ({ page, look }) => {
   await signIn(page, '/credentials/public-rates');
   await page.getByRole('button', { name: 'Delete' }).click();
@@ -245,13 +280,18 @@ test('speaks Korean, goes by keyboard, and says what it cannot find', async ({ p
   await look('workflows');
   await page.goto(`${keyflow.url}/credentials/nothing`);
   await expect(page.getByRole('alert')).toContainText('Request ID');
-  await page.goto(`${keyflow.url}/triggers`);
-  await look('triggers-empty');
-
   await page.getByRole('button', { name: 'Language' }).click();
   await page.getByRole('menuitem', { name: '한국어' }).click();
   await expect(page.locator('html')).toHaveAttribute('lang', 'ko');
   await page.getByRole('link', { name: '자격 증명' }).click();
   await expect(page.getByRole('heading', { level: 1, name: '자격 증명' })).toBeVisible();
   await look('credentials-korean');
+
+  const answer = await page.request.get(`${keyflow.url}/api/v1/credential-types`);
+  const { items } = (await answer.json()) as List<CredentialType>;
+  const untranslated = items.flatMap((type) =>
+    type.fields.filter(({ name }) => !koFields[`${type.id}.${name}`] && !koFields[name]).map(({ name }) => `${type.id}.${name}`),
+  );
+  expect(untranslated).toEqual([]);
+  expect(items.map((type) => type.id).filter((id) => !koTypes[id])).toEqual([]);
 });

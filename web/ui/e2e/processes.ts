@@ -68,7 +68,7 @@ export class Processes {
     return JSON.parse(text) as Provider;
   }
 
-  /** Starts an API that answers 401 to everything but the one user and the one key. */
+  /** Starts an API that answers 401 to everything but the one user and the one key; /slow never answers. */
   async api(username: string, password: string, key: string): Promise<string> {
     const basic = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
     const allowed = (request: IncomingMessage) =>
@@ -76,6 +76,7 @@ export class Processes {
       (request.url === '/basic' && request.headers.authorization === basic) ||
       (request.url === '/key' && request.headers['x-api-key'] === key);
     const server = createServer((request, response) => {
+      if (request.url === '/slow') return;
       const ok = allowed(request);
       response.writeHead(ok ? 200 : 401, { 'Content-Type': 'application/json' });
       response.end(JSON.stringify({ ok, seen: request.headers }));

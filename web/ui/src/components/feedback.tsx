@@ -1,6 +1,6 @@
 // What a page shows when there is nothing else to show: loading, empty, failed.
 import { Alert, Button, Center, Code, Group, List, Loader, Stack, Text, Title } from '@mantine/core';
-import type { ReactNode } from 'react';
+import { useEffect, useRef, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from '../api/client';
 import { Icon } from './icons';
@@ -22,6 +22,19 @@ export function Empty({ title, children, action }: { title: string; children?: R
       {children && <Text size="sm" c="dimmed" maw={520}>{children}</Text>}
       {action && <Group mt="xs" justify="center">{action}</Group>}
     </Stack>
+  );
+}
+
+/** Brings its content into view when it appears: an outcome below a long form is not missed. */
+export function Reveal({ children }: { children: ReactNode }) {
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    box.current?.scrollIntoView({ block: 'nearest' });
+  }, []);
+  return (
+    <div ref={box} className="kf-reveal">
+      {children}
+    </div>
   );
 }
 

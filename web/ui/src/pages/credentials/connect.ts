@@ -38,7 +38,6 @@ export function useConnect(credential: Credential) {
   const [phase, setPhase] = useState<ConnectPhase>('idle');
   const [error, setError] = useState<unknown>(null);
   const before = useRef<State>(credential);
-  const popup = useRef<Window | null>(null);
   const { id } = credential;
 
   useEffect(() => {
@@ -46,7 +45,6 @@ export function useConnect(credential: Credential) {
     const refresh = () => client.invalidateQueries({ queryKey: queries.credential(id).queryKey });
     const end = (ok: boolean) => {
       setPhase(ok ? 'connected' : 'refused');
-      if (ok) popup.current?.close();
       void refresh();
     };
     const channel = new BroadcastChannel(channelName);
@@ -74,7 +72,6 @@ export function useConnect(credential: Credential) {
     return url;
   };
   const fail = (cause: unknown) => {
-    popup.current?.close();
     setError(cause);
     setPhase('idle');
   };
@@ -82,22 +79,24 @@ export function useConnect(credential: Credential) {
   /** Opens the provider's page; must be called by a click, or browsers block the window. */
   const start = () => {
     const opened = window.open('', 'keyflow-connect', 'popup,width=640,height=780');
-    popup.current = opened;
-    if (opened) opened.opener = null; // the provider's page must not steer this one
-    authorizationURL().then((url) => {
-      if (opened) opened.location.replace(url);
-      setPhase(opened ? 'waiting' : 'blocked');
-    }, fail);
+    // The provider's page must not steer this one; in turn this one cannot close it any more.
+    // The result page closes itself.
+    if (opened) opened.opener = null;
+    authorizationURL().then(
+      (url) => {
+        opened?.location.replace(url);
+        setPhase(opened ? 'waiting' : 'blocked');
+      },
+      (cause: unknown) => {
+        opened?.close(); // still empty and ours
+        fail(cause);
+      },
+    );
   };
   /** Leaves this page for the provider's; its result page leads back. */
   const startHere = () => {
-    popup.current?.close();
-    popup.current = null;
     authorizationURL().then((url) => window.location.assign(url), fail);
   };
-  const cancel = () => {
-    popup.current?.close();
-    setPhase('idle');
-  };
+  const cancel = () => setPhase('idle');
   return { phase, error, start, startHere, cancel };
 }

@@ -7,7 +7,7 @@ import { ApiError } from '../../api/client';
 import { queries } from '../../api/queries';
 import { credentials } from '../../api/resources';
 import type { CredentialType } from '../../api/types';
-import { Failure, Loading } from '../../components/feedback';
+import { Failure, Loading, Reveal } from '../../components/feedback';
 import { PageHead } from '../../components/layout';
 import { useNotify } from '../../components/notify';
 import { LeaveGuard } from '../leaveguard';
@@ -73,8 +73,16 @@ function NewCredential({ types, initial }: { types: CredentialType[]; initial: D
       <LeaveGuard dirty={draft !== initial && !save.isSuccess && !save.isPending} />
       <Stack gap="md" maw={860}>
         <CredentialForm types={types} draft={draft} onChange={change} problem={problem} />
-        {test.data && <TestOutcome result={test.data} />}
-        {failure && <Failure error={failure} title={save.isError ? t('form.notSaved') : t('test.notRun')} />}
+        {test.data && (
+          <Reveal key={test.submittedAt}>
+            <TestOutcome result={test.data} />
+          </Reveal>
+        )}
+        {failure && (
+          <Reveal key={save.submittedAt + test.submittedAt}>
+            <Failure error={failure} title={save.isError ? t('form.notSaved') : t('test.notRun')} />
+          </Reveal>
+        )}
         <Group gap="xs" className="kf-savebar">
           <Button type="submit" size="sm" loading={save.isPending} disabled={!isID(draft.id)}>
             {t('common.save')}

@@ -9,7 +9,7 @@ import { credentials, type Revised } from '../../api/resources';
 import type { Credential, CredentialType } from '../../api/types';
 import { StateBadge } from '../../components/badges';
 import { CopyableID } from '../../components/copy';
-import { Failure, Loading } from '../../components/feedback';
+import { Failure, Loading, Reveal } from '../../components/feedback';
 import { PageHead } from '../../components/layout';
 import { useNotify } from '../../components/notify';
 import { useTypeText } from '../../i18n/fields';
@@ -141,13 +141,13 @@ function Editor({ credential, type }: EditorProps) {
 
 function EditOutcome({ edit }: { edit: ReturnType<typeof useEdit> }) {
   const { t } = useTranslation();
-  if (edit.conflict) return null;
+  if (edit.conflict || !(edit.test.data || edit.save.isError || edit.test.isError)) return null;
   return (
-    <>
+    <Reveal key={edit.save.submittedAt + edit.test.submittedAt}>
       {edit.test.data && <TestOutcome result={edit.test.data} />}
       {edit.save.isError && <Failure error={edit.save.error} title={t('form.notSaved')} />}
       {edit.test.isError && <Failure error={edit.test.error} title={t('test.notRun')} />}
-    </>
+    </Reveal>
   );
 }
 
