@@ -65,18 +65,9 @@ func (m *Manager) serveHook(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	c := &call{route: rt, params: params, fired: m.now().UTC()}
-	if err := c.read(r, body, verified); err != nil {
-		refuse(w, http.StatusBadRequest, "the body is not valid JSON")
-		return
-	}
-	start, ok := m.prepare(w, r, c)
+	c := &call{route: rt, params: params, fired: m.now().UTC(), body: body, verified: verified}
+	started, ok := m.start(w, r, c)
 	if !ok {
-		return
-	}
-	started, err := m.starter.Start(r.Context(), start)
-	if err != nil {
-		m.refuseStart(w, r, rt, err)
 		return
 	}
 	if started.Duplicate {
@@ -87,6 +78,30 @@ func (m *Manager) serveHook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	accepted(w, started.Run)
+}
+
+// start reads the request and stores a run.
+func (m *Manager) start(w http.ResponseWriter, r *http.Request, c *call) (engine.Started, bool) {
+	leave, ok := m.gate.enter(r.Context(), len(c.body))
+	if !ok {
+		w.Header().Set("Retry-After", "5")
+		refuse(w, http.StatusServiceUnavailable, "the call was not accepted: too many large bodies at once")
+		return engine.Started{}, false
+	}
+	defer leave()
+	if err := c.read(r); err != nil {
+		refuse(w, http.StatusBadRequest, "the body is not valid JSON")
+		return engine.Started{}, false
+	}
+	start, ok := m.prepare(w, r, c)
+	if !ok {
+		return engine.Started{}, false
+	}
+	started, err := m.starter.Start(r.Context(), start)
+	if err != nil {
+		m.refuseStart(w, r, c.route, err)
+	}
+	return started, err == nil
 }
 
 // find returns the current route of a request. When other processes may have changed the
@@ -118,7 +133,8 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	if r.ContentLength == 0 {
 		return nil, true
 	}
-	body := make([]byte, 0, min(max(r.ContentLength, 512), maxBody)+1)
+	// What a stranger announces is not what arrives: room for more comes with the bytes.
+	body := make([]byte, 0, min(max(r.ContentLength, 512), smallBody)+bytes.MinRead)
 	read := bytes.NewBuffer(body)
 	_, err := read.ReadFrom(io.LimitReader(r.Body, maxBody+1))
 	switch {
@@ -142,15 +158,13 @@ func (m *Manager) verify(w http.ResponseWriter, r *http.Request, rt *route, body
 		return nil, true
 	}
 	source := m.clientIP(r) + " " + string(rt.workflow) + "/" + rt.trigger
-	if wait := m.failures.wait(source); wait > 0 {
-		w.Header().Set("Retry-After", seconds(wait))
-		refuse(w, http.StatusTooManyRequests, "too many refused calls; try again later")
+	if m.throttled(w, source) {
 		return nil, false
 	}
 	verified, err := m.verifier.Verify(r.Context(), credentials.ID(rt.credential), string(rt.workflow), rt.folder, r, body)
 	switch {
 	case err == nil:
-		return verified, true
+		return verified, !m.throttled(w, source) // the right guess among many at once is none
 	case fault.Is(err, fault.Unavailable):
 		m.unavailable(w, rt, err)
 	default:
@@ -161,6 +175,16 @@ func (m *Manager) verify(w http.ResponseWriter, r *http.Request, rt *route, body
 		refuse(w, http.StatusUnauthorized, "the request is not authenticated")
 	}
 	return nil, false
+}
+
+// throttled answers a source that was refused too often.
+func (m *Manager) throttled(w http.ResponseWriter, source string) bool {
+	wait := m.failures.wait(source)
+	if wait > 0 {
+		w.Header().Set("Retry-After", seconds(wait))
+		refuse(w, http.StatusTooManyRequests, "too many refused calls; try again later")
+	}
+	return wait > 0
 }
 
 // prepare evaluates the route's templates over the request.
@@ -241,6 +265,9 @@ type call struct {
 	params map[string]any
 	fired  time.Time
 
+	body     []byte
+	verified []string // names of what holds the caller's secret
+
 	request map[string]any // what expressions see as trigger.request
 	raw     json.RawMessage
 }
@@ -248,7 +275,7 @@ type call struct {
 const hidden = "***"
 
 // read makes trigger.request of the request, without what authenticates its caller.
-func (c *call) read(r *http.Request, body []byte, verified []string) error {
+func (c *call) read(r *http.Request) error {
 	headers := make(map[string]any, len(r.Header)+1)
 	headers["host"] = r.Host
 	for name, values := range r.Header {
@@ -258,14 +285,14 @@ func (c *call) read(r *http.Request, body []byte, verified []string) error {
 	for name, values := range r.URL.Query() {
 		query[name] = strings.Join(values, ", ")
 	}
-	text := string(body)
-	for _, name := range verified {
+	text := string(c.body)
+	for _, name := range c.verified {
 		text = hideSecrets(text, query[name], headers[strings.ToLower(name)])
 		if _, ok := query[name]; ok {
 			query[name] = hidden
 		}
 	}
-	for _, name := range append([]string{"authorization", "proxy-authorization", "cookie"}, verified...) {
+	for _, name := range append([]string{"authorization", "proxy-authorization", "cookie"}, c.verified...) {
 		if name = strings.ToLower(name); headers[name] != nil {
 			headers[name] = hidden
 		}

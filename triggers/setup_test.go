@@ -30,9 +30,13 @@ type recorder struct {
 	runs   map[string]engine.RunID // by workflow, kind, trigger, key
 	err    error                   // answered instead, when set
 	wait   func(context.Context, engine.RunID) (engine.Run, error)
+	large  chan struct{} // when set, inputs over 64 KiB are not stored before it is closed
 }
 
 func (r *recorder) Start(_ context.Context, s engine.Start) (engine.Started, error) {
+	if r.large != nil && len(s.Input) > 64<<10 {
+		<-r.large
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err != nil {

@@ -78,6 +78,7 @@ type Manager struct {
 	wake     chan struct{} // holds one token: plans have changed
 	routes   *routes
 	failures *limiter
+	gate     gate
 
 	loaded  atomic.Bool // all workflows have been looked at once
 	syncing sync.Mutex  // one sync at a time: the last one sees the latest state
@@ -96,7 +97,7 @@ func New(o Options) *Manager {
 	m := &Manager{
 		store: o.Store, catalog: o.Catalog, starter: o.Starter, verifier: o.Verifier,
 		shared: o.Shared, public: o.PublicURL, clientIP: o.ClientIP, now: o.Now, logger: o.Logger,
-		wake: make(chan struct{}, 1), routes: newRoutes(), known: make(map[workflows.ID]*known),
+		wake: make(chan struct{}, 1), routes: newRoutes(), gate: newGate(), known: make(map[workflows.ID]*known),
 	}
 	if m.now == nil {
 		m.now = time.Now
