@@ -249,7 +249,7 @@ func (s *stepRun) Client(o nodes.ClientOptions) (*http.Client, error) {
 		return nil, nodeError(s.ctx, err)
 	}
 	own := *client
-	own.Transport = deeper{client.Transport, strconv.Itoa(run.Depth + 1)}
+	own.Transport = &outgoing{client.Transport, s.runner.engine, strconv.Itoa(run.Depth + 1)}
 	return &own, nil
 }
 
@@ -257,23 +257,26 @@ func (s *stepRun) Client(o nodes.ClientOptions) (*http.Client, error) {
 // starts itself through a webhook ends at MaxDepth.
 const DepthHeader = "Keyflow-Depth"
 
-// deeper adds DepthHeader to requests.
-type deeper struct {
-	next  http.RoundTripper
-	depth string
+// outgoing lets requests go out while this process is sure to own its runs, and adds
+// DepthHeader to them.
+type outgoing struct {
+	next   http.RoundTripper
+	engine *Engine
+	depth  string
 }
 
-var _ http.RoundTripper = deeper{}
+var _ http.RoundTripper = (*outgoing)(nil)
 
 // RoundTrip implements http.RoundTripper.
-func (d deeper) RoundTrip(req *http.Request) (*http.Response, error) {
+func (o *outgoing) RoundTrip(req *http.Request) (*http.Response, error) {
+	o.engine.awaitOwnership(req.Context())
 	out := req.WithContext(req.Context()) // a RoundTripper must not change what it is given
 	out.Header = req.Header.Clone()
 	if out.Header == nil {
 		out.Header = make(http.Header, 1)
 	}
-	out.Header.Set(DepthHeader, d.depth)
-	return d.next.RoundTrip(out)
+	out.Header.Set(DepthHeader, o.depth)
+	return o.next.RoundTrip(out)
 }
 
 func (s *stepRun) record(c credentials.Call) {
