@@ -120,7 +120,7 @@ func call(t *testing.T, client *http.Client, method, target, body string) (answe
 	if err != nil {
 		return answer{}, err
 	}
-	defer res.Body.Close() //nolint:errcheck // read in full below
+	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	return answer{res.StatusCode, res.Header, string(text)}, err
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"keyflow/credentials/redact"
 	"keyflow/internal/expression"
 	"keyflow/internal/jsonvalue"
 )
@@ -147,10 +148,14 @@ type failedReader struct{ err error }
 func (f failedReader) Read([]byte) (int, error) { return 0, f.err }
 
 // responseData is an answer as expressions see it: header names in lower case with repeats
-// joined, the body decoded when it is JSON.
+// joined, the body decoded when it is JSON. Cookies are hidden: they are secrets of a session
+// that the credential began.
 func responseData(status int, header http.Header, body []byte) map[string]any {
 	headers := make(map[string]any, len(header))
 	for name, values := range header {
+		if name == "Set-Cookie" || name == "Set-Cookie2" {
+			values = []string{redact.Mask}
+		}
 		headers[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
 	var decoded any = string(body)

@@ -63,6 +63,3 @@ func fingerprint(key secret.Text, text string) string {
 	mac.Write([]byte(text))
 	return hex.EncodeToString(mac.Sum(nil))[:fingerprintDigits]
 }
-
-// fingerprint names a secret without showing it.
-func (o *opened) fingerprint(text string) string { return fingerprint(o.key, text) }

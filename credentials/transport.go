@@ -96,6 +96,8 @@ func (t *transport) again(req *http.Request, v *verdict) (io.ReadCloser, bool) {
 }
 
 // send authenticates a copy of req, sends it with body and redacts the answer. It closes body.
+//
+//nolint:bodyclose // whoever gets the answer closes it, as http.RoundTripper says
 func (t *transport) send(req *http.Request, body io.ReadCloser) (*sent, error) {
 	s, err := t.prepare(req)
 	if err != nil {

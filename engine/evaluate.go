@@ -158,8 +158,8 @@ func (s *stepRun) env(site string, extra ...any) expression.Env {
 		if vars == nil {
 			vars = make(map[string]any, len(extra)/2)
 		}
-		for i := 0; i < len(extra); i += 2 {
-			vars[extra[i].(string)] = extra[i+1]
+		for pair := range slices.Chunk(extra, 2) {
+			vars[pair[0].(string)] = pair[1]
 		}
 	}
 	return environment(s.runner.run.ID, s.name+"/"+site, s.readyAt, vars)

@@ -77,6 +77,7 @@ func convert(decl nodes.Param, v any) (any, error) {
 			return nil, &paramError{codeInvalid, err.Error()}
 		}
 		return time.Duration(d), nil
+	default: // nothing more to ask
 	}
 	return v, nil
 }

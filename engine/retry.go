@@ -83,7 +83,7 @@ func (s *stepRun) again(ctx context.Context, err *nodes.Error) (time.Duration, b
 		if !transient(err) {
 			return 0, false, nil
 		}
-		return p.delay(s.attempt, err.RetryAfter, rand.Float64()), true, nil
+		return p.delay(s.attempt, err.RetryAfter, jitter()), true, nil
 	}
 	v, evalErr := p.condition.Eval(ctx, s.env("retry/if", nameError, errorValue(stepError(err, s.attempt))))
 	if evalErr != nil {
@@ -93,5 +93,8 @@ func (s *stepRun) again(ctx context.Context, err *nodes.Error) (time.Duration, b
 	if !ok {
 		return 0, false, &nodes.Error{Code: nodes.CodeExpression, Message: "retry.if gave " + typeName(v) + ", not a boolean"}
 	}
-	return p.delay(s.attempt, err.RetryAfter, rand.Float64()), wanted, nil
+	return p.delay(s.attempt, err.RetryAfter, jitter()), wanted, nil
 }
+
+// jitter is in [0, 1).
+func jitter() float64 { return rand.Float64() } //nolint:gosec // it spreads retries, nobody gains by guessing it

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"math/rand/v2"
 	"time"
@@ -168,9 +169,8 @@ func newRunID(now time.Time) RunID {
 	ms := uint64(ns / int64(time.Millisecond))
 	fraction := uint64(ns%int64(time.Millisecond)) << 12 / uint64(time.Millisecond)
 	high := ms<<16 | 0x7000 | fraction
-	low := rand.Uint64()>>2 | 1<<63
-	for i := range 8 {
-		id[i], id[8+i] = byte(high>>(56-8*i)), byte(low>>(56-8*i))
-	}
+	low := rand.Uint64()>>2 | 1<<63 //nolint:gosec // ids are unique, not secret
+	binary.BigEndian.PutUint64(id[:8], high)
+	binary.BigEndian.PutUint64(id[8:], low)
 	return id
 }

@@ -234,6 +234,7 @@ func (s *state) item(ev event) {
 		items.stop = items.stop || !s.shape[ev.node].itemsGoOn
 	case cut, postponed: // of a stopped run
 		items.stop = true
+	default: // it succeeded
 	}
 	s.startItems(ev.node)
 }
@@ -339,6 +340,7 @@ func (s *state) end(node int, status, outcome StepStatus) {
 			dep.good++
 		case StepFailed:
 			dep.bad++
+		default: // a skip is neither
 		}
 		if dep.open == 0 && dep.status == StepPending {
 			s.ready = append(s.ready, d)
@@ -383,22 +385,6 @@ func holds(rule workflows.RunOn, n *nodeState, needs int) bool {
 		return true
 	default:
 		return n.bad == 0 && n.good > 0
-	}
-}
-
-// status returns the status of a step as the state knows it.
-func (s *state) status(node, index int) StepStatus {
-	n := &s.nodes[node]
-	if index == NoIndex || n.items == nil {
-		return n.status
-	}
-	switch n.items.status[index] {
-	case itemRunning:
-		return StepRunning
-	case itemWaiting:
-		return StepWaiting
-	default:
-		return StepPending
 	}
 }
 

@@ -183,6 +183,7 @@ func (r *runner) keepElement(key stepKey, row *Step) {
 			first.Message = "element " + strconv.Itoa(key.index) + ": " + first.Message
 			e.err = &first
 		}
+	default: // a skipped or canceled element leaves nothing
 	}
 }
 

@@ -84,9 +84,9 @@ const (
 	CodeNetwork                = "network"
 	CodeHostNotAllowed         = "host_not_allowed"
 	CodeWorkflowNotAllowed     = "workflow_not_allowed"
-	CodeCredentialUnknown      = "credential_unknown"       //nolint:gosec // the name of a failure, not a secret
-	CodeCredentialNeedsConnect = "credential_needs_connect" //nolint:gosec // the name of a failure, not a secret
-	CodeCredentialRefused      = "credential_refused"       //nolint:gosec // the name of a failure, not a secret
+	CodeCredentialUnknown      = "credential_unknown"
+	CodeCredentialNeedsConnect = "credential_needs_connect"
+	CodeCredentialRefused      = "credential_refused"
 	CodeQuota                  = "quota"
 	CodeExpression             = "expression"
 	CodeInvalidParam           = "invalid_param"

@@ -18,17 +18,16 @@ import (
 
 // answer is what a provider said, read tolerantly.
 type answer struct {
-	status     int
-	fields     map[string]any // nil when the body is neither JSON nor a form
-	tooLarge   bool
-	access     string
-	refresh    string
-	scope      string
-	expiresIn  any
-	code       string // error code; also set for errors inside a 200
-	text       string // the provider's explanation
-	retryAfter string
-	header     http.Header
+	status    int
+	fields    map[string]any // nil when the body is neither JSON nor a form
+	tooLarge  bool
+	access    string
+	refresh   string
+	scope     string
+	expiresIn any
+	code      string // error code; also set for errors inside a 200
+	text      string // the provider's explanation
+	header    http.Header
 }
 
 // read understands JSON whatever its label, form-encoded answers (GitHub), renamed and

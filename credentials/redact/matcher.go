@@ -24,12 +24,14 @@ func pairHash(a, b byte) uint { return (uint(a)*67 + uint(b)) % pairBits }
 // newMatcher takes patterns of at least minWire bytes.
 func newMatcher(patterns []string) *matcher {
 	m := &matcher{groups: [][]string{nil}}
+	var last uint8
 	for _, p := range dedupe(patterns) {
 		h := pairHash(p[0], p[1])
 		m.pairs[h/64] |= 1 << (h % 64)
 		if m.group[p[0]] == 0 { // at most 255 first bytes: UTF-8 has no 0xff
 			m.groups = append(m.groups, nil)
-			m.group[p[0]] = uint8(len(m.groups) - 1)
+			last++
+			m.group[p[0]] = last
 		}
 		g := m.group[p[0]]
 		m.groups[g] = append(m.groups[g], p)

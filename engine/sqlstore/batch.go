@@ -167,6 +167,7 @@ func (b *batch) create(n *engine.NewRun, enc *encoded) engine.Outcome {
 		r.due = enc.run.created
 	case engine.RunWaiting:
 		r.due = micros(n.Run.WakeAt)
+	default: // nothing is due
 	}
 	r.started, r.finished, r.cancel = micros(n.Run.StartedAt), micros(n.Run.FinishedAt), n.Run.CancelRequested
 	r.output, r.failure = enc.output, enc.failure

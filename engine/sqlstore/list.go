@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -106,11 +107,8 @@ func narrow(f *engine.RunFilter) (where string, args []any, err error) {
 
 // firstID is the smallest UUIDv7 of a millisecond.
 func firstID(ms int64) []byte {
-	ms = max(ms, 0)
 	id := make([]byte, 16)
-	for i := range 6 {
-		id[i] = byte(ms >> (40 - 8*i))
-	}
+	binary.BigEndian.PutUint64(id, uint64(max(ms, 0))<<16)
 	return id
 }
 

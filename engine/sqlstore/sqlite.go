@@ -119,7 +119,7 @@ func (w *sqliteWriter) query(each func(row []driver.Value), query string, args .
 			each(row)
 		}
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return errors.Join(err, rows.Close())

@@ -62,7 +62,7 @@ func classify(err error, req *http.Request) *Error {
 		return e
 	}
 	if ctx := req.Context(); ctx.Err() != nil {
-		return contextError(e, ctx)
+		return contextError(ctx, e)
 	}
 	e.Phase, e.Message = phaseOf(err)
 	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -72,7 +72,7 @@ func classify(err error, req *http.Request) *Error {
 	return e
 }
 
-func contextError(e *Error, ctx context.Context) *Error {
+func contextError(ctx context.Context, e *Error) *Error {
 	e.Phase, e.Err = "headers", context.Cause(ctx)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		e.Code, e.Timeout, e.Message = CodeTimeout, true, "no complete answer within the time limit"
@@ -153,7 +153,7 @@ func classifyBody(err error, req *http.Request) *Error {
 	e := &Error{Phase: "body", Host: req.URL.Host, Code: CodeNetwork, Err: err, Message: "the connection broke in the middle of the answer"}
 	switch ctx := req.Context(); {
 	case ctx.Err() != nil:
-		e = contextError(e, ctx)
+		e = contextError(ctx, e)
 		e.Phase = "body"
 	case errors.Is(err, errIdle), errors.Is(err, context.Canceled):
 		e.Code, e.Timeout, e.Message = CodeTimeout, true, "sent no further byte of its answer in time"

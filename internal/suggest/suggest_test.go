@@ -14,7 +14,7 @@ func TestDidYouMean(t *testing.T) {
 		"kye":                   ` (did you mean "key"?)`,
 		"Value":                 ` (did you mean "value"?)`,
 		"prefx":                 ` (did you mean "prefix"?)`,
-		"authorizaton_uri":      ` (did you mean "authorization_url"?)`,
+		"authorization_uri":     ` (did you mean "authorization_url"?)`,
 		"something":             "",
 		"k":                     "",
 		"":                      "",

@@ -67,7 +67,7 @@ func (s *Service) OpenSetup(ctx context.Context, dir string, adminPassword secre
 
 // setupToken returns the token of the link in file, or a new one.
 func setupToken(file string) string {
-	if old, err := os.ReadFile(file); err == nil { //nolint:gosec // in the data folder, a fixed name
+	if old, err := os.ReadFile(file); err == nil {
 		if _, token, ok := strings.Cut(strings.TrimSpace(string(old)), "#token="); ok && len(token) >= 26 {
 			return token
 		}

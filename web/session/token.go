@@ -45,7 +45,7 @@ func AdminToken(dir string, given secret.Text) (secret.Text, error) {
 		}
 		return given, writePrivate(file, given.Reveal()+"\n")
 	}
-	data, err := os.ReadFile(file) //nolint:gosec // in the data folder, a fixed name
+	data, err := os.ReadFile(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		token := newToken()
