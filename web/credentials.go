@@ -220,6 +220,9 @@ func (s *server) connectCredential(ctx context.Context, who session.Who, in *Cre
 		if err == nil {
 			err = who.Caller.Require(identity.ManageCredentials, c.Folder)
 		}
+		if err == nil && c.RedirectURL == "" {
+			err = fault.New(fault.Conflict, "credential %q is not connected by a person: only oauth2 with grant_type authorization_code is", c.ID)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -243,6 +243,12 @@ func TestConnect(t *testing.T) {
 	if connect.status != 200 || !strings.HasPrefix(link, "https://login.example.com/auth?") || !strings.Contains(link, "code_challenge_method=S256") {
 		t.Errorf("connect by a person: %d %s", connect.status, connect.body)
 	}
+	// Only oauth2 with a person's consent is connected, and refreshing says what is missing.
+	s.admin().run([]scenario{
+		{name: "create another", method: "POST", path: "/api/v1/credentials", body: `{"id":"open","type":"no_auth"}`, status: 201},
+		{name: "nothing to connect", method: "POST", path: "/api/v1/credentials/open/connect", status: 409, has: []string{"is not connected by a person"}},
+		{name: "refresh before connect", method: "POST", path: "/api/v1/credentials/crm/refresh", status: 409, has: []string{"credential_needs_connect", "press Connect"}},
+	})
 	// A token is no person: it gets a link to our own page.
 	s.admin().run([]scenario{
 		{name: "connect by a token", method: "POST", path: "/api/v1/credentials/crm/connect", status: 200, has: []string{`{"authorization_url":"` + s.url + `/credentials/crm?connect=1"}`}},

@@ -116,12 +116,8 @@ func problem(ctx context.Context, err error) *Problem {
 // classify gives errors a kind that are classified by their own package, not as faults.
 func classify(err error) error {
 	if e, ok := errors.AsType[*credentials.Error](err); ok {
-		kind := fault.Invalid
-		if e.Code == credentials.CodeUnknown {
-			kind = fault.NotFound
-		}
 		f := fault.Problems(e.Message, []fault.Problem{{Code: e.Code, Message: e.Message}}).Because(err)
-		f.Kind = kind
+		f.Kind = kindOf(e)
 		return f
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -131,6 +127,21 @@ func classify(err error) error {
 		return fault.New(fault.Unavailable, "the request ended before it was answered").Because(err)
 	}
 	return err
+}
+
+// kindOf says what a credential that cannot be used means for the request that tried it:
+// nothing is wrong with the request itself.
+func kindOf(e *credentials.Error) fault.Kind {
+	switch e.Code {
+	case credentials.CodeUnknown:
+		return fault.NotFound
+	case credentials.CodeNeedsConnect, credentials.CodeRefused:
+		return fault.Conflict
+	case credentials.CodeWorkflowNotAllowed, credentials.CodeHostNotAllowed:
+		return fault.Invalid
+	default: // the provider did not answer, or asked to wait
+		return fault.Unavailable
+	}
 }
 
 func newProblem(ctx context.Context, status int, detail string) *Problem {
@@ -200,6 +211,8 @@ func scrubbed(d *huma.ErrorDetail) fault.Problem {
 	case strings.HasPrefix(d.Message, "expected number "), strings.HasPrefix(d.Message, "expected value to be one of "),
 		strings.HasPrefix(d.Message, "expected length "), d.Message == "invalid integer", d.Message == "invalid boolean":
 		message = d.Message
+	case strings.HasPrefix(d.Message, "invalid date/time"):
+		message = "a time in RFC 3339 is expected, such as 2026-03-01T09:00:00Z"
 	}
 	p := fault.Problem{Path: "/" + name, Code: "invalid_parameter", Message: name + ": " + message}
 	if where == "query" {

@@ -76,7 +76,7 @@ func (f *fakeRuns) Start(_ context.Context, s engine.Start) (engine.Started, err
 	f.starts = append(f.starts, s)
 	if s.Dedupe != nil {
 		if id, ok := f.keys[s.Dedupe.Key+s.Dedupe.InputHash]; ok {
-			return engine.Started{Run: id, Status: engine.RunRunning, Duplicate: true}, nil
+			return engine.Started{Run: id, Duplicate: true}, nil
 		}
 	}
 	id := engine.RunID(uuid.Must(uuid.NewV7()))

@@ -145,6 +145,13 @@ func (s *server) startRun(ctx context.Context, who session.Who, in *runStart) (*
 
 // waitFor answers 200 with the finished run, or 202 when it is not final in time.
 func (s *server) waitFor(ctx context.Context, started engine.Started, wait time.Duration) (*answer[any], error) {
+	if started.Duplicate { // the first start's run, whatever has become of it
+		run, _, err := s.runs.Run(ctx, started.Run)
+		if err != nil {
+			return nil, err
+		}
+		started.Status = run.Status
+	}
 	accepted := &answer[any]{
 		Status: http.StatusAccepted, Location: v1 + "/runs/" + started.Run.String(),
 		Body: startedView{ID: started.Run.String(), Status: started.Status},
@@ -255,12 +262,15 @@ func runInput(raw []byte) (json.RawMessage, error) {
 }
 
 // dedupe makes a start idempotent. The input is compared by value: white space and the
-// order of keys do not matter.
+// order of keys do not matter, and no input is {}.
 func dedupe(key string, input json.RawMessage, now time.Time) *engine.DedupeKey {
 	if key == "" {
 		return nil
 	}
 	canonical := []byte(input)
+	if len(canonical) == 0 {
+		canonical = []byte("{}")
+	}
 	if v, err := jsonvalue.Decode(input); err == nil {
 		if encoded, err := jsonvalue.Encode(v); err == nil {
 			canonical = encoded

@@ -101,6 +101,9 @@ func TestIdempotentStart(t *testing.T) {
 	if first.status != 202 || same.status != 202 || first.json(t)["id"] != same.json(t)["id"] {
 		t.Errorf("the same key and input: %s and %s", first.body, same.body)
 	}
+	if same.json(t)["status"] != "running" {
+		t.Errorf("the answer of a repeated start has no status: %s", same.body)
+	}
 	key := s.runs.starts[0].Dedupe
 	if key.Kind != "manual" || key.Trigger != "" || key.Key != "k1" || key.InputHash == "" || time.Until(key.ExpiresAt) < 23*time.Hour {
 		t.Errorf("dedupe key %+v", key)
@@ -108,6 +111,11 @@ func TestIdempotentStart(t *testing.T) {
 	admin.do("POST", "/api/v1/workflows/hello/runs", `{"input":{"a":2}}`, "Idempotency-Key", "k1")
 	if other := s.runs.starts[2].Dedupe; other.InputHash == key.InputHash {
 		t.Error("another input has the same hash: the engine cannot refuse it")
+	}
+	admin.do("POST", "/api/v1/workflows/hello/runs", `{}`, "Idempotency-Key", "k2")
+	admin.do("POST", "/api/v1/workflows/hello/runs", `{"input": {}}`, "Idempotency-Key", "k2")
+	if none, empty := s.runs.starts[3].Dedupe, s.runs.starts[4].Dedupe; none.InputHash != empty.InputHash {
+		t.Error("no input is {}, but has another hash")
 	}
 }
 
@@ -137,7 +145,7 @@ func TestRunsOfOtherFolders(t *testing.T) {
 		{name: "quotes", method: "GET", path: "/api/v1/runs/1'%20OR%20'1'='1", status: 404},
 		{name: "unknown", method: "GET", path: "/api/v1/runs/01970000-0000-7000-8000-000000000000", status: 404},
 		{name: "bad cursor", method: "GET", path: "/api/v1/runs?cursor=x", status: 422, has: []string{`"path":"?cursor"`}},
-		{name: "bad time", method: "GET", path: "/api/v1/runs?since=yesterday", status: 422, has: []string{`"path":"?since"`}},
+		{name: "bad time", method: "GET", path: "/api/v1/runs?since=yesterday", status: 422, has: []string{`"path":"?since"`, "a time in RFC 3339 is expected"}},
 		{name: "bad status", method: "GET", path: "/api/v1/runs?status=done", status: 422, has: []string{"queued, running"}},
 	})
 }

@@ -30,7 +30,8 @@ type workflowPut struct {
 	JSONBody
 }
 
-type workflowDelete struct {
+// workflowChange is the input of a change that has no body.
+type workflowChange struct {
 	WorkflowPath
 	Matching
 }
@@ -131,21 +132,24 @@ func (s *server) getWorkflow(ctx context.Context, who session.Who, in *WorkflowP
 	}, nil
 }
 
-func (s *server) deleteWorkflow(ctx context.Context, who session.Who, in *workflowDelete) (*empty, error) {
-	expect, err := in.revision()
-	if err != nil {
+func (s *server) deleteWorkflow(ctx context.Context, who session.Who, in *workflowChange) (*empty, error) {
+	if err := s.requireVersion(ctx, who, in); err != nil {
 		return nil, err
 	}
-	if expect >= 0 {
-		summary, _, err := s.workflows.Get(ctx, who.Caller, in.ID)
-		if err != nil {
-			return nil, err
-		}
-		if int64(summary.Version) != expect {
-			return nil, fault.New(fault.Stale, "workflow %q is at version %d now: read it again", in.ID, summary.Version)
-		}
-	}
 	return &empty{}, s.workflows.Delete(ctx, who.Caller, in.ID)
+}
+
+// requireVersion refuses a change by a caller who has seen another version.
+func (s *server) requireVersion(ctx context.Context, who session.Who, in *workflowChange) error {
+	expect, err := in.revision()
+	if err != nil || expect < 0 {
+		return err
+	}
+	summary, _, err := s.workflows.Get(ctx, who.Caller, in.ID)
+	if err == nil && int64(summary.Version) != expect {
+		err = fault.New(fault.Stale, "workflow %q is at version %d now: read it again", in.ID, summary.Version)
+	}
+	return err
 }
 
 func (s *server) workflowVersions(ctx context.Context, who session.Who, in *WorkflowPath) (*answer[page[versionView]], error) {
@@ -166,16 +170,19 @@ func (s *server) workflowVersion(ctx context.Context, who session.Who, in *workf
 	return ok(view), nil
 }
 
-func (s *server) enableWorkflow(ctx context.Context, who session.Who, in *WorkflowPath) (*answer[WorkflowView], error) {
-	return s.switchWorkflow(ctx, who, in.ID, true)
+func (s *server) enableWorkflow(ctx context.Context, who session.Who, in *workflowChange) (*answer[WorkflowView], error) {
+	return s.switchWorkflow(ctx, who, in, true)
 }
 
-func (s *server) disableWorkflow(ctx context.Context, who session.Who, in *WorkflowPath) (*answer[WorkflowView], error) {
-	return s.switchWorkflow(ctx, who, in.ID, false)
+func (s *server) disableWorkflow(ctx context.Context, who session.Who, in *workflowChange) (*answer[WorkflowView], error) {
+	return s.switchWorkflow(ctx, who, in, false)
 }
 
-func (s *server) switchWorkflow(ctx context.Context, who session.Who, id workflows.ID, enabled bool) (*answer[WorkflowView], error) {
-	summary, err := s.workflows.SetEnabled(ctx, who.Caller, id, enabled)
+func (s *server) switchWorkflow(ctx context.Context, who session.Who, in *workflowChange, enabled bool) (*answer[WorkflowView], error) {
+	if err := s.requireVersion(ctx, who, in); err != nil {
+		return nil, err
+	}
+	summary, err := s.workflows.SetEnabled(ctx, who.Caller, in.ID, enabled)
 	if err != nil {
 		return nil, err
 	}

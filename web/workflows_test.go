@@ -28,6 +28,7 @@ func TestWorkflowLifeCycle(t *testing.T) {
 		{name: "version 1", method: "GET", path: "/api/v1/workflows/hello/versions/1", status: 200, has: []string{`"value":"hi"`}},
 		{name: "version 3", method: "GET", path: "/api/v1/workflows/hello/versions/3", status: 404},
 		{name: "version 0", method: "GET", path: "/api/v1/workflows/hello/versions/0", status: 422},
+		{name: "disable what has changed", method: "POST", path: "/api/v1/workflows/hello/disable", headers: []string{"If-Match", `"1"`}, status: 412, has: []string{"is at version 2 now: read it again"}},
 		{name: "disable", method: "POST", path: "/api/v1/workflows/hello/disable", status: 200, has: []string{`"enabled":false`}},
 		{name: "enable", method: "POST", path: "/api/v1/workflows/hello/enable", status: 200, has: []string{`"enabled":true`}},
 		{name: "list", method: "GET", path: "/api/v1/workflows?q=HELL", status: 200, has: []string{`"id":"hello"`, `"next_cursor":null`}},
