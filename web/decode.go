@@ -8,8 +8,10 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
@@ -30,9 +32,15 @@ func (b JSONBody) copied() []byte { return bytes.Clone(b.RawBody) }
 // No error repeats a submitted value.
 func decode[T any](raw []byte, ignored ...string) (T, error) {
 	var into T
+	if !utf8.Valid(raw) { // encoding/json lets it pass, and would store what is no JSON
+		return into, fault.New(fault.Malformed, "the body is not valid UTF-8")
+	}
 	v, err := jsonvalue.Decode(raw)
 	if err != nil {
 		return into, malformed(raw, err)
+	}
+	if at, twice := repeated(json.NewDecoder(bytes.NewReader(raw))); twice {
+		return into, fault.Problems("the body is not valid", []fault.Problem{{Path: at, Code: "duplicate_key", Message: "a property is given twice"}})
 	}
 	var c shapeChecker
 	c.ignored = ignored
@@ -44,6 +52,43 @@ func decode[T any](raw []byte, ignored ...string) (T, error) {
 		return into, fault.New(fault.Malformed, "the body is not valid JSON for this request").Because(err)
 	}
 	return into, nil
+}
+
+// repeated finds a property that an object of valid JSON has twice: which one counts would
+// depend on the reader. The pointer ends before a key that may not be repeated in an error.
+func repeated(dec *json.Decoder) (pointer string, found bool) {
+	token, err := dec.Token()
+	if err != nil || token != json.Delim('{') && token != json.Delim('[') {
+		return "", false
+	}
+	seen := map[string]bool{}
+	for i := 0; dec.More(); i++ {
+		step := strconv.Itoa(i)
+		if token == json.Delim('{') {
+			key, err := dec.Token()
+			if err != nil {
+				return "", false
+			}
+			step = key.(string) //nolint:forcetypeassert // the decoder gives texts as keys
+			if seen[step] {
+				return shownStep(step), true
+			}
+			seen[step] = true
+		}
+		if below, found := repeated(dec); found {
+			return shownStep(step) + below, true
+		}
+	}
+	_, _ = dec.Token() // the closing bracket of valid JSON
+	return "", false
+}
+
+// shownStep is a step of a pointer, if it is plainly an index or a name.
+func shownStep(step string) string {
+	if _, err := strconv.Atoi(step); err == nil || isName(step) {
+		return "/" + step
+	}
+	return ""
 }
 
 // malformed says where JSON stops being JSON, without showing what is there.
