@@ -41,6 +41,7 @@ func TestTestOfStaticCredentials(t *testing.T) {
 	n := online(t)
 	api := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Set-Cookie", "sid=canary-session") // as good as the credential
 		status := http.StatusOK
 		if r.Header.Get("X-Key") != "canary-value-77" {
 			status = http.StatusUnauthorized
