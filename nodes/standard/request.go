@@ -43,6 +43,7 @@ func parseURL(text string, query map[string]any) (*url.URL, error) {
 		return nil, invalid("url", "holds a user name or password; store them as a credential")
 	}
 	u.Fragment, u.RawFragment = "", ""
+	u.RawQuery = escapeQuery(u.RawQuery)
 	values, err := formValues("query", query)
 	if err != nil {
 		return nil, err
@@ -53,6 +54,22 @@ func parseURL(text string, query map[string]any) (*url.URL, error) {
 		u.RawQuery += more
 	}
 	return u, nil
+}
+
+// escapeQuery encodes what cannot stand in a request line, as browsers do (URL standard,
+// query percent-encode set): net/http sends a raw query as it is. Escapes stay as they are.
+func escapeQuery(raw string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(raw) {
+		switch c := raw[i]; {
+		case c <= ' ' || c >= 0x7f || c == '"' || c == '<' || c == '>':
+			b.WriteString("%" + string(hex[c>>4]) + string(hex[c&15]))
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // formValues turns an object into fields: lists repeat a field, null leaves it out.

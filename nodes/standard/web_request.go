@@ -20,6 +20,10 @@ const (
 	maxAnswer    = 64 << 20
 )
 
+// headerIdempotency tells a receiver that a request is the same one again, after a retry or
+// a crash (draft-ietf-httpapi-idempotency-key-header). Other methods may be repeated anyway.
+const headerIdempotency = "Idempotency-Key"
+
 func webRequestType() nodes.Type {
 	zero, one, redirects, answer := 0, 1, maxRedirects, maxAnswer
 	return nodes.Type{
@@ -29,7 +33,7 @@ func webRequestType() nodes.Type {
 			{Name: "method", Kind: nodes.String, Default: "GET", Help: "Any method but CONNECT and TRACE."},
 			{Name: "url", Kind: nodes.String, Required: true, Help: "http or https, without user name and password."},
 			{Name: "query", Kind: nodes.Object, Help: "Added to the URL; a list repeats the name, null leaves it out."},
-			{Name: "headers", Kind: nodes.Object, Help: "A list repeats the header, null leaves it out."},
+			{Name: "headers", Kind: nodes.Object, Help: "A list repeats the header, null leaves it out. POST and PATCH carry an Idempotency-Key, the same over retries, unless one is given."},
 			{Name: "body", Kind: nodes.Any, Help: "For multipart, a file is {filename, content_type, content or base64}."},
 			{Name: "body_type", Kind: nodes.String, Enum: []string{bodyJSON, bodyForm, bodyMultipart, bodyText, bodyBase64}, Help: "Default: text for text, json for everything else."},
 			{Name: "response", Kind: nodes.String, Enum: []string{answerAuto, answerJSON, answerText, answerBase64}, Default: answerAuto, Help: "How to read the answer's body; auto goes by its content type."},
@@ -59,6 +63,9 @@ func (w *webRequest) Run(ctx context.Context, env nodes.Env, in nodes.Input) (no
 	req, err := newWebRequest(ctx, in.With)
 	if err != nil {
 		return nil, err
+	}
+	if req.Method == http.MethodPost || req.Method == http.MethodPatch {
+		setDefault(req.Header, headerIdempotency, env.DeliveryID())
 	}
 	client, err := env.Client(nodes.ClientOptions{
 		MaxRedirects: integerOr(in.With, "follow_redirects", maxRedirects),

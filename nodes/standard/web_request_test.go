@@ -106,6 +106,49 @@ func TestWebRequestKeepsTheURLsOwnQuery(t *testing.T) {
 	}
 }
 
+// What an author puts into the URL itself arrives as one request line.
+func TestWebRequestEscapesTheURLsOwnQuery(t *testing.T) {
+	t.Parallel()
+	var seen recorder
+	_, err := nodetest.New(t).Run(t, typeOf(t, "web_request"), map[string]any{"url": serve(t, seen.ServeHTTP) + "/a b/\u00e9?q=x HTTP/1.1&n=\uae40&e=%2f&p=a+b&l=<\">"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if req, _ := seen.last(t); req.RequestURI != "/a%20b/%C3%A9?q=x%20HTTP/1.1&n=%EA%B9%80&e=%2f&p=a+b&l=%3C%22%3E" {
+		t.Errorf("request line has %q", req.RequestURI)
+	}
+}
+
+// Receivers can tell a repeated request from a new one.
+func TestWebRequestIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		with map[string]any
+		want string
+	}{
+		"POST":         {map[string]any{"method": "POST"}, "run/node/0"},
+		"PATCH":        {map[string]any{"method": "patch"}, "run/node/0"},
+		"the author's": {map[string]any{"method": "POST", "headers": map[string]any{"idempotency-key": "order-7"}}, "order-7"},
+		"GET":          {map[string]any{}, ""},
+		"PUT":          {map[string]any{"method": "PUT"}, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var seen recorder
+			tt.with["url"] = serve(t, seen.ServeHTTP)
+			env := nodetest.New(t)
+			env.Number = 2 // an attempt does not change it
+			if _, err := env.Run(t, typeOf(t, "web_request"), tt.with); err != nil {
+				t.Fatal(err)
+			}
+			if req, _ := seen.last(t); req.Header.Get("Idempotency-Key") != tt.want {
+				t.Errorf("Idempotency-Key is %q, want %q", req.Header.Get("Idempotency-Key"), tt.want)
+			}
+		})
+	}
+}
+
 func TestWebRequestMultipart(t *testing.T) {
 	t.Parallel()
 	var seen recorder
