@@ -7,6 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
 	"keyflow/credentials/sqlstore"
@@ -133,56 +136,40 @@ func setupCounting(t *testing.T) (*credentials.Vault, *countingStore) {
 func TestUsesShareTheReadOfTheRevision(t *testing.T) {
 	t.Parallel()
 	v, store := setupCounting(t)
-	store.stamps.Store(0)
-	store.gets.Store(0)
-	store.gate = make(chan struct{})
 	const users = 50
-	results := make(chan string, users+1)
-	use := func() {
-		text, err := v.OpenText(t.Context(), "erp", "password")
-		results <- fmt.Sprint(text, err)
-	}
-	go use()
-	<-store.begun // the first read is under way
+	synctest.Test(t, func(t *testing.T) {
+		store.stamps.Store(0)
+		store.begun, store.gate = make(chan struct{}), make(chan struct{})
+		results := make(chan string, users+1)
+		use := func() {
+			text, err := v.OpenText(t.Context(), "erp", "password")
+			results <- fmt.Sprint(text, err)
+		}
+		go use()
+		<-store.begun // the first read is under way
 
-	edited := strings.Replace(erp, "canary-Pw-1", "canary-Pw-2", 1)
-	if _, err := v.Replace(t.Context(), admin, "erp", input(t, edited), credentials.AnyRevision); err != nil {
-		t.Fatal(err)
-	}
-	joined := make(chan struct{})
-	for range users {
-		go func() {
-			joined <- struct{}{}
-			use()
-		}()
-	}
-	for range users {
-		<-joined
-	}
-	store.gate <- struct{}{}
-	go func() {
-		for {
-			select {
-			case <-store.begun:
-				store.gate <- struct{}{}
-			case <-t.Context().Done():
-				return
-			}
+		edited := strings.Replace(erp, "canary-Pw-1", "canary-Pw-2", 1)
+		if _, err := v.Replace(t.Context(), admin, "erp", input(t, edited), credentials.AnyRevision); err != nil {
+			t.Fatal(err)
 		}
-	}()
-	late := 0
-	for range users + 1 {
-		if got := <-results; got == "canary-Pw-1<nil>" {
-			late++ // only the first one may have read before the edit
-		} else if got != "canary-Pw-2<nil>" {
-			t.Errorf("use got %s", got)
+		for range users {
+			go use()
 		}
-	}
-	if late > 1 {
-		t.Errorf("%d uses that began after the edit got the old password", late-1)
-	}
-	if n := store.stamps.Load(); n > 10 {
-		t.Errorf("%d uses made %d reads", users+1, n)
+		synctest.Wait() // all of them have come
+		store.gate <- struct{}{}
+		<-store.begun
+		store.gate <- struct{}{}
+		got := make(map[string]int)
+		for range users + 1 {
+			got[<-results]++
+		}
+		want := map[string]int{"canary-Pw-2<nil>": users + 1} // the first one, too: its read went on after the edit
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+	if n := store.stamps.Load(); n != 2 {
+		t.Errorf("%d uses made %d reads, want 2", users+1, n)
 	}
 }
 
