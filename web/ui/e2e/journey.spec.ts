@@ -283,7 +283,7 @@ test('speaks Korean, goes by keyboard, and says what it cannot find', async ({ p
   await page.getByRole('button', { name: 'Language' }).click();
   await page.getByRole('menuitem', { name: '한국어' }).click();
   await expect(page.locator('html')).toHaveAttribute('lang', 'ko');
-  await page.getByRole('link', { name: '자격 증명' }).click();
+  await page.getByRole('navigation').getByRole('link', { name: '자격 증명' }).click();
   await expect(page.getByRole('heading', { level: 1, name: '자격 증명' })).toBeVisible();
   await look('credentials-korean');
 
