@@ -104,8 +104,24 @@ func (l limitedTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !hasUsableLocation(req.URL, res) {
+		closeErr := res.Body.Close()
+		return nil, &Error{Phase: "redirect", Host: req.URL.Host, Code: CodeNetwork, Err: closeErr,
+			Message: "redirected to something that is not a URL"}
+	}
 	res.Body = &limitedBody{body: res.Body, left: l.max, max: l.max, host: req.URL.Host}
 	return res, nil
+}
+
+// hasUsableLocation reports whether http.Client can read where an answer leads, which it
+// does before it asks whether redirects are wanted; its own error would quote the text.
+func hasUsableLocation(from *url.URL, res *http.Response) bool {
+	location := res.Header.Get("Location")
+	if location == "" || res.StatusCode < 300 || res.StatusCode > 399 {
+		return true
+	}
+	_, err := from.Parse(location)
+	return err == nil
 }
 
 type limitedBody struct {

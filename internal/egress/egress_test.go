@@ -101,6 +101,8 @@ func TestAllowEntries(t *testing.T) {
 		"other cidr":                   {allow: []string{"10.0.0.0/8"}, host: "127.0.0.1", want: false},
 		"own address despite private":  {allow: []string{"private"}, own: own, host: "127.0.0.1", want: false},
 		"own address despite name":     {allow: []string{"localhost"}, own: own, host: "localhost", want: false},
+		"own address by 0.0.0.0":       {allow: []string{"0.0.0.0/0"}, own: own, host: "0.0.0.0", want: false},
+		"another by 0.0.0.0":           {allow: []string{"0.0.0.0/0"}, host: "0.0.0.0", want: true},
 		"own address by exact entry":   {allow: []string{"127.0.0.1:" + port}, own: own, host: "127.0.0.1", want: true},
 		"own address, entry with name": {allow: []string{"localhost:" + port}, own: own, host: "localhost", want: true},
 	}
@@ -194,6 +196,9 @@ func TestRedirects(t *testing.T) {
 		case "/scheme":
 			w.Header().Set("Location", "ftp://127.0.0.1/x?secret=canary")
 			w.WriteHeader(http.StatusFound)
+		case "/garbage":
+			w.Header().Set("Location", `http://127.0.0.1:1\@canary/`)
+			w.WriteHeader(http.StatusFound)
 		}
 	})
 	full := seen{Auth: "Bearer canary", Key: "canary", Body: "payload"}
@@ -211,6 +216,7 @@ func TestRedirects(t *testing.T) {
 		{"back home after another origin gets nothing", "/there-and-back", nil, []seen{at(full, "/there-and-back"), {Path: "/back"}, {Path: "/end"}}, ""},
 		{"too many", "/loop", nil, nil, "redirected more than 3 times"},
 		{"other scheme", "/scheme", nil, nil, "redirected to a scheme other than http and https"},
+		{"no URL", "/garbage", nil, nil, "redirected to something that is not a URL"},
 	}
 	for _, tt := range tests { // not parallel: one log
 		t.Run(tt.name, func(t *testing.T) {

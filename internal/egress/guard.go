@@ -164,7 +164,8 @@ func (g *guard) isOwn(at netip.AddrPort) bool {
 		if own.Port() != at.Port() {
 			continue
 		}
-		if own.Addr().Unmap() == at.Addr() || (own.Addr().IsUnspecified() && isLocal(at.Addr())) {
+		everywhere := own.Addr().IsUnspecified() || at.Addr().IsUnspecified() // 0.0.0.0 is dialled as loopback
+		if own.Addr().Unmap() == at.Addr() || everywhere && isLocal(at.Addr()) {
 			return true
 		}
 	}
