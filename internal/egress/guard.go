@@ -164,8 +164,7 @@ func (g *guard) isOwn(at netip.AddrPort) bool {
 		if own.Port() != at.Port() {
 			continue
 		}
-		everywhere := own.Addr().IsUnspecified() || at.Addr().IsUnspecified() // 0.0.0.0 is dialled as loopback
-		if own.Addr().Unmap() == at.Addr() || everywhere && isLocal(at.Addr()) {
+		if own.Addr().Unmap() == at.Addr() || (own.Addr().IsUnspecified() && isLocal(at.Addr())) {
 			return true
 		}
 	}
