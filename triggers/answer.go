@@ -13,22 +13,30 @@ import (
 	"keyflow/internal/fault"
 )
 
-// problem is an error answer of a webhook: application/problem+json (RFC 9457).
+// problem is an error answer of a webhook: application/problem+json (RFC 9457), of the same
+// shape as the API's.
 type problem struct {
-	Type   string          `json:"type"`
-	Title  string          `json:"title"`
-	Status int             `json:"status"`
-	Detail string          `json:"detail"`
-	Run    string          `json:"run_id,omitempty"`
-	Errors []fault.Problem `json:"errors,omitempty"`
+	Type      string          `json:"type"`
+	Title     string          `json:"title"`
+	Status    int             `json:"status"`
+	Detail    string          `json:"detail"`
+	RequestID string          `json:"request_id"` // of whoever mounts Hooks; it joins answer and log
+	Run       string          `json:"run_id,omitempty"`
+	Errors    []fault.Problem `json:"errors"`
 }
+
+// requestIDHeader is set before Hooks gets a request.
+const requestIDHeader = "X-Request-Id"
 
 func refuse(w http.ResponseWriter, status int, detail string) {
 	writeProblem(w, problem{Status: status, Detail: detail})
 }
 
 func writeProblem(w http.ResponseWriter, p problem) {
-	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	p.Type, p.Title, p.RequestID = "about:blank", http.StatusText(p.Status), w.Header().Get(requestIDHeader)
+	if p.Errors == nil {
+		p.Errors = []fault.Problem{}
+	}
 	text, err := json.Marshal(p)
 	if err != nil {
 		text = []byte("{}")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"keyflow/credentials"
 	"keyflow/engine"
@@ -286,8 +288,17 @@ func (c *call) read(r *http.Request) error {
 		query[name] = strings.Join(values, ", ")
 	}
 	text := string(c.body)
+	if _, password, basic := r.BasicAuth(); basic && len(c.verified) > 0 {
+		text = hideSecret(text, password)
+	}
 	for _, name := range c.verified {
-		text = hideSecrets(text, query[name], headers[strings.ToLower(name)])
+		for _, presented := range []any{query[name], headers[strings.ToLower(name)]} {
+			secret, _ := presented.(string)
+			if scheme, token, ok := strings.Cut(secret, " "); ok && len(scheme) < 10 {
+				secret = token
+			}
+			text = hideSecret(text, secret)
+		}
 		if _, ok := query[name]; ok {
 			query[name] = hidden
 		}
@@ -313,19 +324,13 @@ func (c *call) read(r *http.Request) error {
 	return err
 }
 
-// hideSecrets takes presented secrets out of a body that repeats them. Very short ones are
-// left: replacing them would garble the body and hide nothing that cannot be guessed.
-func hideSecrets(text string, secrets ...any) string {
-	for _, s := range secrets {
-		secret, _ := s.(string)
-		if scheme, token, ok := strings.Cut(secret, " "); ok && len(scheme) < 10 {
-			secret = token
-		}
-		if len(secret) >= 6 {
-			text = strings.ReplaceAll(text, secret, hidden)
-		}
+// hideSecret takes a presented secret out of a body that repeats it. A very short one is
+// left: replacing it would garble the body and hide nothing that cannot be guessed.
+func hideSecret(text, secret string) string {
+	if len(secret) < 6 {
+		return text
 	}
-	return text
+	return strings.ReplaceAll(text, secret, hidden)
 }
 
 // parseBody parses by content type. Without one, JSON is tried and text is the rest.
@@ -335,6 +340,9 @@ func parseBody(contentType, text string) (any, error) {
 	case text == "":
 		return nil, nil
 	case media == "application/json", strings.HasSuffix(media, "+json"):
+		if !utf8.ValidString(text) { // encoding/json would replace what is wrong
+			return nil, errors.New("not UTF-8")
+		}
 		return jsonvalue.Decode([]byte(text))
 	case media == "application/x-www-form-urlencoded":
 		return parseForm(text), nil

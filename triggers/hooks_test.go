@@ -3,6 +3,7 @@ package triggers_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -73,7 +74,10 @@ func hookServer(t *testing.T) (*house, string) {
 	if err := h.manager.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(h.manager.Hooks())
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Request-Id", "req-1") // as package web does
+		h.manager.Hooks().ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
 	return h, server.URL
 }
@@ -87,7 +91,7 @@ func jsonHeader(extra ...string) http.Header {
 }
 
 func problemText(status int, title, detail string) string {
-	text, _ := json.Marshal(map[string]any{"type": "about:blank", "title": title, "status": status, "detail": detail})
+	text, _ := json.Marshal(map[string]any{"type": "about:blank", "title": title, "status": status, "detail": detail, "request_id": "req-1", "errors": []any{}})
 	return string(text)
 }
 
@@ -120,6 +124,7 @@ func TestHookRefuses(t *testing.T) {
 		{"options", call{method: "OPTIONS", path: "/hooks/plain"}, 405, problemText(405, "Method Not Allowed", "this webhook takes POST, GET")},
 		{"method override", call{method: "PUT", path: "/hooks/plain", header: http.Header{"X-Http-Method-Override": {"POST"}}}, 405, problemText(405, "Method Not Allowed", "this webhook takes POST, GET")},
 		{"broken JSON", call{path: "/hooks/plain", header: jsonHeader(), body: `{"a":`}, 400, problemText(400, "Bad Request", "the body is not valid JSON")},
+		{"JSON that is not UTF-8", call{path: "/hooks/plain", header: jsonHeader(), body: "{\"a\":\"\xff\"}"}, 400, problemText(400, "Bad Request", "the body is not valid JSON")},
 		{"deep JSON", call{path: "/hooks/plain", header: jsonHeader(), body: strings.Repeat("[", 1_000_000)}, 400, problemText(400, "Bad Request", "the body is not valid JSON")},
 		{"too large", call{path: "/hooks/plain", body: strings.Repeat("a", 5<<20+1)}, 413, problemText(413, "Request Entity Too Large", "the body is larger than 5 MiB")},
 		{"compressed", call{path: "/hooks/plain", header: http.Header{"Content-Encoding": {"gzip"}}, body: "x"}, 415, problemText(415, "Unsupported Media Type", "send the body without Content-Encoding")},
@@ -248,6 +253,21 @@ func TestHookHidesSecrets(t *testing.T) {
 	}
 }
 
+// A password is hidden in a body too, although the header holds it in another form.
+func TestHookHidesAPassword(t *testing.T) {
+	t.Parallel()
+	h, base := hookServer(t)
+	h.apply(t, "basic", `"t": {"type": "webhook", "path": "basic", "credential": "basic"}`)
+	authorization := "Basic " + base64.StdEncoding.EncodeToString([]byte("caller:right-password 123"))
+	if res, body := (call{path: "/hooks/basic", header: jsonHeader("Authorization", authorization), body: `{"again": "right-password 123"}`}).do(t, base); res.StatusCode != 202 {
+		t.Fatalf("%d %s", res.StatusCode, body)
+	}
+	start := h.starter.all()[0]
+	if said := string(start.Trigger.Request) + string(start.Input); strings.Contains(said, "right-password") || !strings.Contains(said, `{"again":"***"}`) {
+		t.Errorf("the run gets %s", said)
+	}
+}
+
 // A caller that comes while the process starts must not take its webhook for gone.
 func TestHookBeforeLoad(t *testing.T) {
 	t.Parallel()
@@ -294,10 +314,10 @@ func TestHookOnFinish(t *testing.T) {
 		}, 200, `null`},
 		{"failed", func(context.Context, engine.RunID) (engine.Run, error) {
 			return engine.Run{Status: engine.RunFailed, Error: &engine.RunError{Message: "inside"}}, nil
-		}, 502, `{"type":"about:blank","title":"Bad Gateway","status":502,"detail":"the run ended as failed","run_id":"RUN"}`},
+		}, 502, `{"type":"about:blank","title":"Bad Gateway","status":502,"detail":"the run ended as failed","request_id":"req-1","run_id":"RUN","errors":[]}`},
 		{"canceled", func(context.Context, engine.RunID) (engine.Run, error) {
 			return engine.Run{Status: engine.RunCanceled}, nil
-		}, 502, `{"type":"about:blank","title":"Bad Gateway","status":502,"detail":"the run ended as canceled","run_id":"RUN"}`},
+		}, 502, `{"type":"about:blank","title":"Bad Gateway","status":502,"detail":"the run ended as canceled","request_id":"req-1","run_id":"RUN","errors":[]}`},
 		{"too slow", func(ctx context.Context, _ engine.RunID) (engine.Run, error) {
 			<-ctx.Done()
 			return engine.Run{}, ctx.Err()
@@ -356,12 +376,12 @@ func TestHookWhenTheEngineRefuses(t *testing.T) {
 		status int
 		want   string
 	}{
-		{fault.New(fault.Unavailable, "the queue is full"), 503, `"detail":"the call was not accepted: the queue is full"}`},
-		{schema, 422, `"detail":"the input does not match the schema","errors":[{"path":"/id","code":"invalid_value","message":"must be integer, not string"}]}`},
-		{fault.New(fault.Conflict, "same key, other input"), 409, `"detail":"same key, other input"}`},
-		{fault.New(fault.TooLarge, "the input is too large"), 413, `"detail":"the input is too large"}`},
-		{fault.New(fault.NotFound, "no workflow"), 404, `"detail":"there is no webhook at this address"}`},
-		{errors.New("secret detail"), 500, `"detail":"internal error"}`},
+		{fault.New(fault.Unavailable, "the queue is full"), 503, `"detail":"the call was not accepted: the queue is full","request_id":"req-1","errors":[]}`},
+		{schema, 422, `"detail":"the input does not match the schema","request_id":"req-1","errors":[{"path":"/id","code":"invalid_value","message":"must be integer, not string"}]}`},
+		{fault.New(fault.Conflict, "same key, other input"), 409, `"detail":"same key, other input","request_id":"req-1","errors":[]}`},
+		{fault.New(fault.TooLarge, "the input is too large"), 413, `"detail":"the input is too large","request_id":"req-1","errors":[]}`},
+		{fault.New(fault.NotFound, "no workflow"), 404, `"detail":"there is no webhook at this address","request_id":"req-1","errors":[]}`},
+		{errors.New("secret detail"), 500, `"detail":"internal error","request_id":"req-1","errors":[]}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.err.Error(), func(t *testing.T) {

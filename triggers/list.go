@@ -20,7 +20,7 @@ type Trigger struct {
 
 	Schedule string      `json:"schedule,omitempty"`
 	Timezone string      `json:"timezone,omitempty"`
-	Next     []time.Time `json:"next,omitempty"`   // the next five times, UTC; none when switched off
+	Next     []time.Time `json:"next,omitzero"`    // of cron, never nil there: the next five times, UTC; none when switched off
 	Missed   int64       `json:"missed,omitempty"` // occurrences too old to be made up
 
 	URL        string   `json:"url,omitempty"`
@@ -98,7 +98,7 @@ func (m *Manager) triggersOf(ctx context.Context, id workflows.ID) ([]Trigger, e
 	}
 	var out []Trigger
 	for trigger, c := range k.crons {
-		t := Trigger{Workflow: id, Folder: k.folder, ID: trigger, Type: workflows.TriggerCron, Enabled: k.enabled, Schedule: c.text, Timezone: c.timezone}
+		t := Trigger{Workflow: id, Folder: k.folder, ID: trigger, Type: workflows.TriggerCron, Enabled: k.enabled, Schedule: c.text, Timezone: c.timezone, Next: []time.Time{}}
 		if i := slices.IndexFunc(plans, func(p Plan) bool { return p.Trigger == trigger }); i >= 0 {
 			t.Missed, t.Next = plans[i].Missed, upcoming(c.schedule, plans[i])
 		}
@@ -116,7 +116,7 @@ func (m *Manager) triggersOf(ctx context.Context, id workflows.ID) ([]Trigger, e
 
 // upcoming returns the planned time and those after it.
 func upcoming(s *Schedule, p Plan) []time.Time {
-	var next []time.Time
+	next := make([]time.Time, 0, nextShown)
 	for at := p.NextAt; !at.IsZero() && len(next) < nextShown; at = s.Next(at, p.Anchor) {
 		next = append(next, at)
 	}

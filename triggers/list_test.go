@@ -24,7 +24,7 @@ func TestList(t *testing.T) {
 		}
 		at := time.Date(2000, 1, 1, 17, 0, 0, 0, time.UTC)
 		want := []triggers.Trigger{
-			{Workflow: "a", Folder: "/team", ID: "tick", Type: "cron", Schedule: "* * * * *", Timezone: "UTC"},
+			{Workflow: "a", Folder: "/team", ID: "tick", Type: "cron", Schedule: "* * * * *", Timezone: "UTC", Next: []time.Time{}},
 			{
 				Workflow: "b", Folder: "/team", ID: "hook", Type: "webhook", Enabled: true, URL: "https://flow.example.com/hooks/b/{id}",
 				Path: "b/{id}", Methods: []string{"PUT"}, Credential: "c",

@@ -98,6 +98,8 @@ func (keyVerifier) Verify(_ context.Context, id credentials.ID, _, _ string, r *
 		return nil, fault.New(fault.Invalid, "credential of a type that cannot verify")
 	case id == "query" && r.URL.Query().Get("token") == "right-key-123":
 		return []string{"token"}, nil
+	case id == "basic" && r.Header.Get("Authorization") != "":
+		return []string{"Authorization"}, nil
 	case r.Header.Get("X-Key") == "right-key-123":
 		return []string{"X-Key"}, nil
 	default:
