@@ -125,6 +125,7 @@ var (
 		"map[string]any", "object", "[]interface {}", "list", "[]any", "list", "[]int", "list",
 		"interface {}", "any", "<nil>", "null", "float64", "number",
 		"invalid operation: int(string)", "only an object has named members; lists and texts are indexed with whole numbers",
+		"mismatched types unknown and ", "mismatched types null and ", " and unknown)", " and null)",
 		"unexpected token EOF", "unexpected end of the expression",
 		"memory budget exceeded", "the expression "+string(errBytes),
 		"reflect.Value.MapIndex: value of type int is not assignable to type string",

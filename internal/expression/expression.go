@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
@@ -58,6 +59,9 @@ type Expression struct {
 func Compile(source string, scope Scope) (*Expression, error) {
 	e := &Expression{source: source, text: source}
 	if err := e.compile(scope); err != nil {
+		if strings.HasPrefix(strings.TrimSpace(source), "{{") {
+			err.Message = "this is an expression already: write it without {{ and }}"
+		}
 		return nil, err
 	}
 	e.pool = newPool(e.roots)

@@ -55,6 +55,10 @@ func TestEval(t *testing.T) {
 		want   any
 	}{
 		"member":                        {`input.name`, "Ada"},
+		"null":                          {`null`, nil},
+		"nil":                           {`nil`, nil},
+		"equal to null":                 {`[input.nothing == null, input.name != null, null == nil, null ?? 1]`, []any{true, true, true, 1}},
+		"null in data":                  {`map([null, 2], # == null ? {"null": null} : input?.null)`, []any{map[string]any{"null": nil}, nil}},
 		"index by text":                 {`input["a/b~c"]`, 7},
 		"dynamic index":                 {`input.ids[input.ids[0]]`, 2},
 		"last index":                    {`input.ids[-1]`, 3},
@@ -153,6 +157,9 @@ func TestEval(t *testing.T) {
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ source, want string }{
+		"null as variable":       {`let null = 1; null`, "null cannot be the name of a variable\n  let null = 1; null\n  ^"},
+		"null is no number":      {`null + 1`, "invalid operation: + (mismatched types null and int)\n  null + 1\n       ^"},
+		"braces in a bare place": {` {{ input.flag }}`, "this is an expression already: write it without {{ and }}\n   {{ input.flag }}\n    ^"},
 		"unknown name":           {`1 + inptu.x`, "unknown name \"inptu\" (did you mean \"input\"?)\n  1 + inptu.x\n      ^"},
 		"unknown name, no guess": {`zzzzzz`, "unknown name \"zzzzzz\" (available here: input, nodes, vars, item)\n  zzzzzz\n  ^"},
 		"second line":            {"1 +\n  inptu", "unknown name \"inptu\" (did you mean \"input\"?)\n    inptu\n    ^"},

@@ -104,6 +104,10 @@ func literalBytes(node ast.Node) int {
 // replacement returns what stands for node, whose operands are rewritten already.
 func (r *rewriter) replacement(node ast.Node) ast.Node {
 	switch n := node.(type) {
+	case *ast.IdentifierNode:
+		if n.Value == nullName {
+			return &ast.NilNode{}
+		}
 	case *ast.BinaryNode:
 		return r.binary(n)
 	case *ast.MemberNode:

@@ -11,7 +11,10 @@ import (
 	"keyflow/internal/suggest"
 )
 
-const nodesRoot = "nodes"
+const (
+	nodesRoot = "nodes"
+	nullName  = "null" // JSON's word for expr's nil
+)
 
 // unavailable are the functions of expr that are left out: their results are Go values
 // and they read the clock and the zone files of the machine.
@@ -72,6 +75,9 @@ func (s *survey) visit(node ast.Node, depth int) {
 	case *ast.BytesNode:
 		s.fail(n, "byte literals are not supported")
 	case *ast.VariableDeclaratorNode:
+		if n.Name == nullName {
+			s.fail(n, "null cannot be the name of a variable")
+		}
 		s.visit(n.Value, depth+1)
 		s.lets = append(s.lets, n.Name)
 		s.visit(n.Expr, depth+1)
@@ -85,7 +91,7 @@ func (s *survey) visit(node ast.Node, depth int) {
 
 func (s *survey) identifier(n *ast.IdentifierNode) {
 	switch {
-	case slices.Contains(s.lets, n.Value):
+	case slices.Contains(s.lets, n.Value), n.Value == nullName:
 	case !slices.Contains(s.names, n.Value) && slices.Contains(functionNames(), n.Value):
 		s.fail(n, "%s is a function: write %s(...)", n.Value, n.Value)
 	case !slices.Contains(s.names, n.Value):
