@@ -157,7 +157,7 @@ func TestEval(t *testing.T) {
 func TestErrors(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ source, want string }{
-		"null as variable":       {`let null = 1; null`, "null cannot be the name of a variable\n  let null = 1; null\n  ^"},
+		"null as variable":       {`let null = 1; null`, "null cannot be the name of a variable\n  let null = 1; null\n      ^"},
 		"null is no number":      {`null + 1`, "invalid operation: + (mismatched types null and int)\n  null + 1\n       ^"},
 		"braces in a bare place": {` {{ input.flag }}`, "this is an expression already: write it without {{ and }}\n   {{ input.flag }}\n    ^"},
 		"unknown name":           {`1 + inptu.x`, "unknown name \"inptu\" (did you mean \"input\"?)\n  1 + inptu.x\n      ^"},
