@@ -99,8 +99,8 @@ func TestCancelWaiting(t *testing.T) {
 			}
 			run, steps := w.wait(id)
 			want := map[string]engine.StepStatus{"a": "canceled", "b": "canceled"}
-			if diff := cmp.Diff(want, statuses(steps)); diff != "" || run.Status != engine.RunCanceled || w.count("a") != 1 {
-				t.Errorf("run %s, %d calls; steps (-want +got):\n%s", run.Status, w.count("a"), diff)
+			if diff := cmp.Diff(want, statuses(steps)); diff != "" || run.Status != engine.RunCanceled {
+				t.Errorf("run %s; steps (-want +got):\n%s", run.Status, diff)
 			}
 		})
 	}

@@ -174,7 +174,7 @@ func (w *world) kill() {
 // eventually waits for something that happens without the test's doing.
 func (w *world) eventually(what string, ok func() bool) {
 	w.Helper()
-	timeout := time.After(15 * time.Second)
+	timeout := time.After(time.Minute)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
@@ -213,7 +213,7 @@ func (w *world) start(id workflows.ID, input string) engine.RunID {
 
 func (w *world) wait(id engine.RunID) (engine.Run, map[string]engine.Step) {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	run, err := w.engine.Wait(ctx, id)
 	if err != nil {
