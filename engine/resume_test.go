@@ -191,7 +191,7 @@ func TestWaitingRetryIsStored(t *testing.T) {
 	w := setup(t)
 	w.do = func(_ context.Context, env nodes.Env, c call) (any, error) {
 		if c.n == 1 {
-			return nil, &nodes.Error{Code: nodes.CodeHTTPStatus, Status: 503, Message: "answered 503", RetryAfter: 1500 * time.Millisecond}
+			return nil, &nodes.Error{Code: nodes.CodeHTTPStatus, Status: 503, Message: "answered 503", RetryAfter: 3 * time.Second}
 		}
 		return env.Attempt(), nil
 	}
@@ -205,7 +205,7 @@ func TestWaitingRetryIsStored(t *testing.T) {
 	if step.Status != engine.StepWaiting || step.DueAt == nil || parked.WakeAt == nil || !parked.WakeAt.Equal(*step.DueAt) {
 		t.Fatalf("step %+v, run %+v", step, parked)
 	}
-	if wait := step.DueAt.Sub(*step.Attempts[0].FinishedAt); wait < 1500*time.Millisecond || wait > 4*time.Second {
+	if wait := step.DueAt.Sub(*step.Attempts[0].FinishedAt); wait < 3*time.Second || wait > 5*time.Second {
 		t.Errorf("the step waits %s, want what Retry-After asked for", wait)
 	}
 	if parked.Owner != (engine.OwnerID{}) {
