@@ -2,6 +2,7 @@ package credentials_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -34,6 +35,13 @@ func (k *keep) writeSealed(t *testing.T, id string, row sealedRow) {
 		err = k.db.Write().Exec("UPDATE credentials SET fingerprint_key = ? WHERE id = ?", row.FingerprintKey, id).Error
 	}
 	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (k *keep) exec(t *testing.T, statement string, args ...any) {
+	t.Helper()
+	if err := k.db.Write().Exec(statement, args...).Error; err != nil {
 		t.Fatal(err)
 	}
 }
@@ -121,6 +129,14 @@ func TestMovedCiphertextDoesNotOpen(t *testing.T) {
 			row.set(t, map[string][]byte{})
 			k.writeSealed(t, "erp", row)
 		},
+		"none, and not told of": func(t *testing.T, k *keep) {
+			t.Helper()
+			k.exec(t, "UPDATE credential_versions SET secrets = ?, sealed = ? WHERE credential = ?", []byte("{}"), []byte("{}"), "erp")
+		},
+		"under another type": func(t *testing.T, k *keep) {
+			t.Helper()
+			k.exec(t, "UPDATE credentials SET type = ? WHERE id = ?", "api_key", "erp")
+		},
 	}
 	for name, move := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -132,6 +148,10 @@ func TestMovedCiphertextDoesNotOpen(t *testing.T) {
 			k = k.reopened(t)
 			if text, err := k.OpenText(t.Context(), "erp", "password"); fault.Message(err) != damagedErp {
 				t.Errorf("opened %q, %v", text, err)
+			}
+			_, err := k.Resolver().Client(t.Context(), credentials.Use{ID: "erp", Workflow: "w", Folder: "/"})
+			if e, ok := errors.AsType[*credentials.Error](err); !ok || e.Code != credentials.CodeRefused || e.Message != damagedErp {
+				t.Errorf("in a run: %v", err)
 			}
 			if text := k.text(t, "other", "password"); text != "canary-Pw-1" {
 				t.Errorf("the other credential gives %q", text)

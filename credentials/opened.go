@@ -3,6 +3,7 @@ package credentials
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"strconv"
 
@@ -115,6 +116,11 @@ func (v *Vault) unseal(r Record) (o *opened, broken map[string]error, err error)
 			continue
 		}
 		o.secrets[field] = secret.New(string(text))
+	}
+	for _, f := range t.Fields { // saved records have them all: this one was edited by hand
+		if f.Required && broken[f.Name] == nil && o.text(f.Name) == "" && f.shownIn(o.plain) {
+			broken[f.Name] = fmt.Errorf("field %s of credential %q is missing", f.Name, r.ID)
+		}
 	}
 	return o, broken, nil
 }

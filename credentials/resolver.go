@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"keyflow/internal/egress"
+	"keyflow/internal/fault"
 )
 
 // Resolver turns a reference into an authenticated HTTP client. It is safe for concurrent use.
@@ -41,7 +42,7 @@ func (r *Resolver) Client(ctx context.Context, use Use) (*http.Client, error) {
 func (v *Vault) openFor(ctx context.Context, use Use) (*opened, error) {
 	o, err := v.open(ctx, use.ID)
 	if err != nil {
-		return nil, err
+		return nil, inRun(use.ID, err)
 	}
 	if !o.allowsWorkflow(use.Folder, use.Workflow) {
 		return nil, o.failed(CodeWorkflowNotAllowed, nil,
@@ -49,6 +50,14 @@ func (v *Vault) openFor(ctx context.Context, use Use) (*opened, error) {
 			o.ID, use.Workflow, use.Folder)
 	}
 	return o, nil
+}
+
+// inRun gives the error of a damaged record the form in which a run shows it.
+func inRun(id ID, err error) error {
+	if !fault.Is(err, fault.Conflict) {
+		return err
+	}
+	return &Error{Code: CodeRefused, ID: id, Message: fault.Message(err), Err: err}
 }
 
 // plainTransport sends requests as they are and records them.

@@ -160,7 +160,8 @@ func (t *transport) prepare(req *http.Request) (*sent, error) {
 
 func (t *transport) token(ctx context.Context, o *opened) (*held, error) {
 	if !t.draft {
-		return t.vault.token(ctx, o)
+		token, err := t.vault.token(ctx, o)
+		return token, inRun(o.ID, err)
 	}
 	token, err := t.vault.oauthClient().ClientCredentials(ctx, t.vault.oauthConfig(o))
 	return &held{Token: token, grant: o.grant}, err
