@@ -14,15 +14,15 @@ func basicAuth() Type {
 		Summary: "User name and password in the Authorization header.",
 		Fields: []Field{
 			{
-				Name: "username", Label: "User name", Kind: KindText, Required: true, SecretIf: "username_secret",
-				Help: "Where the provider takes an API key as user name, set \"User name is secret\" as well.",
+				Name: "username", Label: "Username", Kind: KindText, Required: true, SecretIf: "username_secret",
+				Help: "Where the provider takes an API key as username, set \"Username is secret\" as well.",
 			},
 			{
 				Name: "password", Label: "Password", Kind: KindText, Secret: true, blank: true,
 				Help: "May be empty. Some providers take any text here, for example x.",
 			},
 			{
-				Name: "username_secret", Label: "User name is secret", Kind: KindBoolean, Default: "false",
+				Name: "username_secret", Label: "Username is secret", Kind: KindBoolean, Default: "false",
 				Help: "Encrypts the user name and never shows it again.",
 			},
 		},

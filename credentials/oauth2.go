@@ -33,7 +33,7 @@ func oauth2Client() []Field {
 	connect := map[string]string{"grant_type": grantAuthorizationCode}
 	return []Field{
 		{
-			Name: "grant_type", Label: "Grant type", Kind: KindChoice, Required: true, grants: true,
+			Name: "grant_type", Label: "Grant Type", Kind: KindChoice, Required: true, grants: true,
 			Choices: []string{grantAuthorizationCode, grantClientCredentials},
 			Help:    "authorization_code: a person signs in once with Connect. client_credentials: the client speaks for itself.",
 		},
@@ -42,15 +42,15 @@ func oauth2Client() []Field {
 			Help: "Where a person is sent to sign in and agree.",
 		},
 		{
-			Name: "access_token_url", Label: "Access token URL", Kind: KindText, format: formatURL, Required: true, steers: true, grants: true,
+			Name: "access_token_url", Label: "Access Token URL", Kind: KindText, format: formatURL, Required: true, steers: true, grants: true,
 			Help: "Where tokens are obtained. Its host is allowed for token requests only.",
 		},
 		{Name: "refresh_url", Label: "Refresh URL", Kind: KindText, format: formatURL, ShowIf: connect, steers: true, grants: true, Help: "Where tokens are renewed, if elsewhere."},
 		{Name: "client_id", Label: "Client ID", Kind: KindText, Required: true, grants: true, Help: "As registered at the provider."},
-		{Name: "client_secret", Label: "Client secret", Kind: KindText, Secret: true, grants: true, Help: "Empty for public clients (client authentication none)."},
+		{Name: "client_secret", Label: "Client Secret", Kind: KindText, Secret: true, grants: true, Help: "Empty for public clients (client authentication none)."},
 		{Name: "scope", Label: "Scope", Kind: KindText, grants: true, Help: "Separated by spaces."},
 		{
-			Name: "client_authentication", Label: "Client authentication", Kind: KindChoice, Default: "header", steers: true, grants: true,
+			Name: "client_authentication", Label: "Client Authentication", Kind: KindChoice, Default: "header", steers: true, grants: true,
 			Choices: []string{"header", "body", "query", "none"}, later: []string{"private_key_jwt"},
 			Help: "How client ID and secret are sent to the token URL. It is never guessed: a failed first try could spend a one-time code.",
 		},

@@ -7,21 +7,6 @@ import { currentLanguage } from './index';
 
 export type FieldWords = { label: string; help?: string; choices?: Record<string, string> };
 
-// The page's own spelling, which guides and tickets quote.
-const enLabels: Record<string, string> = {
-  username: 'Username',
-  password: 'Password',
-  key: 'Key',
-  value: 'Value',
-  grant_type: 'Grant Type',
-  authorization_url: 'Authorization URL',
-  access_token_url: 'Access Token URL',
-  client_id: 'Client ID',
-  client_secret: 'Client Secret',
-  scope: 'Scope',
-  client_authentication: 'Client Authentication',
-};
-
 const enChoices: Record<string, string> = {
   authorization_code: 'Authorization Code',
   client_credentials: 'Client Credentials',
@@ -43,7 +28,7 @@ export function useFieldText(type: string, field: CredentialField) {
   useTranslation(); // renders again when the language changes
   const words = currentLanguage() === 'ko' ? (koFields[`${type}.${field.name}`] ?? koFields[field.name]) : undefined;
   return {
-    label: words?.label ?? enLabels[field.name] ?? field.label,
+    label: words?.label ?? field.label,
     help: words ? words.help : field.help || undefined,
     choice: (value: string) => words?.choices?.[value] ?? enChoices[value] ?? value,
   };

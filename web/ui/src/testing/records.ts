@@ -6,9 +6,9 @@ export const basicAuth: CredentialType = {
   name: 'Basic Auth',
   summary: 'User name and password.',
   fields: [
-    { name: 'username', label: 'User name', kind: 'text', required: true },
+    { name: 'username', label: 'Username', kind: 'text', required: true },
     { name: 'password', label: 'Password', kind: 'text', secret: true },
-    { name: 'username_secret', label: 'User name is secret', kind: 'boolean', default: 'false' },
+    { name: 'username_secret', label: 'Username is secret', kind: 'boolean', default: 'false' },
   ],
 };
 
@@ -30,19 +30,19 @@ export const oauth2: CredentialType = {
   fields: [
     {
       name: 'grant_type',
-      label: 'Grant type',
+      label: 'Grant Type',
       kind: 'choice',
       required: true,
       choices: ['authorization_code', 'client_credentials'],
     },
     { name: 'authorization_url', label: 'Authorization URL', kind: 'text', required: true, show_if: connect },
-    { name: 'access_token_url', label: 'Access token URL', kind: 'text', required: true },
+    { name: 'access_token_url', label: 'Access Token URL', kind: 'text', required: true },
     { name: 'client_id', label: 'Client ID', kind: 'text', required: true },
-    { name: 'client_secret', label: 'Client secret', kind: 'text', secret: true },
+    { name: 'client_secret', label: 'Client Secret', kind: 'text', secret: true },
     { name: 'scope', label: 'Scope', kind: 'text' },
     {
       name: 'client_authentication',
-      label: 'Client authentication',
+      label: 'Client Authentication',
       kind: 'choice',
       choices: ['header', 'body'],
       default: 'header',
