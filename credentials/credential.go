@@ -142,7 +142,7 @@ type Filter struct {
 	Status Status
 	Query  string // part of id or name
 	After  ID     // exclusive cursor
-	Limit  int    // 1..200
+	Limit  int    // 1..500
 }
 
 // Usage is one place that names a credential literally.

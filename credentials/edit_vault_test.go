@@ -379,7 +379,7 @@ func TestListAndVersions(t *testing.T) {
 	if _, err := k.List(t.Context(), half, credentials.Filter{Folder: "/"}); !fault.Is(err, fault.Forbidden) {
 		t.Errorf("a viewer of /f1 lists /: %v", err)
 	}
-	if _, err := k.List(t.Context(), admin, credentials.Filter{Limit: 201}); fault.Message(err) != "limit is out of range" {
+	if _, err := k.List(t.Context(), admin, credentials.Filter{Limit: 501}); fault.Message(err) != "limit is out of range" {
 		t.Errorf("limit 201: %v", err)
 	}
 

@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 
@@ -57,7 +58,12 @@ func ParseInput(data []byte) (Input, error) {
 }
 
 func decodeObject(data []byte) (map[string]any, error) {
-	v, err := jsonvalue.Decode(data)
+	v, err := jsonvalue.DecodeStrict(data)
+	if repeated, ok := errors.AsType[*jsonvalue.RepeatedKeyError](err); ok {
+		return nil, fault.Problems("the body is not valid", []fault.Problem{{
+			Path: pointer(repeated.Path...), Code: codeDuplicateKey, Message: "is given twice",
+		}})
+	}
 	if err != nil {
 		return nil, fault.New(fault.Malformed, "the body is not valid JSON: %v", err)
 	}

@@ -15,7 +15,7 @@ const AnyRevision int64 = -1
 
 const (
 	defaultPage = 50
-	maxPage     = 200
+	maxPage     = 500
 )
 
 // Create stores a new credential. Errors: Invalid with every problem of in, Conflict when the
@@ -53,7 +53,7 @@ func (v *Vault) Get(ctx context.Context, caller identity.Caller, id ID) (Credent
 }
 
 // List returns the credentials that the caller may see and that match, ordered by id.
-// Filter.Limit 0 is 50; over 200 is Invalid.
+// Filter.Limit 0 is 50; over 500 is Invalid.
 func (v *Vault) List(ctx context.Context, caller identity.Caller, f Filter) ([]Credential, error) {
 	if f.Folder == "" {
 		f.Folder = caller.Folder

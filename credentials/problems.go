@@ -12,6 +12,7 @@ const (
 	codeInvalidType    = "invalid_type"
 	codeInvalidValue   = "invalid_value"
 	codeUnknownField   = "unknown_field"
+	codeDuplicateKey   = "duplicate_key"
 	codeImmutable      = "immutable"
 	codeNotSupported   = "not_supported"
 	codeTooLong        = "too_long"

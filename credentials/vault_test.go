@@ -330,6 +330,8 @@ func TestParseInput(t *testing.T) {
 		want []string
 	}{
 		"not JSON":      {`{"id": `, fault.Malformed, nil},
+		"not UTF-8":     {"{\"id\": \"\xff\"}", fault.Malformed, nil},
+		"a key twice":   {`{"fields": {"password": "a", "password": "b"}}`, fault.Invalid, []string{"/fields/password duplicate_key: is given twice"}},
 		"not an object": {`[]`, fault.Invalid, []string{" invalid_type: must be an object"}},
 		"parts": {`{"id": 7, "idd": "x", "fields": "x", "allowed_hosts": "a.example", "labels": {"a": 1}, "expires_at": "tomorrow", "failure_rules": [{"status": 401}], "limits": 1}`, fault.Invalid, []string{
 			`/allowed_hosts invalid_type: must be a list of texts`,

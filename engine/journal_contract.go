@@ -156,5 +156,5 @@ type RunFilter struct {
 	Since    time.Time
 	Until    time.Time
 	Before   RunID // exclusive cursor; zero is from the newest
-	Limit    int   // 1..200
+	Limit    int   // 1..500
 }

@@ -34,7 +34,7 @@ type Filter struct {
 	Folder   string // of the workflow: this one and below; "" is all
 	Workflow workflows.ID
 	After    string // exclusive cursor "workflow/trigger"
-	Limit    int    // 1..200; 0 is all
+	Limit    int    // 0 is all
 }
 
 // nextShown is how many fire times a list shows.

@@ -114,8 +114,11 @@ func add[I, O any](a *api, o operation, handler func(ctx context.Context, who se
 		op.Security = []map[string][]string{}
 		a.open[o.pattern()] = true
 	}
-	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
-		out, err := handler(ctx, requestFrom(ctx).who, in)
+	huma.Register(a.huma, op, func(ctx context.Context, in *I) (out *O, err error) {
+		rec := requestFrom(ctx)
+		if err = rec.broken; err == nil {
+			out, err = handler(ctx, rec.who, in)
+		}
 		if err != nil {
 			p := problem(ctx, err)
 			a.fail(ctx, p, err)
@@ -185,13 +188,21 @@ type Paging struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 }
 
-// pageOf makes a page of views; cursor names the last item when there may be more.
+// fetch is how many items to ask for: one more than the page, to see whether it is the last.
+func (p Paging) fetch() int { return p.Limit + 1 }
+
+// pageOf makes a page of views of what was fetched; cursor names its last item when there
+// are more. limit 0 is all.
 func pageOf[T, V any](items []T, limit int, view func(T) V, cursor func(T) string) *answer[page[V]] {
+	more := limit > 0 && len(items) > limit
+	if more {
+		items = items[:limit]
+	}
 	p := page[V]{Items: make([]V, len(items))}
 	for i, item := range items {
 		p.Items[i] = view(item)
 	}
-	if limit > 0 && len(items) == limit {
+	if more {
 		last := cursor(items[len(items)-1])
 		p.NextCursor = &last
 	}

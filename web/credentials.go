@@ -58,7 +58,7 @@ func credentialReadOnly() []string {
 func (s *server) listCredentials(ctx context.Context, who session.Who, in *credentialList) (*answer[page[credentials.Credential]], error) {
 	list, err := s.credentials.List(ctx, who.Caller, credentials.Filter{
 		Folder: in.Folder, Type: credentials.TypeName(in.Type), Status: in.State, Query: in.Q,
-		After: credentials.ID(in.Cursor), Limit: in.Limit,
+		After: credentials.ID(in.Cursor), Limit: in.fetch(),
 	})
 	if err != nil {
 		return nil, err

@@ -156,6 +156,9 @@ func TestCredentialLists(t *testing.T) {
 	if fmt.Sprintf("%v %v", rest, next) != "[c-b] <nil>" {
 		t.Errorf("second page %v, next %v", rest, next)
 	}
+	if all, next := ids(admin.do("GET", "/api/v1/credentials?limit=3", "")); len(all) != 3 || next != nil {
+		t.Errorf("a full page that is the last: %v, next %v", all, next)
+	}
 	folder, _ := ids(s.with(s.token(identity.Viewer, "/a")).do("GET", "/api/v1/credentials", ""))
 	if fmt.Sprint(folder) != "[c-a c-a-x]" {
 		t.Errorf("a caller of folder /a sees %v", folder)

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
@@ -32,15 +31,9 @@ func (b JSONBody) copied() []byte { return bytes.Clone(b.RawBody) }
 // No error repeats a submitted value.
 func decode[T any](raw []byte, ignored ...string) (T, error) {
 	var into T
-	if !utf8.Valid(raw) { // encoding/json lets it pass, and would store what is no JSON
-		return into, fault.New(fault.Malformed, "the body is not valid UTF-8")
-	}
-	v, err := jsonvalue.Decode(raw)
+	v, err := jsonvalue.DecodeStrict(raw)
 	if err != nil {
 		return into, malformed(raw, err)
-	}
-	if at, twice := repeated(json.NewDecoder(bytes.NewReader(raw))); twice {
-		return into, fault.Problems("the body is not valid", []fault.Problem{{Path: at, Code: "duplicate_key", Message: "a property is given twice"}})
 	}
 	var c shapeChecker
 	c.ignored = ignored
@@ -54,45 +47,25 @@ func decode[T any](raw []byte, ignored ...string) (T, error) {
 	return into, nil
 }
 
-// repeated finds a property that an object of valid JSON has twice: which one counts would
-// depend on the reader. The pointer ends before a key that may not be repeated in an error.
-func repeated(dec *json.Decoder) (pointer string, found bool) {
-	token, err := dec.Token()
-	if err != nil || token != json.Delim('{') && token != json.Delim('[') {
-		return "", false
-	}
-	seen := map[string]bool{}
-	for i := 0; dec.More(); i++ {
-		step := strconv.Itoa(i)
-		if token == json.Delim('{') {
-			key, err := dec.Token()
-			if err != nil {
-				return "", false
-			}
-			step = key.(string) //nolint:forcetypeassert // the decoder gives texts as keys
-			if seen[step] {
-				return shownStep(step), true
-			}
-			seen[step] = true
+// shown is the part of a path, as a JSON pointer, that is plainly indexes and names.
+func shown(path []string) string {
+	var b strings.Builder
+	for _, step := range path {
+		if _, err := strconv.Atoi(step); err != nil && !isName(step) {
+			break
 		}
-		if below, found := repeated(dec); found {
-			return shownStep(step) + below, true
-		}
+		b.WriteString("/" + step)
 	}
-	_, _ = dec.Token() // the closing bracket of valid JSON
-	return "", false
+	return b.String()
 }
 
-// shownStep is a step of a pointer, if it is plainly an index or a name.
-func shownStep(step string) string {
-	if _, err := strconv.Atoi(step); err == nil || isName(step) {
-		return "/" + step
-	}
-	return ""
-}
-
-// malformed says where JSON stops being JSON, without showing what is there.
+// malformed says where JSON stops being the JSON that is wanted, without showing what is there.
 func malformed(raw []byte, err error) error {
+	if repeated, ok := errors.AsType[*jsonvalue.RepeatedKeyError](err); ok {
+		return fault.Problems("the body is not valid", []fault.Problem{{
+			Path: shown(repeated.Path), Code: "duplicate_key", Message: "a property is given twice",
+		}})
+	}
 	f := fault.New(fault.Malformed, "the body is not valid JSON").Because(err)
 	switch syntax, ok := errors.AsType[*json.SyntaxError](err); {
 	case ok:
@@ -102,6 +75,8 @@ func malformed(raw []byte, err error) error {
 		f.Message = fmt.Sprintf("the body is not valid JSON: line %d, column %d", line, column)
 	case len(bytes.TrimSpace(raw)) == 0:
 		f.Message = "the body is empty: a JSON object is expected"
+	case errors.Is(err, jsonvalue.ErrNotUTF8): // encoding/json lets it pass
+		f.Message = "the body is " + jsonvalue.ErrNotUTF8.Error()
 	case errors.Is(err, jsonvalue.ErrTooDeep):
 		f.Message = "the body is " + jsonvalue.ErrTooDeep.Error()
 	case errors.Is(err, jsonvalue.ErrTooMany):

@@ -26,6 +26,7 @@ type request struct {
 	route  string // the pattern that matched; "" when none did
 	who    session.Who
 	http   *http.Request
+	broken error // what ended the body before its end
 }
 
 type requestKey struct{}
@@ -53,7 +54,7 @@ func (s *server) outermost(next http.Handler) http.Handler {
 		rec.http = r
 		w.Header().Set("X-Request-Id", rec.id)
 		s.secure(w.Header())
-		limitBody(w, r)
+		limitBody(w, r, rec)
 
 		out := &statusWriter{ResponseWriter: w}
 		defer func() {
@@ -129,7 +130,7 @@ func (s *server) authenticated(next http.Handler) http.Handler {
 
 // limitBody bounds size and duration of the body. The deadline is taken back at the end of
 // the body: left in place it would end the context of a handler that waits longer.
-func limitBody(w http.ResponseWriter, r *http.Request) {
+func limitBody(w http.ResponseWriter, r *http.Request, rec *request) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}
@@ -137,21 +138,31 @@ func limitBody(w http.ResponseWriter, r *http.Request) {
 	if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
 		control = nil // not a connection (tests with a recorder)
 	}
-	r.Body = &timedBody{ReadCloser: http.MaxBytesReader(w, r.Body, maxBody), control: control}
+	r.Body = &timedBody{ReadCloser: http.MaxBytesReader(w, r.Body, maxBody), control: control, rec: rec}
 }
 
 type timedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
+	rec     *request
 }
 
-// Read implements io.Reader.
+// Read implements io.Reader. A body that breaks off ends: huma would answer 500 to the error.
+// Instead it is noted in the request's record, which operations look at first of all.
 func (b *timedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && b.control != nil {
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
+	if err != nil && err != io.EOF && !isTimeout(err) { //nolint:errorlint // io.Reader promises the bare value
+		b.rec.broken, err = fault.New(fault.Malformed, "the body is broken off or wrongly encoded").Because(err), io.EOF
+	}
 	return n, err
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
 }
 
 // ClientAddress returns how a request's source is told, for throttles beside this handler:

@@ -178,7 +178,7 @@ func (s *server) waitFor(ctx context.Context, started engine.Started, wait time.
 func (s *server) listRuns(ctx context.Context, who session.Who, in *runList) (*answer[page[RunSummary]], error) {
 	f := engine.RunFilter{
 		Workflow: workflows.ID(in.Workflow), Status: in.Status, Folder: in.Folder, Trigger: in.Trigger,
-		Since: in.Since, Until: in.Until, Limit: in.Limit,
+		Since: in.Since, Until: in.Until, Limit: in.fetch(),
 	}
 	if f.Folder == "" {
 		f.Folder = who.Caller.Folder

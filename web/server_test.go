@@ -267,6 +267,41 @@ func TestConnectionIsUsedAgainAfterAWait(t *testing.T) {
 	}
 }
 
+// What arrived of a body that breaks off is not taken for the whole.
+func TestBrokenBodies(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t).withHello()
+	for name, chunks := range map[string]string{
+		"no chunk":            "zz\r\n",
+		"after a whole value": "2\r\n{}\r\nzz\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := io.WriteString(conn, "POST /api/v1/workflows/hello/runs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+adminToken+
+				"\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"+chunks); err != nil {
+				t.Fatal(err)
+			}
+			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := "the body is broken off or wrongly encoded"; res.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), want) {
+				t.Errorf("answer %d %s, want 400 %s", res.StatusCode, body, want)
+			}
+		})
+	}
+}
+
 func TestBodyDeadlineIsTakenBackAtItsEnd(t *testing.T) {
 	t.Parallel()
 	w := &deadlines{}
@@ -274,7 +309,7 @@ func TestBodyDeadlineIsTakenBackAtItsEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limitBody(w, r)
+	limitBody(w, r, &request{})
 	if len(w.set) != 1 || time.Until(w.set[0]) > bodyTimeout || time.Until(w.set[0]) < bodyTimeout/2 {
 		t.Fatalf("deadlines before reading: %v", w.set)
 	}

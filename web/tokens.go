@@ -43,7 +43,7 @@ type tokenList struct {
 }
 
 func (s *server) listTokens(ctx context.Context, who session.Who, in *tokenList) (*answer[page[TokenView]], error) {
-	tokens, err := s.session.Tokens(ctx, who.Caller, session.TokenFilter{Folder: in.Folder, Before: in.Cursor, Limit: in.Limit})
+	tokens, err := s.session.Tokens(ctx, who.Caller, session.TokenFilter{Folder: in.Folder, Before: in.Cursor, Limit: in.fetch()})
 	if err != nil {
 		return nil, err
 	}

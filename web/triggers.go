@@ -16,7 +16,7 @@ type triggerList struct {
 }
 
 func (s *server) listTriggers(ctx context.Context, who session.Who, in *triggerList) (*answer[page[triggers.Trigger]], error) {
-	f := triggers.Filter{Folder: in.Folder, Workflow: workflows.ID(in.Workflow), After: in.Cursor, Limit: in.Limit}
+	f := triggers.Filter{Folder: in.Folder, Workflow: workflows.ID(in.Workflow), After: in.Cursor, Limit: in.fetch()}
 	if f.Folder == "" {
 		f.Folder = who.Caller.Folder
 	}

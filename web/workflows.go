@@ -91,7 +91,7 @@ type validationView struct {
 
 func (s *server) listWorkflows(ctx context.Context, who session.Who, in *workflowList) (*answer[page[WorkflowView]], error) {
 	list, err := s.workflows.List(ctx, who.Caller, workflows.Filter{
-		Folder: in.Folder, Query: in.Q, After: workflows.ID(in.Cursor), Limit: in.Limit,
+		Folder: in.Folder, Query: in.Q, After: workflows.ID(in.Cursor), Limit: in.fetch(),
 	})
 	if err != nil {
 		return nil, err

@@ -171,7 +171,7 @@ type Filter struct {
 	Folder string // this folder and below; "" is all
 	Query  string // part of id or name, in any case
 	After  ID     // exclusive cursor
-	Limit  int    // 1..200
+	Limit  int    // 1..500
 }
 
 // Store keeps workflows and their versions. Errors are faults: NotFound, Conflict, Stale.

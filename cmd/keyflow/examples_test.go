@@ -25,6 +25,7 @@ type company struct {
 }
 
 func newCompany(t *testing.T) *company {
+	t.Helper()
 	c := &company{}
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who := r.Header.Get("X-Api-Key")

@@ -34,6 +34,7 @@ const tenNodes = `{
 
 // unsteady answers /flaky with 503 twice before it is well, and /gone with 404.
 func unsteady(t *testing.T) *httptest.Server {
+	t.Helper()
 	var flaky atomic.Int32
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {

@@ -23,6 +23,7 @@ type wire struct {
 }
 
 func newWire(t *testing.T, gate <-chan struct{}) *wire {
+	t.Helper()
 	w := &wire{seen: map[string][]string{}}
 	bin := httpbin.New()
 	w.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

@@ -18,7 +18,7 @@ import (
 // Limits of a list page.
 const (
 	defaultPage = 50
-	maxPage     = 200
+	maxPage     = 500
 )
 
 // Runs implements engine.Store. The cost of a page depends on its length and, when it is

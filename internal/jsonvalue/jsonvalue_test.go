@@ -92,6 +92,37 @@ func TestDecodeErrors(t *testing.T) {
 	}
 }
 
+func TestDecodeStrict(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		in   string
+		want any // the value, or the error
+	}{
+		"a value":             {`{"a": {"b": 1}, "c": {"b": [2]}}`, map[string]any{"a": map[string]any{"b": 1}, "c": map[string]any{"b": []any{2}}}},
+		"no JSON":             {`{"a": `, "unexpected EOF"},
+		"not UTF-8":           {"\"\xff\"", jsonvalue.ErrNotUTF8.Error()},
+		"twice":               {`{"a": 1, "a": 1}`, []string{"a"}},
+		"twice, escaped":      {`{"a": 1, "\u0061": 1}`, []string{"a"}},
+		"twice, below":        {`{"x/y": [0, {"a": 1, "b": 2, "a": 3}]}`, []string{"x/y", "1", "a"}},
+		"twice, of two":       {`[{"a": {"b": 1, "b": 2}, "a": 1}]`, []string{"0", "a", "b"}},
+		"another error below": {`{"a": 1, "b": [1e999]}`, "number 1e999 is out of range"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := jsonvalue.DecodeStrict([]byte(tt.in))
+			if repeated, ok := errors.AsType[*jsonvalue.RepeatedKeyError](err); ok {
+				got = repeated.Path
+			} else if err != nil {
+				got = err.Error()
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func TestDepth(t *testing.T) {
 	t.Parallel()
 	deepest := strings.Repeat("[", jsonvalue.MaxDepth) + strings.Repeat("]", jsonvalue.MaxDepth)

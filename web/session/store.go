@@ -35,7 +35,7 @@ type Hash [32]byte
 type TokenFilter struct {
 	Folder string // this folder and below; "" is all
 	Before string // exclusive cursor, an id; "" is from the newest
-	Limit  int    // 1..200
+	Limit  int    // 1..500
 }
 
 // AccountStore keeps people. Errors are faults.
