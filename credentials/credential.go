@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 )
 
@@ -165,6 +166,8 @@ type Use struct {
 	MaxRedirects int
 	// MaxBytes bounds a decompressed answer body; 0 is the egress default.
 	MaxBytes int64
+	// Header is added to every request, redirect hops included; it is shared and not changed.
+	Header http.Header
 	// Record, when not nil, is told of each call after its answer or failure. It must not block.
 	Record func(Call)
 }

@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"context"
+	"maps"
 	"net/http"
 
 	"keyflow/internal/egress"
@@ -71,6 +72,10 @@ var _ http.RoundTripper = (*plainTransport)(nil)
 
 // RoundTrip implements http.RoundTripper.
 func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if len(t.use.Header) > 0 {
+		req = req.Clone(req.Context()) // a RoundTripper must not change what it is given
+		maps.Copy(req.Header, t.use.Header)
+	}
 	start := t.vault.now()
 	res, err := t.base.RoundTrip(req)
 	if t.use.Record != nil {

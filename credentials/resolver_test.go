@@ -510,3 +510,38 @@ func TestCanceledRequest(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// Headers of a use are on every hop, with and without a credential, and not in the caller's request.
+func TestHeadersOfAUse(t *testing.T) {
+	t.Parallel()
+	n := online(t)
+	api := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/first" {
+			http.Redirect(w, r, "/second", http.StatusFound)
+		}
+	})
+	n.create(t, apiKey("key", api.host, "a-secret-value", ""))
+	for _, id := range []credentials.ID{"", "key"} {
+		client := n.client(t, credentials.Use{ID: id, MaxRedirects: 1, Header: http.Header{"X-Depth": {"3"}}})
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, api.URL+"/first", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if len(req.Header) > 0 {
+			t.Errorf("%q: the caller's request has got %v", id, req.Header)
+		}
+	}
+	if seen := api.requests(); len(seen) != 4 {
+		t.Errorf("%d requests, want 4", len(seen))
+	}
+	for _, r := range api.requests() {
+		if r.Header.Get("X-Depth") != "3" {
+			t.Errorf("%s: headers %v", r.URL, r.Header)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -107,6 +108,7 @@ func (t *transport) send(req *http.Request, body io.ReadCloser) (*sent, error) {
 	out := req.Clone(req.Context())
 	out.Body = body
 	out.Host = req.URL.Host // the host that was checked
+	maps.Copy(out.Header, t.use.Header)
 	if s.opened != nil {
 		wire, err := s.opened.typ.authenticate(s.opened, out, s.accessToken())
 		if err != nil {

@@ -48,12 +48,14 @@ func (n *nodeResult) plain() (any, error) {
 
 // vars returns what the expressions of a node (or of the run's output) may read. r.mu is held.
 func (r *runner) vars(reads *reads) (map[string]any, error) {
-	if !reads.run && !reads.item {
+	if !reads.any && !reads.item {
 		return nil, nil
 	}
-	vars := make(map[string]any, 10) // room for item, index, key, this or error
+	vars := make(map[string]any)
 	vars["vars"] = r.plan.vars
-	vars["run"] = r.runVars()
+	if reads.run {
+		vars["run"] = r.runVars()
+	}
 	var err error
 	if reads.input {
 		if vars["input"], err = r.inputVars(); err != nil {

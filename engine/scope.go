@@ -22,7 +22,8 @@ func itemNames() []string { return []string{"item", "index", "key"} }
 
 // reads is what the expressions of a node look at; nothing else is decoded for them.
 type reads struct {
-	run     bool // any of runNames
+	any     bool // any of runNames
+	run     bool
 	trigger bool
 	input   bool
 	item    bool // any of itemNames
@@ -81,7 +82,8 @@ type reader interface {
 func (p place) note(path string, v any, compiled reader) {
 	r := p.reads
 	for _, root := range compiled.Roots() {
-		r.run = r.run || slices.Contains(runNames(), root)
+		r.any = r.any || slices.Contains(runNames(), root)
+		r.run = r.run || root == "run"
 		r.trigger = r.trigger || root == "trigger"
 		r.input = r.input || root == "input"
 		r.item = r.item || slices.Contains(itemNames(), root)

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -77,7 +78,19 @@ func (plainClients) Client(_ context.Context, use credentials.Use) (*http.Client
 	if use.ID == "missing" {
 		return nil, &credentials.Error{Code: credentials.CodeUnknown, Message: "credential \"missing\" does not exist", ID: use.ID}
 	}
-	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, nil
+	return &http.Client{Transport: headed{&http.Transport{DisableKeepAlives: true}, use.Header}}, nil
+}
+
+// headed adds the headers of a use.
+type headed struct {
+	next   http.RoundTripper
+	header http.Header
+}
+
+func (h headed) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	maps.Copy(req.Header, h.header)
+	return h.next.RoundTrip(req)
 }
 
 // flaky is a store that can be made to fail from one moment on, as when the process dies.

@@ -225,9 +225,12 @@ func (s *stepRun) findCredential(ctx context.Context) *nodes.Error {
 	if s.plan.credential == nil {
 		return nil
 	}
-	v, err := s.plan.credential.Eval(ctx, s.env("credential"))
-	if err != nil {
-		return expressionError(ctx, "credential", err)
+	v, literal := s.plan.credential.Literal()
+	if !literal {
+		var err error
+		if v, err = s.plan.credential.Eval(ctx, s.env("credential")); err != nil {
+			return expressionError(ctx, "credential", err)
+		}
 	}
 	id, ok := v.(string)
 	if !ok || id == "" {
@@ -244,12 +247,13 @@ func (s *stepRun) Client(o nodes.ClientOptions) (*http.Client, error) {
 		ID: s.credential, Workflow: string(run.Workflow), Folder: run.Folder,
 		Run: run.ID.String(), Node: string(s.plan.id), AtMostOnce: s.plan.atMostOnce,
 		MaxRedirects: o.MaxRedirects, MaxBytes: o.MaxBytes, Record: s.record,
+		Header: http.Header{DepthHeader: {strconv.Itoa(run.Depth + 1)}},
 	})
 	if err != nil {
 		return nil, nodeError(s.ctx, err)
 	}
 	own := *client
-	own.Transport = &outgoing{client.Transport, s.runner.engine, strconv.Itoa(run.Depth + 1)}
+	own.Transport = &outgoing{client.Transport, s.runner.engine}
 	return &own, nil
 }
 
@@ -257,12 +261,10 @@ func (s *stepRun) Client(o nodes.ClientOptions) (*http.Client, error) {
 // starts itself through a webhook ends at MaxDepth.
 const DepthHeader = "Keyflow-Depth"
 
-// outgoing lets requests go out while this process is sure to own its runs, and adds
-// DepthHeader to them.
+// outgoing lets requests go out while this process is sure to own its runs.
 type outgoing struct {
 	next   http.RoundTripper
 	engine *Engine
-	depth  string
 }
 
 var _ http.RoundTripper = (*outgoing)(nil)
@@ -270,13 +272,7 @@ var _ http.RoundTripper = (*outgoing)(nil)
 // RoundTrip implements http.RoundTripper.
 func (o *outgoing) RoundTrip(req *http.Request) (*http.Response, error) {
 	o.engine.awaitOwnership(req.Context())
-	out := req.WithContext(req.Context()) // a RoundTripper must not change what it is given
-	out.Header = req.Header.Clone()
-	if out.Header == nil {
-		out.Header = make(http.Header, 1)
-	}
-	out.Header.Set(DepthHeader, o.depth)
-	return o.next.RoundTrip(out)
+	return o.next.RoundTrip(req)
 }
 
 func (s *stepRun) record(c credentials.Call) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -41,9 +42,7 @@ func (m *Manager) Hooks() http.Handler { return http.HandlerFunc(m.serveHook) }
 // switched-off workflow look the same; a refusal gives no hint.
 func (m *Manager) serveHook(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", "sandbox") // authors' content on our origin
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-store")
+	maps.Copy(h, m.headers)
 	rt, params := m.find(r)
 	if rt == nil && !m.loaded.Load() {
 		h.Set("Retry-After", "2")
@@ -284,8 +283,10 @@ func (c *call) read(r *http.Request) error {
 		headers[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
 	query := make(map[string]any)
-	for name, values := range r.URL.Query() {
-		query[name] = strings.Join(values, ", ")
+	if r.URL.RawQuery != "" {
+		for name, values := range r.URL.Query() {
+			query[name] = strings.Join(values, ", ")
+		}
 	}
 	text := string(c.body)
 	if _, password, basic := r.BasicAuth(); basic && len(c.verified) > 0 {

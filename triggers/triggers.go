@@ -72,6 +72,7 @@ type Manager struct {
 	shared   bool
 	public   string
 	clientIP func(*http.Request) string
+	headers  http.Header // of every answer of a webhook; the values are shared
 	now      func() time.Time
 	logger   *slog.Logger
 
@@ -98,6 +99,11 @@ func New(o Options) *Manager {
 		store: o.Store, catalog: o.Catalog, starter: o.Starter, verifier: o.Verifier,
 		shared: o.Shared, public: o.PublicURL, clientIP: o.ClientIP, now: o.Now, logger: o.Logger,
 		wake: make(chan struct{}, 1), routes: newRoutes(), gate: newGate(), known: make(map[workflows.ID]*known),
+		headers: http.Header{
+			"Content-Security-Policy": {"sandbox"}, // authors' content on our origin
+			"X-Content-Type-Options":  {"nosniff"},
+			"Cache-Control":           {"no-store"},
+		},
 	}
 	if m.now == nil {
 		m.now = time.Now

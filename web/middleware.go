@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -52,8 +54,9 @@ func (s *server) outermost(next http.Handler) http.Handler {
 		rec := &request{id: strings.ToLower(rand.Text()[:20]), source: clientAddress(r, s.proxies)}
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, rec))
 		rec.http = r
-		w.Header().Set("X-Request-Id", rec.id)
-		s.secure(w.Header())
+		h := w.Header()
+		maps.Copy(h, s.headers)
+		h.Set("X-Request-Id", rec.id)
 		limitBody(w, r, rec)
 
 		out := &statusWriter{ResponseWriter: w}
@@ -61,11 +64,14 @@ func (s *server) outermost(next http.Handler) http.Handler {
 			if p := recover(); p != nil {
 				s.panicked(r.Context(), out, p)
 			}
-			s.log.LogAttrs(r.Context(), levelOf(r, out.code()), "request",
-				slog.String("request_id", rec.id), slog.String("method", r.Method), slog.String("route", rec.route),
-				slog.String("path", r.URL.Path), slog.Int("status", out.code()), slog.Duration("duration", s.now().Sub(began)),
-				slog.String("caller", rec.who.Caller.Name), slog.String("source", rec.source))
-			s.metrics.observe(r.Method, rec.route, out.code(), s.now().Sub(began))
+			took := s.now().Sub(began)
+			if level := levelOf(r, out.code()); s.log.Enabled(r.Context(), level) {
+				s.log.LogAttrs(r.Context(), level, "request",
+					slog.String("request_id", rec.id), slog.String("method", r.Method), slog.String("route", rec.route),
+					slog.String("path", r.URL.Path), slog.Int("status", out.code()), slog.Duration("duration", took),
+					slog.String("caller", rec.who.Caller.Name), slog.String("source", rec.source))
+			}
+			s.metrics.observe(r.Method, rec.route, out.code(), took)
 		}()
 		next.ServeHTTP(out, r)
 	})
@@ -97,18 +103,22 @@ func (s *server) logFailure(ctx context.Context, p *Problem, err error) {
 	}
 }
 
-// secure sets the headers that every answer carries; pages replace the policy.
-func (s *server) secure(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin-allow-popups")
-	h.Set("Cache-Control", "no-store")
-	if s.public.Scheme == "https" {
+// secureHeaders are those that every answer carries; pages replace the policy. Answers share
+// the values: replace them, never write into them.
+func secureHeaders(public *url.URL) http.Header {
+	h := http.Header{
+		"Content-Security-Policy":      {"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"},
+		"X-Content-Type-Options":       {"nosniff"},
+		"X-Frame-Options":              {"DENY"},
+		"Referrer-Policy":              {"no-referrer"},
+		"Cross-Origin-Resource-Policy": {"same-origin"},
+		"Cross-Origin-Opener-Policy":   {"same-origin-allow-popups"},
+		"Cache-Control":                {"no-store"},
+	}
+	if public.Scheme == "https" {
 		h.Set("Strict-Transport-Security", "max-age=31536000")
 	}
+	return h
 }
 
 // authenticated lets open routes pass and asks everybody else who they are. A route that
@@ -181,6 +191,9 @@ func clientAddress(r *http.Request, trusted []netip.Prefix) string {
 	addr, err := netip.ParseAddr(host)
 	if err != nil {
 		return host
+	}
+	if !isTrusted(addr, trusted) {
+		return network(addr)
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && isTrusted(addr, trusted); i-- {

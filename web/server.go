@@ -34,7 +34,8 @@ type server struct {
 	ready       func(ctx context.Context) error
 
 	public  *url.URL
-	base    string // the public URL's path, without a slash at its end
+	headers http.Header // of every answer
+	base    string      // the public URL's path, without a slash at its end
 	proxies []netip.Prefix
 	version string
 	now     func() time.Time
@@ -99,7 +100,7 @@ func newServer(d Deps) *server {
 	}
 	s := &server{
 		session: d.Session, credentials: d.Credentials, workflows: d.Workflows, runs: d.Runs, triggers: d.Triggers,
-		ready: d.Ready, public: d.PublicURL, base: strings.TrimSuffix(d.PublicURL.Path, "/"),
+		ready: d.Ready, public: d.PublicURL, headers: secureHeaders(d.PublicURL), base: strings.TrimSuffix(d.PublicURL.Path, "/"),
 		proxies: d.TrustedProxies, version: d.Version, now: d.Now, log: d.Logger,
 		callbackTemplate: template.Must(template.New("callback").Parse(callbackPage)),
 		docsTemplate:     template.Must(template.New("docs").Parse(docsPage)),

@@ -24,6 +24,7 @@ type sqliteWriter struct {
 
 	conn     driver.Conn // to which prepared belongs
 	prepared map[string]driver.Stmt
+	args     []driver.NamedValue // of the statement at work
 }
 
 var _ writer = (*sqliteWriter)(nil)
@@ -99,7 +100,7 @@ func (w *sqliteWriter) exec(query string, args ...driver.Value) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.(driver.StmtExecContext).ExecContext(context.Background(), named(args))
+	_, err = s.(driver.StmtExecContext).ExecContext(context.Background(), w.named(args))
 	return err
 }
 
@@ -109,7 +110,7 @@ func (w *sqliteWriter) query(each func(row []driver.Value), query string, args .
 	if err != nil {
 		return err
 	}
-	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), named(args))
+	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), w.named(args))
 	if err != nil {
 		return err
 	}
@@ -125,12 +126,13 @@ func (w *sqliteWriter) query(each func(row []driver.Value), query string, args .
 	return errors.Join(err, rows.Close())
 }
 
-func named(args []driver.Value) []driver.NamedValue {
-	values := make([]driver.NamedValue, len(args))
+// named numbers arguments, in a list that the next statement uses again.
+func (w *sqliteWriter) named(args []driver.Value) []driver.NamedValue {
+	w.args = w.args[:0]
 	for i, arg := range args {
-		values[i] = driver.NamedValue{Ordinal: i + 1, Value: arg}
+		w.args = append(w.args, driver.NamedValue{Ordinal: i + 1, Value: arg})
 	}
-	return values
+	return w.args
 }
 
 // idsPerQuery is how many ids one SELECT asks for; the last repeats the final id.

@@ -122,10 +122,11 @@ func newWebRequest(ctx context.Context, with map[string]any) (*http.Request, err
 	if data != nil {
 		body = bytes.NewReader(data)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	req, err := http.NewRequestWithContext(ctx, method, "", body)
 	if err != nil {
 		return nil, invalid("url", "is not a valid URL")
 	}
+	req.URL, req.Host = u, u.Host
 	setDefault(headers, "Content-Type", contentType)
 	setDefault(headers, "Accept", "application/json, */*;q=0.5")
 	setDefault(headers, "User-Agent", userAgent)
