@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -172,6 +173,12 @@ func (f *fakeRuns) Delete(_ context.Context, id engine.RunID) error {
 	r, err := f.find(id)
 	if err == nil && !r.run.Status.Final() {
 		err = fault.New(fault.Conflict, "the run is %s", r.run.Status)
+	}
+	if err == nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.runs, id)
+		f.order = slices.DeleteFunc(f.order, func(other engine.RunID) bool { return other == id })
 	}
 	return err
 }

@@ -147,6 +147,9 @@ func (s *server) startRun(ctx context.Context, who session.Who, in *runStart) (*
 func (s *server) waitFor(ctx context.Context, started engine.Started, wait time.Duration) (*answer[any], error) {
 	if started.Duplicate { // the first start's run, whatever has become of it
 		run, _, err := s.runs.Run(ctx, started.Run)
+		if fault.Is(err, fault.NotFound) {
+			err = fault.New(fault.Conflict, "the idempotency key was used before, for run %s, which was deleted since", started.Run)
+		}
 		if err != nil {
 			return nil, err
 		}

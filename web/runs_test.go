@@ -114,6 +114,11 @@ func TestIdempotentStart(t *testing.T) {
 	}
 	admin.do("POST", "/api/v1/workflows/hello/runs", `{}`, "Idempotency-Key", "k2")
 	admin.do("POST", "/api/v1/workflows/hello/runs", `{"input": {}}`, "Idempotency-Key", "k2")
+	s.runs.finish(s.runs.last(), "null")
+	admin.run([]scenario{
+		{name: "delete the run", method: "DELETE", path: "/api/v1/runs/" + s.runs.last().String(), status: 204},
+		{name: "its key again", method: "POST", path: "/api/v1/workflows/hello/runs", body: `{}`, headers: []string{"Idempotency-Key", "k2"}, status: 409, has: []string{"which was deleted since"}},
+	})
 	if none, empty := s.runs.starts[3].Dedupe, s.runs.starts[4].Dedupe; none.InputHash != empty.InputHash {
 		t.Error("no input is {}, but has another hash")
 	}

@@ -17,8 +17,10 @@ import (
 	"net/netip"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"keyflow/internal/fault"
 	"keyflow/web/session"
@@ -131,7 +133,7 @@ func (s *server) crossOrigin() (*http.CrossOriginProtection, error) {
 func (s *server) split(own, hooks http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = s.belowBase(r)
-		if r.URL.Path != cleaned(r.URL.Path) {
+		if r.URL.Path != cleaned(r.URL.Path) || !isText(r.URL.Path) {
 			s.fail(r.Context(), w, fault.New(fault.NotFound, "nothing is at this path"))
 			return
 		}
@@ -170,9 +172,19 @@ func (s *server) routed(next http.Handler) http.Handler {
 			return
 		}
 		requestFrom(r.Context()).route = pattern
+		for name, values := range r.URL.Query() {
+			if !isText(name) || slices.ContainsFunc(values, func(v string) bool { return !isText(v) }) {
+				s.fail(r.Context(), w, fault.New(fault.Malformed, "a query parameter is not text in UTF-8"))
+				return
+			}
+		}
 		next.ServeHTTP(w, r)
 	})
 }
+
+// isText reports whether s can be a name or a value of ours: databases differ in what they
+// do with NUL and with bytes that are no UTF-8.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 func cleaned(p string) string {
 	clean := path.Clean("/" + p)

@@ -97,6 +97,22 @@ func TestSubPath(t *testing.T) {
 	}
 }
 
+// What no database could hold is refused before one is asked.
+func TestOnlyText(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t).withAdmin()
+	s.admin().run([]scenario{
+		{name: "NUL in the path", method: "GET", path: "/api/v1/credentials/a%00b", status: 404, has: []string{"nothing is at this path"}},
+		{name: "not UTF-8 in the path", method: "GET", path: "/api/v1/workflows/%ff/versions", status: 404},
+		{name: "NUL in the query", method: "GET", path: "/api/v1/runs?workflow=%00", status: 400, has: []string{"a query parameter is not text in UTF-8"}},
+		{name: "not UTF-8 in the query", method: "GET", path: "/api/v1/credentials?q=%ff", status: 400},
+		{name: "in its name", method: "GET", path: "/api/v1/credentials?%ff=q", status: 400},
+	})
+	s.anonymous().run([]scenario{
+		{name: "sign in as nobody", method: "POST", path: "/api/v1/session", body: `{"username":"adm\u0000in","password":"x"}`, status: 401, has: []string{"the username or the password is wrong"}},
+	})
+}
+
 func TestOpenAPI(t *testing.T) {
 	t.Parallel()
 	data, err := OpenAPI("1.2.3")

@@ -55,6 +55,9 @@ func (s *server) signIn(ctx context.Context, _ session.Who, in *JSONBody) (*sign
 	if err != nil {
 		return nil, err
 	}
+	if !isText(b.Username) {
+		b.Username = "" // nobody's, at the price of any other wrong name
+	}
 	cookie, who, err := s.session.SignIn(ctx, b.Username, secret.New(b.Password), requestFrom(ctx).source)
 	if err != nil {
 		return nil, err

@@ -60,6 +60,10 @@ func TestTransactionsAndErrors(t *testing.T) {
 		if fault.Message(err) != "internal error" {
 			t.Errorf("driver text reaches the message: %q", fault.Message(err))
 		}
+		err = database.Translate(db.Read().Exec("SELECT ?", "a\x00b").Error, "the text")
+		if db.Dialect() == database.Postgres && !fault.Is(err, fault.Invalid) || db.Dialect() == database.SQLite && err != nil {
+			t.Errorf("a NUL in a text: %v", err)
+		}
 	})
 }
 

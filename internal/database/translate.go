@@ -28,11 +28,20 @@ func Translate(err error, what string) error {
 		return fault.New(fault.NotFound, "%s does not exist", what).Because(err)
 	case errors.Is(err, gorm.ErrDuplicatedKey):
 		return fault.New(fault.Conflict, "%s already exists", what).Because(err)
+	case unstorable(err):
+		return fault.New(fault.Invalid, "%s: a text holds a character that cannot be stored (NUL, or not UTF-8)", what).Because(err)
 	case unavailable(err):
 		return fault.New(fault.Unavailable, "the database cannot be written or read now: try again").Because(err)
 	default:
 		return fault.New(fault.Internal, "%s: database error", what).Because(err)
 	}
+}
+
+// unstorable reports a text that Postgres cannot hold. SQLite holds any; whoever reads
+// requests refuses such texts before.
+func unstorable(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == "22021" // character_not_in_repertoire
 }
 
 // unavailable reports errors that pass when the disk or the server comes back.
