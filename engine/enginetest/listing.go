@@ -79,8 +79,8 @@ func (s *suite) list() {
 	a.Input, a.Trigger.Request = nil, nil
 	s.equal("a listed run has no payloads", runs[1], a)
 
-	for _, limit := range []int{-1, 201} {
-		if _, err := s.Store.Runs(s.ctx, engine.RunFilter{Limit: limit}); fault.Message(err) != "limit must be between 1 and 200" {
+	for _, limit := range []int{-1, 501} {
+		if _, err := s.Store.Runs(s.ctx, engine.RunFilter{Limit: limit}); fault.Message(err) != "limit must be between 1 and 500" {
 			s.Errorf("limit %d: %v", limit, err)
 		}
 	}

@@ -14,10 +14,7 @@ import (
 	"keyflow/internal/expression"
 )
 
-const (
-	timeLimit   = 3 * time.Second
-	memoryLimit = 100 << 20
-)
+const memoryLimit = 100 << 20
 
 // bomb is an expression that must end as an ordinary error within the limits.
 type bomb struct {
@@ -146,8 +143,8 @@ func TestBombs(t *testing.T) {
 				_, err = e.Eval(t.Context(), expression.Env{Vars: map[string]any{"input": b.vars}})
 				return err
 			})
-			if others() == 0 {
-				t.Error("no other evaluation went on meanwhile")
+			if n := others(); n == 0 && took > time.Second {
+				t.Errorf("no other evaluation went on in %s", took)
 			}
 			failed, ok := errors.AsType[*expression.Error](err)
 			if !ok {
