@@ -1,7 +1,9 @@
 package credentials
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 )
 
 // The grant types of oauth2.
@@ -110,12 +112,33 @@ func checkOAuth2(o *opened) []issue {
 	if o.text("placement") == inHeader {
 		found = append(found, checkHeader("header_name", o.text("header_name"), "prefix", o.text("prefix")+"x")...)
 	}
+	for _, name := range slices.Sorted(maps.Keys(o.stringMap("authorize_params"))) {
+		if ownParameter(name) {
+			found = append(found, issue{"authorize_params", codeInvalidValue, name + " is set by Keyflow itself: it protects the sign-in (RFC 9700)"})
+		}
+	}
+	for _, field := range []string{"token_params", "refresh_params"} {
+		if o.stringMap(field)["grant_type"] == "password" {
+			found = append(found, issue{field, codeInvalidValue, "the grant type password is not possible: it must not be used any more (RFC 9700 section 2.4)"})
+		}
+	}
 	for name, value := range o.stringMap("token_headers") {
 		for _, i := range checkHeader("token_headers", name, "token_headers", value) {
 			found = append(found, issue{"token_headers", i.code, "header " + name + ": " + i.message})
 		}
 	}
 	return found
+}
+
+// ownParameter reports the parameters of an authorization request that bind it to the
+// session that began it, and its answer to this server.
+func ownParameter(name string) bool {
+	switch name {
+	case "response_type", "client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method":
+		return true
+	default:
+		return false
+	}
 }
 
 func authenticateOAuth2(o *opened, req *http.Request, token string) ([]string, error) {

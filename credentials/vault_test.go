@@ -273,6 +273,13 @@ func TestBadInputs(t *testing.T) {
 			`/fields/header_name invalid_value: not a possible header name: use letters, digits and -`,
 			`/fields/token_headers invalid_value: header Host: this header belongs to the connection and cannot carry a credential`,
 		}},
+		"oauth2 against its protections": {`{"id": "x", "type": "oauth2", "fields": {"grant_type": "authorization_code", "authorization_url": "https://login.example/",
+			"access_token_url": "https://login.example/token", "client_id": "c", "client_secret": "s3cret-text", "authorize_params": {"access_type": "offline", "state": "x"},
+			"token_params": {"grant_type": "password"}, "refresh_params": {"grant_type": "password"}}, ` + host + `}`, []string{
+			`/fields/authorize_params invalid_value: state is set by Keyflow itself: it protects the sign-in (RFC 9700)`,
+			`/fields/token_params invalid_value: the grant type password is not possible: it must not be used any more (RFC 9700 section 2.4)`,
+			`/fields/refresh_params invalid_value: the grant type password is not possible: it must not be used any more (RFC 9700 section 2.4)`,
+		}},
 		"test_url elsewhere": {`{"id": "x", "type": "basic_auth", "fields": {"username": "u"}, "test_url": "http://a.example/", ` + host + `}`, []string{
 			`/test_url invalid_value: its host is not in allowed_hosts; for an unencrypted request put http:// in front of the host there`,
 		}},
