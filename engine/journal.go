@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -99,23 +100,11 @@ func (p *pendingEntry) refusable() bool {
 
 // NewJournal returns a journal over store. Entries sent before Serve runs are held.
 func NewJournal(store Store, o JournalOptions) *Journal {
-	if o.MaxPending == 0 {
-		o.MaxPending = defaultMaxPending
-	}
-	if o.MaxBatch == 0 {
-		o.MaxBatch = defaultMaxBatch
-	}
-	if o.CommitTimeout == 0 {
-		o.CommitTimeout = defaultCommitTimeout
-	}
-	if o.DrainTimeout == 0 {
-		o.DrainTimeout = defaultDrainTimeout
-	}
+	o.MaxPending, o.MaxBatch = cmp.Or(o.MaxPending, defaultMaxPending), cmp.Or(o.MaxBatch, defaultMaxBatch)
+	o.CommitTimeout, o.DrainTimeout = cmp.Or(o.CommitTimeout, defaultCommitTimeout), cmp.Or(o.DrainTimeout, defaultDrainTimeout)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Journal{store: store, o: o, wake: make(chan struct{}, 1)}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -53,23 +54,13 @@ type Ownership struct {
 
 // NewOwnership returns the ownership of one process start, with a new random id.
 func NewOwnership(owners Owners, o OwnershipOptions) *Ownership {
-	if o.Beat == 0 {
-		o.Beat = defaultBeat
-	}
-	if o.Confirm == 0 {
-		o.Confirm = defaultConfirm
-	}
-	if o.Silence == 0 {
-		o.Silence = defaultSilence
-	}
+	o.Beat, o.Confirm, o.Silence = cmp.Or(o.Beat, defaultBeat), cmp.Or(o.Confirm, defaultConfirm), cmp.Or(o.Silence, defaultSilence)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Clock == nil {
 		o.Clock = bootClock
 	}
 	if o.Orphans == nil {
 		o.Orphans = func(context.Context, []Orphan) {}
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Ownership{id: OwnerID(uuid.New()), owners: owners, o: o}
 }

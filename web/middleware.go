@@ -164,7 +164,7 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	if err != nil && b.control != nil {
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
-	if err != nil && err != io.EOF && !isTimeout(err) { //nolint:errorlint // io.Reader promises the bare value
+	if err != nil && err != io.EOF && !isTimeout(err) {
 		b.rec.broken, err = fault.New(fault.Malformed, "the body is broken off or wrongly encoded").Because(err), io.EOF
 	}
 	return n, err

@@ -46,6 +46,25 @@ func (r *recorder) open() {
 	r.gate = nil
 }
 
+// startSlow starts runs of the workflow "slow" with the inputs {"n": 0} and so on, and waits
+// until each of them has called /slow/n.
+func startSlow(t *testing.T, s *instance, up *recorder, runs int) []string {
+	t.Helper()
+	ids := make([]string, runs)
+	for n := range runs {
+		ids[n] = text(s.must(http.MethodPost, "/api/v1/workflows/slow/runs", map[string]any{"input": map[string]any{"n": n}}).json["id"])
+	}
+	eventually(t, "every run is in its slow step", func() bool {
+		for n := range runs {
+			if up.count(fmt.Sprintf("/slow/%d", n)) != 1 {
+				return false
+			}
+		}
+		return true
+	})
+	return ids
+}
+
 // P4 and P5: 100 runs in flight on a slow upstream, kill -9, start again: all end, and no
 // step that was recorded as finished is called again.
 func TestKillWithRunsInFlight(t *testing.T) {
@@ -60,18 +79,7 @@ func TestKillWithRunsInFlight(t *testing.T) {
 		"second": {"type": "web_request", "needs": ["first"], "timeout": "5m", "with": {"url": "`+upstream.URL+`/slow/{{ input.n }}"}, "output": "{{ this.body.ok }}"},
 		"third":  {"type": "web_request", "needs": ["second"], "with": {"url": "`+upstream.URL+`/third/{{ input.n }}"}, "output": "{{ this.body.ok }}"}
 	}, "output": "{{ nodes.third.output }}"}`)
-	ids := make([]string, runs)
-	for n := range runs {
-		ids[n] = text(s.must(http.MethodPost, "/api/v1/workflows/slow/runs", map[string]any{"input": map[string]any{"n": n}}).json["id"])
-	}
-	eventually(t, "every run is in its slow step", func() bool {
-		for n := range runs {
-			if up.count(fmt.Sprintf("/slow/%d", n)) != 1 {
-				return false
-			}
-		}
-		return true
-	})
+	ids := startSlow(t, s, up, runs)
 
 	s.kill()
 	up.open()

@@ -26,18 +26,7 @@ func TestKillOnPostgres(t *testing.T) {
 		"first":  {"type": "web_request", "credential": "erp", "with": {"url": "`+upstream.URL+`/first/{{ input.n }}"}},
 		"second": {"type": "web_request", "credential": "erp", "needs": ["first"], "timeout": "5m", "with": {"url": "`+upstream.URL+`/slow/{{ input.n }}"}}
 	}}`)
-	ids := make([]string, runs)
-	for n := range runs {
-		ids[n] = text(s.must(http.MethodPost, "/api/v1/workflows/slow/runs", map[string]any{"input": map[string]any{"n": n}}).json["id"])
-	}
-	eventually(t, "every run is in its slow step", func() bool {
-		for n := range runs {
-			if up.count(fmt.Sprintf("/slow/%d", n)) != 1 {
-				return false
-			}
-		}
-		return true
-	})
+	ids := startSlow(t, s, up, runs)
 	s.kill()
 	up.open()
 	s = serve(t, s.dir, "--database-url", url)
