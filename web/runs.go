@@ -1,12 +1,14 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"keyflow/credentials"
@@ -306,11 +308,25 @@ func viewRunSummary(r engine.Run) RunSummary {
 }
 
 func viewRun(r engine.Run, steps []engine.Step) runView {
+	steps = ordered(steps)
 	v := runView{RunSummary: viewRunSummary(r), Input: r.Input, Output: r.Output, Steps: make([]stepView, len(steps))}
 	for i, step := range steps {
 		v.Steps[i] = viewStep(step)
 	}
 	return v
+}
+
+// ordered keeps the nodes as they come and puts the elements of each behind it, by index.
+func ordered(steps []engine.Step) []engine.Step {
+	place := make(map[workflows.NodeID]int)
+	for _, s := range steps {
+		if _, known := place[s.Node]; !known {
+			place[s.Node] = len(place)
+		}
+	}
+	return slices.SortedStableFunc(slices.Values(steps), func(a, b engine.Step) int {
+		return cmp.Or(cmp.Compare(place[a.Node], place[b.Node]), cmp.Compare(a.Index, b.Index))
+	})
 }
 
 func viewStep(s engine.Step) stepView {

@@ -11,6 +11,7 @@ import (
 	"keyflow/credentials"
 	"keyflow/engine"
 	"keyflow/internal/identity"
+	"keyflow/workflows"
 )
 
 // withHello stores the workflow hello.
@@ -89,6 +90,16 @@ func TestStartingAndWaiting(t *testing.T) {
 	})
 	if last := s.runs.starts[len(s.runs.starts)-1]; last.Depth != 3 {
 		t.Errorf("depth of the start is %d, want 3", last.Depth)
+	}
+}
+
+func TestStepsAreInOrder(t *testing.T) {
+	t.Parallel()
+	step := func(node workflows.NodeID, index int) engine.Step { return engine.Step{Node: node, Index: index} }
+	got := ordered([]engine.Step{step("b", engine.NoIndex), step("a", 2), step("a", 0), step("c", engine.NoIndex), step("a", engine.NoIndex), step("a", 1)})
+	want := []engine.Step{step("b", engine.NoIndex), step("a", engine.NoIndex), step("a", 0), step("a", 1), step("a", 2), step("c", engine.NoIndex)}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
 	}
 }
 
