@@ -278,6 +278,19 @@ func (v *Vault) Check(ctx context.Context, id ID, workflow, folder string) error
 	return err
 }
 
+// RequireUse is Forbidden when the credential exists and the caller may not use credentials in
+// its folder. An unknown one is nobody's secret: nil.
+func (v *Vault) RequireUse(ctx context.Context, caller identity.Caller, id ID) error {
+	r, err := v.store.Get(ctx, id)
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	if err != nil || caller.May(identity.UseCredentials, r.Folder) {
+		return err
+	}
+	return fault.New(fault.Forbidden, "%s may not use the credential %q", caller.Name, id)
+}
+
 // CheckInbound is Check for the credential of an inbound webhook; Invalid when it cannot
 // verify requests.
 func (v *Vault) CheckInbound(ctx context.Context, id ID, workflow, folder string) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -21,9 +22,11 @@ type Catalog struct {
 	store     Store
 	checkers  []Checker
 	listeners []Listener
-	now       func() time.Time
-	logger    *slog.Logger
-	cache     *cache
+	// credentials may be nil: then nobody is asked
+	credentials CredentialRights
+	now         func() time.Time
+	logger      *slog.Logger
+	cache       *cache
 }
 
 // CatalogOptions are what a catalog can do without.
@@ -33,9 +36,20 @@ type CatalogOptions struct {
 	Now       func() time.Time // nil: time.Now
 	Logger    *slog.Logger     // nil: slog.Default()
 
+	// Credentials says who may name a credential; nil lets everybody. It is asked when a
+	// definition is applied, with the caller; runs check the workflow's own right again.
+	Credentials CredentialRights
+
 	// Refresh is how long Summary and Definition trust the current version they have read.
 	// Zero is for ever: right when this catalog is the only writer of its store.
 	Refresh time.Duration
+}
+
+// CredentialRights authorizes the naming of a credential; *credentials.Vault is adapted to it.
+type CredentialRights interface {
+	// RequireUse is Forbidden when the credential exists in a folder where the caller may not
+	// use credentials; an unknown one is nobody's secret.
+	RequireUse(ctx context.Context, caller identity.Caller, credential string) error
 }
 
 // Applied tells what Apply did.
@@ -55,7 +69,7 @@ func NewCatalog(store Store, o CatalogOptions) *Catalog {
 		o.Logger = slog.Default()
 	}
 	return &Catalog{
-		store: store, checkers: o.Checkers, listeners: o.Listeners,
+		store: store, checkers: o.Checkers, listeners: o.Listeners, credentials: o.Credentials,
 		now: o.Now, logger: o.Logger, cache: newCache(o.Refresh, o.Now),
 	}
 }
@@ -125,6 +139,9 @@ func (c *Catalog) Apply(ctx context.Context, caller identity.Caller, id ID, sour
 	if err != nil {
 		return Applied{}, err
 	}
+	if err := c.requireCredentials(ctx, caller, d); err != nil {
+		return Applied{}, err
+	}
 	if d.ID != id && d.ID != "" {
 		problems = append(problems, d.Problemf("/id", "id_mismatch", "the id is %q here but %q in the address", d.ID, id))
 		sortProblems(problems)
@@ -151,6 +168,20 @@ func (c *Catalog) requireStored(ctx context.Context, caller identity.Caller, id 
 	default:
 		return false, caller.Require(identity.EditWorkflows, s.Folder)
 	}
+}
+
+// requireCredentials requires the right to use every credential that d names literally; what
+// a template gives is checked at each call.
+func (c *Catalog) requireCredentials(ctx context.Context, caller identity.Caller, d *Definition) error {
+	if c.credentials == nil {
+		return nil
+	}
+	for _, id := range slices.Sorted(maps.Keys(d.Usages())) {
+		if err := c.credentials.RequireUse(ctx, caller, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func malformed(problems []Problem) error {

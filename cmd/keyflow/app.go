@@ -19,6 +19,7 @@ import (
 	runstore "keyflow/engine/sqlstore"
 	"keyflow/internal/database"
 	"keyflow/internal/egress"
+	"keyflow/internal/identity"
 	"keyflow/nodes"
 	"keyflow/nodes/standard"
 	"keyflow/triggers"
@@ -75,7 +76,7 @@ func (c *core) wire(cfg config) error {
 	c.catalog = workflows.NewCatalog(workflowstore.New(c.db), workflows.CatalogOptions{
 		Checkers:  []workflows.Checker{engine.NewChecker(types), triggers.NewChecker(routes(func() *triggers.Manager { return c.manager })), engine.NewCredentialChecker(c.vault)},
 		Listeners: []workflows.Listener{changed(func(ctx context.Context, id workflows.ID) error { return c.manager.WorkflowChanged(ctx, id) })},
-		Refresh:   refresh, Logger: c.log,
+		Credentials: naming{c.vault}, Refresh: refresh, Logger: c.log,
 	})
 	runs, err := runstore.New(c.db)
 	if err != nil {
@@ -121,6 +122,14 @@ type changed func(ctx context.Context, id workflows.ID) error
 
 // WorkflowChanged implements workflows.Listener.
 func (f changed) WorkflowChanged(ctx context.Context, id workflows.ID) error { return f(ctx, id) }
+
+// naming is the vault as the catalog asks it.
+type naming struct{ vault *credentials.Vault }
+
+// RequireUse implements workflows.CredentialRights.
+func (n naming) RequireUse(ctx context.Context, caller identity.Caller, credential string) error {
+	return n.vault.RequireUse(ctx, caller, credentials.ID(credential))
+}
 
 // routes asks the manager, which is made after the catalog that checks with it.
 type routes func() *triggers.Manager

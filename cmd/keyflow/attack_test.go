@@ -335,3 +335,27 @@ func TestAttackSetupRace(t *testing.T) {
 		t.Errorf("answers %v", count)
 	}
 }
+
+// Naming a credential needs the right to use credentials in its folder, whatever its
+// allowed_workflows say (docs/security.md).
+func TestAttackNamingAForeignCredential(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "")
+	for _, folder := range []string{"/a", "/b"} {
+		s.must(http.MethodPost, "/api/v1/credentials", map[string]any{
+			"id": "in-" + folder[1:], "type": "api_key", "folder": folder, "allowed_hosts": []string{"x.example.com"}, "allowed_workflows": []string{"/**"},
+			"fields": map[string]any{"key": "X-Api-Key", "value": "canary-value"},
+		})
+	}
+	token := text(s.must(http.MethodPost, "/api/v1/tokens", map[string]any{"name": "a", "role": "editor", "folder": "/a"}).json["token"])
+	for id, want := range map[string]int{"in-a": http.StatusCreated, "in-b": http.StatusForbidden} {
+		node := `{"id": "w-` + id + `", "folder": "/a", "nodes": {"n": {"type": "web_request", "credential": "` + id + `", "with": {"url": "https://x.example.com"}}}}`
+		if a := s.do(http.MethodPut, "/api/v1/workflows/w-"+id, node, "Authorization", "Bearer "+token); a.status != want {
+			t.Errorf("node naming %s: %d %s, want %d", id, a.status, a.body, want)
+		}
+		trigger := `{"id": "t-` + id + `", "folder": "/a", "triggers": {"in": {"type": "webhook", "path": "` + id + `", "credential": "` + id + `"}}, "nodes": {"n": {"type": "transform", "with": {"value": 1}}}}`
+		if a := s.do(http.MethodPut, "/api/v1/workflows/t-"+id, trigger, "Authorization", "Bearer "+token); a.status != want {
+			t.Errorf("trigger naming %s: %d %s, want %d", id, a.status, a.body, want)
+		}
+	}
+}
