@@ -74,8 +74,8 @@ func (c *core) wire(cfg config) error {
 		refresh = time.Second
 	}
 	c.catalog = workflows.NewCatalog(workflowstore.New(c.db), workflows.CatalogOptions{
-		Checkers:  []workflows.Checker{engine.NewChecker(types), triggers.NewChecker(routes(func() *triggers.Manager { return c.manager })), engine.NewCredentialChecker(c.vault)},
-		Listeners: []workflows.Listener{changed(func(ctx context.Context, id workflows.ID) error { return c.manager.WorkflowChanged(ctx, id) })},
+		Checkers:    []workflows.Checker{engine.NewChecker(types), triggers.NewChecker(routes(func() *triggers.Manager { return c.manager })), engine.NewCredentialChecker(c.vault)},
+		Listeners:   []workflows.Listener{changed(func(ctx context.Context, id workflows.ID) error { return c.manager.WorkflowChanged(ctx, id) })},
 		Credentials: naming{c.vault}, Refresh: refresh, Logger: c.log,
 	})
 	runs, err := runstore.New(c.db)
