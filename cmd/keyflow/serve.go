@@ -3,10 +3,15 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
 	"runtime/pprof"
 
 	"github.com/spf13/cobra"
 )
+
+// gcPercent is the heap's growth between two collections, in percent of what is alive
+// (docs/performance.md). GOGC overrides it.
+const gcPercent = 200
 
 func serveCommand(p process) *cobra.Command {
 	var cfg config
@@ -25,6 +30,9 @@ func serveCommand(p process) *cobra.Command {
 			log, err := cfg.logger(p.stderr)
 			if err != nil {
 				return err
+			}
+			if p.getenv("GOGC") == "" {
+				debug.SetGCPercent(gcPercent)
 			}
 			stopProfile, err := startProfile(profile)
 			if err != nil {

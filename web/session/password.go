@@ -39,14 +39,14 @@ const (
 type passwords struct {
 	cost  Cost
 	slots chan struct{}
-	// unknown is a hash of a random password at the same cost: checking against it takes
-	// as long as checking a real account's.
+	// unknown has the form of a hash at the same cost, of no known password: checking against
+	// it takes as long as checking a real account's.
 	unknown string
 }
 
 func newPasswords(cost Cost) *passwords {
 	p := &passwords{cost: cost, slots: make(chan struct{}, hashesAtOnce)}
-	p.unknown = p.encode(secret.New(rand.Text()))
+	p.unknown = cost.phc(random(saltSize), random(keySize)) // making a real one would slow down every start
 	return p
 }
 
@@ -90,12 +90,20 @@ func (p *passwords) acquire(ctx context.Context) error {
 func (p *passwords) release() { <-p.slots }
 
 func (p *passwords) encode(password secret.Text) string {
-	salt := make([]byte, saltSize)
-	_, _ = rand.Read(salt) // never fails (crypto/rand)
-	key := argon2.IDKey([]byte(password.Reveal()), salt, p.cost.Time, p.cost.MemoryKiB, p.cost.Threads, keySize)
+	salt := random(saltSize)
+	return p.cost.phc(salt, argon2.IDKey([]byte(password.Reveal()), salt, p.cost.Time, p.cost.MemoryKiB, p.cost.Threads, keySize))
+}
+
+func random(size int) []byte {
+	b := make([]byte, size)
+	_, _ = rand.Read(b) // never fails (crypto/rand)
+	return b
+}
+
+// phc writes a hash as a PHC string.
+func (c Cost) phc(salt, key []byte) string {
 	b64 := base64.RawStdEncoding.EncodeToString
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s",
-		argon2.Version, p.cost.MemoryKiB, p.cost.Time, p.cost.Threads, b64(salt), b64(key))
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.MemoryKiB, c.Time, c.Threads, b64(salt), b64(key))
 }
 
 var errPHC = errors.New("stored password hash is not a PHC string of argon2id")
