@@ -136,6 +136,7 @@ func (t *test) token(ctx context.Context) bool {
 	t.fail(messageOf(err), "")
 	e, ok := errors.AsType[*oauth.Error](err)
 	if !ok || e.Kind == oauth.Transient {
+		t.result.Suggestion = "Check the access token URL, and whether this server may and can reach it (egress rules, network); then test again."
 		return false
 	}
 	if !t.draft {
@@ -216,6 +217,7 @@ func (t *test) request(ctx context.Context) {
 		t.fail("The test URL is not usable.", "Correct the test URL.")
 		return
 	}
+	req.Header.Set("User-Agent", "keyflow")
 	t.trace.Request = &tracedRequest{Method: req.Method, URL: t.opened.TestURL, Authentication: authenticationOf(t.opened)}
 	res, err := client.Do(req)
 	if err != nil {

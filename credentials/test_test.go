@@ -152,6 +152,10 @@ func TestTestOfClientCredentials(t *testing.T) {
 	if got := decoded(t, r, err); got.OK || !strings.HasPrefix(got.Message, "the provider answered invalid_client") || got.Suggestion != "Check client ID, client secret and scope at the provider." {
 		t.Errorf("wrong secret: %+v", got.TestResult)
 	}
+	r, err = n.TestInput(t.Context(), admin, input(t, strings.Replace(good, p.TokenURL, "http://127.0.0.1:1/token", 1)))
+	if got := decoded(t, r, err); got.OK || !strings.HasPrefix(got.Suggestion, "Check the access token URL, and whether this server may and can reach it") {
+		t.Errorf("nobody at the token URL: %+v", got.TestResult)
+	}
 	n.advance(time.Hour)
 	r, err = n.TestInput(t.Context(), admin, input(t, good))
 	if got := decoded(t, r, err); !strings.HasPrefix(fmt.Sprint(got.trace["clock_skew"]), "1h0m") && !strings.HasPrefix(fmt.Sprint(got.trace["clock_skew"]), "59m") {

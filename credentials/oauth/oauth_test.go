@@ -403,7 +403,7 @@ func TestObserveShowsNoSecret(t *testing.T) {
 	}
 	want := oauth.Exchange{
 		Method: "POST", URL: server.TokenURL, Status: 200, Type: "application/json;charset=UTF-8", Lifetime: seen[0].Lifetime, Date: seen[0].Date,
-		Headers: map[string]string{"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"},
+		Headers: map[string]string{"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded", "User-Agent": "keyflow"},
 		Params: map[string]string{
 			"grant_type": "client_credentials", "client_id": "keyflow", "client_secret": "***", "scope": "read write", "x_extra": "***",
 		},

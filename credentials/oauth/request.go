@@ -110,7 +110,7 @@ func (t *tokenCall) rewrite(req *http.Request) (*http.Request, error) {
 		params.Set(name, value)
 	}
 	query := req.URL.Query()
-	header := http.Header{"Accept": {"application/json"}}
+	header := http.Header{"Accept": {"application/json"}, "User-Agent": {"keyflow"}}
 	t.authenticate(params, query, header)
 	body, err := t.encode(params, query, header)
 	if err != nil {

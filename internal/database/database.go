@@ -106,7 +106,9 @@ func (db *DB) Close() error {
 
 func (db *DB) openPostgres(ctx context.Context, o Options) error {
 	db.dialect = Postgres
-	g, err := gorm.Open(postgres.Open(o.URL), config(o.Logger))
+	quiet := config(o.Logger)
+	quiet.Logger = logger.Discard // it would log the error that is returned
+	g, err := gorm.Open(postgres.Open(o.URL), quiet)
 	if err != nil {
 		return fault.New(fault.Unavailable, "Postgres does not answer: check --database-url and that the server runs").Because(redactURL(err, o.URL))
 	}
@@ -116,6 +118,7 @@ func (db *DB) openPostgres(ctx context.Context, o Options) error {
 	}
 	pool.SetMaxOpenConns(32)
 	pool.SetMaxIdleConns(32)
+	g.Logger = config(o.Logger).Logger
 	db.write, db.read, db.sql = g, g, pool
 	db.release = append(db.release, pool.Close)
 	if err := pool.PingContext(ctx); err != nil {

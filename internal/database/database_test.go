@@ -1,7 +1,9 @@
 package database_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -106,7 +108,11 @@ func TestOpenRefusesBadAddresses(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := database.Open(context.Background(), database.Options{URL: tt.url})
+			var log bytes.Buffer
+			_, err := database.Open(context.Background(), database.Options{URL: tt.url, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if log.Len() > 0 {
+				t.Errorf("what is returned is logged, too: %s", &log)
+			}
 			if fault.Message(err) != tt.want {
 				t.Errorf("message %q, want %q", fault.Message(err), tt.want)
 			}

@@ -78,7 +78,7 @@ func (s *Service) CreateToken(ctx context.Context, caller identity.Caller, n New
 	if n.Folder == "" {
 		n.Folder = "/"
 	}
-	now := s.now()
+	now := s.now().Truncate(time.Microsecond) // as it is stored
 	if problems := checkToken(n, now); len(problems) > 0 {
 		return Token{}, secret.Text{}, fault.Problems("the token is not valid", problems)
 	}
