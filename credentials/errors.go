@@ -3,6 +3,7 @@ package credentials
 import (
 	"net/http"
 
+	"keyflow/internal/egress"
 	"keyflow/internal/fault"
 )
 
@@ -48,6 +49,11 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// cannotAuthenticate says why a request cannot carry o. The causes are texts of this package.
+func cannotAuthenticate(o *opened, err error) *Error {
+	return o.failed(egress.CodeInvalidParam, err, "credential %q cannot be used for this request: %v", o.ID, err)
+}
 
 func unknown(id ID) *Error {
 	return &Error{

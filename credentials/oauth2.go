@@ -26,6 +26,8 @@ func oauth2() Type {
 		later:        []string{"keep_alive"},
 		check:        checkOAuth2,
 		authenticate: authenticateOAuth2,
+		placement:    placementOAuth2,
+		certificate:  certificateOf,
 	}
 }
 
@@ -118,11 +120,19 @@ func checkOAuth2(o *opened) []issue {
 	return found
 }
 
-func authenticateOAuth2(o *opened, req *http.Request, token string) ([]string, error) {
+func authenticateOAuth2(o *opened, req *http.Request, with proof) ([]string, error) {
+	token := with.token
 	if o.text("placement") == inQuery {
 		return setQuery(req, o.text("query_name"), token), nil
 	}
 	value := o.text("prefix") + token
 	req.Header.Set(o.text("header_name"), value)
 	return []string{value, token}, nil
+}
+
+func placementOAuth2(o *opened) string {
+	if o.text("placement") == inQuery {
+		return "query " + o.text("query_name")
+	}
+	return "header " + o.text("header_name")
 }

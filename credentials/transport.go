@@ -106,18 +106,23 @@ func (t *transport) send(req *http.Request, body io.ReadCloser) (*sent, error) {
 	out.Body = body
 	out.Host = req.URL.Host // the host that was checked
 	if s.opened != nil {
-		wire, err := s.opened.typ.authenticate(s.opened, out, s.accessToken())
+		wire, err := s.opened.typ.authenticate(s.opened, out, proof{token: s.accessToken(), now: t.vault.now()})
 		if err != nil {
 			closeBody(body)
-			return nil, fmt.Errorf("authenticate with credential %q: %w", t.use.ID, err)
+			return nil, cannotAuthenticate(s.opened, err)
 		}
 		s.kit = t.kit(s, wire)
 		t.last.Store(s.kit)
 	} else {
 		s.kit = t.last.Load() // a hop follows a request
 	}
+	base, err := t.route(s.opened)
+	if err != nil {
+		closeBody(out.Body)
+		return nil, err
+	}
 	start := t.vault.now()
-	res, err := t.base.RoundTrip(out)
+	res, err := base.RoundTrip(out)
 	if err != nil {
 		t.record(req, s, t.vault.now().Sub(start))
 		return nil, err

@@ -49,6 +49,9 @@ type Vault struct {
 	uses     uses
 	renewals renewals
 	kits     kits
+
+	identities identities
+	replays    replays
 }
 
 // New returns a vault that is ready for use. It proves that the master key fits the database

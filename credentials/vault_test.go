@@ -220,12 +220,12 @@ func TestBadInputs(t *testing.T) {
 		"id proposed from the name": {`{"name": "Acme ERP (2)", "type": "no_auth"}`, []string{
 			`/id required: is required: workflows name the credential by it, for example "acme-erp-2"`,
 		}},
-		"no type": {`{"id": "x"}`, []string{`/type required: is required: one of no_auth, basic_auth, api_key, oauth2`}},
+		"no type": {`{"id": "x"}`, []string{`/type required: is required: one of no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate, signing`}},
 		"misspelt type": {`{"id": "x", "type": "basic_aut"}`, []string{
-			`/type invalid_value: "basic_aut" is not an authentication type (did you mean "basic_auth"?); there are no_auth, basic_auth, api_key, oauth2`,
+			`/type invalid_value: "basic_aut" is not an authentication type (did you mean "basic_auth"?); there are no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate, signing`,
 		}},
-		"type of a later release": {`{"id": "x", "type": "bearer_token"}`, []string{
-			`/type not_supported: "bearer_token" is not supported yet; this release has no_auth, basic_auth, api_key, oauth2`,
+		"type of a later release": {`{"id": "x", "type": "aws_sigv4"}`, []string{
+			`/type not_supported: "aws_sigv4" is not supported yet; this release has no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate, signing`,
 		}},
 		"no hosts": {`{"id": "x", "type": "basic_auth", "fields": {"username": "u"}}`, []string{
 			`/allowed_hosts required: is required: the hosts that may receive this credential, for example ["api.example.com"]`,
