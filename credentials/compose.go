@@ -27,7 +27,7 @@ func (e *edit) merge(old *stored) *opened {
 		Credential: Credential{
 			ID: e.in.ID, Name: e.in.Name, Description: e.in.Description, Labels: e.in.Labels, Folder: e.in.Folder,
 			Type: e.in.Type, Fields: e.plain, AllowedHosts: e.in.AllowedHosts, AllowedWorkflows: e.in.AllowedWorkflows,
-			FailureRules: e.in.FailureRules, TestURL: e.in.TestURL, ExpiresAt: e.in.ExpiresAt, RotateEvery: e.in.RotateEvery,
+			Limits: e.in.Limits, FailureRules: e.in.FailureRules, TestURL: e.in.TestURL, ExpiresAt: e.in.ExpiresAt, RotateEvery: e.in.RotateEvery,
 		},
 	}
 	for _, f := range e.typ.Fields {
@@ -189,6 +189,8 @@ func (v *Vault) advance(r *Record, old *stored, o *opened, by author) {
 		r.State = initialState(o, by.at)
 	case regrant && old.State.Status != NeedsConnect:
 		r.State = State{Status: NeedsReconnect, Message: "changed since it was connected; connect it again", Since: by.at}
+	case r.State.Status == Quota && (changed || !reflect.DeepEqual(old.FailureRules, o.FailureRules)):
+		r.State = State{Status: OK, Since: by.at}
 	}
 }
 

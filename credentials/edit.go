@@ -41,6 +41,7 @@ func (v *Vault) check(in Input) *edit {
 	e.checkReach()
 	e.checkFields()
 	e.checkTestURL()
+	e.checkLimits()
 	e.checkRules()
 	return e
 }
@@ -111,9 +112,6 @@ func proposeID(name string) string {
 func (e *edit) checkLater() {
 	if len(e.in.RotatableBy) > 0 {
 		e.add("/rotatable_by", codeNotSupported, "rotation by workflows is not supported yet; leave it out")
-	}
-	if e.in.Limits != nil {
-		e.add("/limits", codeNotSupported, "limits are not supported yet; leave them out")
 	}
 	if e.in.Grace != "" {
 		e.add("/grace", codeNotSupported, "staged rotation is not supported yet; leave it out")

@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"net/http"
+	"time"
 
 	"keyflow/internal/egress"
 	"keyflow/internal/fault"
@@ -15,6 +16,8 @@ const (
 	CodeNeedsConnect       = "credential_needs_connect"
 	CodeRefused            = "credential_refused"
 	CodeQuota              = "quota"
+	// CodeLimit is the reason of a step that waits; steps do not fail with it.
+	CodeLimit = "credential_limit"
 )
 
 // Error says why a credential could not be used. Message names the credential and the
@@ -24,6 +27,9 @@ type Error struct {
 	Message string
 	ID      ID
 	Err     error
+	// Until, when not zero, says that nothing was done and that it may be done then: the step
+	// waits. Only a Use with Park gets such errors.
+	Until time.Time
 	// Answer is what the upstream said when it refused the credential; nil without an answer.
 	Answer *Answer
 }

@@ -52,7 +52,7 @@ func onlineWith(t *testing.T, db *database.DB, dir string) *network {
 	}
 	store := sqlstore.New(db)
 	n.Vault, err = credentials.New(credentials.Options{
-		Store: store, Tokens: store, Canary: store, Keyset: keys, PublicURL: "http://127.0.0.1:9",
+		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, PublicURL: "http://127.0.0.1:9",
 		Transport: n.transport, Now: func() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) },
 	})
 	if err != nil {
