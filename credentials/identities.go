@@ -53,17 +53,24 @@ func (t *transport) route(o *opened) (http.RoundTripper, error) {
 	}
 }
 
-// tokenRoute returns what sends token requests for o: with its certificate, where it has one.
-func (v *Vault) tokenRoute(o *opened) (http.RoundTripper, error) {
+// tokenRoute returns what sends token requests for o when it shows a certificate, else nil.
+// They are rare: each has a connection of its own.
+func (v *Vault) tokenRoute(o *opened) http.RoundTripper {
 	if o.text("client_certificate") == "" {
-		return v.transport, nil
+		return nil
 	}
 	own, err := v.certified(o)
 	if err != nil {
-		return nil, err
+		return noRoute{err}
 	}
-	return own.Fresh(), nil
+	return own.Fresh()
 }
+
+// noRoute fails every request.
+type noRoute struct{ err error }
+
+// RoundTrip implements http.RoundTripper.
+func (n noRoute) RoundTrip(*http.Request) (*http.Response, error) { return nil, n.err }
 
 // identity returns the transport of o's version, nil when o has no certificate. One of an
 // earlier version is given up: what it is sending ends as it is.

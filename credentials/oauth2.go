@@ -10,6 +10,12 @@ const (
 	grantClientCredentials = "client_credentials"
 )
 
+// The ways of client authentication that need no client secret.
+const (
+	authAssertion = "private_key_jwt"
+	authNone      = "none"
+)
+
 // oauth2 sends a token that Keyflow gets and renews itself (RFC 6749, RFC 7636). How tokens
 // are got is the business of the resolver and of package credentials/oauth.
 func oauth2() Type {
@@ -17,6 +23,8 @@ func oauth2() Type {
 	fields = append(fields, oauth2TokenRequest()...)
 	fields = append(fields, oauth2TokenAnswer()...)
 	fields = append(fields, oauth2Placement()...)
+	fields = append(fields, oauth2Assertion()...)
+	fields = append(fields, certificateFields()...)
 	return Type{
 		Name:         TypeOAuth2,
 		Label:        "OAuth 2.0",
@@ -49,11 +57,11 @@ func oauth2Client() []Field {
 		},
 		{Name: "refresh_url", Label: "Refresh URL", Kind: KindText, format: formatURL, ShowIf: connect, steers: true, grants: true, Help: "Where tokens are renewed, if elsewhere."},
 		{Name: "client_id", Label: "Client ID", Kind: KindText, Required: true, grants: true, Help: "As registered at the provider."},
-		{Name: "client_secret", Label: "Client secret", Kind: KindText, Secret: true, grants: true, Help: "Empty for public clients (client authentication none)."},
+		{Name: "client_secret", Label: "Client secret", Kind: KindText, Secret: true, grants: true, Help: "Empty for clients that prove themselves by a private key, and for public ones (client authentication none)."},
 		{Name: "scope", Label: "Scope", Kind: KindText, grants: true, Help: "Separated by spaces."},
 		{
 			Name: "client_authentication", Label: "Client authentication", Kind: KindChoice, Default: "header", steers: true, grants: true,
-			Choices: []string{"header", "body", "query", "none"}, later: []string{"private_key_jwt"},
+			Choices: []string{"header", "body", "query", authAssertion, authNone},
 			Help: "How client ID and secret are sent to the token URL. It is never guessed: a failed first try could spend a one-time code.",
 		},
 		{
@@ -103,12 +111,15 @@ func oauth2Placement() []Field {
 
 func checkOAuth2(o *opened) []issue {
 	var found []issue
-	if o.text("client_authentication") != "none" && o.text("client_secret") == "" {
-		found = append(found, issue{"client_secret", codeRequired, "is required unless client_authentication is none"})
+	how := o.text("client_authentication")
+	if how != authNone && how != authAssertion && o.text("client_secret") == "" {
+		found = append(found, issue{"client_secret", codeRequired, "is required unless client_authentication is private_key_jwt or none"})
 	}
-	if o.text("grant_type") == grantClientCredentials && o.text("client_authentication") == "none" {
-		found = append(found, issue{"client_authentication", codeInvalidValue, "client_credentials needs a client that proves itself (RFC 6749 section 4.4): use header, body or query"})
+	if o.text("grant_type") == grantClientCredentials && how == authNone && o.text("client_certificate") == "" {
+		found = append(found, issue{"client_authentication", codeInvalidValue, "client_credentials needs a client that proves itself (RFC 6749 section 4.4): use header, body, query or private_key_jwt, or enter a client_certificate"})
 	}
+	found = append(found, checkAssertion(o)...)
+	found = append(found, checkCertificate(o)...)
 	if o.text("placement") == inHeader {
 		found = append(found, checkHeader("header_name", o.text("header_name"), "prefix", o.text("prefix")+"x")...)
 	}
