@@ -180,6 +180,9 @@ func (v *Vault) advance(r *Record, old *stored, o *opened, by author) {
 	if regrant {
 		r.Grant = by.revision
 	}
+	if r.State.Status == Quota && !slices.EqualFunc(old.FailureRules, o.FailureRules, sameRule) {
+		r.State = State{Status: OK, Since: by.at} // the rule that said so is another
+	}
 	switch {
 	case o.text("grant_type") != grantAuthorizationCode:
 		if changed {
@@ -189,10 +192,10 @@ func (v *Vault) advance(r *Record, old *stored, o *opened, by author) {
 		r.State = initialState(o, by.at)
 	case regrant && old.State.Status != NeedsConnect:
 		r.State = State{Status: NeedsReconnect, Message: "changed since it was connected; connect it again", Since: by.at}
-	case r.State.Status == Quota && (changed || !reflect.DeepEqual(old.FailureRules, o.FailureRules)):
-		r.State = State{Status: OK, Since: by.at}
 	}
 }
+
+func sameRule(a, b FailureRule) bool { return reflect.DeepEqual(a, b) }
 
 func initialState(o *opened, at time.Time) State {
 	switch {

@@ -61,3 +61,6 @@ func (v *Vault) SetStateSeenBefore(ctx context.Context, id ID, s Status, edit fu
 
 // Touch notes a use.
 func (v *Vault) Touch(id ID, now time.Time) { v.touch(id, now) }
+
+// UntilAfter reads the `until` of a failure rule.
+func UntilAfter(text string, now time.Time) (time.Time, error) { return untilAfter(text, now) }

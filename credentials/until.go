@@ -13,7 +13,8 @@ func checkUntil(text string) error {
 }
 
 // untilAfter reads the `until` of a failure rule, counted from now: a duration ("20s", "1d"), or
-// the next time that a clock in a zone of the IANA database shows HH:MM ("00:00 America/Chicago").
+// the next time that a clock in a zone of the IANA database shows HH:MM ("00:00 America/Chicago"); where it is put
+// forward over that time, the hour before or after.
 func untilAfter(text string, now time.Time) (time.Time, error) {
 	clock, zone, isTime := strings.Cut(text, " ")
 	if !isTime {
@@ -32,11 +33,9 @@ func untilAfter(text string, now time.Time) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%.40q must end with a zone such as UTC or America/Chicago", text)
 	}
 	day := now.In(location)
-	for ahead := range 3 { // a clock that is put forward may skip the time of one day
-		next := time.Date(day.Year(), day.Month(), day.Day()+ahead, at.Hour(), at.Minute(), 0, 0, location)
-		if next.After(now) {
-			return next.UTC(), nil
-		}
+	next := time.Date(day.Year(), day.Month(), day.Day(), at.Hour(), at.Minute(), 0, 0, location)
+	if !next.After(now) {
+		next = time.Date(day.Year(), day.Month(), day.Day()+1, at.Hour(), at.Minute(), 0, 0, location)
 	}
-	return now.Add(24 * time.Hour).UTC(), nil
+	return next.UTC(), nil
 }
