@@ -62,7 +62,7 @@ func oauth2Client() []Field {
 		{
 			Name: "client_authentication", Label: "Client authentication", Kind: KindChoice, Default: "header", steers: true, grants: true,
 			Choices: []string{"header", "body", "query", authAssertion, authNone},
-			Help: "How client ID and secret are sent to the token URL. It is never guessed: a failed first try could spend a one-time code.",
+			Help:    "How client ID and secret are sent to the token URL. It is never guessed: a failed first try could spend a one-time code.",
 		},
 		{
 			Name: "pkce", Label: "PKCE", Kind: KindBoolean, Default: "true", ShowIf: connect,

@@ -65,6 +65,12 @@ func (m *Manager) serveHook(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	taken := false
+	defer func() {
+		if !taken && rt.credential != "" {
+			m.verifier.Unverify(context.WithoutCancel(r.Context()), credentials.ID(rt.credential), r, body)
+		}
+	}()
 	c := &call{route: rt, params: params, fired: m.now().UTC()}
 	if err := c.read(r, body, verified); err != nil {
 		refuse(w, http.StatusBadRequest, "the body is not valid JSON")
@@ -79,6 +85,7 @@ func (m *Manager) serveHook(w http.ResponseWriter, r *http.Request) {
 		m.refuseStart(w, r, rt, err)
 		return
 	}
+	taken = true
 	if started.Duplicate {
 		h.Set(DuplicateHeader, "true")
 	}

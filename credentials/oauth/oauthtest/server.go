@@ -25,13 +25,13 @@ import (
 
 // Options choose what a provider is like. The zero value is a working one.
 type Options struct {
-	ClientID      string        // default "keyflow"
-	ClientSecret  string        // default "oauth-client-secret-01"
-	Public        bool          // a client without a secret
+	ClientID     string // default "keyflow"
+	ClientSecret string // default "oauth-client-secret-01"
+	Public       bool   // a client without a secret
 	// ClientKey, when set, is the only way in: the client proves itself by private_key_jwt
 	// with KeyAlgorithm (RS256, PS256 or ES256).
-	ClientKey    crypto.PublicKey
-	KeyAlgorithm string
+	ClientKey     crypto.PublicKey
+	KeyAlgorithm  string
 	Scopes        []string      // allowed; default "read", "write"
 	RedirectURIs  []string      // exact; more with AllowRedirect
 	TokenLifetime time.Duration // default one hour
