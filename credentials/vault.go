@@ -55,6 +55,7 @@ type Vault struct {
 	kits      kits
 	throttles throttles
 
+	presets    []Preset
 	identities identities
 	replays    replays
 }
@@ -75,6 +76,10 @@ func New(o Options) (*Vault, error) {
 		publicURL: strings.TrimSuffix(o.PublicURL, "/"),
 		usages:    o.Usages, transport: o.Transport, now: o.Now, log: o.Logger,
 		types: make(map[TypeName]*Type),
+	}
+	var err error
+	if v.presets, err = Presets(); err != nil {
+		return nil, err
 	}
 	if v.usages == nil {
 		v.usages = func(context.Context, ID) ([]Usage, error) { return nil, nil }

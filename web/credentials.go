@@ -252,9 +252,8 @@ func (s *server) credentialTypes(context.Context, session.Who, *struct{}) (*answ
 	}), nil
 }
 
-// credentialPresets lists none in this release; forms ask for it.
-func (s *server) credentialPresets(context.Context, session.Who, *struct{}) (*answer[page[credentialTypeView]], error) {
-	return listOf(nil, same[credentialTypeView]), nil
+func (s *server) credentialPresets(context.Context, session.Who, *struct{}) (*answer[page[credentials.Preset]], error) {
+	return listOf(s.credentials.Presets(), same[credentials.Preset]), nil
 }
 
 func credentialAnswer(c credentials.Credential) *answer[credentials.Credential] {
