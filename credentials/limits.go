@@ -219,14 +219,10 @@ func (th *throttle) later(now time.Time, wait time.Duration) *Error {
 // serveLimits gives out permits until there is nothing left to do.
 func (v *Vault) serveLimits(ctx context.Context, th *throttle) {
 	for {
-		th.mu.Lock()
-		if len(th.queue) == 0 && (th.slots == 0 || !v.store.Shared()) {
-			th.serving = false
-			th.mu.Unlock()
+		pause := v.serveOnce(ctx, th)
+		if th.finished() {
 			return
 		}
-		th.mu.Unlock()
-		pause := v.serveOnce(ctx, th)
 		timer := time.NewTimer(pause)
 		select {
 		case <-th.news:
@@ -236,6 +232,14 @@ func (v *Vault) serveLimits(ctx context.Context, th *throttle) {
 	}
 }
 
+// finished ends the service of a throttle without requests that wait or slots to give back.
+func (th *throttle) finished() bool {
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	th.serving = len(th.queue) > 0 || th.slots > 0
+	return !th.serving
+}
+
 // serveOnce gives out what there is and returns how long nothing more is to be expected.
 func (v *Vault) serveOnce(ctx context.Context, th *throttle) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, stampTimeout)
@@ -243,7 +247,7 @@ func (v *Vault) serveOnce(ctx context.Context, th *throttle) time.Duration {
 	free, err := v.freeSlots(ctx, th)
 	if err != nil {
 		th.fail(err)
-		return slotPoll
+		return parkAfter
 	}
 	th.mu.Lock()
 	want, limits := min(free, len(th.queue)), th.limits
@@ -254,7 +258,7 @@ func (v *Vault) serveOnce(ctx context.Context, th *throttle) time.Duration {
 		granted, wait, err := v.limits.TakeRequests(ctx, th.id, want, r, now)
 		if err != nil {
 			th.fail(err)
-			return slotPoll
+			return parkAfter
 		}
 		if granted < want {
 			pause = min(pause, wait)
@@ -330,8 +334,11 @@ func (th *throttle) sendAway(now time.Time, wait time.Duration, r Rate) {
 func (th *throttle) fail(err error) {
 	th.mu.Lock()
 	defer th.mu.Unlock()
+	if th.busy == 0 || fault.Is(err, fault.NotFound) {
+		th.slots = 0 // they end by themselves
+	}
 	if fault.Is(err, fault.NotFound) {
-		th.slots, err = 0, unknown(th.id)
+		err = unknown(th.id)
 	}
 	for _, w := range th.queue {
 		w.ready <- fmt.Errorf("limits of credential %q: %w", th.id, err)

@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"net/http"
+	"time"
 )
 
 // The grant types of oauth2.
@@ -31,7 +32,6 @@ func oauth2() Type {
 		Summary:      "An access token that Keyflow obtains and renews.",
 		Fields:       fields,
 		renews:       true,
-		later:        []string{"keep_alive"},
 		check:        checkOAuth2,
 		authenticate: authenticateOAuth2,
 		placement:    placementOAuth2,
@@ -96,6 +96,10 @@ func oauth2TokenAnswer() []Field {
 		{Name: "expires_in_path", Label: "Path of the lifetime", Kind: KindText, Default: "expires_in", Pattern: path, grants: true, Help: "Where the remaining lifetime is in the answer."},
 		{Name: "expires_in_unit", Label: "Unit of the lifetime", Kind: KindChoice, Default: "seconds", Choices: []string{"seconds", "milliseconds", "minutes", "hours"}, grants: true, Help: "Seconds by the standard."},
 		{Name: "default_lifetime", Label: "Default lifetime", Kind: KindText, format: formatDuration, grants: true, Help: "Used when the provider states none, for example 1h. Without it a token is kept until it is refused."},
+		{
+			Name: "keep_alive", Label: "Keep alive", Kind: KindText, format: formatDuration, ShowIf: map[string]string{"grant_type": grantAuthorizationCode},
+			Help: "Renew the token of an idle credential after this time, for example 7d: ahead of the provider's limit of inactivity.",
+		},
 	}
 }
 
@@ -122,6 +126,9 @@ func checkOAuth2(o *opened) []issue {
 	found = append(found, checkCertificate(o)...)
 	if o.text("placement") == inHeader {
 		found = append(found, checkHeader("header_name", o.text("header_name"), "prefix", o.text("prefix")+"x")...)
+	}
+	if every, err := parseDuration(o.text("keep_alive")); err == nil && every < time.Hour {
+		found = append(found, issue{"keep_alive", codeInvalidValue, "must be at least 1h"})
 	}
 	for name, value := range o.stringMap("token_headers") {
 		for _, i := range checkHeader("token_headers", name, "token_headers", value) {

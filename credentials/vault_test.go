@@ -254,16 +254,16 @@ func TestBadInputs(t *testing.T) {
 			`/fields/value invalid_value: a cookie cannot hold spaces, quotes, commas, semicolons, backslashes or characters outside ASCII (RFC 6265)`,
 		}},
 		"oauth2 authorization_code": {`{"id": "x", "type": "oauth2", "fields": {"grant_type": "authorization_code", "access_token_url": "http://login.example/token",
-			"authorization_url": "javascript:alert(1)", "client_authentication": "private_key_jwt", "keep_alive": "30d", "token_headers": {"a b": "x", "c": 1},
+			"authorization_url": "javascript:alert(1)", "client_authentication": "private_key_jwt", "keep_alive": "30m", "token_headers": {"a b": "x", "c": 1},
 			"default_lifetime": "soon", "access_token_path": "a..b"}, ` + host + `}`, []string{
 			`/fields/access_token_path invalid_value: must match [A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*`,
 			`/fields/access_token_url invalid_value: must begin with https://; for an unencrypted request put http:// in front of the host there`,
 			`/fields/authorization_url invalid_value: is not a complete URL, for example https://example.com/oauth/token`,
 			`/fields/default_lifetime invalid_value: is not a duration such as 90m, 12h or 30d`,
-			`/fields/keep_alive not_supported: is not supported yet; leave it out`,
 			`/fields/token_headers/c invalid_type: must be a text with a name`,
 			`/fields/client_id required: is required`,
 			`/fields/client_key required: is required: private_key_jwt signs with it`,
+			`/fields/keep_alive invalid_value: must be at least 1h`,
 		}},
 		"oauth2 client_credentials": {`{"id": "x", "type": "oauth2", "fields": {"grant_type": "client_credentials", "access_token_url": "https://u:p@login.example/token#x",
 			"client_id": "c", "client_authentication": "none", "token_headers": {"Host": "x"}, "header_name": "a b"}, ` + host + `}`, []string{
