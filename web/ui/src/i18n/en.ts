@@ -154,6 +154,14 @@ export const en = {
     notSaved: 'Not saved',
     discard: 'Discard changes',
   },
+  preset: {
+    title: 'Preset',
+    help: 'Fills the form for a known provider; everything can be changed.',
+    none: 'None',
+    unknown: 'No preset for this',
+    docs: 'The provider on this',
+    pattern: 'Written as in {{example}}.',
+  },
   secret: {
     set: 'Set',
     changed: 'changed {{time}}',
