@@ -3,7 +3,6 @@ package credentials_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -17,26 +16,36 @@ import (
 	"keyflow/internal/fault"
 )
 
-// marketoRules are those of the Marketo preset; the waits are shorter here.
-const marketoRules = `[
-	{"status": [200], "body": "response.body.success == false and any(response.body.errors, #.code in ['601', '602'])", "action": "renew", "not_executed": true},
-	{"status": [200], "body": "response.body.success == false and any(response.body.errors, #.code == '603')", "action": "refuse", "not_executed": true},
-	{"status": [200], "body": "response.body.success == false and any(response.body.errors, #.code in ['606', '615'])", "action": "wait", "until": %q, "not_executed": true},
-	{"status": [200], "body": "response.body.success == false and any(response.body.errors, #.code == '607')", "action": "quota", "until": "00:00 America/Chicago", "not_executed": true}]`
-
-func marketoCredential(s *marketotest.Server, wait, more string) string {
-	return fmt.Sprintf(`{"id": "mkto", "type": "oauth2", "allowed_hosts": [%q], "failure_rules": `+marketoRules+`,
-		"fields": {"grant_type": "client_credentials", "access_token_url": %q, "client_id": %q, "client_secret": %q, "client_authentication": "body"}%s}`,
-		s.Host, wait, s.TokenURL, s.ClientID, s.Secret(), more)
+// marketoCredential is the Marketo preset, led to the stand-in: its wait is shorter and its
+// limits, which have their own tests, are left out.
+func marketoCredential(t *testing.T, s *marketotest.Server, wait, method string) string {
+	t.Helper()
+	preset, err := credentials.FindPreset(presets(t), "marketo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, problems := preset.Fill(map[string]string{"tenant": "123-ABC-456"})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	in.ID, in.AllowedHosts, in.Limits = "mkto", []string{s.Host}, nil
+	in.Fields["access_token_url"], in.Fields["token_method"] = s.TokenURL, method
+	in.Fields["client_id"], in.Fields["client_secret"] = s.ClientID, s.Secret()
+	for i := range in.FailureRules {
+		if in.FailureRules[i].Action == "wait" {
+			in.FailureRules[i].Until = wait
+		}
+	}
+	return quoted(t, in)
 }
 
 // onMarketo is a vault with a Marketo credential and the stand-in, by the same clock.
-func onMarketo(t *testing.T, o marketotest.Options, wait, more string) (*network, *marketotest.Server) {
+func onMarketo(t *testing.T, o marketotest.Options, wait string) (*network, *marketotest.Server) {
 	t.Helper()
 	n := online(t)
 	o.Now = func() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) }
 	s := marketotest.New(t, o)
-	n.create(t, marketoCredential(s, wait, more))
+	n.create(t, marketoCredential(t, s, wait, http.MethodPost))
 	return n, s
 }
 
@@ -66,7 +75,7 @@ func TestMarketoTokenByPostAndGet(t *testing.T) {
 			t.Parallel()
 			n := online(t)
 			s := marketotest.New(t, marketotest.Options{})
-			n.create(t, strings.Replace(marketoCredential(s, "1s", ""), `"grant_type"`, `"token_method": "`+method+`", "grant_type"`, 1))
+			n.create(t, marketoCredential(t, s, "1s", method))
 			if err := n.lead(t, s); err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +112,7 @@ func TestMarketoLifetimes(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			n, s := onMarketo(t, marketotest.Options{Lifetime: 2 * long}, "1s", "")
+			n, s := onMarketo(t, marketotest.Options{Lifetime: 2 * long}, "1s")
 			s.ExpiresIn(tt.raw)
 			use := func(at time.Duration, tokens int) {
 				t.Helper()
@@ -128,7 +137,7 @@ func TestMarketoLifetimes(t *testing.T) {
 
 func TestMarketoSameTokenIsNotAskedForAgain(t *testing.T) {
 	t.Parallel()
-	n, s := onMarketo(t, marketotest.Options{}, "1s", "")
+	n, s := onMarketo(t, marketotest.Options{}, "1s")
 	steps := []struct {
 		at     time.Duration
 		tokens int
@@ -149,7 +158,7 @@ func TestMarketoSameTokenIsNotAskedForAgain(t *testing.T) {
 
 func TestMarketoTokenThatEndsEarly(t *testing.T) {
 	t.Parallel()
-	n, s := onMarketo(t, marketotest.Options{}, "1s", "")
+	n, s := onMarketo(t, marketotest.Options{}, "1s")
 	if err := n.lead(t, s); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +181,7 @@ func TestMarketoTokenThatEndsEarly(t *testing.T) {
 
 func TestMarketoOneTokenForAll(t *testing.T) {
 	t.Parallel()
-	n, s := onMarketo(t, marketotest.Options{}, "1s", "")
+	n, s := onMarketo(t, marketotest.Options{}, "1s")
 	for round := range 3 { // the first token, one that has expired, one that ends early
 		if round == 2 {
 			s.Revoke()
@@ -214,7 +223,7 @@ func TestMarketoOneTokenForAll(t *testing.T) {
 // The secret is changed while a call with the old token is under way.
 func TestMarketoChangedSecret(t *testing.T) {
 	t.Parallel()
-	n, s := onMarketo(t, marketotest.Options{}, "1s", "")
+	n, s := onMarketo(t, marketotest.Options{}, "1s")
 	client := n.client(t, credentials.Use{ID: "mkto"})
 	if _, err := call(t, client, http.MethodGet, s.URL+"/v1/leads.json", ""); err != nil {
 		t.Fatal(err)
@@ -238,7 +247,7 @@ func TestMarketoChangedSecret(t *testing.T) {
 
 func TestMarketoDenied(t *testing.T) {
 	t.Parallel()
-	n, s := onMarketo(t, marketotest.Options{}, "1s", "")
+	n, s := onMarketo(t, marketotest.Options{}, "1s")
 	s.Answer(marketotest.Denied)
 	refusal(t, n.lead(t, s), credentials.CodeRefused)
 	counts(t, s, "denied", 1, 1)
@@ -255,7 +264,7 @@ func TestMarketoDenied(t *testing.T) {
 
 func TestMarketoWaits(t *testing.T) {
 	t.Parallel()
-	n, s := onMarketo(t, marketotest.Options{}, "30ms", "")
+	n, s := onMarketo(t, marketotest.Options{}, "30ms")
 	s.Answer(marketotest.TooMany, marketotest.TooManyOnce, marketotest.TooMany)
 	var idle, resumed atomic.Int64
 	client := n.client(t, credentials.Use{ID: "mkto", Idle: func() func() {
@@ -273,7 +282,7 @@ func TestMarketoWaits(t *testing.T) {
 
 func TestLongWaitsAreGivenToTheCaller(t *testing.T) {
 	t.Parallel()
-	n, s := onMarketo(t, marketotest.Options{}, "20s", "")
+	n, s := onMarketo(t, marketotest.Options{}, "20s")
 	s.Answer(marketotest.TooMany)
 	begun := time.Now()
 	client := n.client(t, credentials.Use{ID: "mkto", Park: true})
@@ -307,7 +316,7 @@ func TestLongWaitsAreGivenToTheCaller(t *testing.T) {
 
 func TestMarketoQuota(t *testing.T) {
 	t.Parallel()
-	n, s := onMarketo(t, marketotest.Options{}, "1s", "")
+	n, s := onMarketo(t, marketotest.Options{}, "1s")
 	s.Answer(marketotest.Quota)
 	refusal(t, n.lead(t, s), credentials.CodeQuota)
 	chicago, err := time.LoadLocation("America/Chicago")
@@ -338,7 +347,7 @@ func TestMarketoQuota(t *testing.T) {
 // A change of the rules ends a pause that they made.
 func TestQuotaEndsWithItsRule(t *testing.T) {
 	t.Parallel()
-	n, s := onMarketo(t, marketotest.Options{}, "1s", "")
+	n, s := onMarketo(t, marketotest.Options{}, "1s")
 	s.Answer(marketotest.Quota)
 	refusal(t, n.lead(t, s), credentials.CodeQuota)
 	n.patch(t, "mkto", `{"name": "Marketo"}`)
@@ -351,7 +360,7 @@ func TestQuotaEndsWithItsRule(t *testing.T) {
 
 func TestMarketoBadClient(t *testing.T) {
 	t.Parallel()
-	n, s := onMarketo(t, marketotest.Options{}, "1s", "")
+	n, s := onMarketo(t, marketotest.Options{}, "1s")
 	s.ChangeSecret("changed-at-marketo")
 	refusal(t, n.lead(t, s), credentials.CodeRefused)
 	err := n.Refresh(t.Context(), admin, "mkto")

@@ -20,7 +20,7 @@ type credentialList struct {
 	Paging
 	Folder string             `query:"folder" doc:"This folder and below."`
 	Type   string             `query:"type"`
-	State  credentials.Status `query:"state" enum:"ok,untested,needs_connect,needs_reconnect,refused,expiring,expired"`
+	State  credentials.Status `query:"state" enum:"ok,untested,needs_connect,needs_reconnect,refused,quota,expiring,expired"`
 	Q      string             `query:"q" maxLength:"200" doc:"Part of the id or the name."`
 }
 

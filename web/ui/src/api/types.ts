@@ -35,6 +35,7 @@ export const credentialStatuses = [
   'needs_connect',
   'needs_reconnect',
   'refused',
+  'quota',
   'expiring',
   'expired',
 ] as const;

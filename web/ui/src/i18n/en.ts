@@ -76,6 +76,7 @@ export const en = {
     needs_connect: 'Needs connecting',
     needs_reconnect: 'Needs reconnecting',
     refused: 'Refused',
+    quota: 'Quota used up',
     expiring: 'Expiring',
     expired: 'Expired',
   },

@@ -79,6 +79,7 @@ export const ko: Catalog<typeof en> = {
     needs_connect: '연결 필요',
     needs_reconnect: '다시 연결 필요',
     refused: '거부됨',
+    quota: '할당량 소진',
     expiring: '만료 예정',
     expired: '만료됨',
   },
