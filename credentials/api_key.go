@@ -39,6 +39,8 @@ func apiKey() Type {
 		},
 		check:        checkAPIKey,
 		authenticate: authenticateAPIKey,
+		verify:       verifyAPIKey,
+		placement:    func(o *opened) string { return o.text("in") + " " + o.text("key") },
 	}
 }
 
@@ -61,7 +63,7 @@ func checkAPIKey(o *opened) []issue {
 	}
 }
 
-func authenticateAPIKey(o *opened, req *http.Request, _ string) ([]string, error) {
+func authenticateAPIKey(o *opened, req *http.Request, _ proof) ([]string, error) {
 	key, value := o.text("key"), o.text("prefix")+o.text("value")
 	switch o.text("in") {
 	case inQuery:
@@ -72,6 +74,26 @@ func authenticateAPIKey(o *opened, req *http.Request, _ string) ([]string, error
 		req.Header.Set(key, value)
 	}
 	return []string{value}, nil
+}
+
+func verifyAPIKey(o *opened, r inbound) (proven, bool) {
+	key := o.text("key")
+	var got []string
+	held := key
+	switch o.text("in") {
+	case inQuery:
+		got = r.URL.Query()[key]
+	case inCookie:
+		held = "Cookie"
+		for _, c := range r.CookiesNamed(key) {
+			got = append(got, c.Value)
+		}
+	default:
+		held = http.CanonicalHeaderKey(key)
+		got = r.Header.Values(key)
+	}
+	// More than one value is refused: another reader of the request might take the other.
+	return proven{held: []string{held}}, len(got) == 1 && sameText(got[0], o.text("prefix")+o.text("value")) == 1
 }
 
 // setQuery makes key occur once, with value, and leaves the other parameters as they were written.

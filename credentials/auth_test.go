@@ -82,7 +82,7 @@ func TestAuthenticate(t *testing.T) {
 			if tt.request != nil {
 				tt.request(r)
 			}
-			wire, err := o.typ.authenticate(o, r, tt.token)
+			wire, err := o.typ.authenticate(o, r, proof{token: tt.token})
 			if err != nil {
 				t.Fatal(err)
 			}

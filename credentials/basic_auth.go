@@ -28,6 +28,8 @@ func basicAuth() Type {
 		},
 		check:        checkBasicAuth,
 		authenticate: authenticateBasic,
+		verify:       verifyBasic,
+		placement:    inAuthorization,
 	}
 }
 
@@ -44,11 +46,21 @@ func checkBasicAuth(o *opened) []issue {
 	return found
 }
 
-func authenticateBasic(o *opened, req *http.Request, _ string) ([]string, error) {
+func authenticateBasic(o *opened, req *http.Request, _ proof) ([]string, error) {
 	pair := base64.StdEncoding.EncodeToString([]byte(o.text("username") + ":" + o.text("password")))
 	header := "Basic " + pair
 	req.Header.Set("Authorization", header)
 	return []string{header, pair}, nil
 }
+
+// Both parts are compared whatever the first says.
+func verifyBasic(o *opened, r inbound) (proven, bool) {
+	username, password, sent := r.BasicAuth()
+	sameName, samePassword := sameText(username, o.text("username")), sameText(password, o.text("password"))
+	once := len(r.Header.Values("Authorization")) == 1 // another reader of the request might take the other
+	return proven{held: []string{"Authorization"}}, sent && once && sameName&samePassword == 1
+}
+
+func inAuthorization(*opened) string { return "header Authorization" }
 
 func isControl(r rune) bool { return r < 0x20 || r == 0x7f }

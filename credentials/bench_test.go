@@ -36,7 +36,7 @@ func BenchmarkRequest(b *testing.B) {
 				b.Fatal(err)
 			}
 			store := sqlstore.New(databasetest.SQLite(b))
-			v, err := credentials.New(credentials.Options{Store: store, Tokens: store, Canary: store, Keyset: keys, Transport: canned{body}})
+			v, err := credentials.New(credentials.Options{Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, Transport: canned{body}})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -27,7 +27,7 @@ func (e *edit) merge(old *stored) *opened {
 		Credential: Credential{
 			ID: e.in.ID, Name: e.in.Name, Description: e.in.Description, Labels: e.in.Labels, Folder: e.in.Folder,
 			Type: e.in.Type, Fields: e.plain, AllowedHosts: e.in.AllowedHosts, AllowedWorkflows: e.in.AllowedWorkflows,
-			FailureRules: e.in.FailureRules, TestURL: e.in.TestURL, ExpiresAt: e.in.ExpiresAt, RotateEvery: e.in.RotateEvery,
+			Limits: e.in.Limits, FailureRules: e.in.FailureRules, TestURL: e.in.TestURL, ExpiresAt: e.in.ExpiresAt, RotateEvery: e.in.RotateEvery,
 		},
 	}
 	for _, f := range e.typ.Fields {
@@ -180,6 +180,9 @@ func (v *Vault) advance(r *Record, old *stored, o *opened, by author) {
 	if regrant {
 		r.Grant = by.revision
 	}
+	if r.State.Status == Quota && !slices.EqualFunc(old.FailureRules, o.FailureRules, sameRule) {
+		r.State = State{Status: OK, Since: by.at} // the rule that said so is another
+	}
 	switch {
 	case o.text("grant_type") != grantAuthorizationCode:
 		if changed {
@@ -191,6 +194,8 @@ func (v *Vault) advance(r *Record, old *stored, o *opened, by author) {
 		r.State = State{Status: NeedsReconnect, Message: "changed since it was connected; connect it again", Since: by.at}
 	}
 }
+
+func sameRule(a, b FailureRule) bool { return reflect.DeepEqual(a, b) }
 
 func initialState(o *opened, at time.Time) State {
 	switch {

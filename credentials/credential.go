@@ -78,6 +78,8 @@ const (
 	Refused        Status = "refused"
 	Expiring       Status = "expiring"
 	Expired        Status = "expired"
+	// Quota is a used-up quota: nobody uses the credential before State.Until.
+	Quota Status = "quota"
 )
 
 // State is a status with its reason.
@@ -85,25 +87,28 @@ type State struct {
 	Status  Status    `json:"status"`
 	Message string    `json:"message"`
 	Since   time.Time `json:"since"`
+	// Until is when the state ends by itself; only Quota has it.
+	Until time.Time `json:"until,omitzero"`
 }
 
 // Limits bound the use of a credential by all workflows together.
 type Limits struct {
-	Requests    int    `json:"requests,omitempty"`
-	Per         string `json:"per,omitempty"` // duration
-	Concurrency int    `json:"concurrency,omitempty"`
+	Requests    int    `json:"requests,omitempty"`    // in any span of Per; 0 is any number
+	Per         string `json:"per,omitempty"`         // duration
+	Concurrency int    `json:"concurrency,omitempty"` // requests at once; 0 is any number
 }
 
 // FailureRule says which answers mean that this credential was refused, and what to do.
 // All given conditions must hold. The default rule, when none is given for 401, is renew
 // for token types and refuse for the others.
 type FailureRule struct {
-	Status      []int             `json:"status,omitempty"`
-	Headers     map[string]string `json:"headers,omitempty"`
-	Body        string            `json:"body,omitempty"` // expression over `response` {status, headers, body}
-	Action      string            `json:"action"`         // renew, refuse, wait, quota
-	Until       string            `json:"until,omitempty"`
-	NotExecuted bool              `json:"not_executed,omitempty"` // the upstream did not act: repeating is safe
+	Status  []int             `json:"status,omitempty"`
+	Headers map[string]string `json:"headers,omitempty"`
+	Body    string            `json:"body,omitempty"` // expression over `response` {status, headers, body}
+	Action  string            `json:"action"`         // renew, refuse, wait, quota
+	// Until is how long wait and quota last: a duration or a time of day with its zone, "00:00 America/Chicago".
+	Until       string `json:"until,omitempty"`
+	NotExecuted bool   `json:"not_executed,omitempty"` // the upstream did not act: repeating is safe
 }
 
 // Input is a credential as written by a caller (POST, PUT, import). Fields holds plain
@@ -168,6 +173,12 @@ type Use struct {
 	MaxBytes int64
 	// Header is added to every request, redirect hops included; it is shared and not changed.
 	Header http.Header
+	// Park says that the caller can give the attempt up and make it again later: before anything
+	// has been done, a wait of more than a second is an *Error with Until instead.
+	Park bool
+	// Idle, when not nil, is called when a request begins to wait for limits, rules or a renewal
+	// by another process; it returns what to call at the end. It may be called concurrently.
+	Idle func() (resume func())
 	// Record, when not nil, is told of each call after its answer or failure. It must not block.
 	Record func(Call)
 }

@@ -3,6 +3,7 @@ package credentials
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -40,6 +41,7 @@ func (v *Vault) check(in Input) *edit {
 	e.checkReach()
 	e.checkFields()
 	e.checkTestURL()
+	e.checkLimits()
 	e.checkRules()
 	return e
 }
@@ -111,9 +113,6 @@ func (e *edit) checkLater() {
 	if len(e.in.RotatableBy) > 0 {
 		e.add("/rotatable_by", codeNotSupported, "rotation by workflows is not supported yet; leave it out")
 	}
-	if e.in.Limits != nil {
-		e.add("/limits", codeNotSupported, "limits are not supported yet; leave them out")
-	}
 	if e.in.Grace != "" {
 		e.add("/grace", codeNotSupported, "staged rotation is not supported yet; leave it out")
 	}
@@ -131,7 +130,7 @@ func (v *Vault) checkType(e *edit, name TypeName) *Type {
 	switch name {
 	case "":
 		e.add("/type", codeRequired, "is required: one of "+list)
-	case "bearer_token", "custom", "signing", "jwt", "client_certificate", "aws_sigv4", "digest_auth":
+	case "aws_sigv4", "digest_auth":
 		e.add("/type", codeNotSupported, fmt.Sprintf("%q is not supported yet; this release has %s", name, list))
 	default:
 		e.add("/type", codeInvalidValue, fmt.Sprintf("%.40q is not an authentication type%s; there are %s", name, suggest.DidYouMean(string(name), known), list))
@@ -142,7 +141,7 @@ func (v *Vault) checkType(e *edit, name TypeName) *Type {
 // checkReach checks and normalizes where and by whom the credential may be used.
 func (e *edit) checkReach() {
 	in := &e.in
-	if len(in.AllowedHosts) == 0 && in.Type != TypeNoAuth {
+	if len(in.AllowedHosts) == 0 && !e.typ.anywhere {
 		e.add("/allowed_hosts", codeRequired, `is required: the hosts that may receive this credential, for example ["api.example.com"]`)
 	}
 	if len(in.AllowedHosts) > maxEntries || len(in.AllowedWorkflows) > maxEntries {
@@ -198,6 +197,8 @@ func insecureHint(u *url.URL) string {
 	return ""
 }
 
+func isShort(text string) bool { return text != "" && len(text) < shortSecret }
+
 // warnings is advice about a record that is valid.
 func warnings(o *opened) []string {
 	var list []string
@@ -210,7 +211,8 @@ func warnings(o *opened) []string {
 		}
 	}
 	for _, f := range o.typ.Fields {
-		if text, ok := o.secrets[f.Name]; ok && len(text.Reveal()) > 0 && len(text.Reveal()) < shortSecret {
+		text, ok := o.secrets[f.Name]
+		if ok && slices.ContainsFunc(o.secretTexts(f.Name, text), isShort) {
 			list = append(list, fmt.Sprintf("%s is shorter than %d characters: easy to guess, and not recognized when an answer repeats it alone", f.Name, shortSecret))
 		}
 	}

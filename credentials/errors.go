@@ -2,7 +2,9 @@ package credentials
 
 import (
 	"net/http"
+	"time"
 
+	"keyflow/internal/egress"
 	"keyflow/internal/fault"
 )
 
@@ -14,6 +16,8 @@ const (
 	CodeNeedsConnect       = "credential_needs_connect"
 	CodeRefused            = "credential_refused"
 	CodeQuota              = "quota"
+	// CodeLimit is the reason of a step that waits; steps do not fail with it.
+	CodeLimit = "credential_limit"
 )
 
 // Error says why a credential could not be used. Message names the credential and the
@@ -23,6 +27,9 @@ type Error struct {
 	Message string
 	ID      ID
 	Err     error
+	// Until, when not zero, says that nothing was done and that it may be done then: the step
+	// waits. Only a Use with Park gets such errors.
+	Until time.Time
 	// Answer is what the upstream said when it refused the credential; nil without an answer.
 	Answer *Answer
 }
@@ -48,6 +55,11 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// cannotAuthenticate says why a request cannot carry o. The causes are texts of this package.
+func cannotAuthenticate(o *opened, err error) *Error {
+	return o.failed(egress.CodeInvalidParam, err, "credential %q cannot be used for this request: %v", o.ID, err)
+}
 
 func unknown(id ID) *Error {
 	return &Error{

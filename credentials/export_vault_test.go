@@ -61,3 +61,9 @@ func (v *Vault) SetStateSeenBefore(ctx context.Context, id ID, s Status, edit fu
 
 // Touch notes a use.
 func (v *Vault) Touch(id ID, now time.Time) { v.touch(id, now) }
+
+// UntilAfter reads the `until` of a failure rule.
+func UntilAfter(text string, now time.Time) (time.Time, error) { return untilAfter(text, now) }
+
+// KeepAlive renews what is idle, as Serve does from time to time.
+func (v *Vault) KeepAlive(ctx context.Context) error { return v.keepAlive(ctx) }

@@ -53,7 +53,7 @@ func TestTokenSurvivesAFailingStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			n.Vault, err = credentials.New(credentials.Options{
-				Store: store, Tokens: tokens, Canary: store, Keyset: keys, Transport: n.transport,
+				Store: store, Tokens: tokens, Limits: store, Canary: store, Keyset: keys, Transport: n.transport,
 				Now: func() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) },
 			})
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"keyflow/internal/jsonvalue"
 	"keyflow/internal/secret"
 	"keyflow/internal/suggest"
 )
@@ -76,6 +77,10 @@ func (e *edit) unknownField(name string) {
 }
 
 func (e *edit) checkSecret(f *Field, value any) {
+	if f.Kind == KindMap && value != nil {
+		e.checkSecretMap(f, value)
+		return
+	}
 	switch value := value.(type) {
 	case nil:
 		e.given[f.Name] = secret.Text{}
@@ -87,6 +92,22 @@ func (e *edit) checkSecret(f *Field, value any) {
 		e.add(pointer("fields", f.Name), codeNotSupported, "references to secrets kept elsewhere are not supported yet; enter the value")
 	default:
 		e.add(pointer("fields", f.Name), codeInvalidType, "must be a text")
+	}
+}
+
+// checkSecretMap keeps a map of secrets as one secret, its JSON text. An empty map clears it.
+func (e *edit) checkSecretMap(f *Field, value any) {
+	if !e.checkMap(pointer("fields", f.Name), value) {
+		return
+	}
+	text, err := jsonvalue.Encode(value)
+	switch {
+	case err != nil || len(text) > maxText:
+		e.add(pointer("fields", f.Name), codeInvalidValue, "is longer than 64 KiB")
+	case len(value.(map[string]any)) == 0: //nolint:forcetypeassert // checkMap has seen to it
+		e.given[f.Name] = secret.Text{}
+	default:
+		e.given[f.Name] = secret.New(string(text))
 	}
 }
 

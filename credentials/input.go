@@ -132,7 +132,7 @@ func applyPatch(c Credential, patch []byte) (Input, error) {
 func inputDocument(c Credential) (map[string]any, error) {
 	text, err := json.Marshal(Input{
 		Name: c.Name, Description: c.Description, Labels: c.Labels, Folder: c.Folder, Fields: c.Fields,
-		AllowedHosts: c.AllowedHosts, FailureRules: c.FailureRules, TestURL: c.TestURL, ExpiresAt: c.ExpiresAt, RotateEvery: c.RotateEvery,
+		AllowedHosts: c.AllowedHosts, Limits: c.Limits, FailureRules: c.FailureRules, TestURL: c.TestURL, ExpiresAt: c.ExpiresAt, RotateEvery: c.RotateEvery,
 	})
 	if err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ func start(t *testing.T, db *database.DB, dir, env string) (*credentials.Vault, 
 		return nil, err
 	}
 	store := sqlstore.New(db)
-	return credentials.New(credentials.Options{Store: store, Tokens: store, Canary: store, Keyset: keys})
+	return credentials.New(credentials.Options{Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys})
 }
 
 // files lists a folder as "name mode".

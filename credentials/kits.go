@@ -1,10 +1,12 @@
 package credentials
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
 	"keyflow/credentials/redact"
+	"keyflow/internal/secret"
 )
 
 // kit is what requests with one revision of a credential and one token need again and again.
@@ -59,13 +61,21 @@ func (v *Vault) newKit(o *opened, token *held, wire []string) *kit {
 // hidden lists the secret texts of a credential and its token.
 func (o *opened) hidden(token *held) []string {
 	var values []string
-	for _, text := range o.secrets {
-		values = append(values, text.Reveal())
+	for name, text := range o.secrets {
+		values = append(values, o.secretTexts(name, text)...)
 	}
 	if token != nil {
 		values = append(values, token.Access.Reveal(), token.Refresh.Reveal())
 	}
 	return values
+}
+
+// secretTexts lists what is secret in a field: the text, or each value of a map.
+func (o *opened) secretTexts(name string, text secret.Text) []string {
+	if f := o.typ.field(name); f != nil && f.Kind == KindMap {
+		return slices.Collect(maps.Values(o.stringMap(name)))
+	}
+	return []string{text.Reveal()}
 }
 
 func (k *kits) forget(id ID) {

@@ -189,6 +189,7 @@ func (v *Vault) Delete(ctx context.Context, caller identity.Caller, id ID, force
 		v.uses.forget(id)
 		v.renewals.forget(id)
 		v.kits.forget(id)
+		v.identities.forget(id)
 	}
 	return err
 }
@@ -298,15 +299,13 @@ func (v *Vault) CheckInbound(ctx context.Context, id ID, workflow, folder string
 	if err != nil {
 		return err
 	}
-	if r.Type != TypeBasicAuth && r.Type != TypeAPIKey {
+	if t := v.types[r.Type]; t == nil || t.verify == nil {
 		return fault.Problems(fmt.Sprintf("credential %q cannot verify webhooks", id), []fault.Problem{{
-			Code: codeNotSupported, Message: fmt.Sprintf("credential %q is of type %s; inbound webhooks are verified by basic_auth or api_key", id, r.Type),
+			Code: codeNotSupported, Message: cannotVerify(id, r.Type),
 		}})
 	}
-	for _, info := range r.Secrets {
-		if info.Set {
-			return nil
-		}
+	if r.Type != TypeBasicAuth || r.Secrets["password"].Set {
+		return nil
 	}
 	return fault.Problems(fmt.Sprintf("credential %q cannot verify webhooks", id), []fault.Problem{{Code: codeSecretRequired, Message: noSecret(id)}})
 }

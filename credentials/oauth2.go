@@ -4,12 +4,19 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 )
 
 // The grant types of oauth2.
 const (
 	grantAuthorizationCode = "authorization_code"
 	grantClientCredentials = "client_credentials"
+)
+
+// The ways of client authentication that need no client secret.
+const (
+	authAssertion = "private_key_jwt"
+	authNone      = "none"
 )
 
 // oauth2 sends a token that Keyflow gets and renews itself (RFC 6749, RFC 7636). How tokens
@@ -19,15 +26,18 @@ func oauth2() Type {
 	fields = append(fields, oauth2TokenRequest()...)
 	fields = append(fields, oauth2TokenAnswer()...)
 	fields = append(fields, oauth2Placement()...)
+	fields = append(fields, oauth2Assertion()...)
+	fields = append(fields, certificateFields()...)
 	return Type{
 		Name:         TypeOAuth2,
 		Label:        "OAuth 2.0",
 		Summary:      "An access token that Keyflow obtains and renews.",
 		Fields:       fields,
 		renews:       true,
-		later:        []string{"keep_alive"},
 		check:        checkOAuth2,
 		authenticate: authenticateOAuth2,
+		placement:    placementOAuth2,
+		certificate:  certificateOf,
 	}
 }
 
@@ -49,12 +59,12 @@ func oauth2Client() []Field {
 		},
 		{Name: "refresh_url", Label: "Refresh URL", Kind: KindText, format: formatURL, ShowIf: connect, steers: true, grants: true, Help: "Where tokens are renewed, if elsewhere."},
 		{Name: "client_id", Label: "Client ID", Kind: KindText, Required: true, grants: true, Help: "As registered at the provider."},
-		{Name: "client_secret", Label: "Client Secret", Kind: KindText, Secret: true, grants: true, Help: "Empty for public clients (client authentication none)."},
+		{Name: "client_secret", Label: "Client Secret", Kind: KindText, Secret: true, grants: true, Help: "Empty for clients that prove themselves by a private key, and for public ones (client authentication none)."},
 		{Name: "scope", Label: "Scope", Kind: KindText, grants: true, Help: "Separated by spaces."},
 		{
 			Name: "client_authentication", Label: "Client Authentication", Kind: KindChoice, Default: "header", steers: true, grants: true,
-			Choices: []string{"header", "body", "query", "none"}, later: []string{"private_key_jwt"},
-			Help: "How client ID and secret are sent to the token URL. It is never guessed: a failed first try could spend a one-time code.",
+			Choices: []string{"header", "body", "query", authAssertion, authNone},
+			Help:    "How client ID and secret are sent to the token URL. It is never guessed: a failed first try could spend a one-time code.",
 		},
 		{
 			Name: "pkce", Label: "PKCE", Kind: KindBoolean, Default: "true", ShowIf: connect,
@@ -88,6 +98,10 @@ func oauth2TokenAnswer() []Field {
 		{Name: "expires_in_path", Label: "Path of the lifetime", Kind: KindText, Default: "expires_in", Pattern: path, grants: true, Help: "Where the remaining lifetime is in the answer."},
 		{Name: "expires_in_unit", Label: "Unit of the lifetime", Kind: KindChoice, Default: "seconds", Choices: []string{"seconds", "milliseconds", "minutes", "hours"}, grants: true, Help: "Seconds by the standard."},
 		{Name: "default_lifetime", Label: "Default lifetime", Kind: KindText, format: formatDuration, grants: true, Help: "Used when the provider states none, for example 1h. Without it a token is kept until it is refused."},
+		{
+			Name: "keep_alive", Label: "Keep alive", Kind: KindText, format: formatDuration, ShowIf: map[string]string{"grant_type": grantAuthorizationCode},
+			Help: "Renew the token of an idle credential after this time, for example 7d: ahead of the provider's limit of inactivity.",
+		},
 	}
 }
 
@@ -103,12 +117,15 @@ func oauth2Placement() []Field {
 
 func checkOAuth2(o *opened) []issue {
 	var found []issue
-	if o.text("client_authentication") != "none" && o.text("client_secret") == "" {
-		found = append(found, issue{"client_secret", codeRequired, "is required unless client_authentication is none"})
+	how := o.text("client_authentication")
+	if how != authNone && how != authAssertion && o.text("client_secret") == "" {
+		found = append(found, issue{"client_secret", codeRequired, "is required unless client_authentication is private_key_jwt or none"})
 	}
-	if o.text("grant_type") == grantClientCredentials && o.text("client_authentication") == "none" {
-		found = append(found, issue{"client_authentication", codeInvalidValue, "client_credentials needs a client that proves itself (RFC 6749 section 4.4): use header, body or query"})
+	if o.text("grant_type") == grantClientCredentials && how == authNone && o.text("client_certificate") == "" {
+		found = append(found, issue{"client_authentication", codeInvalidValue, "client_credentials needs a client that proves itself (RFC 6749 section 4.4): use header, body, query or private_key_jwt, or enter a client_certificate"})
 	}
+	found = append(found, checkAssertion(o)...)
+	found = append(found, checkCertificate(o)...)
 	if o.text("placement") == inHeader {
 		found = append(found, checkHeader("header_name", o.text("header_name"), "prefix", o.text("prefix")+"x")...)
 	}
@@ -121,6 +138,9 @@ func checkOAuth2(o *opened) []issue {
 		if o.stringMap(field)["grant_type"] == "password" {
 			found = append(found, issue{field, codeInvalidValue, "the grant type password is not possible: it must not be used any more (RFC 9700 section 2.4)"})
 		}
+	}
+	if every, err := parseDuration(o.text("keep_alive")); err == nil && every < time.Hour {
+		found = append(found, issue{"keep_alive", codeInvalidValue, "must be at least 1h"})
 	}
 	for name, value := range o.stringMap("token_headers") {
 		for _, i := range checkHeader("token_headers", name, "token_headers", value) {
@@ -141,11 +161,19 @@ func ownParameter(name string) bool {
 	}
 }
 
-func authenticateOAuth2(o *opened, req *http.Request, token string) ([]string, error) {
+func authenticateOAuth2(o *opened, req *http.Request, with proof) ([]string, error) {
+	token := with.token
 	if o.text("placement") == inQuery {
 		return setQuery(req, o.text("query_name"), token), nil
 	}
 	value := o.text("prefix") + token
 	req.Header.Set(o.text("header_name"), value)
 	return []string{value, token}, nil
+}
+
+func placementOAuth2(o *opened) string {
+	if o.text("placement") == inQuery {
+		return "query " + o.text("query_name")
+	}
+	return "header " + o.text("header_name")
 }

@@ -69,9 +69,15 @@ func (v *Vault) setState(ctx context.Context, id ID, seen *opened, s Status, mes
 	if seen.State.Status == s && seen.State.Message == message {
 		return nil
 	}
-	state := State{Status: s, Message: message, Since: v.now().UTC().Truncate(time.Microsecond)}
-	stored, err := v.store.SetState(ctx, id, seen.Revision, state)
-	v.cache.changed(id, func(o *opened) *opened {
+	return v.storeState(seen, State{Status: s, Message: message, Since: v.moment()}, func(state State) (bool, error) {
+		return v.store.SetState(ctx, id, seen.Revision, state)
+	})
+}
+
+// storeState writes a state and keeps the cache in step.
+func (v *Vault) storeState(seen *opened, state State, write func(State) (stored bool, err error)) error {
+	stored, err := write(state)
+	v.cache.changed(seen.ID, func(o *opened) *opened {
 		if err != nil || !stored || o.Revision != seen.Revision {
 			return nil
 		}

@@ -118,7 +118,7 @@ func setupCounting(t *testing.T) (*credentials.Vault, *countingStore) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := credentials.New(credentials.Options{Store: store, Tokens: store, Canary: store, Keyset: keys})
+	v, err := credentials.New(credentials.Options{Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func BenchmarkOpen(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	v, err := credentials.New(credentials.Options{Store: store, Tokens: store, Canary: store, Keyset: keys})
+	v, err := credentials.New(credentials.Options{Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func (t *transport) record(req *http.Request, s *sent, took time.Duration) {
 // mainFingerprint names the secret that makes the credential what it is.
 func (o *opened) mainFingerprint() string {
 	for _, f := range o.typ.Fields {
-		if f.Secret {
+		if f.Secret && o.Secrets[f.Name].Set {
 			return o.Secrets[f.Name].Fingerprint
 		}
 	}

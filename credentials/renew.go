@@ -13,8 +13,11 @@ import (
 
 const (
 	renewTimeout = 30 * time.Second // one renewal with its writes; the token request has 20 s of it
-	coolDown     = time.Minute      // after a refusal by the token endpoint
-	firstPause   = time.Second      // after a failure that may pass; doubles up to coolDown
+	leaseLife    = time.Minute      // more than a renewal takes: nobody renews beside it
+	leaseWait    = oauth.Timeout + time.Second
+	leasePoll    = 25 * time.Millisecond // doubles up to eight times that
+	coolDown     = time.Minute           // after a refusal by the token endpoint
+	firstPause   = time.Second           // after a failure that may pass; doubles up to coolDown
 	storeTries   = 5
 	storePause   = 50 * time.Millisecond // doubles with each try
 )
@@ -178,7 +181,7 @@ func (v *Vault) join(ctx context.Context, o *opened, used int64, why cause) (*he
 
 // fly renews for everyone who waits; it does not end with the caller who began it.
 func (v *Vault) fly(ctx context.Context, o *opened, used int64, f *flight) {
-	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
+	ctx, cancel := context.WithTimeout(ctx, leaseWait+renewTimeout)
 	defer cancel()
 	f.held, f.err = v.obtain(ctx, o, used)
 	v.renewals.mu.Lock()
@@ -213,6 +216,13 @@ func (v *Vault) pauseAfter(o *opened, used int64, last failure, err error) failu
 
 // obtain makes one token request unless a newer token than used is stored already.
 func (v *Vault) obtain(ctx context.Context, o *opened, used int64) (*held, error) {
+	newer, err := v.lease(ctx, o, used)
+	if newer != nil || err != nil {
+		return newer, err
+	}
+	defer v.release(ctx, o.ID)
+	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
+	defer cancel()
 	before, interrupted, err := v.readToken(ctx, o.ID)
 	if err != nil {
 		return nil, err
@@ -223,22 +233,75 @@ func (v *Vault) obtain(ctx context.Context, o *opened, used int64) (*held, error
 	if saved, err := v.saveLate(ctx, o, before); saved != nil || err != nil {
 		return saved, err
 	}
-	token, err := v.request(ctx, o, before)
+	next, err := v.ask(ctx, o, before)
 	if err == nil {
-		next := v.successor(o, before, token)
-		if err := v.storeToken(ctx, o, before, next); err != nil {
-			return nil, err
-		}
 		if o.State.Status == NeedsReconnect {
 			v.report(ctx, o, OK, "")
 		}
 		return next, nil
 	}
-	// Another process may have spent the refresh token first: its token is the current one then.
+	// Someone else may have spent the refresh token first: the newer token is the current one then.
 	if now, _, readErr := v.readToken(ctx, o.ID); readErr == nil && now.generation > before.generation && now.fits(o) {
 		return now, nil
 	}
-	return nil, v.refusedToken(ctx, o, interrupted, err)
+	return nil, v.refusedToken(ctx, o, attempt{before.generation, interrupted, err})
+}
+
+// ask makes the token request and stores its answer.
+func (v *Vault) ask(ctx context.Context, o *opened, before *held) (*held, error) {
+	token, err := v.request(ctx, o, before)
+	if err != nil {
+		return nil, err
+	}
+	next := v.successor(o, before, token)
+	return next, v.storeToken(ctx, o, before, next)
+}
+
+// lease gets the right to renew, among the processes that share the store. While another has
+// it, its result is awaited; newer is what it stored. A process that died with the right keeps
+// it for the rest of the minute: callers are told to come back.
+func (v *Vault) lease(ctx context.Context, o *opened, used int64) (newer *held, err error) {
+	if !v.store.Shared() {
+		return nil, nil
+	}
+	begun := time.Now()
+	for pause := leasePoll; ; pause = min(2*pause, 8*leasePoll) {
+		left, err := v.tokens.Lease(ctx, o.ID, v.process, leaseLife, v.now())
+		if err != nil {
+			return nil, unknownOr(o.ID, err)
+		}
+		if left == 0 {
+			return nil, nil
+		}
+		if time.Since(begun) > leaseWait {
+			e := o.failed(egress.CodeNetwork, nil, "another process has been renewing the token of credential %q for long; it is tried again when its time is over", o.ID)
+			e.Until = v.now().Add(left)
+			return nil, e
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		h, _, err := v.readToken(ctx, o.ID)
+		if err != nil {
+			return nil, err
+		}
+		if h.generation > used && h.fits(o) {
+			return h, nil
+		}
+	}
+}
+
+func (v *Vault) release(ctx context.Context, id ID) {
+	if !v.store.Shared() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	if err := v.tokens.Release(ctx, id, v.process); err != nil {
+		v.log.WarnContext(ctx, "renewal of a token not given up; it ends by itself", "credential", id, "error", err)
+	}
 }
 
 // request asks the provider. That it was asked is stored first, so that a successor after a
@@ -257,8 +320,12 @@ func (v *Vault) request(ctx context.Context, o *opened, before *held) (oauth.Tok
 	if err != nil {
 		return oauth.Token{}, err
 	}
-	if _, err := v.tokens.SwapToken(ctx, row, before.generation); err != nil {
+	noted, err := v.tokens.SwapToken(ctx, row, before.generation)
+	if err != nil {
 		return oauth.Token{}, fmt.Errorf("note renewal of credential %q: %w", o.ID, err)
+	}
+	if !noted {
+		return oauth.Token{}, o.replaced()
 	}
 	return v.oauthClient().Refresh(ctx, v.oauthConfig(o), before.Refresh)
 }
@@ -292,9 +359,13 @@ func (v *Vault) storeToken(ctx context.Context, o *opened, before, next *held) e
 		return fmt.Errorf("store token of credential %q: %w", o.ID, err)
 	}
 	if !stored {
-		return o.failed(egress.CodeNetwork, nil, "the token of credential %q was replaced while it was renewed; try again", o.ID)
+		return o.replaced()
 	}
 	return nil
+}
+
+func (o *opened) replaced() *Error {
+	return o.failed(egress.CodeNetwork, nil, "the token of credential %q was replaced while it was renewed; try again", o.ID)
 }
 
 // saveLate stores a token that could not be stored when it was got.
@@ -309,15 +380,24 @@ func (v *Vault) saveLate(ctx context.Context, o *opened, before *held) (*held, e
 	return late, v.storeToken(ctx, o, before, late)
 }
 
+// attempt is a renewal that failed: of which generation, and whether an earlier one of it was
+// begun and its end is not known.
+type attempt struct {
+	generation  int64
+	interrupted bool
+	err         error
+}
+
 // refusedToken turns a failed token request into a state of the credential and a step error.
-func (v *Vault) refusedToken(ctx context.Context, o *opened, interrupted bool, err error) error {
+func (v *Vault) refusedToken(ctx context.Context, o *opened, a attempt) error {
+	err := a.err
 	e, fromProvider := errors.AsType[*oauth.Error](err)
 	switch {
 	case errors.Is(err, errNotConnected):
-		v.report(ctx, o, NeedsConnect, "not connected yet")
+		v.reportToken(ctx, o, a.generation, NeedsConnect, "not connected yet")
 		return o.failed(CodeNeedsConnect, err, "credential %q is not connected; open it in the admin page and press Connect", o.ID)
 	case errors.Is(err, errNoRefreshToken):
-		v.report(ctx, o, NeedsReconnect, "the token has ended and the provider gave no refresh token")
+		v.reportToken(ctx, o, a.generation, NeedsReconnect, "the token has ended and the provider gave no refresh token")
 		return o.failed(CodeNeedsConnect, err, "the token of credential %q has ended and the provider gave no refresh token; "+
 			"connect it again, and ask the provider for a refresh token (often the scope offline_access)", o.ID)
 	case !fromProvider:
@@ -326,13 +406,13 @@ func (v *Vault) refusedToken(ctx context.Context, o *opened, interrupted bool, e
 		return o.failed(transientCode(e), err, "no token for credential %q: %s", o.ID, e.Message)
 	case e.Kind == oauth.Grant && o.text("grant_type") == grantAuthorizationCode:
 		message := e.Message
-		if interrupted {
+		if a.interrupted {
 			message += "; an earlier renewal was sent and its answer lost, which spends the refresh token at some providers"
 		}
-		v.report(ctx, o, NeedsReconnect, message)
+		v.reportToken(ctx, o, a.generation, NeedsReconnect, message)
 		return o.failed(CodeNeedsConnect, err, "credential %q must be connected again: %s", o.ID, message)
 	default:
-		v.report(ctx, o, Refused, e.Message)
+		v.reportToken(ctx, o, a.generation, Refused, e.Message)
 		return o.failed(CodeRefused, err, "no token for credential %q: %s", o.ID, e.Message)
 	}
 }
@@ -348,6 +428,30 @@ func transientCode(e *oauth.Error) string {
 func (v *Vault) report(ctx context.Context, o *opened, s Status, message string) {
 	if err := v.setState(context.WithoutCancel(ctx), o.ID, o, s, message); err != nil {
 		v.log.WarnContext(ctx, "state of credential not stored", "credential", o.ID, "state", s, "error", err)
+	}
+}
+
+// reportToken is report for what a renewal of a generation found: it counts while that is the
+// current one.
+func (v *Vault) reportToken(ctx context.Context, o *opened, generation int64, s Status, message string) {
+	if o.State.Status == s && o.State.Message == message {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	err := v.storeState(o, State{Status: s, Message: message, Since: v.moment()}, func(state State) (bool, error) {
+		return v.tokens.FailToken(ctx, o.ID, generation, o.Revision, state)
+	})
+	if err != nil {
+		v.log.WarnContext(ctx, "state of credential not stored", "credential", o.ID, "state", s, "error", err)
+	}
+}
+
+// reportState is report for a state that holds until a time.
+func (v *Vault) reportState(ctx context.Context, o *opened, state State) {
+	ctx = context.WithoutCancel(ctx)
+	err := v.storeState(o, state, func(state State) (bool, error) { return v.store.SetState(ctx, o.ID, o.Revision, state) })
+	if err != nil {
+		v.log.WarnContext(ctx, "state of credential not stored", "credential", o.ID, "state", state.Status, "error", err)
 	}
 }
 

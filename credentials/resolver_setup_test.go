@@ -37,14 +37,25 @@ func online(t *testing.T) *network {
 	return onlineWith(t, databasetest.SQLite(t), t.TempDir())
 }
 
+// onlineBy is online with a transport of one's own.
+func onlineBy(t *testing.T, transport *egress.Transport) *network {
+	t.Helper()
+	return onlineOver(t, databasetest.SQLite(t), t.TempDir(), transport)
+}
+
 // onlineWith starts a vault on a database and key folder that may have been used before.
 func onlineWith(t *testing.T, db *database.DB, dir string) *network {
 	t.Helper()
-	n := &network{db: db, dir: dir, ahead: &atomic.Int64{}}
-	var err error
-	if n.transport, err = egress.New(egress.Options{Allow: []string{"127.0.0.0/8"}}); err != nil {
+	transport, err := egress.New(egress.Options{Allow: []string{"127.0.0.0/8"}})
+	if err != nil {
 		t.Fatal(err)
 	}
+	return onlineOver(t, db, dir, transport)
+}
+
+func onlineOver(t *testing.T, db *database.DB, dir string, transport *egress.Transport) *network {
+	t.Helper()
+	n := &network{db: db, dir: dir, transport: transport, ahead: &atomic.Int64{}}
 	t.Cleanup(n.transport.CloseIdleConnections)
 	keys, err := credentials.OpenKeyset(dir, "")
 	if err != nil {
@@ -52,7 +63,7 @@ func onlineWith(t *testing.T, db *database.DB, dir string) *network {
 	}
 	store := sqlstore.New(db)
 	n.Vault, err = credentials.New(credentials.Options{
-		Store: store, Tokens: store, Canary: store, Keyset: keys, PublicURL: "http://127.0.0.1:9",
+		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, PublicURL: "http://127.0.0.1:9",
 		Transport: n.transport, Now: func() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) },
 	})
 	if err != nil {

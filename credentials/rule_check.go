@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"fmt"
+	"strings"
 
 	"keyflow/internal/expression"
 	"keyflow/internal/suggest"
@@ -43,21 +44,38 @@ func (e *edit) checkRules() {
 }
 
 func (e *edit) checkAction(path string, rule FailureRule) {
+	actions := []string{actionRenew, actionRefuse, actionWait, actionQuota}
+	lasts := false // until says how long
 	switch rule.Action {
 	case actionRefuse:
 	case actionRenew:
 		if !e.typ.renews {
 			e.add(path+"/action", codeInvalidValue, "renew is possible only for types with tokens; use refuse")
 		}
-	case actionWait, actionQuota:
-		e.add(path+"/action", codeNotSupported, rule.Action+" is not supported yet; this release has renew and refuse")
+	case actionWait:
+		lasts = true
+		if !rule.NotExecuted {
+			e.add(path+"/not_executed", codeRequired, "must be true with wait: only a request that was not carried out can be repeated later")
+		}
+	case actionQuota:
+		lasts = true
+		if rule.Until == "" {
+			e.add(path+"/until", codeRequired, "is required with quota: a time of day with its zone such as 00:00 America/Chicago, or a duration such as 1h")
+		}
 	case "":
-		e.add(path+"/action", codeRequired, "is required: renew or refuse")
+		e.add(path+"/action", codeRequired, "is required: "+strings.Join(actions, ", "))
+		return
 	default:
-		e.add(path+"/action", codeInvalidValue, fmt.Sprintf("%.40q is no action%s; there are renew and refuse",
-			rule.Action, suggest.DidYouMean(rule.Action, []string{actionRenew, actionRefuse})))
+		e.add(path+"/action", codeInvalidValue, fmt.Sprintf("%.40q is no action%s; there are %s",
+			rule.Action, suggest.DidYouMean(rule.Action, actions), strings.Join(actions, ", ")))
+		return
 	}
-	if rule.Until != "" {
-		e.add(path+"/until", codeNotSupported, "is not supported yet; leave it out")
+	if rule.Until == "" {
+		return
+	}
+	if !lasts {
+		e.add(path+"/until", codeInvalidValue, "goes with wait and quota only")
+	} else if err := checkUntil(rule.Until); err != nil {
+		e.add(path+"/until", codeInvalidValue, err.Error())
 	}
 }

@@ -31,7 +31,8 @@ type compiledRule struct {
 
 // verdict is the rule that an answer matched, as much of it as the resolver acts on.
 type verdict struct {
-	renew       bool // get another token; otherwise the credential is refused
+	action      string
+	until       string
 	repeatable  bool // the upstream did not act on the request
 	description string
 }
@@ -90,7 +91,8 @@ func (s ruleSet) match(ctx context.Context, res *http.Response) *verdict {
 			}
 		}
 		return &verdict{
-			renew:       rule.Action == actionRenew,
+			action:      rule.Action,
+			until:       rule.Until,
 			repeatable:  rule.NotExecuted || res.StatusCode == http.StatusUnauthorized,
 			description: rule.describe(),
 		}

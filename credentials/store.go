@@ -91,12 +91,51 @@ type TokenStore interface {
 	// SwapToken stores next if the stored generation is still seen (0 also when there is none)
 	// and the credential exists, and reports whether it did.
 	SwapToken(ctx context.Context, next Token, seen int64) (bool, error)
+	// FailToken is Store.SetState under the further condition that the token is still of this
+	// generation: what a renewal says of a token that was replaced meanwhile means nothing.
+	FailToken(ctx context.Context, id ID, generation, revision int64, s State) (bool, error)
+	// Lease gives holder alone the right to renew the token, or extends it, for life. left is 0
+	// then; otherwise another has the right and loses it after left. now is the caller's clock;
+	// a store that processes share goes by its own. A missing credential is NotFound.
+	Lease(ctx context.Context, id ID, holder string, life time.Duration, now time.Time) (left time.Duration, err error)
+	// Release ends a lease of holder, if it has it.
+	Release(ctx context.Context, id ID, holder string) error
 	// PutConnect stores a connect under way and forgets those that have expired by now.
 	PutConnect(ctx context.Context, c Connect, now time.Time) error
 	// TakeConnect removes and returns the connect in one statement, so that a state works once.
 	// It is NotFound when unknown, used or expired by now.
 	TakeConnect(ctx context.Context, hash []byte, now time.Time) (Connect, error)
 }
+
+// Rate is at most Requests in any span of Per.
+type Rate struct {
+	Requests int
+	Per      time.Duration
+}
+
+// Claim is what one process wants of the requests at once that a credential allows.
+type Claim struct {
+	Holder string // the process
+	Busy   int    // requests under way
+	Want   int    // those and the ones that wait
+	Limit  int
+}
+
+// LimitStore keeps what all processes together may do with a credential. now is the caller's
+// clock; a store that processes share goes by its own. A missing credential is NotFound. It is
+// safe for concurrent use.
+type LimitStore interface {
+	// TakeRequests grants up to want requests, to be sent within PermitLife(r). With fewer, wait
+	// is how long it takes until there may be more.
+	TakeRequests(ctx context.Context, id ID, want int, r Rate, now time.Time) (granted int, wait time.Duration, err error)
+	// HoldSlots settles how many requests the holder may have under way for a while; a claim of
+	// nothing ends that. When others wait, nobody gets more than an equal part, and with fewer
+	// slots than processes each has its turn.
+	HoldSlots(ctx context.Context, id ID, c Claim, now time.Time) (slots int, err error)
+}
+
+// PermitLife is how soon a granted request must be sent. It counts as if it were sent last.
+func PermitLife(r Rate) time.Duration { return min(time.Second, r.Per/10) }
 
 // CanaryStore keeps one sealed text that proves, at start, that the key fits the data.
 type CanaryStore interface {

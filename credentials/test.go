@@ -286,19 +286,10 @@ func (t *test) compareClocks() {
 }
 
 func authenticationOf(o *opened) string {
-	switch o.Type {
-	case TypeBasicAuth:
-		return "header Authorization"
-	case TypeAPIKey:
-		return o.text("in") + " " + o.text("key")
-	case TypeOAuth2:
-		if o.text("placement") == inQuery {
-			return "query " + o.text("query_name")
-		}
-		return "header " + o.text("header_name")
-	default:
+	if o.typ.placement == nil {
 		return "none"
 	}
+	return o.typ.placement(o)
 }
 
 func lifetimeOf(token oauth.Token) string {

@@ -123,6 +123,8 @@ func (v *Vault) oauthConfig(o *opened) oauth.Config {
 		RefreshTokenPath: o.text("refresh_token_path"),
 		ExpiresInPath:    o.text("expires_in_path"),
 	}
+	cfg.Transport = v.tokenRoute(o)
+	cfg.Assertion = func(tokenURL string) (string, error) { return assertion(o, tokenURL, v.now()) }
 	switch o.text("expires_in_unit") {
 	case "milliseconds":
 		cfg.ExpiresInUnit = time.Millisecond

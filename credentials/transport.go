@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"keyflow/internal/egress"
 )
@@ -24,6 +25,8 @@ type transport struct {
 	open func(context.Context) (*opened, error)
 	// draft marks values that are not saved: nothing about them is cached or stored.
 	draft bool
+	// begun tells that something was sent that may have been acted upon.
+	begun atomic.Bool
 	// last is of the newest authenticated request; hops without authentication use it.
 	last atomic.Pointer[kit]
 }
@@ -36,40 +39,60 @@ type sent struct {
 	token  *held   // nil for types without
 	kit    *kit
 	res    *http.Response // redacted
+	// release, when not nil, gives back what the limits of the credential granted.
+	release func()
 }
 
-// RoundTrip implements http.RoundTripper. It repeats a request at most once, with a renewed
-// token, and only when the upstream did not act on it.
+// done ends the use of s: its body has been read, or there is none.
+func (s *sent) done() {
+	if s.release != nil {
+		s.release()
+	}
+}
+
+// RoundTrip implements http.RoundTripper. It repeats a request only when the upstream did not
+// act on it: once with a renewed token, and after each wait that a failure rule asks for.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx := req.Context()
-	s, err := t.send(req, req.Body)
-	if err != nil {
-		return nil, err
+	res, err := t.roundTrip(req)
+	if e, ok := errors.AsType[*Error](err); !ok || e.Until.IsZero() {
+		t.begun.Store(true)
 	}
-	verdict := t.judge(ctx, s)
-	if verdict == nil {
-		t.accepted(ctx, s)
-		return s.res, nil
+	return res, err
+}
+
+func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
+	ctx, body, renewed := req.Context(), req.Body, false
+	for {
+		s, err := t.send(req, body)
+		if err != nil {
+			return nil, err
+		}
+		v := t.judge(ctx, s)
+		if v == nil {
+			t.accepted(ctx, s)
+			return s.res, nil
+		}
+		switch {
+		case v.action == actionQuota:
+			return nil, t.exhausted(ctx, s, v)
+		case v.action == actionWait:
+			if body, err = t.wait(req, s, v); err != nil {
+				return nil, err
+			}
+			continue
+		case v.action != actionRenew, s.token == nil, t.draft, renewed:
+			return nil, t.refused(ctx, s, true)
+		}
+		if err := t.renew(ctx, s); err != nil {
+			return nil, t.withAnswer(s, err)
+		}
+		again := false
+		if body, again = t.again(req, v); !again {
+			return nil, t.refused(ctx, s, false)
+		}
+		renewed = true
+		closeBody(s.res.Body)
 	}
-	if !verdict.renew || s.token == nil || t.draft {
-		return nil, t.refused(ctx, s, true)
-	}
-	if _, err := t.vault.renew(ctx, s.opened, s.token.generation, byRule); err != nil {
-		return nil, t.withAnswer(s, err)
-	}
-	body, again := t.again(req, verdict)
-	if !again {
-		return nil, t.refused(ctx, s, false)
-	}
-	closeBody(s.res.Body)
-	if s, err = t.send(req, body); err != nil {
-		return nil, err
-	}
-	if t.judge(ctx, s) != nil {
-		return nil, t.refused(ctx, s, true)
-	}
-	t.accepted(ctx, s)
-	return s.res, nil
 }
 
 // judge finds the failure rule that the answer matches; nil is none. A hop without
@@ -105,65 +128,121 @@ func (t *transport) send(req *http.Request, body io.ReadCloser) (*sent, error) {
 		closeBody(body)
 		return nil, err
 	}
+	if err := t.exchange(req, body, s); err != nil {
+		s.done()
+		return nil, err
+	}
+	return s, nil
+}
+
+// exchange does what is left of send after prepare.
+func (t *transport) exchange(req *http.Request, body io.ReadCloser, s *sent) error {
 	out := req.Clone(req.Context())
 	out.Body = body
 	out.Host = req.URL.Host // the host that was checked
 	maps.Copy(out.Header, t.use.Header)
 	if s.opened != nil {
-		wire, err := s.opened.typ.authenticate(s.opened, out, s.accessToken())
+		wire, err := s.opened.typ.authenticate(s.opened, out, proof{token: s.accessToken(), now: t.vault.now()})
 		if err != nil {
 			closeBody(body)
-			return nil, fmt.Errorf("authenticate with credential %q: %w", t.use.ID, err)
+			return cannotAuthenticate(s.opened, err)
 		}
 		s.kit = t.kit(s, wire)
 		t.last.Store(s.kit)
 	} else {
 		s.kit = t.last.Load() // a hop follows a request
 	}
+	base, err := t.route(s.opened)
+	if err != nil {
+		closeBody(out.Body)
+		return err
+	}
 	start := t.vault.now()
-	res, err := t.base.RoundTrip(out)
+	res, err := base.RoundTrip(out)
 	if err != nil {
 		t.record(req, s, t.vault.now().Sub(start))
-		return nil, err
+		return err
+	}
+	if s.release != nil {
+		res.Body = &granted{res.Body, s.release}
 	}
 	s.res = t.redacted(req, res, s.kit)
 	t.record(req, s, t.vault.now().Sub(start))
-	return s, nil
+	return nil
 }
 
-// prepare gets a token if the type needs one and then, last of all, reads the credential
-// again: what it says now counts (promise P1). The result has no credential for a redirect hop
+// granted is a body whose end gives back what the limits granted.
+type granted struct {
+	io.ReadCloser
+	release func()
+}
+
+// Read implements io.Reader.
+func (g *granted) Read(p []byte) (int, error) {
+	n, err := g.ReadCloser.Read(p)
+	if err != nil {
+		g.release()
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (g *granted) Close() error {
+	g.release()
+	return g.ReadCloser.Close()
+}
+
+// prepare waits for the limits, gets a token if the type needs one and then, last of all, reads
+// the credential again: what it says now counts (promise P1). The result has no credential for a redirect hop
 // that may not have it.
 func (t *transport) prepare(req *http.Request) (*sent, error) {
-	ctx := req.Context()
-	var token *held
-	for range 3 {
+	ctx, s := req.Context(), &sent{}
+	for range 5 {
 		o, err := t.open(ctx)
+		if err == nil {
+			err = t.usable(o, req)
+		}
+		switch {
+		case err != nil:
+		case !o.allowsChain(req):
+			s.done()
+			return &sent{}, nil
+		case o.typ.renews && !s.token.fits(o):
+			s.token, err = t.token(ctx, o)
+		case o.Limits != nil && s.release == nil && !t.draft:
+			s.release, err = t.permit(ctx, o)
+		default:
+			s.opened = o
+			return s, nil
+		}
 		if err != nil {
-			return nil, err
-		}
-		if !o.allowsChain(req) {
-			if req.Response != nil {
-				return &sent{}, nil
-			}
-			return nil, o.failed(CodeHostNotAllowed, nil,
-				"credential %q may not be sent to %s; add the host to the credential's allowed_hosts", o.ID, req.URL.Host)
-		}
-		if !o.typ.renews || token.fits(o) {
-			return &sent{opened: o, token: token}, nil
-		}
-		if token, err = t.token(ctx, o); err != nil {
+			s.done()
 			return nil, err
 		}
 	}
+	s.done()
 	return nil, &Error{Code: egress.CodeNetwork, ID: t.use.ID,
 		Message: fmt.Sprintf("credential %q changes faster than tokens can be got for it; try again", t.use.ID)}
 }
 
+// usable refuses a request that may not have the credential now; a redirect hop goes without.
+func (t *transport) usable(o *opened, req *http.Request) error {
+	if req.Response == nil && !o.allowsChain(req) {
+		return o.failed(CodeHostNotAllowed, nil,
+			"credential %q may not be sent to %s; add the host to the credential's allowed_hosts", o.ID, req.URL.Host)
+	}
+	if o.State.Status == Quota && t.vault.now().Before(o.State.Until) {
+		return o.failed(CodeQuota, nil, "the quota of credential %q is used up until %s: %s",
+			o.ID, o.State.Until.Format(time.RFC3339), o.State.Message)
+	}
+	return nil
+}
+
 func (t *transport) token(ctx context.Context, o *opened) (*held, error) {
 	if !t.draft {
-		token, err := t.vault.token(ctx, o)
-		return token, inRun(o.ID, err)
+		var h *held
+		err := t.patiently(ctx, func() (err error) { h, err = t.vault.token(ctx, o); return err })
+		return h, inRun(o.ID, err)
 	}
 	token, err := t.vault.oauthClient().ClientCredentials(ctx, t.vault.oauthConfig(o))
 	return &held{Token: token, grant: o.grant}, err
@@ -235,7 +314,7 @@ func (t *transport) accepted(ctx context.Context, s *sent) {
 		return
 	}
 	state := s.opened.State.Status
-	if s.res.StatusCode >= http.StatusBadRequest || state != Untested && state != Refused {
+	if s.res.StatusCode >= http.StatusBadRequest || state != Untested && state != Refused && state != Quota {
 		return
 	}
 	if s.token != nil && t.vault.renewals.failing(s.opened) {

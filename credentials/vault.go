@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -20,6 +21,7 @@ const startTimeout = 10 * time.Second
 type Options struct {
 	Store  Store       // required
 	Tokens TokenStore  // required
+	Limits LimitStore  // required
 	Canary CanaryStore // required
 	Keyset *Keyset     // required
 	// PublicURL is where people reach this Keyflow; OAuth redirect URLs are built from it.
@@ -36,6 +38,8 @@ type Options struct {
 type Vault struct {
 	store     Store
 	tokens    TokenStore
+	limits    LimitStore
+	process   string // names this process in leases
 	keys      *Keyset
 	publicURL string
 	usages    func(ctx context.Context, id ID) ([]Usage, error)
@@ -44,18 +48,23 @@ type Vault struct {
 	log       *slog.Logger
 	types     map[TypeName]*Type
 
-	cache    cache
-	stamps   stamps
-	uses     uses
-	renewals renewals
-	kits     kits
+	cache     cache
+	stamps    stamps
+	uses      uses
+	renewals  renewals
+	kits      kits
+	throttles throttles
+
+	presets    []Preset
+	identities identities
+	replays    replays
 }
 
 // New returns a vault that is ready for use. It proves that the master key fits the database
 // and completes a first start (key file and canary); *KeyError when it does not fit.
 func New(o Options) (*Vault, error) {
-	if o.Store == nil || o.Tokens == nil || o.Canary == nil || o.Keyset == nil {
-		return nil, errors.New("new vault: Store, Tokens, Canary and Keyset are required")
+	if o.Store == nil || o.Tokens == nil || o.Limits == nil || o.Canary == nil || o.Keyset == nil {
+		return nil, errors.New("new vault: Store, Tokens, Limits, Canary and Keyset are required")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -63,10 +72,14 @@ func New(o Options) (*Vault, error) {
 		return nil, err
 	}
 	v := &Vault{
-		store: o.Store, tokens: o.Tokens, keys: o.Keyset,
+		store: o.Store, tokens: o.Tokens, limits: o.Limits, keys: o.Keyset, process: rand.Text(),
 		publicURL: strings.TrimSuffix(o.PublicURL, "/"),
 		usages:    o.Usages, transport: o.Transport, now: o.Now, log: o.Logger,
 		types: make(map[TypeName]*Type),
+	}
+	var err error
+	if v.presets, err = Presets(); err != nil {
+		return nil, err
 	}
 	if v.usages == nil {
 		v.usages = func(context.Context, ID) ([]Usage, error) { return nil, nil }

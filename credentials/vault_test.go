@@ -43,7 +43,7 @@ func setupOn(t *testing.T, db *database.DB, dir string) *keep {
 	}
 	store := sqlstore.New(db)
 	k.Vault, err = credentials.New(credentials.Options{
-		Store: store, Tokens: store, Canary: store, Keyset: keys, PublicURL: "https://flow.example.com/",
+		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, PublicURL: "https://flow.example.com/",
 		Usages: func(_ context.Context, id credentials.ID) ([]credentials.Usage, error) { return k.usages[id], nil },
 		Now:    func() time.Time { return k.now },
 	})
@@ -204,7 +204,6 @@ func TestBadInputs(t *testing.T) {
 			`/folder invalid_value: is not a folder: write / or a path such as /partners/acme`,
 			`/rotate_every invalid_value: "monthly" is not a duration such as 90d, 12h or 1d12h`,
 			`/rotatable_by not_supported: rotation by workflows is not supported yet; leave it out`,
-			`/limits not_supported: limits are not supported yet; leave them out`,
 			`/grace not_supported: staged rotation is not supported yet; leave it out`,
 			`/allowed_hosts/0 invalid_value: is not a host: leave out user, path and query, for example api.example.com`,
 			`/allowed_workflows/0 invalid_value: must begin with a slash, for example /hr/** or /marketing/sync-*`,
@@ -212,7 +211,8 @@ func TestBadInputs(t *testing.T) {
 			`/fields/kye unknown_field: is not a field of api_key (did you mean "key"?); it has key, value, in, prefix`,
 			`/fields/prefix invalid_type: must be a text`,
 			`/test_url invalid_value: is not a complete URL, for example https://example.com/oauth/token`,
-			`/failure_rules/0/action invalid_value: "wiat" is no action; there are renew and refuse`,
+			`/limits/per required: is required with requests, for example 20s`,
+			`/failure_rules/0/action invalid_value: "wiat" is no action (did you mean "wait"?); there are renew, refuse, wait, quota`,
 			`/failure_rules/0/status/0 invalid_value: must be an HTTP status from 100 to 599`,
 			`/fields/key required: is required`,
 			`/fields/value required: is required`,
@@ -220,12 +220,12 @@ func TestBadInputs(t *testing.T) {
 		"id proposed from the name": {`{"name": "Acme ERP (2)", "type": "no_auth"}`, []string{
 			`/id required: is required: workflows name the credential by it, for example "acme-erp-2"`,
 		}},
-		"no type": {`{"id": "x"}`, []string{`/type required: is required: one of no_auth, basic_auth, api_key, oauth2`}},
+		"no type": {`{"id": "x"}`, []string{`/type required: is required: one of no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate, signing`}},
 		"misspelt type": {`{"id": "x", "type": "basic_aut"}`, []string{
-			`/type invalid_value: "basic_aut" is not an authentication type (did you mean "basic_auth"?); there are no_auth, basic_auth, api_key, oauth2`,
+			`/type invalid_value: "basic_aut" is not an authentication type (did you mean "basic_auth"?); there are no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate, signing`,
 		}},
-		"type of a later release": {`{"id": "x", "type": "bearer_token"}`, []string{
-			`/type not_supported: "bearer_token" is not supported yet; this release has no_auth, basic_auth, api_key, oauth2`,
+		"type of a later release": {`{"id": "x", "type": "aws_sigv4"}`, []string{
+			`/type not_supported: "aws_sigv4" is not supported yet; this release has no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate, signing`,
 		}},
 		"no hosts": {`{"id": "x", "type": "basic_auth", "fields": {"username": "u"}}`, []string{
 			`/allowed_hosts required: is required: the hosts that may receive this credential, for example ["api.example.com"]`,
@@ -254,22 +254,21 @@ func TestBadInputs(t *testing.T) {
 			`/fields/value invalid_value: a cookie cannot hold spaces, quotes, commas, semicolons, backslashes or characters outside ASCII (RFC 6265)`,
 		}},
 		"oauth2 authorization_code": {`{"id": "x", "type": "oauth2", "fields": {"grant_type": "authorization_code", "access_token_url": "http://login.example/token",
-			"authorization_url": "javascript:alert(1)", "client_authentication": "private_key_jwt", "keep_alive": "30d", "token_headers": {"a b": "x", "c": 1},
+			"authorization_url": "javascript:alert(1)", "client_authentication": "private_key_jwt", "keep_alive": "30m", "token_headers": {"a b": "x", "c": 1},
 			"default_lifetime": "soon", "access_token_path": "a..b"}, ` + host + `}`, []string{
 			`/fields/access_token_path invalid_value: must match [A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*`,
 			`/fields/access_token_url invalid_value: must begin with https://; for an unencrypted request put http:// in front of the host there`,
 			`/fields/authorization_url invalid_value: is not a complete URL, for example https://example.com/oauth/token`,
-			`/fields/client_authentication not_supported: private_key_jwt is not supported yet; this release has header, body, query, none`,
 			`/fields/default_lifetime invalid_value: is not a duration such as 90m, 12h or 30d`,
-			`/fields/keep_alive not_supported: is not supported yet; leave it out`,
 			`/fields/token_headers/c invalid_type: must be a text with a name`,
 			`/fields/client_id required: is required`,
-			`/fields/client_secret required: is required unless client_authentication is none`,
+			`/fields/client_key required: is required: private_key_jwt signs with it`,
+			`/fields/keep_alive invalid_value: must be at least 1h`,
 		}},
 		"oauth2 client_credentials": {`{"id": "x", "type": "oauth2", "fields": {"grant_type": "client_credentials", "access_token_url": "https://u:p@login.example/token#x",
 			"client_id": "c", "client_authentication": "none", "token_headers": {"Host": "x"}, "header_name": "a b"}, ` + host + `}`, []string{
 			`/fields/access_token_url invalid_value: cannot hold a user name or password`,
-			`/fields/client_authentication invalid_value: client_credentials needs a client that proves itself (RFC 6749 section 4.4): use header, body or query`,
+			`/fields/client_authentication invalid_value: client_credentials needs a client that proves itself (RFC 6749 section 4.4): use header, body, query or private_key_jwt, or enter a client_certificate`,
 			`/fields/header_name invalid_value: not a possible header name: use letters, digits and -`,
 			`/fields/token_headers invalid_value: header Host: this header belongs to the connection and cannot carry a credential`,
 		}},
@@ -284,12 +283,26 @@ func TestBadInputs(t *testing.T) {
 			`/test_url invalid_value: its host is not in allowed_hosts; for an unencrypted request put http:// in front of the host there`,
 		}},
 		"failure rules": {`{"id": "x", "type": "basic_auth", "fields": {"username": "u"}, ` + host + `, "failure_rules": [
-			{"action": "renew", "status": [401]}, {"action": "wait", "body": "true"}, {"status": [403], "until": "tomorrow"}, {"action": "refuse"}]}`, []string{
+			{"action": "renew", "status": [401]}, {"action": "wait", "body": "true"}, {"status": [403], "until": "tomorrow"}, {"action": "refuse"},
+			{"action": "quota", "status": [429]}, {"action": "quota", "status": [429], "until": "tomorrow"}, {"action": "refuse", "status": [403], "until": "1h"},
+			{"action": "quota", "status": [429], "until": "24:30 UTC"}, {"action": "wait", "not_executed": true, "status": [429], "until": "00:00 US Central"}]}`, []string{
 			`/failure_rules/0/action invalid_value: renew is possible only for types with tokens; use refuse`,
-			`/failure_rules/1/action not_supported: wait is not supported yet; this release has renew and refuse`,
-			`/failure_rules/2/action required: is required: renew or refuse`,
-			`/failure_rules/2/until not_supported: is not supported yet; leave it out`,
+			`/failure_rules/1/not_executed required: must be true with wait: only a request that was not carried out can be repeated later`,
+			`/failure_rules/2/action required: is required: renew, refuse, wait, quota`,
 			`/failure_rules/3 required: needs a condition: status, headers or body`,
+			`/failure_rules/4/until required: is required with quota: a time of day with its zone such as 00:00 America/Chicago, or a duration such as 1h`,
+			`/failure_rules/5/until invalid_value: "tomorrow" is neither a duration such as 20s nor a time of day with its zone such as 00:00 America/Chicago`,
+			`/failure_rules/6/until invalid_value: goes with wait and quota only`,
+			`/failure_rules/7/until invalid_value: "24:30 UTC" must begin with a time of day such as 00:00`,
+			`/failure_rules/8/until invalid_value: "00:00 US Central" must end with a zone such as UTC or America/Chicago`,
+		}},
+		"limits": {`{"id": "x", "type": "basic_auth", "fields": {"username": "u"}, ` + host + `, "limits": {"requests": -1, "concurrency": -5, "per": "10ms"}}`, []string{
+			`/limits/requests invalid_value: must be from 1 to 1000000`,
+			`/limits/concurrency invalid_value: must be from 1 to 1000000`,
+			`/limits/per invalid_value: must be from 1s to 31d`,
+		}},
+		"limits in text": {`{"id": "x", "type": "basic_auth", "fields": {"username": "u"}, ` + host + `, "limits": {"per": "often"}}`, []string{
+			`/limits/requests required: is required with per`,
 		}},
 	}
 	for name, tt := range tests {

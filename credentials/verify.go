@@ -11,8 +11,8 @@ import (
 	"keyflow/internal/fault"
 )
 
-// Verify checks an inbound webhook against a basic_auth or api_key credential, in constant
-// time. verified names the headers and query keys that held the secret; they are not for the
+// Verify checks an inbound webhook against a credential, in constant time; body is the raw
+// body. A signed request is accepted once, see [Vault.Unverify]. verified names the headers and query keys that held the secret; they are not for the
 // run's input. Errors: *Error (unknown, workflow not allowed), an Unauthenticated fault when
 // the request does not prove itself, Invalid when the type cannot verify or no secret is set.
 func (v *Vault) Verify(ctx context.Context, id ID, workflow, folder string, r *http.Request, body []byte) (verified []string, err error) {
@@ -27,23 +27,22 @@ func (v *Vault) Verify(ctx context.Context, id ID, workflow, folder string, r *h
 				id, strings.TrimSuffix(folder, "/")+"/"+workflow, listOf(o.AllowedWorkflows)),
 		}
 	}
-	var ok bool
-	switch o.Type {
-	case TypeBasicAuth:
-		if !o.holdsSecret() { // a password may be empty for calls; here it would let everyone in
-			return nil, fault.New(fault.Invalid, "%s", noSecret(id))
-		}
-		ok, verified = verifyBasic(o, r), []string{"Authorization"}
-	case TypeAPIKey:
-		ok, verified = verifyKey(o, r)
-	default:
-		return nil, fault.New(fault.Invalid, "credential %q is of type %s; inbound webhooks are verified by basic_auth or api_key", id, o.Type)
+	if o.typ.verify == nil {
+		return nil, fault.New(fault.Invalid, "%s", cannotVerify(id, o.Type))
 	}
+	if o.Type == TypeBasicAuth && !o.holdsSecret() { // a password may be empty for calls; here it would let everyone in
+		return nil, fault.New(fault.Invalid, "%s", noSecret(id))
+	}
+	now := v.now()
+	found, ok := o.typ.verify(o, inbound{Request: r, body: body, now: now})
 	if !ok {
 		return nil, fault.New(fault.Unauthenticated, "the request does not carry the right credential")
 	}
-	v.touch(id, v.now())
-	return verified, nil
+	if found.once != "" && !v.replays.first(id, found, now) {
+		return nil, fault.New(fault.Unauthenticated, "the request was received before")
+	}
+	v.touch(id, now)
+	return found.held, nil
 }
 
 // holdsSecret reports whether any secret field has a value that is not empty.
@@ -60,31 +59,27 @@ func noSecret(id ID) string {
 	return fmt.Sprintf("credential %q holds no secret, so whoever knows the user name would be let in; give it a password to verify webhooks with", id)
 }
 
-func verifyBasic(o *opened, r *http.Request) bool {
-	username, password, sent := r.BasicAuth()
-	// Both are compared whatever the first says.
-	sameName, samePassword := sameText(username, o.text("username")), sameText(password, o.text("password"))
-	return sent && len(r.Header.Values("Authorization")) == 1 && sameName&samePassword == 1
+// Unverify forgets that a request was verified. Call it when the request could not be taken
+// after all, so that its sender may repeat it as it is.
+func (v *Vault) Unverify(ctx context.Context, id ID, r *http.Request, body []byte) {
+	o, err := v.open(ctx, id)
+	if err != nil || o.typ.verify == nil {
+		return
+	}
+	if found, ok := o.typ.verify(o, inbound{Request: r, body: body, now: v.now()}); ok && found.once != "" {
+		v.replays.forget(id, found)
+	}
 }
 
-func verifyKey(o *opened, r *http.Request) (bool, []string) {
-	key := o.text("key")
-	var got []string
-	held := key
-	switch o.text("in") {
-	case inQuery:
-		got = r.URL.Query()[key]
-	case inCookie:
-		held = "Cookie"
-		for _, c := range r.CookiesNamed(key) {
-			got = append(got, c.Value)
+func cannotVerify(id ID, typ TypeName) string {
+	var able []string
+	for _, t := range builtinTypes() {
+		if t.verify != nil {
+			able = append(able, string(t.Name))
 		}
-	default:
-		held = http.CanonicalHeaderKey(key)
-		got = r.Header.Values(key)
 	}
-	// More than one value is refused: another reader of the request might take the other.
-	return len(got) == 1 && sameText(got[0], o.text("prefix")+o.text("value")) == 1, []string{held}
+	last := len(able) - 1
+	return fmt.Sprintf("credential %q is of type %s; inbound webhooks are verified by %s or %s", id, typ, strings.Join(able[:last], ", "), able[last])
 }
 
 // sameText compares in a time that tells neither content nor length; 1 is equal.

@@ -50,7 +50,7 @@ func TestVerifyInboundWebhook(t *testing.T) {
 		"query twice":          {"query", func(r *http.Request) { r.URL.RawQuery = "key=x&key=canary%2BKey%2F1" }, nil, refused},
 		"cookie":               {"cookie", func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "sid", Value: "canary-Key-1"}) }, []string{"Cookie"}, ""},
 		"cookie wrong":         {"cookie", func(r *http.Request) { r.AddCookie(&http.Cookie{Name: "sid", Value: "canary"}) }, nil, refused},
-		"other type":           {"crm", func(*http.Request) {}, nil, `credential "crm" is of type oauth2; inbound webhooks are verified by basic_auth or api_key`},
+		"other type":           {"crm", func(*http.Request) {}, nil, `credential "crm" is of type oauth2; inbound webhooks are verified by basic_auth, api_key, bearer_token, jwt or signing`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestVerifyAndCheckAskForTheWorkflow(t *testing.T) {
 	if err := k.CheckInbound(t.Context(), "hr", "hook", "/hr/korea"); err != nil {
 		t.Errorf("check of a webhook: %v", err)
 	}
-	want := []string{` not_supported: credential "crm" is of type oauth2; inbound webhooks are verified by basic_auth or api_key`}
+	want := []string{` not_supported: credential "crm" is of type oauth2; inbound webhooks are verified by basic_auth, api_key, bearer_token, jwt or signing`}
 	if diff := cmp.Diff(want, problemLines(k.CheckInbound(t.Context(), "crm", "hook", "/crm"))); diff != "" {
 		t.Errorf("check of a webhook by oauth2 (-want +got):\n%s", diff)
 	}

@@ -26,8 +26,10 @@ var (
 	errTimedOut = errors.New("the run took longer than its timeout")
 	errLeaving  = errors.New("the process is stopping")
 	errLost     = errors.New("the run belongs to another process")
-	errAttempt  = errors.New("the attempt took longer than its timeout")
 )
+
+// errAttempt ends an attempt that takes too long.
+var errAttempt error = attemptTimeout{}
 
 // stepRun is one attempt of one step, and what the engine lends to its node.
 type stepRun struct {
@@ -41,6 +43,7 @@ type stepRun struct {
 	fresh   bool // `if` and for_each have not been evaluated
 
 	ctx        context.Context // of the attempt, set before the node runs
+	clock      *attemptClock   // of its timeout; nil without
 	credential credentials.ID
 
 	mu    sync.Mutex // a node may send requests concurrently
@@ -57,6 +60,7 @@ type outcome struct {
 	value    any
 	err      *nodes.Error
 	wait     time.Duration // of postponed
+	idle     bool          // of postponed: the attempt did nothing and does not count
 	elements *elements     // of expanded
 	attempt  *Attempt      // nil when the node did not get to run
 }
@@ -76,6 +80,9 @@ func (s *stepRun) run(ctx context.Context) outcome {
 	out := outcome{kind: succeeded, output: output, value: value}
 	if err != nil {
 		out = s.failure(ctx, err)
+	}
+	if out.idle {
+		return out
 	}
 	finished := s.runner.engine.now()
 	out.attempt = &Attempt{Attempt: s.attempt, StartedAt: started, FinishedAt: &finished, Request: s.lastRequest()}
@@ -145,6 +152,9 @@ func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
 	if out, stopped := interruption(ctx); stopped {
 		return out
 	}
+	if !err.Until.IsZero() {
+		return outcome{kind: postponed, idle: true, err: err, wait: max(err.Until.Sub(s.runner.engine.now()), 0)}
+	}
 	if err.Err != nil {
 		s.Log().Info("attempt failed", "attempt", s.attempt, "code", err.Code, "error", withoutURL(err.Err))
 	}
@@ -163,9 +173,8 @@ func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
 // try runs the node once and returns its output, as JSON and as plain data.
 func (s *stepRun) try(ctx context.Context, started time.Time) (json.RawMessage, any, *nodes.Error) {
 	if s.plan.timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.plan.timeout, errAttempt)
-		defer cancel()
+		ctx, s.clock = withAttemptClock(ctx, s.plan.timeout)
+		defer s.clock.end()
 	}
 	s.ctx = ctx
 	if err := s.findCredential(ctx); err != nil {
@@ -248,6 +257,7 @@ func (s *stepRun) Client(o nodes.ClientOptions) (*http.Client, error) {
 		Run: run.ID.String(), Node: string(s.plan.id), AtMostOnce: s.plan.atMostOnce,
 		MaxRedirects: o.MaxRedirects, MaxBytes: o.MaxBytes, Record: s.record,
 		Header: http.Header{DepthHeader: {strconv.Itoa(run.Depth + 1)}},
+		Park:   true, Idle: s.clock.stand,
 	})
 	if err != nil {
 		return nil, nodeError(s.ctx, err)
@@ -354,7 +364,7 @@ func nodeError(ctx context.Context, err error) *nodes.Error {
 // credentialError is a failure of the vault. The answer that refused the credential is
 // kept; a token endpoint that does not answer is worth another attempt, as any network is.
 func credentialError(e *credentials.Error) *nodes.Error {
-	out := &nodes.Error{Code: e.Code, Message: e.Message, Err: e}
+	out := &nodes.Error{Code: e.Code, Message: e.Message, Until: e.Until, Err: e}
 	if e.Answer != nil {
 		out.Response, out.Status = e.Answer.Data(), e.Answer.Status
 	}

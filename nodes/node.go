@@ -65,6 +65,9 @@ type Error struct {
 	Status   int    // of the answer, 0 without
 	// RetryAfter is what the answer asked for (Retry-After, RateLimit-Reset); 0 is nothing.
 	RetryAfter time.Duration
+	// Until, when not zero, says that the attempt did nothing: the step waits and it is made
+	// again then, as the same attempt.
+	Until time.Time
 	// Permanent failures are not retried, whatever the node's retry says.
 	Permanent bool
 	Err       error // cause, for the log only
@@ -88,6 +91,7 @@ const (
 	CodeCredentialNeedsConnect = "credential_needs_connect"
 	CodeCredentialRefused      = "credential_refused"
 	CodeQuota                  = "quota"
+	CodeCredentialLimit        = "credential_limit" //nolint:gosec // only the reason of a step that waits
 	CodeExpression             = "expression"
 	CodeInvalidParam           = "invalid_param"
 	CodeTooLarge               = "too_large"

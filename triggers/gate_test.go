@@ -77,6 +77,9 @@ func (v slowVerifier) Verify(_ context.Context, _ credentials.ID, _, _ string, r
 	return []string{"X-Key"}, nil
 }
 
+// Unverify has nothing to forget: no request is held to be used once.
+func (slowVerifier) Unverify(context.Context, credentials.ID, *http.Request, []byte) {}
+
 // Guesses sent all at once do not overtake the count.
 func TestHookLimitsParallelGuesses(t *testing.T) {
 	t.Parallel()

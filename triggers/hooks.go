@@ -66,11 +66,18 @@ func (m *Manager) serveHook(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	taken := false
+	defer func() {
+		if !taken && rt.credential != "" {
+			m.verifier.Unverify(context.WithoutCancel(r.Context()), credentials.ID(rt.credential), r, body)
+		}
+	}()
 	c := &call{route: rt, params: params, fired: m.now().UTC(), body: body, verified: verified}
 	started, ok := m.start(w, r, c)
 	if !ok {
 		return
 	}
+	taken = true
 	if started.Duplicate {
 		h.Set(DuplicateHeader, "true")
 	}

@@ -273,7 +273,7 @@ func TestHookBeforeLoad(t *testing.T) {
 	t.Parallel()
 	h := setup(t)
 	h.apply(t, "flow", hooks, `"vars": {"k": "v"}`)
-	restarted := triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: keyVerifier{}})
+	restarted := triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: &keyVerifier{}})
 	server := httptest.NewServer(restarted.Hooks())
 	t.Cleanup(server.Close)
 	if res, _ := (call{path: "/hooks/plain"}).do(t, server.URL); res.StatusCode != 503 || res.Header.Get("Retry-After") != "2" {
@@ -473,7 +473,7 @@ func TestHookFollowsOtherProcesses(t *testing.T) {
 	h := setup(t)
 	h.apply(t, "flow", `"a": {"type": "webhook", "path": "a"}`)
 	catalog := workflows.NewCatalog(workflowstore.New(h.database), workflows.CatalogOptions{Refresh: time.Nanosecond})
-	other := triggers.New(triggers.Options{Store: h.store, Catalog: catalog, Starter: h.starter, Verifier: keyVerifier{}, Shared: true})
+	other := triggers.New(triggers.Options{Store: h.store, Catalog: catalog, Starter: h.starter, Verifier: &keyVerifier{}, Shared: true})
 	load := func() {
 		if err := other.Load(t.Context()); err != nil {
 			t.Fatal(err)
@@ -501,4 +501,35 @@ func TestHookFollowsOtherProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	want("/hooks/b", 404)
+}
+
+// A signed request counts as received only once its run is stored: until then its sender may
+// repeat it as it is.
+func TestHookGivesBackWhatItCouldNotTake(t *testing.T) {
+	t.Parallel()
+	h, base := hookServer(t)
+	authentic := http.Header{"X-Key": {"right-key-123"}}
+	for i, step := range []struct {
+		body       string
+		header     http.Header
+		start      error
+		status     int
+		unverified int32
+	}{
+		{"{}", authentic, nil, http.StatusAccepted, 0},
+		{"{}", authentic, fault.New(fault.Unavailable, "the queue is full"), http.StatusServiceUnavailable, 1},
+		{"{", authentic, nil, http.StatusBadRequest, 2},
+		{"{}", nil, nil, http.StatusUnauthorized, 2},
+		{"{}", authentic, nil, http.StatusAccepted, 2},
+	} {
+		h.starter.fail(step.start)
+		header := http.Header{"Content-Type": {"application/json"}}
+		for name, values := range step.header {
+			header[name] = values
+		}
+		res, body := call{path: "/hooks/key", body: step.body, header: header}.do(t, base)
+		if got := h.verifier.unverified.Load(); res.StatusCode != step.status || got != step.unverified {
+			t.Errorf("step %d: %d %s, given back %d", i, res.StatusCode, body, got)
+		}
+	}
 }

@@ -217,7 +217,7 @@ func TestServeManyProcesses(t *testing.T) {
 		h.apply(t, "a", `"tick": {"type": "cron", "schedule": "@every 2s"}`)
 		var stops []func()
 		for range 3 {
-			other := triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: keyVerifier{}, Shared: true})
+			other := triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: &keyVerifier{}, Shared: true})
 			stops = append(stops, serve(t, other))
 		}
 		pass(60*time.Second + 500*time.Millisecond)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,9 +89,14 @@ func (r *recorder) planned(id workflows.ID) []string {
 }
 
 // keyVerifier wants the header X-Key to be "right-key-123"; the credential "broken" cannot verify.
-type keyVerifier struct{}
+type keyVerifier struct{ unverified atomic.Int32 }
 
-func (keyVerifier) Verify(_ context.Context, id credentials.ID, _, _ string, r *http.Request, _ []byte) ([]string, error) {
+// Unverify counts.
+func (v *keyVerifier) Unverify(context.Context, credentials.ID, *http.Request, []byte) {
+	v.unverified.Add(1)
+}
+
+func (*keyVerifier) Verify(_ context.Context, id credentials.ID, _, _ string, r *http.Request, _ []byte) ([]string, error) {
 	switch {
 	case id == "away":
 		return nil, fault.New(fault.Unavailable, "the vault is away")
@@ -113,6 +119,7 @@ type house struct {
 	catalog  *workflows.Catalog
 	store    *sqlstore.Store
 	starter  *recorder
+	verifier *keyVerifier
 	database *database.DB
 }
 
@@ -122,10 +129,10 @@ func setup(tb testing.TB) *house {
 }
 
 func setupOn(db *database.DB, now func() time.Time) *house {
-	h := &house{starter: &recorder{runs: map[string]engine.RunID{}}, store: sqlstore.New(db), database: db}
+	h := &house{starter: &recorder{runs: map[string]engine.RunID{}}, verifier: &keyVerifier{}, store: sqlstore.New(db), database: db}
 	h.catalog = workflows.NewCatalog(workflowstore.New(db), workflows.CatalogOptions{Now: now})
 	h.manager = triggers.New(triggers.Options{
-		Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: keyVerifier{},
+		Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: h.verifier,
 		PublicURL: "https://flow.example.com", Now: now,
 	})
 	h.catalog.AddChecker(triggers.NewChecker(h.manager))

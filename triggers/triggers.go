@@ -35,6 +35,8 @@ type Starter interface {
 // of headers and query keys that hold the secret.
 type Verifier interface {
 	Verify(ctx context.Context, id credentials.ID, workflow, folder string, r *http.Request, body []byte) ([]string, error)
+	// Unverify forgets a verified request that was not taken: its sender may repeat it as it is.
+	Unverify(ctx context.Context, id credentials.ID, r *http.Request, body []byte)
 }
 
 // Catalog is where definitions come from; *workflows.Catalog is one.

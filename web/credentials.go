@@ -20,7 +20,7 @@ type credentialList struct {
 	Paging
 	Folder string             `query:"folder" doc:"This folder and below."`
 	Type   string             `query:"type"`
-	State  credentials.Status `query:"state" enum:"ok,untested,needs_connect,needs_reconnect,refused,expiring,expired"`
+	State  credentials.Status `query:"state" enum:"ok,untested,needs_connect,needs_reconnect,refused,quota,expiring,expired"`
 	Q      string             `query:"q" maxLength:"200" doc:"Part of the id or the name."`
 }
 
@@ -255,9 +255,8 @@ func (s *server) credentialTypes(context.Context, session.Who, *struct{}) (*answ
 	}), nil
 }
 
-// credentialPresets lists none in this release; forms ask for it.
-func (s *server) credentialPresets(context.Context, session.Who, *struct{}) (*answer[page[credentialTypeView]], error) {
-	return listOf(nil, same[credentialTypeView]), nil
+func (s *server) credentialPresets(context.Context, session.Who, *struct{}) (*answer[page[credentials.Preset]], error) {
+	return listOf(s.credentials.Presets(), same[credentials.Preset]), nil
 }
 
 func credentialAnswer(c credentials.Credential) *answer[credentials.Credential] {

@@ -229,7 +229,10 @@ func TestCredentialTypesAndPresets(t *testing.T) {
 		{name: "types", method: "GET", path: "/api/v1/credential-types", status: 200, has: []string{
 			`{"id":"no_auth","name":"No Auth"`, `{"id":"basic_auth","name":"Basic Auth"`, `{"id":"api_key","name":"API Key"`, `{"id":"oauth2","name":"OAuth 2.0"`,
 			`"fields":[]`, `{"name":"password","label":"Password"`, `"secret":true`}},
-		{name: "presets", method: "GET", path: "/api/v1/credential-presets", status: 200, has: []string{`{"items":[],"next_cursor":null}`}},
+		{name: "presets", method: "GET", path: "/api/v1/credential-presets", status: 200, has: []string{
+			`{"id":"marketo","name":"Adobe Marketo"`, `"blanks":[{"name":"tenant","label":"Munchkin account ID"`, `"pattern":"[0-9]{3}-[A-Za-z]{3}-[0-9]{3}"`,
+			`"access_token_url":"https://<tenant>.mktorest.com/identity/oauth/token"`, `"docs_url":"https://`, `{"id":"github-webhooks"`, `"blanks":[]`, `"next_cursor":null}`,
+		}},
 	})
 }
 

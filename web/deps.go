@@ -50,6 +50,7 @@ type Credentials interface {
 	credentialTests
 	credentialConnects
 	Types() []credentials.Type
+	Presets() []credentials.Preset
 }
 
 type credentialRecords interface {

@@ -34,7 +34,7 @@ func newVault(t *testing.T, db *database.DB, publicURL string, catalog *workflow
 	}
 	store := credentialssql.New(db)
 	vault, err := credentials.New(credentials.Options{
-		Store: store, Tokens: store, Canary: store, Keyset: keys, PublicURL: publicURL, Transport: transport, Logger: slog.New(slog.DiscardHandler),
+		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, PublicURL: publicURL, Transport: transport, Logger: slog.New(slog.DiscardHandler),
 		Usages: func(ctx context.Context, id credentials.ID) (list []credentials.Usage, err error) {
 			used, err := catalog.Usages(ctx, string(id))
 			for _, u := range used {

@@ -103,7 +103,7 @@ func (c *core) openVault(cfg config) error {
 	}
 	store := credentialstore.New(c.db)
 	c.vault, err = credentials.New(credentials.Options{
-		Store: store, Tokens: store, Canary: store, Keyset: keys,
+		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys,
 		PublicURL: c.public.String(), Transport: c.egress, Logger: c.log,
 		Usages: func(ctx context.Context, id credentials.ID) ([]credentials.Usage, error) {
 			found, err := c.catalog.Usages(ctx, string(id))

@@ -2,12 +2,18 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"io/fs"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -15,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"keyflow/credentials/oauth/oauthtest"
 )
@@ -26,6 +33,12 @@ const (
 	canaryQuery    = `c4nary&query key%2F/81c6d07a`
 	canaryCookie   = `c4nary-cookie-key-5d2e90b1`
 	canaryClient   = `c4nary:client/secret+33aa77`
+	canaryBearer   = `c4nary.bearer_token~91f0+/c2=`
+	canaryCustom   = `c4nary"custom/+&=<é>header\1e77`
+	canaryInQuery  = `c4nary custom&query=%2F-64d0`
+	canaryInBody   = `c4nary"custom/+&=<é>\body-0aa4`
+	canaryShared   = `c4nary/jwt+shared=secret-of-32-bytes-a8`
+	canarySigning  = `c4nary/signing+secret=77b1c0`
 )
 
 // echo is an upstream that gives back all it got, in every form it can think of.
@@ -74,7 +87,13 @@ func TestCanarySweep(t *testing.T) {
 	sweep.canaries = map[string]string{
 		"password": canaryPassword, "header key": canaryHeader, "query key": canaryQuery, "cookie key": canaryCookie,
 		"client secret": canaryClient, "admin token": s.token,
+		"bearer token": canaryBearer, "custom header": canaryCustom, "custom query": canaryInQuery, "custom body": canaryInBody,
+		"shared secret of a jwt": canaryShared, "signing secret": canarySigning,
 	}
+	certificate, key := clientPair(t)
+	// The number that makes the key private; what stands around it is in the certificate too.
+	lines := strings.Split(key, "\n")
+	sweep.canaries["private key, first part"], sweep.canaries["private key, second part"] = lines[1][48:], lines[2][:24]
 	for i := range 8 { // the tokens themselves are canaries too
 		token := fmt.Sprintf("c4nary/access+token=%d-6b1f0e", i)
 		sweep.canaries["access token "+fmt.Sprint(i)] = token
@@ -90,6 +109,17 @@ func TestCanarySweep(t *testing.T) {
 		{"cookie", "api_key", map[string]any{"key": "key", "value": canaryCookie, "in": "cookie"}},
 		{"oauth", "oauth2", map[string]any{
 			"grant_type": "client_credentials", "access_token_url": provider.TokenURL, "client_id": provider.ClientID, "client_secret": canaryClient, "client_authentication": "body",
+		}},
+		{"bearer", "bearer_token", map[string]any{"token": canaryBearer}},
+		{"custom", "custom", map[string]any{
+			"secret_headers": map[string]any{"X-Key": canaryCustom}, "secret_query": map[string]any{"sig": canaryInQuery}, "secret_body": map[string]any{"token": canaryInBody},
+		}},
+		{"jwt", "jwt", map[string]any{"algorithm": "HS256", "key": canaryShared, "issuer": "keyflow"}},
+		{"signing", "signing", map[string]any{"scheme": "hmac", "header": "X-Signature", "secret": canarySigning}},
+		{"certificate", "client_certificate", map[string]any{"client_certificate": certificate, "client_key": key}},
+		{"assertion", "oauth2", map[string]any{
+			"grant_type": "client_credentials", "access_token_url": provider.TokenURL, "client_id": provider.ClientID,
+			"client_authentication": "private_key_jwt", "assertion_algorithm": "ES256", "client_key": key,
 		}},
 	} {
 		in := map[string]any{"id": c.id, "type": c.typ, "fields": c.fields, "allowed_hosts": []string{up.URL, provider.URL, "http://127.0.0.1:1"}, "test_url": up.URL + "/fail"}
@@ -141,6 +171,25 @@ func TestCanarySweep(t *testing.T) {
 	if sweep.size < 100_000 || redacted < 200 {
 		t.Errorf("only %d bytes with %d redactions were looked at: the sweep proves nothing", sweep.size, redacted)
 	}
+}
+
+// clientPair makes a certificate with its key, in PEM form.
+func clientPair(t *testing.T) (certificate, key string) {
+	t.Helper()
+	signer, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, signer.Public(), signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := x509.MarshalPKCS8PrivateKey(signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text}))
 }
 
 // The sweep finds what it is meant to find.

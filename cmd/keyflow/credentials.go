@@ -19,7 +19,7 @@ func credentialsCommand(p process) *cobra.Command {
 	cmd.Long = "Secret values come from a prompt without echo, from --from-file, or from stdin (--from-file -);\nnever from an argument, where every process on the machine could read them."
 	cmd.AddCommand(
 		credentialsList(p), credentialsGet(p), credentialsCreate(p), credentialsUpdate(p), credentialsDelete(p),
-		credentialsTest(p), credentialsRefresh(p), credentialsConnect(p), credentialsUsages(p), credentialsVersions(p),
+		credentialsTest(p), credentialsPresets(p), credentialsRefresh(p), credentialsConnect(p), credentialsUsages(p), credentialsVersions(p),
 	)
 	return cmd
 }
@@ -166,10 +166,12 @@ func typeOf(cmd *cobra.Command, c *client, id any) (credentialType, error) {
 
 func credentialsCreate(p process) *cobra.Command {
 	var f credentialFlags
-	var id, typ string
+	var id, typ, preset string
+	var blanks []string
 	cmd := &cobra.Command{
 		Use: "create", Short: "Create a credential", Args: cobra.NoArgs,
 		Example: "  keyflow credentials create --id erp --type basic_auth --field username=it@acme.kr --allowed-host erp.acme.kr\n" +
+			"  keyflow credentials create --id marketo --preset marketo --blank tenant=123-ABC-456 --field client_id=7fd2a1\n" +
 			"  keyflow credentials create --from-file erp.json\n  pass show erp.json | keyflow credentials create --from-file -",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
 			in, err := f.input(p)
@@ -178,6 +180,9 @@ func credentialsCreate(p process) *cobra.Command {
 			}
 			setDefault(in, "id", id)
 			setDefault(in, "type", typ)
+			if err := applyPreset(cmd, c, in, preset, blanks); err != nil {
+				return err
+			}
 			t, err := typeOf(cmd, c, in["type"])
 			if err != nil {
 				return err
@@ -199,7 +204,9 @@ func credentialsCreate(p process) *cobra.Command {
 	}
 	f.bind(cmd)
 	cmd.Flags().StringVar(&id, "id", "", "ID that workflows name; it never changes")
-	cmd.Flags().StringVar(&typ, "type", "", "basic_auth, api_key, oauth2 or no_auth")
+	cmd.Flags().StringVar(&typ, "type", "", "no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate or signing")
+	cmd.Flags().StringVar(&preset, "preset", "", "start from a preset, for example marketo (see: keyflow credentials presets)")
+	cmd.Flags().StringArrayVar(&blanks, "blank", nil, "blank of the preset as name=value (repeat)")
 	return cmd
 }
 
@@ -225,7 +232,8 @@ func setDefault(in map[string]any, key, value string) {
 // promptMissing asks for the required secret fields that no file gave.
 func promptMissing(p process, t credentialType, fields map[string]any, ask bool) error {
 	for _, field := range t.Fields {
-		if _, given := fields[field.Name]; given || !field.Secret || !field.Required || !ask {
+		secret := field.Secret || field.SecretIf != "" && fields[field.SecretIf] == true
+		if _, given := fields[field.Name]; given || !secret || !field.Required || !ask || !applies(field, t, fields) {
 			continue
 		}
 		value, err := promptSecret(p, field.Label)

@@ -100,11 +100,17 @@ func (s *syncBuffer) String() string {
 // It is killed when the test ends, unless it has ended before.
 func serve(t *testing.T, dir string, args ...string) *instance {
 	t.Helper()
+	return serveWith(t, dir, nil, args...)
+}
+
+// serveWith is serve with variables; KEYFLOW_ADMIN_TOKEN among them is the token to use.
+func serveWith(t *testing.T, dir string, env []string, args ...string) *instance {
+	t.Helper()
 	if dir == "" {
 		dir = t.TempDir()
 	}
 	s := &instance{t: t, dir: dir, stderr: &syncBuffer{}, done: make(chan struct{})}
-	s.cmd = command(t, nil, append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--egress-allow", "private"}, args...)...)
+	s.cmd = command(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--egress-allow", "private"}, args...)...)
 	s.cmd.Stderr = s.stderr
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -130,6 +136,12 @@ func serve(t *testing.T, dir string, args ...string) *instance {
 	if s.url == "" {
 		<-s.done
 		t.Fatalf("the server did not start: %s", s.stderr)
+	}
+	for _, v := range env {
+		if token, ok := strings.CutPrefix(v, "KEYFLOW_ADMIN_TOKEN="); ok {
+			s.token = token
+			return s
+		}
 	}
 	token, err := os.ReadFile(filepath.Join(dir, "admin-token"))
 	if err != nil {

@@ -18,10 +18,11 @@ import (
 	"keyflow/internal/fault"
 )
 
-// Store is all three store contracts at once.
+// Store is all store contracts at once.
 type Store interface {
 	credentials.Store
 	credentials.TokenStore
+	credentials.LimitStore
 	credentials.CanaryStore
 }
 
@@ -39,6 +40,11 @@ func TestStore(t *testing.T, open func(t *testing.T) Store) {
 		"touch":              testTouch,
 		"tokens":             testTokens,
 		"connects":           testConnects,
+		"failed tokens":      testFailToken,
+		"leases":             testLeases,
+		"requests":           testRequests,
+		"slots":              testSlots,
+		"turns":              testTurns,
 		"delete takes along": testDelete,
 		"canary":             testCanary,
 	} {

@@ -37,6 +37,8 @@ const (
 	AuthBody   ClientAuth = "body"
 	AuthQuery  ClientAuth = "query"
 	AuthNone   ClientAuth = "none" // public client: client_id alone
+	// AuthAssertion sends what Config.Assertion makes (RFC 7523 section 2.2).
+	AuthAssertion ClientAuth = "private_key_jwt"
 )
 
 // Config is one client registration at one provider. Zero values mean the standard:
@@ -52,6 +54,8 @@ type Config struct {
 	ScopeSeparator   string // "" is a space
 	ClientAuth       ClientAuth
 	PKCE             bool // S256 (RFC 7636)
+	// Assertion makes the client's proof for one request to a token URL; for AuthAssertion.
+	Assertion func(tokenURL string) (string, error)
 
 	Method          string // POST (default) or GET
 	Body            string // form (default) or json
@@ -59,6 +63,9 @@ type Config struct {
 	TokenParams     map[string]string // of the code exchange and of client credentials
 	RefreshParams   map[string]string
 	Headers         map[string]string
+
+	// Transport, when not nil, is used instead of the Client's: it shows the client's certificate.
+	Transport http.RoundTripper
 
 	// Dotted paths into the token answer; "" is the name of RFC 6749 section 5.1.
 	AccessTokenPath  string

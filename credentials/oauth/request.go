@@ -81,7 +81,11 @@ func (t *tokenCall) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	t.sent = t.client.Now()
-	res, err := t.client.Transport.RoundTrip(out)
+	transport := t.client.Transport
+	if t.cfg.Transport != nil {
+		transport = t.cfg.Transport
+	}
+	res, err := transport.RoundTrip(out)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +115,9 @@ func (t *tokenCall) rewrite(req *http.Request) (*http.Request, error) {
 	}
 	query := req.URL.Query()
 	header := http.Header{"Accept": {"application/json"}, "User-Agent": {"keyflow"}}
-	t.authenticate(params, query, header)
+	if err := t.authenticate(req, params, query, header); err != nil {
+		return nil, err
+	}
 	body, err := t.encode(params, query, header)
 	if err != nil {
 		return nil, err
@@ -131,12 +137,21 @@ func (t *tokenCall) rewrite(req *http.Request) (*http.Request, error) {
 }
 
 // authenticate moves the client's id and secret from the form to where the provider wants them.
-func (t *tokenCall) authenticate(params, query url.Values, header http.Header) {
+func (t *tokenCall) authenticate(req *http.Request, params, query url.Values, header http.Header) error {
 	id, key := t.cfg.ClientID, t.cfg.ClientSecret.Reveal()
 	switch t.cfg.ClientAuth {
 	case AuthBody:
 	case AuthNone:
 		params.Del("client_secret")
+	case AuthAssertion:
+		proof, err := t.cfg.Assertion(req.URL.String())
+		if err != nil {
+			return fmt.Errorf("client assertion: %w", err)
+		}
+		t.hide(proof)
+		params.Del("client_secret")
+		params.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+		params.Set("client_assertion", proof)
 	case AuthQuery:
 		params.Del("client_id")
 		params.Del("client_secret")
@@ -149,6 +164,7 @@ func (t *tokenCall) authenticate(params, query url.Values, header http.Header) {
 		basic.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(key))
 		t.hide(header.Get("Authorization"))
 	}
+	return nil
 }
 
 // encode puts the parameters into the body, or into the query of a GET.

@@ -22,6 +22,7 @@ type credentialRow struct {
 	State          string
 	StateMessage   string
 	StateSince     int64
+	StateUntil     *int64
 	CreatedAt      int64 `gorm:"autoCreateTime:false"`
 	CreatedBy      string
 	UpdatedAt      int64 `gorm:"autoUpdateTime:false"`
@@ -37,6 +38,7 @@ type details struct {
 	Labels           map[string]string         `json:"labels,omitempty"`
 	AllowedHosts     []string                  `json:"allowed_hosts"`
 	AllowedWorkflows []string                  `json:"allowed_workflows"` // null: own folder and below
+	Limits           *credentials.Limits       `json:"limits,omitempty"`
 	FailureRules     []credentials.FailureRule `json:"failure_rules,omitempty"`
 	TestURL          string                    `json:"test_url,omitempty"`
 	ExpiresAt        *time.Time                `json:"expires_at,omitempty"`
@@ -88,7 +90,7 @@ func (connectRow) TableName() string { return "credential_connects" }
 func toRows(r *credentials.Record) (credentialRow, versionRow, error) {
 	d, err := jsonvalue.Encode(details{
 		Description: r.Description, Labels: r.Labels, AllowedHosts: r.AllowedHosts, AllowedWorkflows: r.AllowedWorkflows,
-		FailureRules: r.FailureRules, TestURL: r.TestURL, ExpiresAt: r.ExpiresAt, RotateEvery: r.RotateEvery, Warnings: r.Warnings,
+		Limits: r.Limits, FailureRules: r.FailureRules, TestURL: r.TestURL, ExpiresAt: r.ExpiresAt, RotateEvery: r.RotateEvery, Warnings: r.Warnings,
 	})
 	if err != nil {
 		return credentialRow{}, versionRow{}, fmt.Errorf("encode credential: %w", err)
@@ -105,7 +107,7 @@ func toRows(r *credentials.Record) (credentialRow, versionRow, error) {
 	return credentialRow{
 		ID: string(r.ID), Name: r.Name, Folder: r.Folder, Type: string(r.Type), Details: d, FingerprintKey: r.FingerprintKey,
 		Version: r.Version, Revision: r.Revision, GrantRevision: r.Grant,
-		State: string(r.State.Status), StateMessage: r.State.Message, StateSince: micros(r.State.Since),
+		State: string(r.State.Status), StateMessage: r.State.Message, StateSince: micros(r.State.Since), StateUntil: microsOf(r.State.Until),
 		CreatedAt: micros(r.CreatedAt), CreatedBy: r.CreatedBy, UpdatedAt: micros(r.UpdatedAt), UpdatedBy: r.UpdatedBy,
 	}, version, nil
 }
@@ -120,8 +122,8 @@ func (j joinedRow) record() (credentials.Record, error) {
 	r.Credential = credentials.Credential{
 		ID: credentials.ID(row.ID), Name: row.Name, Folder: row.Folder, Type: credentials.TypeName(row.Type),
 		Description: d.Description, Labels: d.Labels, AllowedHosts: d.AllowedHosts, AllowedWorkflows: d.AllowedWorkflows,
-		FailureRules: d.FailureRules, TestURL: d.TestURL, ExpiresAt: d.ExpiresAt, RotateEvery: d.RotateEvery, Warnings: d.Warnings,
-		State:   credentials.State{Status: credentials.Status(row.State), Message: row.StateMessage, Since: moment(row.StateSince)},
+		Limits: d.Limits, FailureRules: d.FailureRules, TestURL: d.TestURL, ExpiresAt: d.ExpiresAt, RotateEvery: d.RotateEvery, Warnings: d.Warnings,
+		State:   row.state(),
 		Version: row.Version, Revision: row.Revision,
 		CreatedAt: moment(row.CreatedAt), CreatedBy: row.CreatedBy, UpdatedAt: moment(row.UpdatedAt), UpdatedBy: row.UpdatedBy,
 		LastUsedAt: momentOf(row.LastUsedAt),
@@ -135,6 +137,14 @@ func (j joinedRow) record() (credentials.Record, error) {
 		}
 	}
 	return r, nil
+}
+
+func (row credentialRow) state() credentials.State {
+	s := credentials.State{Status: credentials.Status(row.State), Message: row.StateMessage, Since: moment(row.StateSince)}
+	if until := momentOf(row.StateUntil); until != nil {
+		s.Until = *until
+	}
+	return s
 }
 
 func (row versionRow) info(current int) (credentials.VersionInfo, error) {

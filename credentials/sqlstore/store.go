@@ -24,6 +24,7 @@ type Store struct{ db *database.DB }
 var (
 	_ credentials.Store       = (*Store)(nil)
 	_ credentials.TokenStore  = (*Store)(nil)
+	_ credentials.LimitStore  = (*Store)(nil)
 	_ credentials.CanaryStore = (*Store)(nil)
 )
 
@@ -176,25 +177,26 @@ func (s *Store) Versions(ctx context.Context, id credentials.ID) ([]credentials.
 // Stamp implements credentials.Store.
 func (s *Store) Stamp(ctx context.Context, id credentials.ID) (credentials.Stamp, error) {
 	var row credentialRow
-	err := s.db.Read().WithContext(ctx).Select("revision", "state", "state_message", "state_since").
+	err := s.db.Read().WithContext(ctx).Select("revision", "state", "state_message", "state_since", "state_until").
 		Where("id = ?", string(id)).Take(&row).Error
 	if err != nil {
 		return credentials.Stamp{}, database.Translate(err, what(id))
 	}
-	return credentials.Stamp{Revision: row.Revision, State: credentials.State{
-		Status: credentials.Status(row.State), Message: row.StateMessage, Since: moment(row.StateSince),
-	}}, nil
+	return credentials.Stamp{Revision: row.Revision, State: row.state()}, nil
 }
 
 // SetState implements credentials.Store.
 func (s *Store) SetState(ctx context.Context, id credentials.ID, revision int64, state credentials.State) (bool, error) {
-	done := s.db.Write().WithContext(ctx).Exec(
-		"UPDATE credentials SET state = ?, state_message = ?, state_since = ? WHERE id = ? AND revision = ?",
-		string(state.Status), state.Message, micros(state.Since), string(id), revision)
+	done := setState(s.db.Write().WithContext(ctx), id, revision, state)
 	if done.Error != nil {
 		return false, database.Translate(done.Error, what(id))
 	}
 	return done.RowsAffected == 1, nil
+}
+
+func setState(tx *gorm.DB, id credentials.ID, revision int64, state credentials.State) *gorm.DB {
+	return tx.Exec("UPDATE credentials SET state = ?, state_message = ?, state_since = ?, state_until = ? WHERE id = ? AND revision = ?",
+		string(state.Status), state.Message, micros(state.Since), microsOf(state.Until), string(id), revision)
 }
 
 // Touch implements credentials.Store. The order of ids keeps concurrent writers from waiting

@@ -82,3 +82,50 @@ func (s *Store) TakeConnect(ctx context.Context, hash []byte, now time.Time) (cr
 		Grant: rows[0].GrantRevision, Sealed: rows[0].Sealed, ExpiresAt: moment(rows[0].ExpiresAt),
 	}, nil
 }
+
+// FailToken implements credentials.TokenStore. Writing the token row first keeps a renewal that
+// ends at the same moment from coming in between.
+func (s *Store) FailToken(ctx context.Context, id credentials.ID, generation, revision int64, state credentials.State) (bool, error) {
+	stored := false
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		var rows []int64
+		if err := tx.Raw("UPDATE credential_tokens SET generation = generation WHERE credential = ? RETURNING generation", string(id)).Scan(&rows).Error; err != nil {
+			return err
+		}
+		current := int64(0)
+		if len(rows) == 1 {
+			current = rows[0]
+		}
+		if current != generation {
+			return nil
+		}
+		done := setState(tx, id, revision, state)
+		stored = done.RowsAffected == 1
+		return done.Error
+	})
+	return stored && err == nil, database.Translate(err, what(id))
+}
+
+// Lease implements credentials.TokenStore.
+func (s *Store) Lease(ctx context.Context, id credentials.ID, holder string, life time.Duration, now time.Time) (left time.Duration, err error) {
+	err = s.exclusively(ctx, id, now, func(tx *gorm.DB, at int64) error {
+		taken := tx.Exec(`INSERT INTO credential_leases (credential, holder, expires_at) VALUES (?, ?, ?)
+			ON CONFLICT (credential) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
+			WHERE credential_leases.holder = excluded.holder OR credential_leases.expires_at <= ?`,
+			string(id), holder, at+life.Microseconds(), at)
+		if taken.Error != nil || taken.RowsAffected == 1 {
+			return taken.Error
+		}
+		var end int64
+		err := tx.Raw("SELECT expires_at FROM credential_leases WHERE credential = ?", string(id)).Scan(&end).Error
+		left = time.Duration(end-at) * time.Microsecond
+		return err
+	})
+	return left, err
+}
+
+// Release implements credentials.TokenStore.
+func (s *Store) Release(ctx context.Context, id credentials.ID, holder string) error {
+	done := s.db.Write().WithContext(ctx).Exec("DELETE FROM credential_leases WHERE credential = ? AND holder = ?", string(id), holder)
+	return database.Translate(done.Error, what(id))
+}

@@ -74,7 +74,10 @@ func classify(err error, req *http.Request) *Error {
 
 func contextError(ctx context.Context, e *Error) *Error {
 	e.Phase, e.Err = "headers", context.Cause(ctx)
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if limit, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](e.Err); ok && limit.Timeout() {
 		e.Code, e.Timeout, e.Message = CodeTimeout, true, "no complete answer within the time limit"
 	} else {
 		e.Message = "canceled"

@@ -6,6 +6,7 @@ package oauthtest
 
 import (
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v3"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
 	"github.com/ory/fosite/storage"
@@ -23,9 +25,13 @@ import (
 
 // Options choose what a provider is like. The zero value is a working one.
 type Options struct {
-	ClientID      string        // default "keyflow"
-	ClientSecret  string        // default "oauth-client-secret-01"
-	Public        bool          // a client without a secret
+	ClientID     string // default "keyflow"
+	ClientSecret string // default "oauth-client-secret-01"
+	Public       bool   // a client without a secret
+	// ClientKey, when set, is the only way in: the client proves itself by private_key_jwt
+	// with KeyAlgorithm (RS256, PS256 or ES256).
+	ClientKey     crypto.PublicKey
+	KeyAlgorithm  string
 	Scopes        []string      // allowed; default "read", "write"
 	RedirectURIs  []string      // exact; more with AllowRedirect
 	TokenLifetime time.Duration // default one hour
@@ -112,11 +118,11 @@ func Start(o Options) (*Server, error) {
 		ClientID: o.ClientID, ClientSecret: o.ClientSecret, options: o,
 		redirects: o.RedirectURIs, secret: o.ClientSecret, lifetime: o.TokenLifetime,
 	}
-	s.provider = s.newProvider()
 	s.http = &httptest.Server{Listener: listener, Config: &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}}
 	s.http.Start()
 	s.URL = s.http.URL
 	s.AuthorizationURL, s.TokenURL, s.ResourceURL = s.URL+"/authorize", s.URL+"/token", s.URL+"/resource"
+	s.provider = s.newProvider() // before anyone knows the address
 	return s, nil
 }
 
@@ -199,6 +205,7 @@ func (s *Server) newProvider() fosite.OAuth2Provider {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails
 	config := &fosite.Config{
+		TokenURL:                   s.TokenURL,
 		GlobalSecret:               key,
 		AccessTokenLifespan:        time.Hour,
 		AuthorizeCodeLifespan:      10 * time.Minute,
@@ -228,7 +235,7 @@ func (s *store) GetClient(_ context.Context, id string) (fosite.Client, error) {
 	if id != s.server.ClientID {
 		return nil, fosite.ErrNotFound
 	}
-	return &client{
+	c := &client{
 		DefaultClient: &fosite.DefaultClient{
 			ID: id, Secret: []byte(s.server.secret), Public: s.server.options.Public,
 			RedirectURIs: s.server.redirects, Scopes: s.server.options.Scopes,
@@ -236,8 +243,35 @@ func (s *store) GetClient(_ context.Context, id string) (fosite.Client, error) {
 			GrantTypes:    []string{"authorization_code", "client_credentials", "refresh_token"},
 		},
 		lifetime: s.server.lifetime,
-	}, nil
+	}
+	if s.server.options.ClientKey == nil {
+		return c, nil
+	}
+	return &keyClient{c, &fosite.DefaultOpenIDConnectClient{
+		DefaultClient:                     c.DefaultClient,
+		JSONWebKeys:                       &jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: s.server.options.ClientKey, KeyID: "key-1", Use: "sig", Algorithm: s.server.options.KeyAlgorithm}}},
+		TokenEndpointAuthMethod:           "private_key_jwt",
+		TokenEndpointAuthSigningAlgorithm: s.server.options.KeyAlgorithm,
+	}}, nil
 }
+
+// keyClient proves itself by private_key_jwt.
+type keyClient struct {
+	*client
+	openID
+}
+
+// openID is fosite's view of a client with keys.
+type openID interface {
+	GetRequestURIs() []string
+	GetJSONWebKeys() *jose.JSONWebKeySet
+	GetJSONWebKeysURI() string
+	GetRequestObjectSigningAlgorithm() string
+	GetTokenEndpointAuthMethod() string
+	GetTokenEndpointAuthSigningAlgorithm() string
+}
+
+var _ fosite.OpenIDConnectClient = (*keyClient)(nil)
 
 type client struct {
 	*fosite.DefaultClient

@@ -35,6 +35,8 @@ export const queries = {
 
   credentialTypes: () =>
     queryOptions({ queryKey: ['credential-types'], queryFn: credentials.types, staleTime: Infinity }),
+  credentialPresets: () =>
+    queryOptions({ queryKey: ['credential-presets'], queryFn: credentials.presets, staleTime: Infinity }),
   credentialList: (filter: CredentialFilter) =>
     pages(['credentials', 'list', filter], (cursor) => credentials.list(filter, cursor)),
   credential: (id: string) => queryOptions({ queryKey: ['credentials', id], queryFn: () => credentials.get(id) }),

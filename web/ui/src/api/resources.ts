@@ -5,6 +5,7 @@ import type {
   Credential,
   CredentialInput,
   CredentialType,
+  Preset,
   CredentialVersion,
   List,
   Run,
@@ -50,6 +51,7 @@ export type CredentialFilter = { q?: string; type?: string; state?: string; fold
 
 export const credentials = {
   types: async () => (await request<List<CredentialType>>('GET', '/credential-types')).data.items,
+  presets: async () => (await request<List<Preset>>('GET', '/credential-presets')).data.items,
   list: async (filter: CredentialFilter, cursor: string) =>
     (await request<List<Credential>>('GET', `/credentials${query({ ...filter, cursor, limit: pageSize })}`)).data,
   get: (cred: string) => revised<Credential>('GET', `/credentials/${id(cred)}`),

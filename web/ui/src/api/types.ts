@@ -9,7 +9,7 @@ export type Session = { username: string; /** Where OAuth providers send the bro
 
 // --- credentials ---
 
-export type FieldKind = 'text' | 'boolean' | 'choice' | 'map';
+export type FieldKind = 'text' | 'lines' | 'boolean' | 'choice' | 'map';
 
 export type CredentialField = {
   name: string;
@@ -35,6 +35,7 @@ export const credentialStatuses = [
   'needs_connect',
   'needs_reconnect',
   'refused',
+  'quota',
   'expiring',
   'expired',
 ] as const;
@@ -73,6 +74,26 @@ export type CredentialInput = {
   allowed_hosts: string[];
   allowed_workflows?: string[];
   test_url?: string;
+  limits?: Preset['limits'];
+  failure_rules?: Preset['failure_rules'];
+};
+
+export type Blank = { name: string; label: string; help: string; pattern: string; example: string };
+
+/** A credential for a known provider that lacks its blanks, written <name>, and its secrets. */
+export type Preset = {
+  id: string;
+  name: string;
+  summary: string;
+  note: string;
+  type: string;
+  blanks: Blank[];
+  fields: Record<string, unknown>;
+  allowed_hosts: string[];
+  limits: Record<string, unknown> | null;
+  failure_rules: Record<string, unknown>[];
+  test_url: string;
+  docs_url: string;
 };
 
 export type TestResult = {

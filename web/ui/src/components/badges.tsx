@@ -8,6 +8,7 @@ const credentialColors: Record<CredentialStatus, string> = {
   needs_connect: 'orange',
   needs_reconnect: 'red',
   refused: 'red',
+  quota: 'orange',
   expiring: 'yellow',
   expired: 'red',
 };

@@ -76,6 +76,7 @@ export const en = {
     needs_connect: 'Needs connecting',
     needs_reconnect: 'Needs reconnecting',
     refused: 'Refused',
+    quota: 'Quota used up',
     expiring: 'Expiring',
     expired: 'Expired',
   },
@@ -153,6 +154,14 @@ export const en = {
     testBeforeSave: 'Test uses the values above without saving them.',
     notSaved: 'Not saved',
     discard: 'Discard changes',
+  },
+  preset: {
+    title: 'Preset',
+    help: 'Fills the form for a known provider; everything can be changed.',
+    none: 'None',
+    unknown: 'No preset for this',
+    docs: 'The provider on this',
+    pattern: 'Written as in {{example}}.',
   },
   secret: {
     set: 'Set',

@@ -1,13 +1,18 @@
 // Korean words for the authentication types and their fields, by "type.field" or "field".
 import type { FieldWords } from './fields';
 
-const places = { header: '헤더', query: '쿼리', cookie: '쿠키', body: '본문', none: '없음' };
+const places = { header: '헤더', query: '쿼리', cookie: '쿠키', body: '본문', none: '없음', private_key_jwt: '개인 키 JWT' };
 
 export const koTypes: Record<string, { label: string; summary: string }> = {
   no_auth: { label: 'No Auth (인증 없음)', summary: '요청을 그대로 보냅니다.' },
   basic_auth: { label: 'Basic Auth (기본 인증)', summary: 'Authorization 헤더에 사용자 이름과 비밀번호를 보냅니다.' },
   api_key: { label: 'API Key (API 키)', summary: '고정된 값을 헤더, 쿼리 매개변수 또는 쿠키에 넣습니다.' },
   oauth2: { label: 'OAuth 2.0', summary: 'Keyflow가 액세스 토큰을 발급받고 갱신합니다.' },
+  bearer_token: { label: 'Bearer Token (전달자 토큰)', summary: '고정된 토큰을 Authorization 헤더에 넣습니다.' },
+  custom: { label: 'Custom (사용자 지정)', summary: '헤더, 쿼리 매개변수, 본문 값을 자유롭게 넣고 일부는 비밀로 둡니다.' },
+  jwt: { label: 'JWT', summary: 'Keyflow가 직접 서명하는 짧은 수명의 토큰입니다.' },
+  client_certificate: { label: 'Client Certificate (클라이언트 인증서)', summary: 'TLS 핸드셰이크에서 인증서를 제시합니다(mTLS).' },
+  signing: { label: 'Signing (서명)', summary: '나가는 웹훅에 서명하고 들어오는 웹훅을 검증합니다.' },
 };
 
 export const koFields: Record<string, FieldWords> = {
@@ -83,5 +88,50 @@ export const koFields: Record<string, FieldWords> = {
   },
   header_name: { label: '헤더', help: '토큰을 싣는 헤더입니다.' },
   'oauth2.prefix': { label: '접두어', help: '토큰 앞에 공백까지 그대로 붙습니다.' },
+  token: { label: '토큰', help: 'Bearer라는 단어 없이 토큰만 넣습니다. 만료되는 토큰은 스스로 갱신하는 OAuth 2.0이 낫습니다.' },
+  secret_headers: { label: '비밀 헤더', help: '모든 요청에 덧붙입니다. 다시 입력하면 이전 값을 모두 대신합니다.' },
+  headers: { label: '헤더', help: '모든 요청에 덧붙입니다. 값이 표시되므로 비밀은 위에 적으세요.' },
+  secret_query: { label: '비밀 쿼리 매개변수', help: '쿼리 값은 중간 서버의 로그에 남는 일이 많으므로 헤더를 권합니다.' },
+  query: { label: '쿼리 매개변수', help: '값이 표시되므로 비밀은 위에 적으세요.' },
+  secret_body: { label: '비밀 본문 값', help: 'JSON 객체나 폼인 본문에 덧붙입니다. 다른 본문은 오류입니다.' },
+  body: { label: '본문 값', help: '값이 표시되므로 비밀은 위에 적으세요.' },
+  client_certificate: { label: '클라이언트 인증서', help: 'PEM 형식이며, 필요하면 중간 인증서를 뒤에 잇습니다.' },
+  client_key: { label: '개인 키', help: '암호 없는 PEM 형식입니다.' },
+  assertion_algorithm: { label: '어설션 알고리즘', help: '개인 키로 서명하는 방식입니다.' },
+  assertion_key_id: { label: '어설션 키 ID', help: '제공자가 공개 키를 찾는 kid입니다.' },
+  assertion_audience: { label: '어설션 대상', help: '제공자가 달리 요구하지 않으면 액세스 토큰 URL입니다.' },
+  'jwt.algorithm': { label: '알고리즘', help: 'RS256과 ES256은 개인 키로, HS256은 공유 비밀로 서명합니다.' },
+  'jwt.key': { label: '서명 키', help: '암호 없는 PEM 형식의 개인 키. HS256이면 32바이트 이상의 공유 비밀입니다.' },
+  public_key: { label: '공개 키', help: 'PEM 형식입니다. 다른 쪽이 서명한 웹훅을 검증하며, 없으면 서명 키로 검증합니다.' },
+  key_id: { label: '키 ID', help: '서비스가 요구할 때 토큰 머리에 넣는 kid입니다.' },
+  issuer: { label: '발급자', help: 'iss 클레임입니다. 들어오는 웹훅에서는 이 발급자만 받습니다.' },
+  subject: { label: '주체', help: 'sub 클레임입니다.' },
+  audience: { label: '대상', help: 'aud 클레임입니다.' },
+  claims: { label: '추가 클레임', help: '토큰에 넣을 글입니다. 값이 표시되므로 비밀을 적지 마세요.' },
+  lifetime: { label: '유효 시간', help: '토큰의 수명이며 24h까지입니다.' },
+  scheme: {
+    label: '서명 방식',
+    help: 'Standard Webhooks(standardwebhooks.com) 또는 직접 적는 HMAC입니다.',
+    choices: { standard_webhooks: 'Standard Webhooks', hmac: 'HMAC' },
+  },
+  secret: { label: '비밀', help: '서명하고 검증합니다. Standard Webhooks의 비밀은 whsec_로 시작합니다.' },
+  secret_2: { label: '두 번째 비밀', help: '비밀을 바꾸는 동안 함께 검증합니다.' },
+  secret_3: { label: '세 번째 비밀', help: '비밀을 바꾸는 동안 함께 검증합니다.' },
+  tolerance: { label: '허용 오차', help: '요청 시각이 우리 시각과 다를 수 있는 폭입니다.' },
+  header: { label: '헤더', help: '서명이 있는 헤더입니다(예: X-Hub-Signature-256).' },
+  'signing.prefix': { label: '접두어', help: '서명 앞에 붙습니다(예: sha256=).' },
+  'signing.algorithm': { label: '알고리즘', help: 'HMAC의 해시입니다.' },
+  encoding: { label: '인코딩', help: '서명을 적는 방식입니다.' },
+  secret_encoding: { label: '비밀의 인코딩', help: '비밀에 키를 적은 방식입니다.', choices: { text: '글자 그대로' } },
+  template: { label: '서명할 글', help: '{body}, {timestamp}, {id}로 적습니다(예: {timestamp}.{body}).' },
+  timestamp_header: { label: '시각 헤더', help: '유닉스 초입니다(예: X-Slack-Request-Timestamp).' },
+  id_header: { label: 'ID 헤더', help: '서명에 들어가는 전달 ID의 헤더입니다.' },
+  header_form: {
+    label: '헤더 형식',
+    help: '값: 서명만. 쌍: t=1700000000,v1=5f2a처럼 시각과 서명.',
+    choices: { value: '값', pairs: '쌍' },
+  },
+  timestamp_key: { label: '시각의 이름', help: '쌍 안에서의 이름입니다.' },
+  signature_key: { label: '서명의 이름', help: '쌍 안에서의 이름입니다.' },
   query_name: { label: '쿼리 매개변수', help: '토큰을 싣는 쿼리 매개변수입니다.' },
 };

@@ -21,6 +21,12 @@ const enChoices: Record<string, string> = {
   hours: 'Hours',
   form: 'Form',
   json: 'JSON',
+  private_key_jwt: 'Private key JWT',
+  standard_webhooks: 'Standard Webhooks',
+  hmac: 'HMAC',
+  text: 'Text',
+  value: 'Value',
+  pairs: 'Pairs',
 };
 
 /** The words for one field in the language of the page. */

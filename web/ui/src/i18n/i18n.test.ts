@@ -34,6 +34,16 @@ it('is translated, not copied', () => {
 });
 
 it('has Korean words for every type and every field of the form', () => {
-  expect(Object.keys(koTypes).sort()).toEqual(['api_key', 'basic_auth', 'no_auth', 'oauth2']);
+  expect(Object.keys(koTypes).sort()).toEqual([
+    'api_key',
+    'basic_auth',
+    'bearer_token',
+    'client_certificate',
+    'custom',
+    'jwt',
+    'no_auth',
+    'oauth2',
+    'signing',
+  ]);
   for (const [name, words] of Object.entries(koFields)) expect([name, words.label !== '' && words.help !== '']).toEqual([name, true]);
 });

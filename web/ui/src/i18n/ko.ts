@@ -79,6 +79,7 @@ export const ko: Catalog<typeof en> = {
     needs_connect: '연결 필요',
     needs_reconnect: '다시 연결 필요',
     refused: '거부됨',
+    quota: '할당량 소진',
     expiring: '만료 예정',
     expired: '만료됨',
   },
@@ -156,6 +157,14 @@ export const ko: Catalog<typeof en> = {
     testBeforeSave: '테스트는 위의 값을 저장하지 않고 사용합니다.',
     notSaved: '저장하지 못했습니다',
     discard: '변경 취소',
+  },
+  preset: {
+    title: '사전 설정',
+    help: '알려진 서비스에 맞게 양식을 채웁니다. 모두 바꿀 수 있습니다.',
+    none: '없음',
+    unknown: '해당하는 사전 설정이 없습니다',
+    docs: '제공자의 설명',
+    pattern: '{{example}}와 같은 모양으로 적습니다.',
   },
   secret: {
     set: '설정됨',

@@ -6,26 +6,34 @@ import { useTranslation } from 'react-i18next';
 import { ApiError } from '../../api/client';
 import { queries } from '../../api/queries';
 import { credentials } from '../../api/resources';
-import type { CredentialType } from '../../api/types';
+import type { CredentialType, Preset } from '../../api/types';
 import { Failure, Loading, Reveal } from '../../components/feedback';
 import { PageHead } from '../../components/layout';
 import { useNotify } from '../../components/notify';
 import { LeaveGuard } from '../leaveguard';
 import { draftFor, inputOf, isID, type Draft } from './draft';
 import { CredentialForm } from './form';
+import { PresetSection } from './presetsection';
 import { TestOutcome } from './testresult';
 import { useTrail } from './trail';
 
 export function NewCredentialPage() {
   const { t } = useTranslation();
   const types = useQuery(queries.credentialTypes());
+  const presets = useQuery(queries.credentialPresets());
   const trail = useTrail(true);
   return (
     <>
       <PageHead trail={trail} title={t('credentials.new')} name={t('credentials.new')} />
       {types.isPending && <Loading />}
       {types.isError && <Failure error={types.error} retry={() => void types.refetch()} />}
-      {types.data?.[0] && <NewCredential types={types.data} initial={draftFor(usualType(types.data, types.data[0]))} />}
+      {types.data?.[0] && (
+        <NewCredential
+          types={types.data}
+          presets={presets.data ?? []}
+          initial={draftFor(usualType(types.data, types.data[0]))}
+        />
+      )}
     </>
   );
 }
@@ -35,7 +43,9 @@ function usualType(types: CredentialType[], first: CredentialType): CredentialTy
   return types.find((type) => type.id === 'basic_auth') ?? first;
 }
 
-function NewCredential({ types, initial }: { types: CredentialType[]; initial: Draft }) {
+type NewProps = { types: CredentialType[]; presets: Preset[]; initial: Draft };
+
+function NewCredential({ types, presets, initial }: NewProps) {
   const { t } = useTranslation();
   const notify = useNotify();
   const navigate = useNavigate();
@@ -72,6 +82,7 @@ function NewCredential({ types, initial }: { types: CredentialType[]; initial: D
     <form onSubmit={submit}>
       <LeaveGuard dirty={draft !== initial && !save.isSuccess && !save.isPending} />
       <Stack gap="md" maw={860}>
+        {presets.length > 0 && <PresetSection presets={presets} types={types} draft={draft} onChange={change} />}
         <CredentialForm types={types} draft={draft} onChange={change} problem={problem} />
         {test.data && (
           <Reveal key={test.submittedAt}>

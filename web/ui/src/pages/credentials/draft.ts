@@ -1,6 +1,7 @@
 // A credential while a person edits it, and what of it is sent to the server. Secrets are
 // write-only: a draft never holds a stored one, only what to do with it.
-import type { Credential, CredentialField, CredentialInput, CredentialType } from '../../api/types';
+import type { Credential, CredentialField, CredentialInput, CredentialType, Preset } from '../../api/types';
+import { mapOf } from './maps';
 
 /** What saving does to one secret: nothing, a new value, or none any more. */
 export type SecretDraft = { mode: 'keep' } | { mode: 'replace'; value: string } | { mode: 'clear' };
@@ -16,6 +17,9 @@ export type Draft = {
   allowedHosts: string[];
   allowedWorkflows: string[];
   testURL: string;
+  /** What a preset brings beyond the form. */
+  limits?: Preset['limits'];
+  failureRules?: Preset['failure_rules'];
 };
 
 const idPattern = /^[a-z0-9][a-z0-9_-]{0,62}$/;
@@ -69,6 +73,8 @@ export function draftFor(type: CredentialType, former?: Draft): Draft {
     type: type.id,
     plain,
     secrets: {},
+    limits: undefined,
+    failureRules: undefined,
   };
 }
 
@@ -120,9 +126,10 @@ function isClearedDefault(field: CredentialField, value: unknown): boolean {
 }
 
 /** The new value of a secret, or undefined when it stays as it is. A blank replacement keeps. */
-function secretChange(draft: SecretDraft | undefined): string | null | undefined {
+function secretChange(field: CredentialField, draft: SecretDraft | undefined) {
   if (draft?.mode === 'clear') return null;
-  return draft?.mode === 'replace' && draft.value !== '' ? draft.value : undefined;
+  if (draft?.mode !== 'replace' || draft.value === '') return undefined;
+  return field.kind === 'map' ? mapOf(draft.value) : draft.value;
 }
 
 /** The whole credential as written: for creation, and for a test of values not yet saved. */
@@ -130,7 +137,7 @@ export function inputOf(draft: Draft, type: CredentialType, credential?: Credent
   const fields: Record<string, unknown> = {};
   for (const field of type.fields) {
     if (!applies(field, draft.plain)) continue;
-    const value = isSecret(field, credential) ? secretChange(draft.secrets[field.name]) : draft.plain[field.name];
+    const value = isSecret(field, credential) ? secretChange(field, draft.secrets[field.name]) : draft.plain[field.name];
     if (value === null || !isEmpty(value) || isClearedDefault(field, value)) fields[field.name] = value;
   }
   return {
@@ -143,6 +150,8 @@ export function inputOf(draft: Draft, type: CredentialType, credential?: Credent
     allowed_hosts: draft.allowedHosts,
     ...(draft.allowedWorkflows.length > 0 && { allowed_workflows: draft.allowedWorkflows }),
     ...(draft.testURL !== '' && { test_url: draft.testURL }),
+    ...(draft.limits && { limits: draft.limits }),
+    ...(draft.failureRules && draft.failureRules.length > 0 && { failure_rules: draft.failureRules }),
   };
 }
 
@@ -165,7 +174,7 @@ export function patchOf(draft: Draft, credential: Credential, type: CredentialTy
   const fields: Record<string, unknown> = {};
   for (const field of type.fields) {
     if (isSecret(field, credential)) {
-      const change = secretChange(draft.secrets[field.name]);
+      const change = secretChange(field, draft.secrets[field.name]);
       if (change !== undefined) fields[field.name] = change;
       continue;
     }

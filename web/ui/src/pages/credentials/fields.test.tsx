@@ -7,7 +7,8 @@ import type { Credential, CredentialType } from '../../api/types';
 import { apiKey, basicAuth, credential, oauth2 } from '../../testing/records';
 import { renderPage } from '../../testing/render';
 import { draftFor, draftOf, inputOf, patchOf } from './draft';
-import { linesOf, mapOf, TypeFields } from './fields';
+import { TypeFields } from './fields';
+import { linesOf, mapOf } from './maps';
 
 type HarnessProps = { type: CredentialType; stored?: Credential; problem?: ApiError; onSent: (sent: unknown) => void };
 

@@ -6,6 +6,7 @@ import type { ApiError } from '../../api/client';
 import type { Credential, CredentialField, CredentialType } from '../../api/types';
 import { useFieldText } from '../../i18n/fields';
 import { applies, defaultOf, isSecret, type Draft } from './draft';
+import { linesOf, mapOf } from './maps';
 import { RedirectURL } from './redirect';
 import { SecretField } from './secret';
 
@@ -31,6 +32,12 @@ const usual = new Set([
   'client_secret',
   'scope',
   'client_authentication',
+  'scheme',
+  'secret',
+  'algorithm',
+  'header',
+  'template',
+  'secret_headers',
 ]);
 
 export function TypeFields(props: Props) {
@@ -89,6 +96,7 @@ function TypeField({ field, type, draft, onChange, credential, problem }: Props 
         help={text.help}
         required={field.required}
         error={error}
+        kind={field.kind}
         stored={credential?.secrets[field.name]}
         draft={draft.secrets[field.name] ?? { mode: 'keep' }}
         onChange={(secret) => onChange({ ...draft, secrets: { ...draft.secrets, [field.name]: secret } })}
@@ -114,6 +122,20 @@ function TypeField({ field, type, draft, onChange, credential, problem }: Props 
           data={(field.choices ?? []).map((choice) => ({ value: choice, label: text.choice(choice) }))}
           value={String(value ?? '')}
           onChange={set}
+        />
+      );
+    case 'lines':
+      return (
+        <Textarea
+          {...common}
+          value={String(value ?? '')}
+          autosize
+          minRows={2}
+          maxRows={12}
+          autoComplete="off"
+          spellCheck={false}
+          classNames={{ input: 'kf-mono' }}
+          onChange={(event) => set(event.currentTarget.value)}
         />
       );
     case 'map':
@@ -157,24 +179,5 @@ function MapField({ value, onChange, ...common }: MapProps) {
         onChange(mapOf(event.currentTarget.value));
       }}
     />
-  );
-}
-
-/** The lines "name=value" of a map. */
-export function linesOf(value: unknown): string {
-  if (typeof value !== 'object' || value === null) return '';
-  return Object.entries(value)
-    .map(([name, each]) => `${name}=${String(each)}`)
-    .join('\n');
-}
-
-/** The map of lines "name=value"; a line without "=" is a name with an empty value. */
-export function mapOf(text: string): Record<string, string> {
-  const lines = text.split('\n').filter((line) => line.trim() !== '');
-  return Object.fromEntries(
-    lines.map((line) => {
-      const at = line.indexOf('=');
-      return at < 0 ? [line.trim(), ''] : [line.slice(0, at).trim(), line.slice(at + 1).trim()];
-    }),
   );
 }

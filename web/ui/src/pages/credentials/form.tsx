@@ -139,7 +139,7 @@ function FieldsSection({ type, ...props }: Props & { type: CredentialType }) {
 function AccessSection({ draft, onChange, problem }: Props) {
   const { t } = useTranslation();
   const ownFolder = `${draft.folder.replace(/\/+$/, '')}/**`;
-  const optional = draft.type === 'no_auth';
+  const optional = draft.type === 'no_auth' || draft.type === 'signing';
   return (
     <Section title={t('form.access')} help={t('form.accessHelp')}>
       <Stack gap="sm">

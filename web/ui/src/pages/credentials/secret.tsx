@@ -1,7 +1,7 @@
-import { Button, Group, Input, PasswordInput, Text } from '@mantine/core';
+import { Button, Group, Input, PasswordInput, Text, Textarea } from '@mantine/core';
 import { useId } from 'react';
 import { useTranslation } from 'react-i18next';
-import type { SecretInfo } from '../../api/types';
+import type { CredentialField, SecretInfo } from '../../api/types';
 import { When } from '../../components/when';
 import type { SecretDraft } from './draft';
 
@@ -10,6 +10,8 @@ type Props = {
   help?: string;
   required?: boolean;
   error?: string;
+  /** Keys and maps have several lines. */
+  kind?: CredentialField['kind'];
   /** What is stored; undefined for a credential that does not exist yet. */
   stored?: SecretInfo;
   draft: SecretDraft;
@@ -23,23 +25,38 @@ export function SecretField(props: Props) {
   return <NewSecret {...props} />;
 }
 
-function NewSecret({ label, help, required, error, stored, draft, onChange }: Props) {
+function NewSecret({ label, help, required, error, kind, stored, draft, onChange }: Props) {
   const { t } = useTranslation();
   const value = draft.mode === 'replace' ? draft.value : '';
-  const input = (
-    <PasswordInput
-      flex={1}
-      label={label}
-      description={stored?.set ? t('secret.replaceHelp') : help}
-      required={required && !stored?.set}
-      error={error}
-      value={value}
-      autoComplete="new-password"
-      spellCheck={false}
-      visibilityToggleButtonProps={{ 'aria-label': t('secret.show'), tabIndex: 0 }}
-      onChange={(event) => onChange({ mode: 'replace', value: event.currentTarget.value })}
-    />
-  );
+  const common = {
+    flex: 1,
+    label,
+    description: stored?.set ? t('secret.replaceHelp') : help,
+    required: required && !stored?.set,
+    error,
+    value,
+    spellCheck: false,
+  };
+  const input =
+    kind === 'lines' || kind === 'map' ? (
+      <Textarea
+        {...common}
+        autosize
+        minRows={2}
+        maxRows={12}
+        autoComplete="off"
+        placeholder={kind === 'map' ? t('form.mapPlaceholder') : undefined}
+        classNames={{ input: 'kf-mono' }}
+        onChange={(event) => onChange({ mode: 'replace', value: event.currentTarget.value })}
+      />
+    ) : (
+      <PasswordInput
+        {...common}
+        autoComplete="new-password"
+        visibilityToggleButtonProps={{ 'aria-label': t('secret.show'), tabIndex: 0 }}
+        onChange={(event) => onChange({ mode: 'replace', value: event.currentTarget.value })}
+      />
+    );
   if (!stored?.set) return input;
   return (
     <Group align="flex-end" gap="xs" wrap="nowrap">

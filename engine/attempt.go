@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// attemptTimeout is the cause of an attempt that its clock ended.
+type attemptTimeout struct{}
+
+// Error implements error.
+func (attemptTimeout) Error() string { return "the attempt took longer than its timeout" }
+
+// Timeout tells clients that time was the reason.
+func (attemptTimeout) Timeout() bool { return true }
+
+// attemptClock ends an attempt after its timeout. It stands still while requests wait for what
+// is not the node's doing, such as the limits of a credential. A nil clock never ends anything.
+type attemptClock struct {
+	cancel context.CancelCauseFunc
+
+	mu       sync.Mutex
+	timer    *time.Timer
+	left     time.Duration // when it was last started
+	started  time.Time
+	standing int // how many wait
+}
+
+func withAttemptClock(ctx context.Context, timeout time.Duration) (context.Context, *attemptClock) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	c := &attemptClock{cancel: cancel, left: timeout, started: time.Now()}
+	c.timer = time.AfterFunc(timeout, func() { cancel(errAttempt) })
+	return ctx, c
+}
+
+// stand stops the clock until resume is called.
+func (c *attemptClock) stand() (resume func()) {
+	if c == nil {
+		return func() {}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.standing++
+	if c.standing == 1 && c.timer.Stop() {
+		c.left -= time.Since(c.started)
+	}
+	return c.resume
+}
+
+func (c *attemptClock) resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.standing--
+	if c.standing == 0 {
+		c.started = time.Now()
+		c.timer.Reset(max(c.left, 0))
+	}
+}
+
+// end frees the clock.
+func (c *attemptClock) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer.Stop()
+	c.cancel(context.Canceled)
+}

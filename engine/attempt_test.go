@@ -1,0 +1,36 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// The clock stands still while anything waits, and ends the attempt after its own time only.
+func TestAttemptClock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, clock := withAttemptClock(t.Context(), 10*time.Second)
+		defer clock.end()
+		begun := time.Now()
+		time.Sleep(4 * time.Second)
+		first := clock.stand()
+		time.Sleep(time.Hour)
+		second := clock.stand()
+		first()
+		time.Sleep(time.Hour)
+		if ctx.Err() != nil {
+			t.Fatal("the attempt ended while it waited")
+		}
+		second()
+		<-ctx.Done()
+		if took := time.Since(begun); took != 2*time.Hour+10*time.Second || !errors.Is(context.Cause(ctx), errAttempt) {
+			t.Errorf("ended after %s by %v, want 2h and 10s", took, context.Cause(ctx))
+		}
+		clock.stand()()
+		var none *attemptClock
+		none.stand()()
+	})
+}
