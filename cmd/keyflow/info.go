@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"keyflow/credentials"
 	"keyflow/workflows"
 )
 
@@ -36,17 +37,25 @@ func versionCommand(process) *cobra.Command {
 
 func schemaCommand(process) *cobra.Command {
 	cmd := &cobra.Command{Use: "schema", Short: "Print JSON Schemas, for editors and checks"}
-	cmd.AddCommand(&cobra.Command{
-		Use: "workflow", Short: "Print the JSON Schema (2020-12) of a workflow file", Args: cobra.NoArgs,
-		Example: "  keyflow schema workflow > workflow.schema.json",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			schema, err := workflows.Schema()
-			if err != nil {
-				return &exitError{exitFailed, err}
-			}
-			return printJSON(cmd.OutOrStdout(), json.RawMessage(schema))
-		},
-	})
+	for _, each := range []struct {
+		use, of string
+		make    func() ([]byte, error)
+	}{
+		{"workflow", "a workflow file", workflows.Schema},
+		{"credential", "a credential as written for create --from-file", credentials.Schema},
+	} {
+		cmd.AddCommand(&cobra.Command{
+			Use: each.use, Short: "Print the JSON Schema (2020-12) of " + each.of, Args: cobra.NoArgs,
+			Example: "  keyflow schema " + each.use + " > " + each.use + ".schema.json",
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				schema, err := each.make()
+				if err != nil {
+					return &exitError{exitFailed, err}
+				}
+				return printJSON(cmd.OutOrStdout(), json.RawMessage(schema))
+			},
+		})
+	}
 	return cmd
 }
 
