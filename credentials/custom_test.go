@@ -54,7 +54,7 @@ func TestCustom(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer res.Body.Close() //nolint:errcheck // read below
+			defer res.Body.Close()
 			echo, _ := io.ReadAll(res.Body)
 			if strings.Contains(string(echo), "anary") {
 				t.Errorf("the answer shows a secret: %s", echo)

@@ -135,7 +135,7 @@ func TestJWTRefusesForgeries(t *testing.T) {
 func TestJWTBadInput(t *testing.T) {
 	t.Parallel()
 	n := online(t)
-	rsaKey, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // too short on purpose
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 1024) // too short on purpose
 	if err != nil {
 		t.Fatal(err)
 	}

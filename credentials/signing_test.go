@@ -48,12 +48,12 @@ func TestSigningAgreesWithStandardWebhooks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		id := "msg_" + strconv.Itoa(i)
-		signature, err := library.Sign(id, time.Now(), []byte(body))
+		id, now := "msg_"+strconv.Itoa(i), time.Now()
+		signature, err := library.Sign(id, now, []byte(body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, raw := signed(body, map[string]string{"webhook-id": id, "webhook-timestamp": strconv.FormatInt(time.Now().Unix(), 10), "webhook-signature": "v1a,nonsense " + signature})
+		r, raw := signed(body, map[string]string{"webhook-id": id, "webhook-timestamp": strconv.FormatInt(now.Unix(), 10), "webhook-signature": "v1a,nonsense " + signature})
 		held, err := n.Verify(t.Context(), "sign", "hook", "/", r, raw)
 		if err != nil || strings.Join(held, " ") != "Webhook-Signature" {
 			t.Errorf("%s of the library: held %v, %v", key, held, err)
@@ -107,12 +107,13 @@ func TestSigningRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	const body = `{"a":1}`
+	now := time.Now()
 	at := func(d time.Duration) map[string]string {
-		signature, err := library.Sign("msg_1", time.Now().Add(d), []byte(body))
+		signature, err := library.Sign("msg_1", now.Add(d), []byte(body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return map[string]string{"webhook-id": "msg_1", "webhook-timestamp": strconv.FormatInt(time.Now().Add(d).Unix(), 10), "webhook-signature": signature}
+		return map[string]string{"webhook-id": "msg_1", "webhook-timestamp": strconv.FormatInt(now.Add(d).Unix(), 10), "webhook-signature": signature}
 	}
 	with := func(name, value string) map[string]string {
 		h := at(0)
@@ -128,7 +129,7 @@ func TestSigningRefuses(t *testing.T) {
 		"from the future":     {body, at(6 * time.Minute)},
 		"another id":          {body, with("webhook-id", "msg_2")},
 		"no id":               {body, with("webhook-id", "")},
-		"another time":        {body, with("webhook-timestamp", strconv.FormatInt(time.Now().Unix()-1, 10))},
+		"another time":        {body, with("webhook-timestamp", strconv.FormatInt(now.Unix()-1, 10))},
 		"time is no number":   {body, with("webhook-timestamp", "now")},
 		"no time":             {body, with("webhook-timestamp", "")},
 		"no signature":        {body, with("webhook-signature", "")},
@@ -168,11 +169,12 @@ func TestReplayedRequests(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signature, err := library.Sign("msg_1", time.Now(), []byte("{}"))
+	now := time.Now()
+	signature, err := library.Sign("msg_1", now, []byte("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	headers := map[string]string{"webhook-id": "msg_1", "webhook-timestamp": strconv.FormatInt(time.Now().Unix(), 10), "webhook-signature": signature}
+	headers := map[string]string{"webhook-id": "msg_1", "webhook-timestamp": strconv.FormatInt(now.Unix(), 10), "webhook-signature": signature}
 	if err := n.verify(t, "sign", "{}", headers); err != nil {
 		t.Fatal(err)
 	}

@@ -54,9 +54,12 @@ func (s *sent) done() {
 // act on it: once with a renewed token, and after each wait that a failure rule asks for.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	res, err := t.roundTrip(req)
-	if e, ok := errors.AsType[*Error](err); !ok || e.Until.IsZero() {
-		t.begun.Store(true)
+	if err != nil {
+		if e, ok := errors.AsType[*Error](err); ok && !e.Until.IsZero() {
+			return nil, err // nothing was done
+		}
 	}
+	t.begun.Store(true)
 	return res, err
 }
 

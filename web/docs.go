@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"keyflow/credentials"
 	"keyflow/workflows"
 )
 
@@ -94,7 +95,15 @@ func (s *server) openAPI(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) workflowSchema(w http.ResponseWriter, r *http.Request) {
-	schema, err := workflows.Schema()
+	s.schema(w, r, workflows.Schema)
+}
+
+func (s *server) credentialSchema(w http.ResponseWriter, r *http.Request) {
+	s.schema(w, r, credentials.Schema)
+}
+
+func (s *server) schema(w http.ResponseWriter, r *http.Request, of func() ([]byte, error)) {
+	schema, err := of()
 	if err != nil {
 		s.fail(r.Context(), w, err)
 		return

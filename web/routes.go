@@ -48,6 +48,7 @@ func (s *server) register(a *api) {
 	add(a, get("/triggers", "List triggers with their next times"), s.listTriggers)
 
 	a.plain("GET "+v1+"/schema/workflow", s.workflowSchema)
+	a.plain("GET "+v1+"/schema/credential", s.credentialSchema)
 	a.plain("GET /metrics", s.metrics.handler())
 	a.plainOpen("GET /healthz", s.healthz)
 	a.plainOpen("GET /readyz", s.readyz)

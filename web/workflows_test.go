@@ -55,6 +55,7 @@ func TestWrongWorkflows(t *testing.T) {
 		{name: "validate, right", method: "POST", path: "/api/v1/workflows/validate", body: hello, status: 200, has: []string{`{"valid":true,"errors":[],"warnings":[]}`}},
 		{name: "nothing was stored", method: "GET", path: "/api/v1/workflows", status: 200, has: []string{`{"items":[],"next_cursor":null}`}},
 		{name: "schema", method: "GET", path: "/api/v1/schema/workflow", status: 200, has: []string{`"$schema"`}},
+		{name: "schema of credentials", method: "GET", path: "/api/v1/schema/credential", status: 200, has: []string{`"$schema"`, `"bearer_token"`}},
 	})
 }
 

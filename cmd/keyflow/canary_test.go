@@ -152,6 +152,7 @@ func TestCanarySweep(t *testing.T) {
 			sweep.add("cli "+strings.Join(args, " "), r.stdout+r.stderr)
 		}
 	}
+	sweepRules(s, &sweep, up.URL)
 	for _, path := range []string{
 		"/", "/credentials/basic", "/api/v1/credentials?limit=200", "/api/v1/runs?limit=200", "/api/v1/workflows?limit=200", "/api/v1/triggers",
 		"/api/v1/tokens", "/openapi.json", "/metrics", "/readyz",
@@ -170,6 +171,28 @@ func TestCanarySweep(t *testing.T) {
 	}
 	if sweep.size < 100_000 || redacted < 200 {
 		t.Errorf("only %d bytes with %d redactions were looked at: the sweep proves nothing", sweep.size, redacted)
+	}
+}
+
+// sweepRules lets failure rules end calls: a used-up quota, and a wait that is not possible.
+func sweepRules(s *instance, sweep *sweeper, up string) {
+	for id, rule := range map[string]string{
+		"quota": `{"status": [500], "action": "quota", "until": "1h"}`,
+		"wait":  `{"status": [500], "action": "wait", "until": "1h", "not_executed": true}`,
+	} {
+		sweep.add("create "+id, s.must(http.MethodPost, "/api/v1/credentials", fmt.Sprintf(`{"id": %q, "type": "api_key", "allowed_hosts": [%q],
+			"fields": {"key": "X-Key", "value": %q}, "failure_rules": [%s], "limits": {"requests": 5, "per": "1s", "concurrency": 1}, "test_url": %q}`,
+			id, up, canaryHeader, rule, up+"/fail")).body)
+		s.apply("rule-"+id, fmt.Sprintf(`{"id": "rule-%s", "nodes": {"call": {"type": "web_request", "credential": %q, "at_most_once": true, "with": {"url": %q}}}}`, id, id, up+"/fail"))
+		for range 2 {
+			run := s.run("rule-"+id, map[string]any{})
+			if !strings.Contains(run.body, `"code":"quota"`) {
+				s.t.Errorf("%s: %s", id, run.body)
+			}
+			sweep.add("run rule-"+id, run.body)
+		}
+		sweep.add("test "+id, s.do(http.MethodPost, "/api/v1/credentials/"+id+"/test", nil).body)
+		sweep.add("get "+id, s.do(http.MethodGet, "/api/v1/credentials/"+id, nil).body)
 	}
 }
 

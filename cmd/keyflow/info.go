@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"keyflow/credentials"
 	"keyflow/workflows"
 )
 
@@ -35,18 +36,26 @@ func versionCommand(process) *cobra.Command {
 }
 
 func schemaCommand(process) *cobra.Command {
-	cmd := group("schema", "Print JSON Schemas, for editors and checks", "credential")
-	cmd.AddCommand(&cobra.Command{
-		Use: "workflow", Short: "Print the JSON Schema (2020-12) of a workflow file", Args: cobra.NoArgs,
-		Example: "  keyflow schema workflow > workflow.schema.json",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			schema, err := workflows.Schema()
-			if err != nil {
-				return &exitError{exitFailed, err}
-			}
-			return printJSON(cmd.OutOrStdout(), json.RawMessage(schema))
-		},
-	})
+	cmd := group("schema", "Print JSON Schemas, for editors and checks")
+	for _, each := range []struct {
+		use, of string
+		make    func() ([]byte, error)
+	}{
+		{"workflow", "a workflow file", workflows.Schema},
+		{"credential", "a credential as written for create --from-file", credentials.Schema},
+	} {
+		cmd.AddCommand(&cobra.Command{
+			Use: each.use, Short: "Print the JSON Schema (2020-12) of " + each.of, Args: cobra.NoArgs,
+			Example: "  keyflow schema " + each.use + " > " + each.use + ".schema.json",
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				schema, err := each.make()
+				if err != nil {
+					return &exitError{exitFailed, err}
+				}
+				return printJSON(cmd.OutOrStdout(), json.RawMessage(schema))
+			},
+		})
+	}
 	return cmd
 }
 
