@@ -322,9 +322,9 @@ func (th *throttle) sendAway(now time.Time, wait time.Duration, r Rate) {
 	}
 	th.queue = slices.DeleteFunc(th.queue, func(w *waiter) bool {
 		if w.park {
-			spans := time.Duration(th.promised / r.Requests)
+			turns := th.promised / r.Requests
 			th.promised++
-			w.ready <- th.later(th.turn, spans*(r.Per+PermitLife(r)))
+			w.ready <- th.later(th.turn, (r.Per+PermitLife(r))*time.Duration(turns)) //nolint:durationcheck // so many spans
 		}
 		return w.park
 	})

@@ -88,7 +88,7 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 		if err := t.renew(ctx, s); err != nil {
 			return nil, t.withAnswer(s, err)
 		}
-		again := false
+		var again bool
 		if body, again = t.again(req, v); !again {
 			return nil, t.refused(ctx, s, false)
 		}
@@ -157,7 +157,7 @@ func (t *transport) exchange(req *http.Request, body io.ReadCloser, s *sent) err
 		return err
 	}
 	start := t.vault.now()
-	res, err := base.RoundTrip(out)
+	res, err := base.RoundTrip(out) //nolint:bodyclose // whoever gets s.res closes it
 	if err != nil {
 		t.record(req, s, t.vault.now().Sub(start))
 		return err
