@@ -163,7 +163,7 @@ func (t *transport) exchange(req *http.Request, body io.ReadCloser, s *sent) err
 		return err
 	}
 	if s.release != nil {
-		res.Body = &granted{res.Body, s.release}
+		res.Body = &granted{res.Body, s.release} //nolint:bodyclose // as above
 	}
 	s.res = t.redacted(req, res, s.kit)
 	t.record(req, s, t.vault.now().Sub(start))

@@ -153,6 +153,9 @@ func TestCreatedCredentialAsTheAPIShowsIt(t *testing.T) {
 			t.Parallel()
 			created := k.create(t, tt.in)
 			for _, s := range created.Secrets {
+				if !s.Set {
+					continue
+				}
 				tt.want = strings.Replace(tt.want, "FINGERPRINT", s.Fingerprint, 1)
 				if len(s.Fingerprint) != 12 {
 					t.Errorf("fingerprint %q has not 12 digits", s.Fingerprint)
