@@ -48,6 +48,8 @@ var owners = []struct {
 	{"github.com/tink-crypto/", []string{"credentials"}, "one place encrypts and decrypts"},
 	{"github.com/danielgtaylor/huma", []string{"web"}, "the API is one layer"},
 	{"github.com/spf13/cobra", []string{"cmd/keyflow"}, "the command line is one layer"},
+	{"github.com/golang-jwt/", []string{"credentials"}, "keys and tokens are made and read in one place"},
+	{"github.com/standard-webhooks/", nil, "the other side of tests; the product has one code path for signatures"},
 	{"github.com/ory/fosite", []string{"credentials/oauth/oauthtest"}, "a provider for tests; never in the product"},
 	{"keyflow/credentials/oauth/oauthtest", []string{"web/ui/e2e", "credentials/oauth/oauthtest"}, "a provider for tests; never in the product"},
 }

@@ -71,7 +71,7 @@ func TestPatchOfFields(t *testing.T) {
 		"entry of a map": {crm, `{"fields": {"token_params": {"audience": null, "resource": "r"}}}`, map[string]any{
 			"grant_type": "authorization_code", "authorization_url": "https://login.crm.example/authorize", "access_token_url": "https://login.crm.example/token",
 			"client_id": "client", "scope": "read write", "token_params": map[string]any{"resource": "r"},
-		}, map[string]string{"client_key": "", "client_secret": "canary-Secret-1"}, 2},
+		}, map[string]string{"client_secret": "canary-Secret-1", "client_key": ""}, 2},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

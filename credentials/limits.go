@@ -206,7 +206,7 @@ func (th *throttle) estimate(ahead int) time.Duration {
 		return 2 * parkAfter
 	}
 	wait := th.holding * time.Duration(ahead/th.limits.Concurrency+1)
-	return min(max(wait, parkAfter), longWait) + rand.N(parkAfter)
+	return min(max(wait, parkAfter), longWait) + rand.N(parkAfter) //nolint:gosec // spreads requests, hides nothing
 }
 
 // later is the error of a request that is to come back.
@@ -270,7 +270,7 @@ func (v *Vault) serveOnce(ctx context.Context, th *throttle) time.Duration {
 		want = granted
 	}
 	if left := th.serve(want); left > 0 && limits.Concurrency > 0 && v.store.Shared() {
-		return min(pause, slotPoll/2+rand.N(slotPoll))
+		return min(pause, slotPoll/2+rand.N(slotPoll)) //nolint:gosec // spreads questions, hides nothing
 	}
 	return pause
 }
@@ -322,9 +322,9 @@ func (th *throttle) sendAway(now time.Time, wait time.Duration, r Rate) {
 	}
 	th.queue = slices.DeleteFunc(th.queue, func(w *waiter) bool {
 		if w.park {
-			spans := time.Duration(th.promised / r.Requests)
+			turns := th.promised / r.Requests
 			th.promised++
-			w.ready <- th.later(th.turn, spans*(r.Per+PermitLife(r)))
+			w.ready <- th.later(th.turn, (r.Per+PermitLife(r))*time.Duration(turns))
 		}
 		return w.park
 	})

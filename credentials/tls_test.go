@@ -105,6 +105,12 @@ func serveMutual(t *testing.T, known *x509.CertPool, auth tls.ClientAuthType) *m
 	return m
 }
 
+func (m *mutual) connections() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.conns
+}
+
 // trusting is a network whose transport knows the servers' authority.
 func trusting(t *testing.T, servers ...*httptest.Server) *network {
 	t.Helper()
@@ -145,8 +151,8 @@ func TestClientCertificate(t *testing.T) {
 			t.Fatalf("shown as %q", got)
 		}
 	}
-	if up.conns != 2 {
-		t.Errorf("%d connections for two identities", up.conns)
+	if got := up.connections(); got != 2 {
+		t.Errorf("%d connections for two identities", got)
 	}
 	if _, err := n.get(t, "stranger", up.URL); egressCode(err) != egress.CodeNetwork {
 		t.Errorf("unknown certificate: %v", err)
@@ -195,7 +201,7 @@ func TestClientCertificateVerifiesTheServer(t *testing.T) {
 	if e, ok := egress.AsError(err); !ok || e.Phase != "tls" {
 		t.Errorf("a server of an unknown authority: %v", err)
 	}
-	if up.conns == 0 {
+	if up.connections() == 0 {
 		t.Error("the server was not asked")
 	}
 }
@@ -223,9 +229,12 @@ func TestOAuthWithClientCertificate(t *testing.T) {
 	acme, ca := newPair(t, "acme")
 	known := x509.NewCertPool()
 	known.AddCert(ca)
+	var mu sync.Mutex
 	var seen url.Values
 	token := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
+		mu.Lock()
+		defer mu.Unlock()
 		seen = r.PostForm
 		_, _ = fmt.Fprintf(w, `{"access_token": "token-of-%s", "expires_in": 3600}`, r.TLS.PeerCertificates[0].Subject.CommonName)
 	}))
@@ -239,6 +248,8 @@ func TestOAuthWithClientCertificate(t *testing.T) {
 	if got := mustGet(t, n, "adp", up.URL).body; got != "acme ***" { // it echoes the token
 		t.Errorf("got %q", got)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if seen.Get("client_id") != "c1" || seen.Has("client_secret") {
 		t.Errorf("token request %v", seen)
 	}

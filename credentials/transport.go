@@ -89,7 +89,7 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 		if err := t.renew(ctx, s); err != nil {
 			return nil, t.withAnswer(s, err)
 		}
-		again := false
+		var again bool
 		if body, again = t.again(req, v); !again {
 			return nil, t.refused(ctx, s, false)
 		}
@@ -161,13 +161,13 @@ func (t *transport) exchange(req *http.Request, body io.ReadCloser, s *sent) err
 		return err
 	}
 	start := t.vault.now()
-	res, err := base.RoundTrip(out)
+	res, err := base.RoundTrip(out) //nolint:bodyclose // whoever gets s.res closes it
 	if err != nil {
 		t.record(req, s, t.vault.now().Sub(start))
 		return err
 	}
 	if s.release != nil {
-		res.Body = &granted{res.Body, s.release}
+		res.Body = &granted{res.Body, s.release} //nolint:bodyclose // as above
 	}
 	s.res = t.redacted(req, res, s.kit)
 	t.record(req, s, t.vault.now().Sub(start))

@@ -82,7 +82,7 @@ func (t *transport) wait(req *http.Request, s *sent, v *verdict) (body io.ReadCl
 	}
 	now := t.vault.now()
 	until := v.end(s.res.Header, now)
-	until = until.Add(rand.N(max(until.Sub(now)/8, 1))) // not all at the same moment
+	until = until.Add(rand.N(max(until.Sub(now)/8, 1))) //nolint:gosec // not all at the same moment
 	closeBody(s.res.Body)
 	if err := t.pause(req.Context(), until, why); err != nil {
 		closeBody(body)

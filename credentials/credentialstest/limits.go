@@ -21,6 +21,7 @@ func soon(t *testing.T, what string, ok func() bool) {
 }
 
 func testFailToken(t *testing.T, s Store) {
+	t.Helper()
 	r := create(t, s, "crm", nil)
 	state := credentials.State{Status: credentials.NeedsReconnect, Message: "spent", Since: at(3)}
 	fail := func(generation, revision int64) bool {
@@ -59,6 +60,7 @@ func testFailToken(t *testing.T, s Store) {
 }
 
 func testLeases(t *testing.T, s Store) {
+	t.Helper()
 	create(t, s, "crm", nil)
 	lease := func(holder string, life time.Duration) time.Duration {
 		t.Helper()
@@ -108,6 +110,7 @@ func testLeases(t *testing.T, s Store) {
 }
 
 func testRequests(t *testing.T, s Store) {
+	t.Helper()
 	create(t, s, "crm", nil)
 	rate := credentials.Rate{Requests: 5, Per: time.Second}
 	take := func(want int) (int, time.Duration) {
@@ -147,6 +150,7 @@ func holdSlots(t *testing.T, s Store, c credentials.Claim) int {
 }
 
 func testSlots(t *testing.T, s Store) {
+	t.Helper()
 	create(t, s, "crm", nil)
 	claims := []struct {
 		holder           string
@@ -179,6 +183,7 @@ func testSlots(t *testing.T, s Store) {
 
 // With one slot, whoever has it gives it to those who wait, in their order.
 func testTurns(t *testing.T, s Store) {
+	t.Helper()
 	create(t, s, "crm", nil)
 	claim := func(holder string, busy int) int {
 		return holdSlots(t, s, credentials.Claim{Holder: holder, Busy: busy, Want: 3, Limit: 1})

@@ -125,3 +125,24 @@ it('writes maps as lines', () => {
   expect(linesOf({ a: '1', b: 'x=y' })).toBe('a=1\nb=x=y');
   expect(linesOf(undefined)).toBe('');
 });
+
+it('takes keys of several lines and maps of secrets', async () => {
+  const custom: CredentialType = {
+    id: 'custom',
+    name: 'Custom',
+    fields: [
+      { name: 'client_certificate', label: 'Client certificate', kind: 'lines', required: true },
+      { name: 'client_key', label: 'Private key', kind: 'lines', secret: true, required: true },
+      { name: 'secret_headers', label: 'Secret headers', kind: 'map', secret: true },
+    ],
+  };
+  const { user, last } = await show({ type: custom });
+  await user.type(screen.getByLabelText(/^Client certificate/), '-----BEGIN{enter}AAAA');
+  await user.type(screen.getByLabelText(/^Private key/), '-----BEGIN{enter}BBBB');
+  await user.type(screen.getByLabelText(/^Secret headers/), 'X-Key=a=b{enter}X-App=c');
+  expect(last.sent).toEqual({
+    client_certificate: '-----BEGIN\nAAAA',
+    client_key: '-----BEGIN\nBBBB',
+    secret_headers: { 'X-Key': 'a=b', 'X-App': 'c' },
+  });
+});
