@@ -25,6 +25,7 @@ type counter struct {
 }
 
 func newCounter(t *testing.T, latency time.Duration) *counter {
+	t.Helper()
 	c := &counter{}
 	c.upstream = serve(t, func(w http.ResponseWriter, r *http.Request) {
 		c.mu.Lock()
@@ -101,16 +102,19 @@ func TestLimits(t *testing.T) {
 		check  func(t *testing.T, c *counter)
 	}{
 		"rate": {`{"requests": 8, "per": "1s"}`, 20, func(t *testing.T, c *counter) {
+			t.Helper()
 			if got := c.burst(span); got > 8 {
 				t.Errorf("%d calls within %s, want at most 8", got, span)
 			}
 		}},
 		"concurrency": {`{"concurrency": 3}`, 30, func(t *testing.T, c *counter) {
+			t.Helper()
 			if got := c.peak.Load(); got > 3 || got < 2 {
 				t.Errorf("%d calls at once, want 3", got)
 			}
 		}},
 		"both": {`{"requests": 10, "per": "1s", "concurrency": 2}`, 15, func(t *testing.T, c *counter) {
+			t.Helper()
 			if got, peak := c.burst(span), c.peak.Load(); got > 10 || peak > 2 {
 				t.Errorf("%d calls within %s, %d at once", got, span, peak)
 			}

@@ -123,8 +123,6 @@ func (t *transport) again(req *http.Request, v *verdict) (io.ReadCloser, bool) {
 }
 
 // send authenticates a copy of req, sends it with body and redacts the answer. It closes body.
-//
-//nolint:bodyclose // whoever gets the answer closes it, as http.RoundTripper says
 func (t *transport) send(req *http.Request, body io.ReadCloser) (*sent, error) {
 	s, err := t.prepare(req)
 	if err != nil {
@@ -167,9 +165,9 @@ func (t *transport) exchange(req *http.Request, body io.ReadCloser, s *sent) err
 		return err
 	}
 	if s.release != nil {
-		res.Body = &granted{res.Body, s.release} //nolint:bodyclose // as above
+		res.Body = &granted{res.Body, s.release}
 	}
-	s.res = t.redacted(req, res, s.kit)
+	s.res = t.redacted(req, res, s.kit) //nolint:bodyclose // whoever gets the answer closes it, as http.RoundTripper says
 	t.record(req, s, t.vault.now().Sub(start))
 	return nil
 }

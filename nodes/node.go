@@ -91,7 +91,7 @@ const (
 	CodeCredentialNeedsConnect = "credential_needs_connect"
 	CodeCredentialRefused      = "credential_refused"
 	CodeQuota                  = "quota"
-	CodeCredentialLimit        = "credential_limit" //nolint:gosec // only the reason of a step that waits
+	CodeCredentialLimit        = "credential_limit" // only the reason of a step that waits
 	CodeExpression             = "expression"
 	CodeInvalidParam           = "invalid_param"
 	CodeTooLarge               = "too_large"
