@@ -101,7 +101,6 @@ func TestUnknownCommands(t *testing.T) {
 		"credentials lst":      `keyflow: unknown command "lst" for "keyflow credentials" (did you mean "list"?); see keyflow credentials --help`,
 		"credentials rollback": `keyflow: keyflow credentials rollback is not supported by this release`,
 		"workflows graph w":    `keyflow: keyflow workflows graph is not supported by this release`,
-		"schema credential":    `keyflow: keyflow schema credential is not supported by this release`,
 		"validate":             `keyflow: keyflow validate needs at least one FILE or folder; see keyflow validate --help`,
 		"run a b":              `keyflow: keyflow run needs exactly one FILE or workflow ID; see keyflow run --help`,
 	}
