@@ -81,6 +81,10 @@ export const koFields: Record<string, FieldWords> = {
     label: '기본 유효 시간',
     help: '제공자가 알려 주지 않을 때 씁니다(예: 1h). 없으면 거부될 때까지 토큰을 씁니다.',
   },
+  keep_alive: {
+    label: '연결 유지',
+    help: '쓰이지 않는 자격 증명의 토큰을 이 시간마다 갱신합니다(예: 7d). 제공자의 비활성 제한보다 짧게 정하세요.',
+  },
   placement: {
     label: '토큰 위치',
     help: '쿼리 값은 중간 서버의 로그에 남는 일이 많으므로 헤더를 권합니다.',
