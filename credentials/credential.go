@@ -147,6 +147,7 @@ type Filter struct {
 	Type   TypeName
 	Status Status
 	Query  string // part of id or name
+	IDs    []ID   // only these; nil is all
 	After  ID     // exclusive cursor
 	Limit  int    // 1..500
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"keyflow/credentials"
 	"keyflow/internal/fault"
 )
@@ -196,4 +198,49 @@ func TestDatabaseFileHoldsNoSecret(t *testing.T) {
 // contains looks for text also in dumps that print bytes as decimal numbers.
 func contains(dump, text string) bool {
 	return strings.Contains(dump, text) || strings.Contains(dump, strings.Trim(fmt.Sprint([]byte(text)), "[]"))
+}
+
+func TestOneDamagedRowLeavesTheListAndTheOthers(t *testing.T) {
+	t.Parallel()
+	k := setup(t)
+	k.create(t, erp)
+	other := k.create(t, crm)
+	k.exec(t, "UPDATE credentials SET details = ? WHERE id = 'erp'", []byte("{"))
+	k = k.reopened(t)
+	list, err := k.List(t.Context(), admin, credentials.Filter{})
+	if err != nil || len(list) != 2 {
+		t.Fatalf("list: %v, %v", list, err)
+	}
+	equalJSON(t, "the other", list[0], other)
+	bad := list[1]
+	want := credentials.State{Status: credentials.Refused, Message: credentials.MessageDamaged, Since: k.now}
+	if bad.ID != "erp" || bad.Name != "ERP" || bad.State != want || len(bad.AllowedHosts)+len(bad.AllowedWorkflows)+len(bad.Fields)+len(bad.Secrets) > 0 {
+		t.Errorf("the damaged one is shown as %+v", bad)
+	}
+	const message = `credential "erp" is ` + credentials.MessageDamaged
+	for what, try := range map[string]func() error{
+		"get":  func() error { _, err := k.Get(t.Context(), admin, "erp"); return err },
+		"edit": func() error { _, err := k.Patch(t.Context(), admin, "erp", []byte("{}"), -1); return err },
+		"test": func() error { _, err := k.Test(t.Context(), admin, "erp"); return err },
+		"name": func() error { return k.Check(t.Context(), "erp", "w", "/") },
+	} {
+		if err := try(); !fault.Is(err, fault.Conflict) || fault.Message(err) != message {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, err = k.Resolver().Client(t.Context(), credentials.Use{ID: "erp", Workflow: "w", Folder: "/"})
+	if e, ok := errors.AsType[*credentials.Error](err); !ok || e.Code != credentials.CodeRefused || e.Message != message {
+		t.Errorf("in a run: %v", err)
+	}
+	if err := k.Delete(t.Context(), admin, "erp", false); err != nil {
+		t.Errorf("delete: %v", err)
+	}
+	k.create(t, erp)
+}
+
+func equalJSON(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if diff := cmp.Diff(decode(t, encode(t, want)), decode(t, encode(t, got))); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
 }

@@ -75,7 +75,7 @@ func (v *Vault) List(ctx context.Context, caller identity.Caller, f Filter) ([]C
 	}
 	list := make([]Credential, len(records))
 	for i, r := range records {
-		list[i] = v.view(r.Credential)
+		list[i] = v.listed(r)
 	}
 	return list, nil
 }
@@ -148,6 +148,9 @@ func settle(old *stored, in *Input) (wrong problems) {
 }
 
 func (v *Vault) readStored(r Record) (*stored, error) {
+	if err := r.Damaged(); err != nil {
+		return nil, err
+	}
 	o, broken, err := v.unseal(r)
 	if err != nil {
 		return nil, err

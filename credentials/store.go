@@ -18,6 +18,9 @@ type Record struct {
 	// Grant is the revision of the last edit after which tokens obtained earlier must not
 	// be used: another client, secret, token URL or scope, or hosts the token was not meant for.
 	Grant int64
+	// Damage says why the stored row cannot be read; the parts that are columns of their own
+	// (id, name, folder, type, state, numbers and times) hold nevertheless. Mostly nil.
+	Damage error
 }
 
 // VersionInfo is one version of a credential's fields, without the fields.
@@ -41,12 +44,18 @@ type Store interface {
 	// Change creates (old is nil), replaces or deletes (change returns nil) one credential in
 	// one transaction and returns what is now stored. revision is the number that this edit
 	// carries: larger than that of every earlier edit of any credential, deletions included.
-	// change may run more than once; its error ends the transaction and is returned as it is.
+	// change may run more than once; its error ends the transaction and is returned as it is. A
+	// damaged record is passed to it like any other.
 	// A record with a new Version also becomes a row of Versions; deleting removes those, the
 	// token and connects under way. LastUsedAt is not written.
 	Change(ctx context.Context, id ID, change func(old *Record, revision int64) (*Record, error)) (*Record, error)
+	// ChangeAll is Change for many credentials in one transaction: all are stored or none.
+	// change gets those of ids that exist and returns the records to store: with revision first
+	// for ids[0], first+1 for ids[1] and so on. What it does not return stays as it is.
+	ChangeAll(ctx context.Context, ids []ID, change func(old map[ID]*Record, first int64) ([]*Record, error)) error
+	// Get returns one record; a damaged one is a Conflict.
 	Get(ctx context.Context, id ID) (Record, error)
-	// List returns the records that match, ordered by id, at most f.Limit.
+	// List returns the records that match, damaged ones too, ordered by id, at most f.Limit.
 	List(ctx context.Context, f Filter) ([]Record, error)
 	// Versions lists newest first.
 	Versions(ctx context.Context, id ID) ([]VersionInfo, error)

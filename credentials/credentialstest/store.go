@@ -32,6 +32,8 @@ func TestStore(t *testing.T, open func(t *testing.T) Store) {
 	for name, test := range map[string]func(t *testing.T, s Store){
 		"round trip":         testRoundTrip,
 		"change":             testChange,
+		"change many":        testChangeAll,
+		"change all or none": testChangeAllOrNone,
 		"revisions":          testRevisions,
 		"concurrent changes": testConcurrentChanges,
 		"list":               testList,
@@ -241,6 +243,8 @@ func testList(t *testing.T, s Store) {
 		"part of name":      {credentials.Filter{Query: "0% o"}, []credentials.ID{"c"}},
 		"nothing":           {credentials.Filter{Query: `\`}, nil},
 		"all of them":       {credentials.Filter{Query: "of b", Folder: "/hr", Type: "basic_auth"}, []credentials.ID{"b-2", "b_1"}},
+		"these":             {credentials.Filter{IDs: []credentials.ID{"c", "a", "missing"}}, []credentials.ID{"a", "c"}},
+		"none of them":      {credentials.Filter{IDs: []credentials.ID{}}, nil},
 		"folder with a dot": {credentials.Filter{Folder: "/h_"}, nil},
 	}
 	for name, tt := range tests {

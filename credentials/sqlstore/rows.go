@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -112,13 +113,11 @@ func toRows(r *credentials.Record) (credentialRow, versionRow, error) {
 	}, version, nil
 }
 
-func (j joinedRow) record() (credentials.Record, error) {
+func (j joinedRow) record() credentials.Record {
 	row := j.C
 	r := credentials.Record{FingerprintKey: row.FingerprintKey, Grant: row.GrantRevision}
 	var d details
-	if err := json.Unmarshal(row.Details, &d); err != nil {
-		return r, fmt.Errorf("decode credential: %w", err)
-	}
+	errs := []error{decode("details", row.Details, &d)}
 	r.Credential = credentials.Credential{
 		ID: credentials.ID(row.ID), Name: row.Name, Folder: row.Folder, Type: credentials.TypeName(row.Type),
 		Description: d.Description, Labels: d.Labels, AllowedHosts: d.AllowedHosts, AllowedWorkflows: d.AllowedWorkflows,
@@ -128,15 +127,16 @@ func (j joinedRow) record() (credentials.Record, error) {
 		CreatedAt: moment(row.CreatedAt), CreatedBy: row.CreatedBy, UpdatedAt: moment(row.UpdatedAt), UpdatedBy: row.UpdatedBy,
 		LastUsedAt: momentOf(row.LastUsedAt),
 	}
-	for _, part := range []struct {
-		from []byte
-		to   any
-	}{{j.Fields, &r.Fields}, {j.Secrets, &r.Secrets}, {j.Sealed, &r.Sealed}} {
-		if err := json.Unmarshal(part.from, part.to); err != nil {
-			return r, fmt.Errorf("decode credential: %w", err)
-		}
+	errs = append(errs, decode("fields", j.Fields, &r.Fields), decode("secrets", j.Secrets, &r.Secrets), decode("sealed", j.Sealed, &r.Sealed))
+	r.Damage = errors.Join(errs...)
+	return r
+}
+
+func decode(column string, text []byte, into any) error {
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("decode %s: %w", column, err)
 	}
-	return r, nil
+	return nil
 }
 
 func (row credentialRow) state() credentials.State {

@@ -41,8 +41,8 @@ func (s *Store) Shared() bool { return s.db.Dialect() != database.SQLite }
 func (s *Store) Change(ctx context.Context, id credentials.ID, change func(old *credentials.Record, revision int64) (*credentials.Record, error)) (*credentials.Record, error) {
 	var stored *credentials.Record
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
-		var revision int64
-		if err := tx.Raw("UPDATE credential_revision SET value = value + 1 WHERE id = 1 RETURNING value").Scan(&revision).Error; err != nil {
+		revision, err := takeRevisions(tx, 1)
+		if err != nil {
 			return err
 		}
 		old, err := get(tx, id)
@@ -67,6 +67,13 @@ func (s *Store) Change(ctx context.Context, id credentials.ID, change func(old *
 	return stored, nil
 }
 
+// takeRevisions returns the first of n revisions that no other edit gets.
+func takeRevisions(tx *gorm.DB, n int) (first int64, err error) {
+	var last int64
+	err = tx.Raw("UPDATE credential_revision SET value = value + ? WHERE id = 1 RETURNING value", n).Scan(&last).Error
+	return last - int64(n) + 1, err
+}
+
 func put(tx *gorm.DB, old, r *credentials.Record) error {
 	row, version, err := toRows(r)
 	if err != nil {
@@ -86,11 +93,12 @@ func put(tx *gorm.DB, old, r *credentials.Record) error {
 	return tx.Create(&version).Error
 }
 
-// joined selects credentials with their current version.
+// joined selects credentials with their current version. One whose version is missing comes
+// without it and is damaged.
 func joined(tx *gorm.DB) *gorm.DB {
 	return tx.Table("credentials AS c").
 		Select("c.*, v.fields, v.secrets, v.sealed").
-		Joins("JOIN credential_versions AS v ON v.credential = c.id AND v.version = c.version")
+		Joins("LEFT JOIN credential_versions AS v ON v.credential = c.id AND v.version = c.version")
 }
 
 func get(tx *gorm.DB, id credentials.ID) (*credentials.Record, error) {
@@ -98,16 +106,15 @@ func get(tx *gorm.DB, id credentials.ID) (*credentials.Record, error) {
 	if err := joined(tx).Where("c.id = ?", string(id)).Take(&row).Error; err != nil {
 		return nil, database.Translate(err, what(id))
 	}
-	r, err := row.record()
-	if err != nil {
-		return nil, database.Translate(err, what(id))
-	}
-	return &r, nil
+	return new(row.record()), nil
 }
 
 // Get implements credentials.Store.
 func (s *Store) Get(ctx context.Context, id credentials.ID) (credentials.Record, error) {
 	r, err := get(s.db.Read().WithContext(ctx), id)
+	if err == nil {
+		err = r.Damaged()
+	}
 	if err != nil {
 		return credentials.Record{}, err
 	}
@@ -130,6 +137,9 @@ func (s *Store) List(ctx context.Context, f credentials.Filter) ([]credentials.R
 		pattern := "%" + likeText(strings.ToLower(f.Query)) + "%"
 		q = q.Where(`(c.id LIKE ? ESCAPE '\' OR LOWER(c.name) LIKE ? ESCAPE '\')`, pattern, pattern)
 	}
+	if f.IDs != nil {
+		q = q.Where("c.id IN ?", f.IDs)
+	}
 	if f.After != "" {
 		q = q.Where("c.id > ?", string(f.After))
 	}
@@ -142,10 +152,7 @@ func (s *Store) List(ctx context.Context, f credentials.Filter) ([]credentials.R
 	}
 	records := make([]credentials.Record, len(rows))
 	for i, row := range rows {
-		var err error
-		if records[i], err = row.record(); err != nil {
-			return nil, database.Translate(err, what(credentials.ID(row.C.ID)))
-		}
+		records[i] = row.record()
 	}
 	return records, nil
 }
