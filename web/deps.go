@@ -25,6 +25,7 @@ type Deps struct {
 	Credentials Credentials // *credentials.Vault
 	Workflows   Workflows   // *workflows.Catalog
 	Runs        Runs        // *engine.Engine
+	Uses        Uses        // *engine/sqlstore.Store
 	Triggers    Triggers    // *triggers.Manager
 	// Hooks answers /hooks/ and everything below it; its answers are treated as hostile.
 	Hooks http.Handler
@@ -109,6 +110,12 @@ type Runs interface {
 	Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, error)
 	Cancel(ctx context.Context, id engine.RunID) error
 	Delete(ctx context.Context, id engine.RunID) error
+}
+
+// Uses reads from the run history how credentials were used. It authorizes nobody; the
+// filter's folder keeps to what the caller may see.
+type Uses interface {
+	Uses(ctx context.Context, f engine.UseFilter) ([]engine.CredentialUse, error)
 }
 
 // Triggers lists what starts workflows.

@@ -14,6 +14,7 @@ import (
 	"keyflow/engine"
 	runssql "keyflow/engine/sqlstore"
 	"keyflow/internal/database/databasetest"
+	"keyflow/internal/identity"
 	"keyflow/nodes"
 	"keyflow/nodes/standard"
 	"keyflow/workflows"
@@ -35,6 +36,7 @@ func newEngine(t *testing.T, d *Deps) *engine.Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.Uses = store
 	e, err := engine.New(engine.Options{
 		Store: store, Owners: runssql.NewOwners(db), Catalog: catalog, Types: nodes.NewRegistry(standard.Types()...),
 		Credentials: vault.Resolver(), Exclusive: true, Logger: slog.New(slog.DiscardHandler),
@@ -85,6 +87,17 @@ func TestRunThroughTheRealEngine(t *testing.T) {
 			`"workflow":"sync","version":1,"folder":"/","status":"succeeded"`, `"node":"pull","index":null,"status":"succeeded","attempt":1`,
 			`"request":{"method":"GET","url":"http://` + host + `/","status":200`, `"credential":"erp","version":1`}, hasNot: []string{canary}},
 		{name: "list", method: "GET", path: "/api/v1/runs?workflow=sync&status=succeeded", status: 200, has: []string{id}, hasNot: []string{`"steps"`}},
+		{name: "uses of the credential", method: "GET", path: "/api/v1/credentials/erp/uses", status: 200, has: []string{
+			`{"items":[{"run":"` + id + `","workflow":"sync","node":"pull","index":null,"at":"`, `"method":"GET","host":"` + host + `"`, `"status":200,`,
+			`"version":1,"fingerprint":"`, `"next_cursor":null`}, hasNot: []string{canary}},
+		{name: "uses with a foreign cursor", method: "GET", path: "/api/v1/credentials/erp/uses?cursor=x", status: 422, has: []string{`"/cursor"`}},
+		{name: "uses of no credential", method: "GET", path: "/api/v1/credentials/nope/uses", status: 404},
+		{name: "credential of a folder, used from outside", method: "PATCH", path: "/api/v1/credentials/erp", status: 200, body: `{"folder":"/hr","allowed_workflows":["/**"]}`},
+	})
+	s.with(s.token(identity.Viewer, "/hr")).run([]scenario{
+		{name: "uses in folders one may not view", method: "GET", path: "/api/v1/credentials/erp/uses", status: 200, has: []string{`{"items":[],"next_cursor":null}`}},
+	})
+	admin.run([]scenario{
 		{name: "cancel after the end", method: "POST", path: "/api/v1/runs/" + id + "/cancel", status: 409},
 		{name: "delete", method: "DELETE", path: "/api/v1/runs/" + id, status: 204},
 		{name: "gone", method: "GET", path: "/api/v1/runs/" + id, status: 404},

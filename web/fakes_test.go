@@ -65,7 +65,15 @@ type fakeRun struct {
 	done  chan struct{}
 }
 
-var _ Runs = (*fakeRuns)(nil)
+var (
+	_ Runs = (*fakeRuns)(nil)
+	_ Uses = (*fakeRuns)(nil)
+)
+
+// Uses finds none: the tests of the real engine have some.
+func (f *fakeRuns) Uses(context.Context, engine.UseFilter) ([]engine.CredentialUse, error) {
+	return nil, nil
+}
 
 func newFakeRuns() *fakeRuns {
 	return &fakeRuns{runs: make(map[engine.RunID]*fakeRun), keys: make(map[string]engine.RunID)}

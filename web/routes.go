@@ -26,6 +26,7 @@ func (s *server) register(a *api) {
 	add(a, post("/credentials/{id}/disconnect", "Forget the OAuth token"), s.disconnectCredential)
 	add(a, post("/credentials/{id}/refresh", "Get a new OAuth token now"), s.refreshCredential)
 	add(a, get("/credentials/{id}/usages", "Who names this credential"), s.credentialUsages)
+	add(a, get("/credentials/{id}/uses", "Every request with this credential, newest runs first"), s.credentialUses)
 	add(a, get("/credentials/{id}/versions", "Versions of the fields"), s.credentialVersions)
 	add(a, get("/credential-types", "Authentication types and their fields"), s.credentialTypes)
 	add(a, get("/credential-presets", "Filled-in credentials for known providers"), s.credentialPresets)

@@ -32,6 +32,7 @@ type server struct {
 	credentials Credentials
 	workflows   Workflows
 	runs        Runs
+	uses        Uses
 	triggers    Triggers
 	ready       func(ctx context.Context) error
 
@@ -58,7 +59,7 @@ var _ http.Handler = (*server)(nil)
 // ReadTimeout would end the context of requests that wait for a run.
 func NewHandler(d Deps) (http.Handler, error) {
 	if d.Session == nil || d.Credentials == nil || d.Workflows == nil || d.Runs == nil ||
-		d.Triggers == nil || d.Hooks == nil || d.Ready == nil || d.PublicURL == nil {
+		d.Uses == nil || d.Triggers == nil || d.Hooks == nil || d.Ready == nil || d.PublicURL == nil {
 		return nil, errors.New("web: a required part is missing")
 	}
 	s := newServer(d)
@@ -101,7 +102,7 @@ func newServer(d Deps) *server {
 		d.Version = "dev"
 	}
 	s := &server{
-		session: d.Session, credentials: d.Credentials, workflows: d.Workflows, runs: d.Runs, triggers: d.Triggers,
+		session: d.Session, credentials: d.Credentials, workflows: d.Workflows, runs: d.Runs, uses: d.Uses, triggers: d.Triggers,
 		ready: d.Ready, public: d.PublicURL, headers: secureHeaders(d.PublicURL), base: strings.TrimSuffix(d.PublicURL.Path, "/"),
 		proxies: d.TrustedProxies, version: d.Version, now: d.Now, log: d.Logger,
 		callbackTemplate: template.Must(template.New("callback").Parse(callbackPage)),

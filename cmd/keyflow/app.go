@@ -41,6 +41,7 @@ type core struct {
 	vault   *credentials.Vault
 	catalog *workflows.Catalog
 	engine  *engine.Engine
+	runs    *runstore.Store
 	manager *triggers.Manager
 	public  *url.URL
 }
@@ -78,12 +79,12 @@ func (c *core) wire(cfg config) error {
 		Listeners:   []workflows.Listener{changed(func(ctx context.Context, id workflows.ID) error { return c.manager.WorkflowChanged(ctx, id) })},
 		Credentials: naming{c.vault}, Refresh: refresh, Logger: c.log,
 	})
-	runs, err := runstore.New(c.db)
-	if err != nil {
+	var err error
+	if c.runs, err = runstore.New(c.db); err != nil {
 		return fmt.Errorf("run store: %w", err)
 	}
 	c.engine, err = engine.New(engine.Options{
-		Store: runs, Owners: runstore.NewOwners(c.db), Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(),
+		Store: c.runs, Owners: runstore.NewOwners(c.db), Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(),
 		Exclusive: !shared, Concurrency: cfg.concurrency, Logger: c.log,
 	})
 	if err != nil {
@@ -227,7 +228,7 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 		return &exitError{exitCannotStart, err}
 	}
 	handler, err := web.NewHandler(web.Deps{
-		Session: s.session, Credentials: s.vault, Workflows: s.catalog, Runs: s.engine, Triggers: s.manager,
+		Session: s.session, Credentials: s.vault, Workflows: s.catalog, Runs: s.engine, Uses: s.runs, Triggers: s.manager,
 		Hooks: s.manager.Hooks(), Ready: s.ready, PublicURL: public, TrustedProxies: cfg.proxies, Version: version, Logger: log,
 	})
 	if err != nil {

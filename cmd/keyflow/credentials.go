@@ -19,7 +19,7 @@ func credentialsCommand(p process) *cobra.Command {
 	cmd.Long = "Secret values come from a prompt without echo, from --from-file, or from stdin (--from-file -);\nnever from an argument, where every process on the machine could read them."
 	cmd.AddCommand(
 		credentialsList(p), credentialsGet(p), credentialsCreate(p), credentialsUpdate(p), credentialsDelete(p),
-		credentialsTest(p), credentialsPresets(p), credentialsRefresh(p), credentialsConnect(p), credentialsUsages(p), credentialsVersions(p),
+		credentialsTest(p), credentialsPresets(p), credentialsRefresh(p), credentialsConnect(p), credentialsUsages(p), credentialsUses(p), credentialsVersions(p),
 	)
 	return cmd
 }
@@ -360,23 +360,6 @@ func credentialsConnect(p process) *cobra.Command {
 				return err
 			}
 			return show(cmd, out, line("open in a browser: %s", out.AuthorizationURL))
-		}),
-	}
-}
-
-func credentialsUsages(p process) *cobra.Command {
-	return &cobra.Command{
-		Use: "usages ID", Short: "List the workflows that name a credential", Args: oneOf("ID"),
-		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
-			var all page[credentials.Usage]
-			if err := c.call(cmd.Context(), http.MethodGet, credentialPath(args[0], "/usages"), nil, &all); err != nil {
-				return err
-			}
-			var lines [][]string
-			for _, u := range all.Items {
-				lines = append(lines, []string{u.Workflow, u.Node, u.Trigger})
-			}
-			return show(cmd, all.Items, rows("WORKFLOW\tNODE\tTRIGGER", lines, "no workflow names this credential"))
 		}),
 	}
 }

@@ -25,7 +25,7 @@ type attemptRow struct {
 }
 
 type callRow struct {
-	Credential  credentials.ID `json:"i,omitempty"`
+	Credential  credentials.ID `json:"i,omitempty"` // "" with a version: that of the step
 	Version     int            `json:"v,omitempty"`
 	Fingerprint string         `json:"f,omitempty"`
 	Host        string         `json:"h,omitempty"` // "": that of URL
@@ -35,14 +35,26 @@ type callRow struct {
 	Duration    int64          `json:"d,omitempty"` // microseconds
 }
 
-// detailOf returns nil when the step has neither attempts nor calls.
-func detailOf(s *engine.Step) *detailRow {
+// usedBy is the credential that the step used last, "" for none. A step resolves one: another
+// one is possible only where a template gave another id to a later attempt.
+func usedBy(s *engine.Step) credentials.ID {
+	for i := len(s.Calls) - 1; i >= 0; i-- {
+		if id := s.Calls[i].Credential; id != "" {
+			return id
+		}
+	}
+	return ""
+}
+
+// detailOf returns nil when the step has neither attempts nor calls. used is the credential
+// in the step's own column.
+func detailOf(s *engine.Step, used credentials.ID) *detailRow {
 	if len(s.Attempts) == 0 && len(s.Calls) == 0 {
 		return nil
 	}
 	d := &detailRow{}
 	for i := range s.Calls {
-		d.Calls = append(d.Calls, callRowOf(&s.Calls[i]))
+		d.Calls = append(d.Calls, callRowOf(&s.Calls[i], used))
 	}
 	base := micros(s.StartedAt)
 	for i := range s.Attempts {
@@ -62,10 +74,13 @@ func detailOf(s *engine.Step) *detailRow {
 	return d
 }
 
-func callRowOf(c *credentials.Call) callRow {
+func callRowOf(c *credentials.Call, used credentials.ID) callRow {
 	row := callRow{
 		Credential: c.Credential, Version: c.Version, Fingerprint: c.Fingerprint, Host: c.Host,
 		Method: c.Method, URL: c.URL, Status: c.Status, Duration: c.Duration.Microseconds(),
+	}
+	if row.Credential == used && row.Version > 0 {
+		row.Credential = ""
 	}
 	if row.Host == hostOf(row.URL) {
 		row.Host = ""
@@ -96,13 +111,17 @@ func hostOf(url string) string {
 	return rest
 }
 
-// restore writes the detail back into the step, whose StartedAt is known.
-func (d *detailRow) restore(s *engine.Step) {
+// restore writes the detail back into the step, whose StartedAt is known. used is the
+// credential in the step's own column.
+func (d *detailRow) restore(s *engine.Step, used credentials.ID) {
 	for i := range d.Calls {
 		c := &d.Calls[i]
 		call := credentials.Call{
 			Credential: c.Credential, Version: c.Version, Fingerprint: c.Fingerprint, Host: c.Host,
 			Method: c.Method, URL: c.URL, Status: c.Status, Duration: time.Duration(c.Duration) * time.Microsecond,
+		}
+		if call.Credential == "" && call.Version > 0 {
+			call.Credential = used
 		}
 		if call.Host == "" {
 			call.Host = hostOf(call.URL)

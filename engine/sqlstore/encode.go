@@ -135,7 +135,8 @@ func (c *codec) encodeStep(run engine.RunID, s *engine.Step, blobs *[]blobRow) (
 			return row, err
 		}
 	}
-	if d := detailOf(s); d != nil {
+	row.used = usedBy(s)
+	if d := detailOf(s, row.used); d != nil {
 		row.detail, err = c.packJSON(run, "the attempts of step "+string(s.Node), d, blobs)
 	}
 	return row, err

@@ -7,22 +7,26 @@ import (
 
 	"gorm.io/gorm"
 
+	"keyflow/credentials"
 	"keyflow/internal/database"
 	"keyflow/workflows"
 )
 
-// names gives the numbers of origins and node names. They are few, never change and are
+// names gives the numbers of origins, node names and credentials. They are few, never change and are
 // remembered for good; a new one is stored in its own transaction, before it is used.
 type names struct {
 	db *database.DB
 
-	mu      sync.Mutex
-	origins map[originKey]int64
-	nodes   map[workflows.NodeID]int64
+	mu          sync.Mutex
+	origins     map[originKey]int64
+	nodes       map[workflows.NodeID]int64
+	credentials map[credentials.ID]int64
 }
 
 func newNames(db *database.DB) *names {
-	return &names{db: db, origins: map[originKey]int64{}, nodes: map[workflows.NodeID]int64{}}
+	return &names{
+		db: db, origins: map[originKey]int64{}, nodes: map[workflows.NodeID]int64{}, credentials: map[credentials.ID]int64{},
+	}
 }
 
 // resolve fills in the numbers of all rows of the batch.
@@ -42,14 +46,20 @@ func (n *names) resolve(ctx context.Context, b *batch) error {
 			enc.run.origin = id
 		}
 		for j := range enc.steps {
-			id, err := n.node(ctx, enc.steps[j].key.node)
-			if err != nil {
+			if err := n.step(ctx, &enc.steps[j]); err != nil {
 				return err
 			}
-			enc.steps[j].node = id
 		}
 	}
 	return nil
+}
+
+func (n *names) step(ctx context.Context, row *stepRow) (err error) {
+	if row.node, err = n.node(ctx, row.key.node); err != nil || row.used == "" {
+		return err
+	}
+	row.credential, err = n.credential(ctx, row.used)
+	return err
 }
 
 func (n *names) origin(ctx context.Context, k originKey) (int64, error) {
@@ -77,6 +87,19 @@ func (n *names) node(ctx context.Context, name workflows.NodeID) (int64, error) 
 		return 0, fmt.Errorf("number a node name: %w", err)
 	}
 	n.nodes[name] = id
+	return id, nil
+}
+
+func (n *names) credential(ctx context.Context, name credentials.ID) (int64, error) {
+	if id, ok := n.credentials[name]; ok {
+		return id, nil
+	}
+	id, err := n.store(ctx, "INSERT INTO credential_names (name) VALUES (?) ON CONFLICT DO NOTHING",
+		"SELECT id FROM credential_names WHERE name = ?", []any{string(name)})
+	if err != nil {
+		return 0, fmt.Errorf("number a credential: %w", err)
+	}
+	n.credentials[name] = id
 	return id, nil
 }
 

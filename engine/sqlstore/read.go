@@ -9,6 +9,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"keyflow/credentials"
 	"keyflow/engine"
 	"keyflow/internal/database"
 	"keyflow/internal/fault"
@@ -28,10 +29,10 @@ type storedRun struct {
 	Failure, Cause, Input, Output            []byte
 }
 
-// storedStep is a row of steps joined with its node's name. NULL times are 0.
+// storedStep is a row of steps joined with the names of its node and credential. NULL times are 0.
 type storedStep struct {
 	Run                          []byte
-	Node                         string
+	Node, Credential             string
 	Idx                          int
 	Status                       int16
 	StartedAt, FinishedAt, DueAt int64
@@ -85,8 +86,8 @@ func (s *Store) Steps(ctx context.Context, id engine.RunID) ([]engine.Step, erro
 
 func (s *Store) readSteps(db *gorm.DB, ids []engine.RunID) (map[engine.RunID][]engine.Step, error) {
 	var rows []storedStep
-	err := db.Raw(`SELECT s.run, n.name AS node, s.idx, s.status, s.started_at, s.finished_at, s.due_at, s.failure, s.detail, s.output
-		FROM steps s JOIN node_names n ON n.id = s.node WHERE s.run IN ?`, keys(ids)).Scan(&rows).Error
+	err := db.Raw(`SELECT s.run, n.name AS node, s.idx, s.status, s.started_at, s.finished_at, s.due_at, s.failure, s.detail, s.output, c.name AS credential
+		FROM steps s JOIN node_names n ON n.id = s.node LEFT JOIN credential_names c ON c.id = s.credential WHERE s.run IN ?`, keys(ids)).Scan(&rows).Error
 	if err != nil {
 		return nil, database.Translate(err, "steps")
 	}
@@ -305,6 +306,6 @@ func (c *codec) step(row *storedStep, blobs map[[16]byte][]byte) (engine.Step, e
 	if err := c.unpackJSON(row.Detail, blobs, &detail); err != nil {
 		return s, err
 	}
-	detail.restore(&s)
+	detail.restore(&s, credentials.ID(row.Credential))
 	return s, nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 
+	"keyflow/credentials"
 	"keyflow/engine"
 	"keyflow/workflows"
 )
@@ -71,15 +72,17 @@ type newRunRow struct {
 
 // stepRow is a step as stored. Zero times are NULL.
 type stepRow struct {
-	key      stepKey
-	node     int64 // resolved from key.node
-	status   int16
-	started  int64
-	finished int64
-	due      int64
-	failure  []byte
-	detail   []byte
-	output   []byte
+	key        stepKey
+	node       int64          // resolved from key.node
+	used       credentials.ID // "" for none
+	credential int64          // resolved from used; 0 is NULL
+	status     int16
+	started    int64
+	finished   int64
+	due        int64
+	failure    []byte
+	detail     []byte
+	output     []byte
 }
 
 type stepKey struct {

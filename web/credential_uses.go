@@ -1,0 +1,55 @@
+package web
+
+import (
+	"context"
+	"time"
+
+	"keyflow/engine"
+	"keyflow/web/session"
+	"keyflow/workflows"
+)
+
+type credentialUseList struct {
+	CredentialPath
+	Paging
+}
+
+// useView is one request that carried the credential.
+type useView struct {
+	Run         string           `json:"run"`
+	Workflow    workflows.ID     `json:"workflow"`
+	Node        workflows.NodeID `json:"node"`
+	Index       *int             `json:"index" doc:"Of the element with for_each; null without."`
+	At          time.Time        `json:"at" doc:"When the attempt began that sent it."`
+	Method      string           `json:"method"`
+	Host        string           `json:"host"`
+	URL         string           `json:"url" doc:"Redacted."`
+	Status      int              `json:"status" doc:"Of the answer; 0 when there was none."`
+	DurationMS  int64            `json:"duration_ms"`
+	Version     int              `json:"version" doc:"Of the credential."`
+	Fingerprint string           `json:"fingerprint" doc:"Of the secret that was sent."`
+}
+
+// credentialUses shows the uses by workflows in folders that the caller may view.
+func (s *server) credentialUses(ctx context.Context, who session.Who, in *credentialUseList) (*answer[page[useView]], error) {
+	if _, err := s.credentials.Get(ctx, who.Caller, in.ID); err != nil { // authorizes
+		return nil, err
+	}
+	uses, err := s.uses.Uses(ctx, engine.UseFilter{Credential: in.ID, Folder: who.Caller.Folder, After: in.Cursor, Limit: in.fetch()})
+	if err != nil {
+		return nil, err
+	}
+	return pageOf(uses, in.Limit, viewUse, func(u engine.CredentialUse) string { return u.Place }), nil
+}
+
+func viewUse(u engine.CredentialUse) useView {
+	v := useView{
+		Run: u.Run.String(), Workflow: u.Workflow, Node: u.Node, At: u.At.UTC(),
+		Method: u.Call.Method, Host: u.Call.Host, URL: u.Call.URL, Status: u.Call.Status, DurationMS: u.Call.Duration.Milliseconds(),
+		Version: u.Call.Version, Fingerprint: u.Call.Fingerprint,
+	}
+	if u.Index != engine.NoIndex {
+		v.Index = &u.Index
+	}
+	return v
+}
