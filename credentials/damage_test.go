@@ -81,7 +81,8 @@ func TestFlippedBitsAreErrorsOfThatCredentialOnly(t *testing.T) {
 		flipped[bit/8] ^= 1 << (bit % 8)
 		bad.set(t, map[string][]byte{"password": flipped})
 		k.writeSealed(t, "erp", bad)
-		if text, err := k.OpenText(t.Context(), "erp", "password"); fault.Message(err) != damagedErp {
+		text, err := k.OpenText(t.Context(), "erp", "password")
+		if message := fault.Message(err); message != damagedErp && (bit/8 > 4 || !strings.Contains(message, "which is not in ")) { // bytes 1 to 4 name the key
 			t.Fatalf("bit %d flipped: opened %q, %v", bit, text, err)
 		}
 	}

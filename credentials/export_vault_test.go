@@ -4,7 +4,9 @@ import (
 	"context"
 	"time"
 
+	"keyflow/credentials/oauth"
 	"keyflow/internal/identity"
+	"keyflow/internal/secret"
 )
 
 // OpenText gives tests one field of the credential as a request would use it now.
@@ -67,3 +69,27 @@ func UntilAfter(text string, now time.Time) (time.Time, error) { return untilAft
 
 // KeepAlive renews what is idle, as Serve does from time to time.
 func (v *Vault) KeepAlive(ctx context.Context) error { return v.keepAlive(ctx) }
+
+// PutToken stores an access token as a sign-in does.
+func (v *Vault) PutToken(ctx context.Context, id ID, access string) error {
+	o, err := v.open(ctx, id)
+	if err != nil {
+		return err
+	}
+	return v.keepToken(ctx, o, oauth.Token{Access: secret.New(access)})
+}
+
+// StoredToken gives tests the access token in the store.
+func (v *Vault) StoredToken(ctx context.Context, id ID) (string, error) {
+	h, _, err := v.readToken(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	return h.Access.Reveal(), nil
+}
+
+// OpenVersion gives tests a secret field of one version, current or not.
+func (v *Vault) OpenVersion(id ID, version int64, field string, sealed []byte) (string, error) {
+	text, err := v.keys.unseal(place{kind: "field", id: id, version: version, field: field}, sealed)
+	return string(text), err
+}

@@ -7,11 +7,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/aead/aesgcm"
@@ -19,7 +19,6 @@ import (
 	"github.com/tink-crypto/tink-go/v2/insecuresecretdataaccess"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/secretdata"
-	"github.com/tink-crypto/tink-go/v2/tink"
 
 	"keyflow/internal/fault"
 )
@@ -33,10 +32,10 @@ const KeyEnvironment = "KEYFLOW_MASTER_KEY"
 
 // Keyset seals and opens secrets (AES-256-GCM, Tink). It is safe for concurrent use.
 type Keyset struct {
-	handle *keyset.Handle
-	aead   tink.AEAD
 	source string // for messages: the file or the variable
 	fresh  bool   // made just now and not yet written to source
+	ring   atomic.Pointer[ring]
+	file   keyFile
 }
 
 // KeyError says that the master key is missing, unreadable or not the one that sealed the
@@ -76,11 +75,20 @@ func OpenKeyset(dir, env string) (*Keyset, error) {
 		if err != nil {
 			return nil, fmt.Errorf("make a master key: %w", err)
 		}
-		return newKeyset(handle, path, true)
+		k, err := newKeyset(handle, path, true)
+		if err == nil {
+			k.file.read(path)
+		}
+		return k, err
 	case err != nil:
 		return nil, &KeyError{Message: "the master key in " + path + " cannot be read; check owner and mode of the file", Err: err}
 	}
-	return parseKeyset(string(text), path)
+	k, err := parseKeyset(string(text), path)
+	if err != nil {
+		return nil, err
+	}
+	k.file.read(path)
+	return k, nil
 }
 
 // parseKeyset never shows text in an error: it is the key.
@@ -97,11 +105,13 @@ func parseKeyset(text, source string) (*Keyset, error) {
 }
 
 func newKeyset(handle *keyset.Handle, source string, fresh bool) (*Keyset, error) {
-	primitive, err := aead.New(handle)
+	r, err := newRing(handle)
 	if err != nil {
 		return nil, &KeyError{Message: "the master key in " + source + " is not a key for AES-256-GCM: restore it from its backup"}
 	}
-	return &Keyset{handle: handle, aead: primitive, source: source, fresh: fresh}, nil
+	k := &Keyset{source: source, fresh: fresh}
+	k.ring.Store(r)
+	return k, nil
 }
 
 // rawKey takes 32 bytes in base64. The key id comes from the bytes, so that it stays the same.
@@ -177,15 +187,15 @@ func (k *Keyset) prove(ctx context.Context, store CanaryStore) error {
 
 func (k *Keyset) openCanary(sealed []byte) error {
 	text, err := k.unseal(canaryPlace, sealed)
+	id := keyID(sealed)
 	if err == nil && string(text) == canaryText {
 		return nil
 	}
-	id := keyID(sealed)
 	switch {
 	case k.fresh:
 		return &KeyError{KeyID: id, Message: fmt.Sprintf("the master key is missing: the database was sealed with key %d, but %s does not exist; "+
 			"restore that file from its backup, or set %s", id, k.source, KeyEnvironment)}
-	case !k.holds(id):
+	case !k.ring.Load().holds(id):
 		return &KeyError{KeyID: id, Message: fmt.Sprintf("wrong master key: the database was sealed with key %d, which is not in %s; "+
 			"restore the %s that belongs to this database from its backup, or set %s", id, k.source, KeyFileName, KeyEnvironment)}
 	default:
@@ -200,52 +210,4 @@ func keyID(sealed []byte) uint32 {
 		return 0
 	}
 	return binary.BigEndian.Uint32(sealed[1:5])
-}
-
-func (k *Keyset) holds(id uint32) bool {
-	for _, info := range k.handle.KeysetInfo().GetKeyInfo() {
-		if info.GetKeyId() == id {
-			return true
-		}
-	}
-	return false
-}
-
-// write makes the key file. The whole file appears at once and never takes the place of another.
-func (k *Keyset) write() (err error) {
-	dir := filepath.Dir(k.source)
-	defer func() {
-		if err != nil {
-			err = &KeyError{Message: "the master key cannot be written to " + dir + "; the folder must be writable", Err: err}
-		}
-	}()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, ".master.key-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
-	err = errors.Join(k.export(f), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), k.source); err != nil {
-		return err
-	}
-	k.fresh = false
-	return syncFolder(dir)
-}
-
-func (k *Keyset) export(w io.Writer) error {
-	return insecurecleartextkeyset.Write(k.handle, keyset.NewJSONWriter(w))
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

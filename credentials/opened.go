@@ -131,6 +131,11 @@ func damaged(id ID, broken map[string]error) error {
 	for _, err := range broken {
 		errs = append(errs, err)
 	}
+	if missing, ok := errors.AsType[*unheldKey](errors.Join(errs...)); ok {
+		return fault.New(fault.Conflict, "credential %q is sealed with key %d, which is not in %s: put the key file that holds it there; "+
+			"if there is no such key, the credential is damaged: enter its secret fields again, or restore the backup", id, missing.id, missing.source).
+			Because(errors.Join(errs...))
+	}
 	return fault.New(fault.Conflict, "credential %q is damaged in the database: enter its secret fields again, or restore the backup", id).
 		Because(errors.Join(errs...))
 }

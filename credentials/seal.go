@@ -31,21 +31,39 @@ func (p place) associated() []byte {
 
 // seal encrypts text for one place.
 func (k *Keyset) seal(at place, text []byte) ([]byte, error) {
-	sealed, err := k.aead.Encrypt(text, at.associated())
+	sealed, err := k.ring.Load().aead.Encrypt(text, at.associated())
 	if err != nil {
 		return nil, fmt.Errorf("seal %s %s of credential %q: %w", at.kind, at.field, at.id, err)
 	}
 	return sealed, nil
 }
 
-// unseal decrypts what seal made for the same place.
+// unseal decrypts what seal made for the same place. A ciphertext of a key that is not held
+// makes the key file be read again; without the key the error is *unheldKey.
 func (k *Keyset) unseal(at place, sealed []byte) ([]byte, error) {
-	text, err := k.aead.Decrypt(sealed, at.associated())
-	if err != nil {
-		return nil, fmt.Errorf("open %s %s of credential %q (key %d): %w", at.kind, at.field, at.id, keyID(sealed), err)
+	r, id := k.ring.Load(), keyID(sealed)
+	if !r.holds(id) {
+		r = k.reload()
 	}
-	return text, nil
+	text, err := r.aead.Decrypt(sealed, at.associated())
+	if err == nil {
+		k.follow(id)
+		return text, nil
+	}
+	if id != 0 && !r.holds(id) {
+		err = &unheldKey{id, k.source}
+	}
+	return nil, fmt.Errorf("open %s %s of credential %q (key %d): %w", at.kind, at.field, at.id, id, err)
 }
+
+// unheldKey says that a ciphertext names a key that this process does not hold.
+type unheldKey struct {
+	id     uint32
+	source string
+}
+
+// Error says which key is missing where.
+func (e *unheldKey) Error() string { return fmt.Sprintf("key %d is not in %s", e.id, e.source) }
 
 const fingerprintDigits = 12
 

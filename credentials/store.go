@@ -146,8 +146,10 @@ type LimitStore interface {
 // PermitLife is how soon a granted request must be sent. It counts as if it were sent last.
 func PermitLife(r Rate) time.Duration { return min(time.Second, r.Per/10) }
 
-// CanaryStore keeps one sealed text that proves, at start, that the key fits the data.
+// CanaryStore keeps one sealed text that proves, at start, that the key fits the data. It also
+// gives the walk over everything sealed that a change of the key needs.
 type CanaryStore interface {
+	SealedStore
 	// Canary returns nil when the database is new.
 	Canary(ctx context.Context) ([]byte, error)
 	// PutCanary stores the canary if there is none yet and returns the one that is stored.

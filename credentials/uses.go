@@ -59,11 +59,13 @@ func (u *uses) forget(id ID) {
 // touch notes that the credential was used. It does not block: Serve and Close write it.
 func (v *Vault) touch(id ID, now time.Time) { v.uses.note(id, now.UTC().Truncate(time.Microsecond)) }
 
-// Serve writes last uses and keeps idle credentials alive until ctx is done, and then writes
+// Serve writes last uses, keeps idle credentials alive and re-encrypts after a change of the
+// master key, until ctx is done, and then writes
 // what is left of the uses.
 func (v *Vault) Serve(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { v.serveIdle(ctx) })
+	wg.Go(func() { v.serveRotation(ctx) })
 	defer wg.Wait()
 	ticker := time.NewTicker(useWrites)
 	defer ticker.Stop()

@@ -39,6 +39,7 @@ type Vault struct {
 	store     Store
 	tokens    TokenStore
 	limits    LimitStore
+	canary    CanaryStore
 	process   string // names this process in leases
 	keys      *Keyset
 	publicURL string
@@ -54,6 +55,7 @@ type Vault struct {
 	renewals  renewals
 	kits      kits
 	throttles throttles
+	rotation  rotation
 
 	presets    []Preset
 	identities identities
@@ -72,7 +74,7 @@ func New(o Options) (*Vault, error) {
 		return nil, err
 	}
 	v := &Vault{
-		store: o.Store, tokens: o.Tokens, limits: o.Limits, keys: o.Keyset, process: rand.Text(),
+		store: o.Store, tokens: o.Tokens, limits: o.Limits, canary: o.Canary, keys: o.Keyset, process: rand.Text(),
 		publicURL: strings.TrimSuffix(o.PublicURL, "/"),
 		usages:    o.Usages, transport: o.Transport, now: o.Now, log: o.Logger,
 		types: make(map[TypeName]*Type),

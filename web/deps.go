@@ -50,6 +50,7 @@ type Credentials interface {
 	credentialRecords
 	credentialTests
 	credentialConnects
+	masterKeys
 	Types() []credentials.Type
 	Presets() []credentials.Preset
 }
@@ -77,6 +78,13 @@ type credentialConnects interface {
 	Callback(ctx context.Context, caller identity.Caller, session string, query url.Values) (credentials.Credential, error)
 	Disconnect(ctx context.Context, caller identity.Caller, id credentials.ID) error
 	Refresh(ctx context.Context, caller identity.Caller, id credentials.ID) error
+}
+
+// masterKeys are for administrators.
+type masterKeys interface {
+	Keys(ctx context.Context, caller identity.Caller) (credentials.KeyStatus, error)
+	// RotateKeys begins a re-encryption in the background, or joins the one under way.
+	RotateKeys(ctx context.Context, caller identity.Caller) (credentials.KeyStatus, error)
 }
 
 // Workflows is the part of the catalog that the API shows. Methods with a caller authorize it.

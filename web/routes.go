@@ -31,6 +31,9 @@ func (s *server) register(a *api) {
 	add(a, get("/credential-types", "Authentication types and their fields"), s.credentialTypes)
 	add(a, get("/credential-presets", "Filled-in credentials for known providers"), s.credentialPresets)
 
+	add(a, get("/keys", "Master keys by id, what each has sealed, and how far a rotation is"), s.keyStatus)
+	add(a, post("/keys/rotate", "Add a master key and re-encrypt every secret with it, in the background").answers(202), s.rotateKeys)
+
 	add(a, get("/workflows", "List workflows"), s.listWorkflows)
 	add(a, post("/workflows/validate", "Check a definition and store nothing").json(definition{}).maxBytes(maxDefinition), s.validateWorkflow)
 	add(a, get("/workflows/{id}", "Read a workflow with its definition"), s.getWorkflow)

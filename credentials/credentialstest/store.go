@@ -49,6 +49,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Store) {
 		"turns":              testTurns,
 		"delete takes along": testDelete,
 		"canary":             testCanary,
+		"sealed":             testSealed,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

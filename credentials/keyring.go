@@ -1,0 +1,277 @@
+package credentials
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tink-crypto/tink-go/v2/aead"
+	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	"github.com/tink-crypto/tink-go/v2/keyset"
+	"github.com/tink-crypto/tink-go/v2/tink"
+	"golang.org/x/sys/unix"
+
+	"keyflow/internal/fault"
+)
+
+// unfinishedKeys is the pattern of key files on their way into their place.
+const unfinishedKeys = ".master.key-*"
+
+// ring is a set of master keys, oldest first. One of them, the primary, seals; all open. It is
+// immutable.
+type ring struct {
+	handle  *keyset.Handle
+	aead    tink.AEAD
+	ids     []uint32
+	primary uint32
+}
+
+func newRing(handle *keyset.Handle) (*ring, error) {
+	primitive, err := aead.New(handle)
+	if err != nil {
+		return nil, err
+	}
+	info := handle.KeysetInfo()
+	r := &ring{handle: handle, aead: primitive, primary: info.GetPrimaryKeyId()}
+	for _, key := range info.GetKeyInfo() {
+		r.ids = append(r.ids, key.GetKeyId())
+	}
+	return r, nil
+}
+
+func (r *ring) holds(id uint32) bool { return slices.Contains(r.ids, id) }
+
+// newer reports whether key id was added after the primary.
+func (r *ring) newer(id uint32) bool {
+	return slices.Index(r.ids, id) > slices.Index(r.ids, r.primary)
+}
+
+// newest is the key that was added last.
+func (r *ring) newest() uint32 { return r.ids[len(r.ids)-1] }
+
+// lacks reports whether r misses a key of other.
+func (r *ring) lacks(other *ring) bool {
+	return slices.ContainsFunc(other.ids, func(id uint32) bool { return !r.holds(id) })
+}
+
+// with is the ring with another primary, which it holds.
+func (r *ring) with(primary uint32) (*ring, error) {
+	m := keyset.NewManagerFromHandle(r.handle)
+	if err := m.SetPrimary(primary); err != nil {
+		return nil, err
+	}
+	handle, err := m.Handle()
+	if err != nil {
+		return nil, err
+	}
+	return newRing(handle)
+}
+
+// grown is the ring with one more key, the newest, which is not the primary.
+func (r *ring) grown() (*ring, error) {
+	m := keyset.NewManagerFromHandle(r.handle)
+	if _, err := m.Add(aead.AES256GCMKeyTemplate()); err != nil {
+		return nil, err
+	}
+	handle, err := m.Handle()
+	if err != nil {
+		return nil, err
+	}
+	return newRing(handle)
+}
+
+// follow makes a newer key of the file the primary: another process has sealed with it, so that
+// all may. The primary of keys from elsewhere is the operator's choice.
+func (k *Keyset) follow(id uint32) {
+	r := k.ring.Load()
+	if k.file.path == "" || !r.newer(id) {
+		return
+	}
+	if next, err := r.with(id); err == nil {
+		k.ring.CompareAndSwap(r, next)
+	}
+}
+
+// keyFile is what is known of the key file; its zero value is that of a keyset from elsewhere.
+type keyFile struct {
+	mu   sync.Mutex
+	path string // "": the keys came from the environment
+	seen fileStamp
+}
+
+// fileStamp tells a changed file from one that was read.
+type fileStamp struct {
+	size    int64
+	changed time.Time
+}
+
+func stampOf(path string) fileStamp {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fileStamp{}
+	}
+	return fileStamp{info.Size(), info.ModTime()}
+}
+
+func (f *keyFile) read(path string) { f.path, f.seen = path, stampOf(path) }
+
+// reload reads the key file again if it was changed since, because a ciphertext names a key
+// that this process does not hold. A file that does not hold all present keys is not taken.
+func (k *Keyset) reload() *ring {
+	k.file.mu.Lock()
+	defer k.file.mu.Unlock()
+	r := k.ring.Load()
+	if k.file.path == "" || k.fresh || stampOf(k.file.path) == k.file.seen {
+		return r
+	}
+	k.file.seen = stampOf(k.file.path)
+	stored, err := k.stored()
+	if err != nil || stored.lacks(r) {
+		return r
+	}
+	if stored.newer(r.primary) {
+		if stored, err = stored.with(r.primary); err != nil {
+			return r
+		}
+	}
+	k.ring.Store(stored)
+	return stored
+}
+
+// stored is what the key file holds now.
+func (k *Keyset) stored() (*ring, error) {
+	text, err := os.ReadFile(k.file.path)
+	if err != nil {
+		return nil, err
+	}
+	other, err := parseKeyset(string(text), k.file.path)
+	if err != nil {
+		return nil, err
+	}
+	return other.ring.Load(), nil
+}
+
+// grow adds a key to the key file; with seals it becomes the primary. The file is on disk
+// before anything is sealed with the key. A newest key that is no primary yet is taken instead
+// of another one.
+func (k *Keyset) grow(seals bool) error {
+	k.file.mu.Lock()
+	defer k.file.mu.Unlock()
+	unlock, err := lockFolder(filepath.Dir(k.file.path))
+	if err != nil {
+		return k.cannotWrite(err)
+	}
+	defer unlock()
+	now, err := k.growable()
+	if err != nil {
+		return err
+	}
+	removeUnfinished(filepath.Dir(k.file.path))
+	if now.newest() == now.primary {
+		if now, err = now.grown(); err != nil {
+			return fmt.Errorf("make a master key: %w", err)
+		}
+	}
+	if seals {
+		if now, err = now.with(now.newest()); err != nil {
+			return fmt.Errorf("make a master key: %w", err)
+		}
+	}
+	if err := writeKeys(now, k.file.path, os.Rename); err != nil {
+		return k.cannotWrite(err)
+	}
+	k.file.seen = stampOf(k.file.path)
+	k.ring.Store(now)
+	return nil
+}
+
+// growable is what the key file holds, if the file may be replaced: it must be the one that
+// this process read its keys from.
+func (k *Keyset) growable() (*ring, error) {
+	info, err := os.Lstat(k.file.path)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, fault.New(fault.Conflict, "%s is a link or no file, so it cannot be replaced: rotate in the folder where it belongs", k.file.path)
+	}
+	var now *ring
+	if err == nil {
+		now, err = k.stored()
+	}
+	if err != nil || now.lacks(k.ring.Load()) {
+		return nil, fault.New(fault.Conflict, "%s is not the file that this process read its master key from: restore it before you rotate", k.file.path).Because(err)
+	}
+	return now, nil
+}
+
+func (k *Keyset) cannotWrite(err error) error {
+	dir := filepath.Dir(k.file.path)
+	return fault.New(fault.Conflict, "the new master key cannot be written to %s; the folder must be writable. Nothing was changed", dir).Because(err)
+}
+
+// write makes the key file. The whole file appears at once and never takes the place of another.
+func (k *Keyset) write() error {
+	dir := filepath.Dir(k.source)
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = writeKeys(k.ring.Load(), k.source, os.Link)
+	}
+	if err != nil {
+		return &KeyError{Message: "the master key cannot be written to " + dir + "; the folder must be writable", Err: err}
+	}
+	k.fresh = false
+	k.file.read(k.source)
+	return nil
+}
+
+// writeKeys writes a key file, mode 0600: first beside its place, then, complete and on disk,
+// into it.
+func writeKeys(r *ring, path string, place func(from, to string) error) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, unfinishedKeys) // mode 0600
+	if err != nil {
+		return err
+	}
+	err = errors.Join(insecurecleartextkeyset.Write(r.handle, keyset.NewJSONWriter(f)), f.Sync(), f.Close())
+	if err == nil {
+		err = place(f.Name(), path)
+	}
+	if gone := os.Remove(f.Name()); err == nil && !errors.Is(gone, fs.ErrNotExist) {
+		err = gone
+	}
+	if err != nil {
+		return err
+	}
+	return syncFolder(dir)
+}
+
+// removeUnfinished removes what a process that was killed while it wrote a key file left behind.
+func removeUnfinished(dir string) {
+	left, _ := filepath.Glob(filepath.Join(dir, unfinishedKeys)) // the pattern is well formed
+	for _, path := range left {
+		_ = os.Remove(path) // whoever owns the folder may remove it, too
+	}
+}
+
+func syncFolder(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// lockFolder keeps other processes from replacing the key file in this folder at the same time.
+func lockFolder(dir string) (unlock func(), err error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return func() { _ = d.Close() }, nil // which gives the lock back
+}
