@@ -27,7 +27,8 @@ func (e *edit) merge(old *stored) *opened {
 		Credential: Credential{
 			ID: e.in.ID, Name: e.in.Name, Description: e.in.Description, Labels: e.in.Labels, Folder: e.in.Folder,
 			Type: e.in.Type, Fields: e.plain, AllowedHosts: e.in.AllowedHosts, AllowedWorkflows: e.in.AllowedWorkflows,
-			Limits: e.in.Limits, FailureRules: e.in.FailureRules, TestURL: e.in.TestURL, ExpiresAt: e.in.ExpiresAt, RotateEvery: e.in.RotateEvery,
+			RotatableBy: e.in.RotatableBy, Limits: e.in.Limits, FailureRules: e.in.FailureRules, TestURL: e.in.TestURL,
+			ExpiresAt: e.in.ExpiresAt, RotateEvery: e.in.RotateEvery, Grace: e.in.Grace,
 		},
 	}
 	for _, f := range e.typ.Fields {
@@ -135,33 +136,37 @@ func knownOrigin(old *opened, text string) bool {
 	return matchHosts(named, u)
 }
 
-// author is who makes an edit, when, and the revision that it gets.
+// author is who makes an edit, when, the revision that it gets, and what it is.
 type author struct {
 	name     string
 	at       time.Time
 	revision int64
+	origin   Origin
 }
 
 // record seals a checked edit into what is stored. old is nil at creation.
 func (v *Vault) record(old *stored, o *opened, by author) (*Record, error) {
 	r := &Record{Credential: o.Credential}
+	r.Candidate, r.FallBack = nil, nil // they belong to a version
 	r.Revision, r.UpdatedAt, r.UpdatedBy = by.revision, by.at, by.name
 	key := newFingerprintKey()
 	if old == nil {
 		r.Version, r.Grant = 1, by.revision
 		r.CreatedAt, r.CreatedBy = by.at, by.name
 		r.State = initialState(o, by.at)
+		r.Made = by.made()
 	} else {
 		if old.opened.key.IsSet() {
 			key = old.opened.key
 		}
-		r.Version, r.Grant, r.State = old.Version, old.Grant, old.State
+		r.Version, r.Made, r.Grant, r.State = old.Version, old.Made, old.Grant, old.State
 		r.CreatedAt, r.CreatedBy, r.LastUsedAt = old.CreatedAt, old.CreatedBy, old.LastUsedAt
 		v.advance(r, old, o, by)
 	}
 	r.Warnings = warnings(o)
 	if old != nil && r.Version == old.Version {
 		r.Fields, r.Secrets, r.Sealed, r.FingerprintKey = old.Fields, old.Secrets, old.Sealed, old.FingerprintKey
+		r.Candidate, r.Staged, r.FallBack = old.Candidate, old.Staged, old.FallBack
 		return r, nil
 	}
 	return r, v.sealFields(r, old, o, key)
@@ -172,8 +177,9 @@ func (v *Vault) advance(r *Record, old *stored, o *opened, by author) {
 	changed := len(old.broken) > 0 || !reflect.DeepEqual(orEmpty(old.Fields), orEmpty(o.Fields)) || !maps.EqualFunc(old.opened.secrets, o.secrets, secret.Text.Equal)
 	if changed {
 		r.Version++
+		r.Made = by.made()
 	}
-	regrant := len(widenings(old.opened, o)) > 0
+	regrant := old.broken[""] != nil || len(widenings(old.opened, o)) > 0
 	for _, f := range o.typ.Fields {
 		regrant = regrant || f.grants && old.opened.text(f.Name) != o.text(f.Name)
 	}
@@ -195,6 +201,8 @@ func (v *Vault) advance(r *Record, old *stored, o *opened, by author) {
 	}
 }
 
+func (a author) made() Made { return Made{At: a.at, By: a.name, Origin: a.origin} }
+
 func sameRule(a, b FailureRule) bool { return reflect.DeepEqual(a, b) }
 
 func initialState(o *opened, at time.Time) State {
@@ -210,7 +218,7 @@ func initialState(o *opened, at time.Time) State {
 
 // sealFields encrypts all secrets of a new version, kept ones too: each is bound to its version.
 func (v *Vault) sealFields(r *Record, old *stored, o *opened, key secret.Text) (err error) {
-	r.FingerprintKey, err = v.keys.seal(place{kind: "fingerprint_key", id: r.ID}, []byte(key.Reveal()))
+	r.FingerprintKey, err = v.keys.seal(place{kind: placeFingerprintKey, id: r.ID}, []byte(key.Reveal()))
 	if err != nil {
 		return err
 	}
@@ -225,11 +233,14 @@ func (v *Vault) sealFields(r *Record, old *stored, o *opened, key secret.Text) (
 			continue
 		}
 		at := r.UpdatedAt
-		if old != nil && old.Secrets[f.Name].Set && old.opened.secrets[f.Name].Equal(text) {
-			at = *old.Secrets[f.Name].UpdatedAt
+		info := SecretInfo{Set: true, UpdatedAt: &at, Fingerprint: fingerprint(key, text.Reveal())}
+		if was := o.Secrets[f.Name]; was.Set && was.Fingerprint == info.Fingerprint { // brought back
+			info = was
+		} else if old != nil && old.Secrets[f.Name].Set && old.opened.secrets[f.Name].Equal(text) {
+			info.UpdatedAt = old.Secrets[f.Name].UpdatedAt
 		}
-		r.Secrets[f.Name] = SecretInfo{Set: true, UpdatedAt: &at, Fingerprint: fingerprint(key, text.Reveal())}
-		r.Sealed[f.Name], err = v.keys.seal(place{kind: "field", id: r.ID, version: int64(r.Version), field: f.Name}, []byte(text.Reveal()))
+		r.Secrets[f.Name] = info
+		r.Sealed[f.Name], err = v.keys.seal(place{kind: placeField, id: r.ID, version: int64(r.Version), field: f.Name}, []byte(text.Reveal()))
 		if err != nil {
 			return err
 		}

@@ -45,6 +45,9 @@ type Credential struct {
 	RotateEvery      string        `json:"rotate_every"`
 	Grace            string        `json:"grace"`
 
+	Candidate *Candidate `json:"candidate"` // fields that wait to be promoted
+	FallBack  *FallBack  `json:"fall_back"` // the version that comes back by itself
+
 	State      State      `json:"state"`
 	Version    int        `json:"version"` // counts changes of fields
 	Revision   int64      `json:"-"`       // counts every edit; the ETag

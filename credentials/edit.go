@@ -34,7 +34,6 @@ type edit struct {
 func (v *Vault) check(in Input) *edit {
 	e := &edit{in: in, plain: make(map[string]any), given: make(map[string]secret.Text)}
 	e.checkDescription()
-	e.checkLater()
 	if e.typ = v.checkType(e, in.Type); e.typ == nil {
 		return e
 	}
@@ -43,6 +42,7 @@ func (v *Vault) check(in Input) *edit {
 	e.checkTestURL()
 	e.checkLimits()
 	e.checkRules()
+	e.checkRotation()
 	return e
 }
 
@@ -106,16 +106,6 @@ func proposeID(name string) string {
 		return ""
 	}
 	return `, for example "` + id + `"`
-}
-
-// checkLater refuses what this release would have to ignore.
-func (e *edit) checkLater() {
-	if len(e.in.RotatableBy) > 0 {
-		e.add("/rotatable_by", codeNotSupported, "rotation by workflows is not supported yet; leave it out")
-	}
-	if e.in.Grace != "" {
-		e.add("/grace", codeNotSupported, "staged rotation is not supported yet; leave it out")
-	}
 }
 
 func (v *Vault) checkType(e *edit, name TypeName) *Type {

@@ -403,10 +403,11 @@ func TestListAndVersions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	fields := map[string]any{"username": "it@acme.kr"}
 	want := []credentials.VersionInfo{
-		{Version: 3, CreatedAt: k.now, CreatedBy: "admin", Current: true, Fingerprints: map[string]string{"password": third.Secrets["password"].Fingerprint}},
-		{Version: 2, CreatedAt: k.now, CreatedBy: "admin", Fingerprints: map[string]string{"password": second.Secrets["password"].Fingerprint}},
-		{Version: 1, CreatedAt: first.CreatedAt, CreatedBy: "admin", Fingerprints: map[string]string{"password": first.Secrets["password"].Fingerprint}},
+		{Version: 3, Origin: "edit", Fields: fields, CreatedAt: k.now, CreatedBy: "admin", Current: true, Fingerprints: map[string]string{"password": third.Secrets["password"].Fingerprint}},
+		{Version: 2, Origin: "edit", Fields: fields, CreatedAt: k.now, CreatedBy: "admin", Fingerprints: map[string]string{"password": second.Secrets["password"].Fingerprint}},
+		{Version: 1, Origin: "edit", Fields: fields, CreatedAt: first.CreatedAt, CreatedBy: "admin", Fingerprints: map[string]string{"password": first.Secrets["password"].Fingerprint}},
 	}
 	if diff := cmp.Diff(want, versions); diff != "" {
 		t.Errorf("versions (-want +got):\n%s", diff)

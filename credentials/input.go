@@ -15,6 +15,7 @@ import (
 func readOnly() []string {
 	return []string{
 		"secrets", "state", "version", "created_at", "created_by", "updated_at", "updated_by", "last_used_at", "redirect_url", "warnings",
+		"candidate", "fall_back",
 	}
 }
 
@@ -132,7 +133,8 @@ func applyPatch(c Credential, patch []byte) (Input, error) {
 func inputDocument(c Credential) (map[string]any, error) {
 	text, err := json.Marshal(Input{
 		Name: c.Name, Description: c.Description, Labels: c.Labels, Folder: c.Folder, Fields: c.Fields,
-		AllowedHosts: c.AllowedHosts, Limits: c.Limits, FailureRules: c.FailureRules, TestURL: c.TestURL, ExpiresAt: c.ExpiresAt, RotateEvery: c.RotateEvery,
+		AllowedHosts: c.AllowedHosts, RotatableBy: c.RotatableBy, Limits: c.Limits, FailureRules: c.FailureRules, TestURL: c.TestURL,
+		ExpiresAt: c.ExpiresAt, RotateEvery: c.RotateEvery, Grace: c.Grace,
 	})
 	if err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func (v *Vault) Create(ctx context.Context, caller identity.Caller, in Input) (C
 		if old != nil {
 			return nil, fault.New(fault.Conflict, "credential %q already exists", e.in.ID)
 		}
-		return v.record(nil, o, author{caller.Name, v.moment(), revision})
+		return v.record(nil, o, author{caller.Name, v.moment(), revision, OriginEdit})
 	})
 }
 
@@ -122,7 +122,7 @@ func (v *Vault) edit(ctx context.Context, caller identity.Caller, id ID, expect 
 				return nil, err
 			}
 		}
-		return v.record(old, o, author{caller.Name, v.moment(), revision})
+		return v.record(old, o, author{caller.Name, v.moment(), revision, OriginEdit})
 	})
 }
 
@@ -160,7 +160,13 @@ func (v *Vault) readStored(r Record) (*stored, error) {
 
 // change runs one edit and drops the cached credential before it returns (promise P1).
 func (v *Vault) change(ctx context.Context, id ID, fn func(old *Record, revision int64) (*Record, error)) (Credential, error) {
-	r, err := v.store.Change(ctx, id, fn)
+	r, err := v.store.Change(ctx, id, func(old *Record, revision int64) (*Record, error) {
+		r, err := fn(old, revision)
+		if err == nil {
+			err = v.bind(r)
+		}
+		return r, err
+	})
 	v.cache.changed(id, nil)
 	if err != nil {
 		return Credential{}, err
@@ -218,14 +224,6 @@ func inUse(id ID, used []Usage) error {
 		f.Problems = append(f.Problems, p)
 	}
 	return f
-}
-
-// Versions lists the versions of the fields, newest first.
-func (v *Vault) Versions(ctx context.Context, caller identity.Caller, id ID) ([]VersionInfo, error) {
-	if _, err := v.Get(ctx, caller, id); err != nil {
-		return nil, err
-	}
-	return v.store.Versions(ctx, id)
 }
 
 // draft opens values that are not saved, for tests. Secrets that in leaves out come from the

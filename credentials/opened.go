@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,7 +91,8 @@ func fieldTexts(t *Type, fields map[string]any) map[string]string {
 }
 
 // unseal decrypts a record. Fields that do not open are listed in broken and missing from the
-// result; "" in broken stands for the fingerprint key.
+// result. "" in broken stands for the record as a whole: nothing that it says can be trusted,
+// and all its secrets count as broken.
 func (v *Vault) unseal(r Record) (o *opened, broken map[string]error, err error) {
 	t, ok := v.types[r.Type]
 	if !ok {
@@ -101,7 +103,10 @@ func (v *Vault) unseal(r Record) (o *opened, broken map[string]error, err error)
 		secrets: make(map[string]secret.Text, len(r.Sealed)), grant: r.Grant,
 	}
 	broken = make(map[string]error)
-	if key, err := v.keys.unseal(place{kind: "fingerprint_key", id: r.ID}, r.FingerprintKey); err != nil {
+	if err := v.bound(&r); err != nil {
+		broken[""] = err
+	}
+	if key, err := v.keys.unseal(place{kind: placeFingerprintKey, id: r.ID}, r.FingerprintKey); err != nil {
 		broken[""] = err
 	} else {
 		o.key = secret.New(string(key))
@@ -110,12 +115,13 @@ func (v *Vault) unseal(r Record) (o *opened, broken map[string]error, err error)
 		if !info.Set {
 			continue
 		}
-		text, err := v.keys.unseal(place{kind: "field", id: r.ID, version: int64(r.Version), field: field}, r.Sealed[field])
-		if err != nil {
+		at := place{kind: placeField, id: r.ID, version: int64(r.Version), field: field}
+		text, err := v.openField(at, r.Sealed[field], o.key, info.Fingerprint)
+		if err = cmp.Or(broken[""], err); err != nil {
 			broken[field] = err
 			continue
 		}
-		o.secrets[field] = secret.New(string(text))
+		o.secrets[field] = text
 	}
 	for _, f := range t.Fields { // saved records have them all: this one was edited by hand
 		if f.Required && broken[f.Name] == nil && o.text(f.Name) == "" && f.shownIn(o.plain) {

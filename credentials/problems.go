@@ -17,6 +17,7 @@ const (
 	codeNotSupported   = "not_supported"
 	codeTooLong        = "too_long"
 	codeSecretRequired = "secret_required" // widening needs the secret
+	codeWiderReach     = "wider_reach"     // a secret could go to places it was not meant for
 	codeInUse          = "in_use"
 )
 

@@ -11,9 +11,18 @@ import (
 	"keyflow/internal/secret"
 )
 
+// The kinds of places.
+const (
+	placeField          = "field"           // of a version
+	placeCandidate      = "candidate"       // field of a candidate; its version is the revision that staged it
+	placeFingerprintKey = "fingerprint_key" // one per credential
+	placeRecord         = "record"          // binding of a record; its version is the revision
+	placeVersion        = "version"         // binding of a version
+)
+
 // place binds a ciphertext to where it is stored; opened anywhere else it is an error.
 type place struct {
-	kind    string // "field", "fingerprint_key", "token", "connect", "canary"
+	kind    string // placeField and so on, "token", "connect", "canary"
 	id      ID
 	version int64 // of the fields, generation of the token; 0 where there is one only
 	field   string

@@ -18,18 +18,28 @@ type Record struct {
 	// Grant is the revision of the last edit after which tokens obtained earlier must not
 	// be used: another client, secret, token URL or scope, or hosts the token was not meant for.
 	Grant int64
+	// Made says how the current version came about.
+	Made Made
+	// Staged is what Candidate does not tell; nil without a candidate.
+	Staged *Staged
+	// Binding proves what the record says, VersionBinding what CurrentVersion says; the vault
+	// seals and checks them.
+	Binding        []byte
+	VersionBinding []byte
 	// Damage says why the stored row cannot be read; the parts that are columns of their own
 	// (id, name, folder, type, state, numbers and times) hold nevertheless. Mostly nil.
 	Damage error
 }
 
-// VersionInfo is one version of a credential's fields, without the fields.
+// VersionInfo is what may be told of one version of a credential's fields.
 type VersionInfo struct {
 	Version      int               `json:"version"`
 	CreatedAt    time.Time         `json:"created_at"`
 	CreatedBy    string            `json:"created_by"`
+	Fields       map[string]any    `json:"fields"`       // those that are not secret
 	Fingerprints map[string]string `json:"fingerprints"` // of the set secret fields
 	Current      bool              `json:"current"`
+	Origin       Origin            `json:"origin"`
 }
 
 // Stamp is what tells a cached record from a changed one.
@@ -46,8 +56,8 @@ type Store interface {
 	// carries: larger than that of every earlier edit of any credential, deletions included.
 	// change may run more than once; its error ends the transaction and is returned as it is. A
 	// damaged record is passed to it like any other.
-	// A record with a new Version also becomes a row of Versions; deleting removes those, the
-	// token and connects under way. LastUsedAt is not written.
+	// CurrentVersion of what is stored becomes or replaces a row of Versions; deleting removes
+	// those, the token and connects under way. LastUsedAt is not written.
 	Change(ctx context.Context, id ID, change func(old *Record, revision int64) (*Record, error)) (*Record, error)
 	// ChangeAll is Change for many credentials in one transaction: all are stored or none.
 	// change gets those of ids that exist and returns the records to store: with revision first
@@ -59,6 +69,8 @@ type Store interface {
 	List(ctx context.Context, f Filter) ([]Record, error)
 	// Versions lists newest first.
 	Versions(ctx context.Context, id ID) ([]VersionInfo, error)
+	// Version returns one version; NotFound when there is none of this number.
+	Version(ctx context.Context, id ID, number int) (Version, error)
 	// Stamp reads the current revision and state from the database, never from a cache.
 	Stamp(ctx context.Context, id ID) (Stamp, error)
 	// SetState writes the state if the record is still at revision and reports whether it was.

@@ -30,6 +30,7 @@ func (h *held) fits(o *opened) bool {
 
 // storedToken is the sealed part of a [Token].
 type storedToken struct {
+	Grant      int64     `json:"grant"` // what counts: the one beside it is not sealed
 	Access     string    `json:"access"`
 	Refresh    *string   `json:"refresh,omitempty"`
 	Scope      string    `json:"scope,omitempty"`
@@ -66,7 +67,7 @@ func (v *Vault) readToken(ctx context.Context, id ID) (h *held, interrupted bool
 	if t.Refresh != nil {
 		h.Refresh = secret.New(*t.Refresh)
 	}
-	h.untilEnd, h.restUntil = t.UntilEnd, t.RestUntil
+	h.grant, h.untilEnd, h.restUntil = t.Grant, t.UntilEnd, t.RestUntil
 	return h, !row.RenewalStarted.IsZero(), nil
 }
 
@@ -76,7 +77,7 @@ func (v *Vault) sealToken(id ID, h *held, started time.Time) (Token, error) {
 		return row, nil
 	}
 	t := storedToken{
-		Access: h.Access.Reveal(), Scope: h.Scope, ObtainedAt: h.ObtainedAt, Expiry: h.Expiry,
+		Grant: h.grant, Access: h.Access.Reveal(), Scope: h.Scope, ObtainedAt: h.ObtainedAt, Expiry: h.Expiry,
 		UntilEnd: h.untilEnd, RestUntil: h.restUntil,
 	}
 	if h.Refresh.IsSet() {

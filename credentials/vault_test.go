@@ -113,7 +113,7 @@ func TestCreatedCredentialAsTheAPIShowsIt(t *testing.T) {
 			"fields": {"username": "it@acme.kr"},
 			"secrets": {"password": {"set": true, "updated_at": "2026-03-01T12:00:00Z", "fingerprint": "FINGERPRINT"}},
 			"allowed_hosts": ["erp.acme.kr"], "allowed_workflows": ["/**"], "rotatable_by": [], "limits": null, "failure_rules": [],
-			"test_url": "", "expires_at": null, "rotate_every": "", "grace": "",
+			"test_url": "", "expires_at": null, "rotate_every": "", "grace": "", "candidate": null, "fall_back": null,
 			"state": {"status": "untested", "message": "", "since": "2026-03-01T12:00:00Z"}, "version": 1,
 			"created_at": "2026-03-01T12:00:00Z", "created_by": "admin", "updated_at": "2026-03-01T12:00:00Z", "updated_by": "admin", "last_used_at": null}`},
 		"oauth2": {crm, `{
@@ -123,7 +123,7 @@ func TestCreatedCredentialAsTheAPIShowsIt(t *testing.T) {
 			"secrets": {"client_secret": {"set": true, "updated_at": "2026-03-01T12:00:00Z", "fingerprint": "FINGERPRINT"},
 				"client_key": {"set": false, "updated_at": null, "fingerprint": ""}},
 			"allowed_hosts": ["api.crm.example"], "allowed_workflows": ["/crm/**"], "rotatable_by": [], "limits": null, "failure_rules": [],
-			"test_url": "", "expires_at": null, "rotate_every": "", "grace": "",
+			"test_url": "", "expires_at": null, "rotate_every": "", "grace": "", "candidate": null, "fall_back": null,
 			"state": {"status": "needs_connect", "message": "connect it once to let a person agree", "since": "2026-03-01T12:00:00Z"}, "version": 1,
 			"created_at": "2026-03-01T12:00:00Z", "created_by": "admin", "updated_at": "2026-03-01T12:00:00Z", "updated_by": "admin", "last_used_at": null,
 			"redirect_url": "https://flow.example.com/api/_/credentials/oauth_callback"}`},
@@ -136,7 +136,7 @@ func TestCreatedCredentialAsTheAPIShowsIt(t *testing.T) {
 			"secrets": {"value": {"set": true, "updated_at": "2026-03-01T12:00:00Z", "fingerprint": "FINGERPRINT"}},
 			"allowed_hosts": ["*", "http://intranet.example", "api.example.com:443"], "allowed_workflows": [], "rotatable_by": [], "limits": null,
 			"failure_rules": [{"status": [403], "body": "response.body.error == 'key'", "action": "refuse"}],
-			"test_url": "https://api.example.com/me", "expires_at": "2026-12-31T00:00:00Z", "rotate_every": "90d", "grace": "",
+			"test_url": "https://api.example.com/me", "expires_at": "2026-12-31T00:00:00Z", "rotate_every": "90d", "grace": "", "candidate": null, "fall_back": null,
 			"state": {"status": "untested", "message": "", "since": "2026-03-01T12:00:00Z"}, "version": 1,
 			"created_at": "2026-03-01T12:00:00Z", "created_by": "admin", "updated_at": "2026-03-01T12:00:00Z", "updated_by": "admin", "last_used_at": null,
 			"warnings": ["any host may receive this credential: allowed_hosts holds *", "requests to http://intranet.example may be unencrypted",
@@ -144,7 +144,7 @@ func TestCreatedCredentialAsTheAPIShowsIt(t *testing.T) {
 		"no_auth": {`{"id": "open", "type": "no_auth"}`, `{
 			"id": "open", "name": "open", "description": "", "labels": {}, "folder": "/", "type": "no_auth", "fields": {}, "secrets": {},
 			"allowed_hosts": [], "allowed_workflows": ["/**"], "rotatable_by": [], "limits": null, "failure_rules": [],
-			"test_url": "", "expires_at": null, "rotate_every": "", "grace": "",
+			"test_url": "", "expires_at": null, "rotate_every": "", "grace": "", "candidate": null, "fall_back": null,
 			"state": {"status": "ok", "message": "", "since": "2026-03-01T12:00:00Z"}, "version": 1,
 			"created_at": "2026-03-01T12:00:00Z", "created_by": "admin", "updated_at": "2026-03-01T12:00:00Z", "updated_by": "admin", "last_used_at": null}`},
 	}
@@ -202,13 +202,11 @@ func TestBadInputs(t *testing.T) {
 	}{
 		"everything at once": {`{"id": "Ä b", "name": "a\nb", "folder": "x", "type": "api_key", "fields": {"in": "body", "kye": "X", "prefix": 7},
 			"allowed_hosts": ["https://a.example/x"], "allowed_workflows": ["hr/**"], "test_url": "a.example", "rotate_every": "monthly",
-			"rotatable_by": ["/**"], "limits": {"requests": 1}, "grace": "1h", "failure_rules": [{"status": [1000], "action": "wiat"}]}`, []string{
+			"rotatable_by": ["hr/**"], "limits": {"requests": 1}, "grace": "1 hour", "failure_rules": [{"status": [1000], "action": "wiat"}]}`, []string{
 			`/id invalid_value: must be 1 to 63 lower-case letters, digits, '-' or '_', beginning with a letter or digit, for example "b"`,
 			`/name invalid_value: must be at most 200 bytes on one line`,
 			`/folder invalid_value: is not a folder: write / or a path such as /partners/acme`,
 			`/rotate_every invalid_value: "monthly" is not a duration such as 90d, 12h or 1d12h`,
-			`/rotatable_by not_supported: rotation by workflows is not supported yet; leave it out`,
-			`/grace not_supported: staged rotation is not supported yet; leave it out`,
 			`/allowed_hosts/0 invalid_value: is not a host: leave out user, path and query, for example api.example.com`,
 			`/allowed_workflows/0 invalid_value: must begin with a slash, for example /hr/** or /marketing/sync-*`,
 			`/fields/in invalid_value: must be one of header, query, cookie`,
@@ -218,6 +216,8 @@ func TestBadInputs(t *testing.T) {
 			`/limits/per required: is required with requests, for example 20s`,
 			`/failure_rules/0/action invalid_value: "wiat" is no action (did you mean "wait"?); there are renew, refuse, wait, quota`,
 			`/failure_rules/0/status/0 invalid_value: must be an HTTP status from 100 to 599`,
+			`/rotatable_by/0 invalid_value: must begin with a slash, for example /hr/** or /marketing/sync-*`,
+			`/grace invalid_value: "1 hour" is not a duration such as 90d, 12h or 1d12h`,
 			`/fields/key required: is required`,
 			`/fields/value required: is required`,
 		}},

@@ -51,7 +51,7 @@ type credentialTypeView struct {
 func credentialReadOnly() []string {
 	return []string{
 		"secrets", "state", "version", "created_at", "created_by", "updated_at", "updated_by",
-		"last_used_at", "redirect_url", "warnings",
+		"last_used_at", "redirect_url", "warnings", "candidate", "fall_back",
 	}
 }
 
@@ -184,9 +184,7 @@ func (s *server) credentialVersions(ctx context.Context, who session.Who, in *Cr
 		return nil, err
 	}
 	return listOf(versions, func(v credentials.VersionInfo) credentials.VersionInfo {
-		if v.Fingerprints == nil {
-			v.Fingerprints = map[string]string{}
-		}
+		v.Fields, v.Fingerprints = orEmptyMap(v.Fields), orEmptyMap(v.Fingerprints)
 		v.CreatedAt = v.CreatedAt.UTC()
 		return v
 	}), nil

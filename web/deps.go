@@ -49,6 +49,7 @@ type Deps struct {
 type Credentials interface {
 	credentialRecords
 	credentialTests
+	credentialRotation
 	credentialConnects
 	masterKeys
 	Types() []credentials.Type
@@ -64,6 +65,11 @@ type credentialRecords interface {
 	Patch(ctx context.Context, caller identity.Caller, id credentials.ID, patch []byte, expect int64) (credentials.Credential, error)
 	Delete(ctx context.Context, caller identity.Caller, id credentials.ID, force bool) error
 	Versions(ctx context.Context, caller identity.Caller, id credentials.ID) ([]credentials.VersionInfo, error)
+}
+
+type credentialRotation interface {
+	// Rollback brings the fields of a version back; 0 is the former one.
+	Rollback(ctx context.Context, caller identity.Caller, id credentials.ID, version int) (credentials.Credential, error)
 }
 
 type credentialTests interface {

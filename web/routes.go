@@ -27,7 +27,8 @@ func (s *server) register(a *api) {
 	add(a, post("/credentials/{id}/refresh", "Get a new OAuth token now"), s.refreshCredential)
 	add(a, get("/credentials/{id}/usages", "Who names this credential"), s.credentialUsages)
 	add(a, get("/credentials/{id}/uses", "Every request with this credential, newest runs first"), s.credentialUses)
-	add(a, get("/credentials/{id}/versions", "Versions of the fields"), s.credentialVersions)
+	add(a, get("/credentials/{id}/versions", "Versions of the fields, newest first"), s.credentialVersions)
+	add(a, post("/credentials/{id}/rollback", "Make a new version with the fields of an earlier one").json(rollbackBody{}).optionalBody(), s.rollbackCredential)
 	add(a, get("/credential-types", "Authentication types and their fields"), s.credentialTypes)
 	add(a, get("/credential-presets", "Filled-in credentials for known providers"), s.credentialPresets)
 

@@ -15,11 +15,12 @@ import (
 )
 
 func credentialsCommand(p process) *cobra.Command {
-	cmd := group("credentials", "Create, change, test and list credentials on a server", "rollback", "import", "export")
+	cmd := group("credentials", "Create, change, test and list credentials on a server", "import", "export")
 	cmd.Long = "Secret values come from a prompt without echo, from --from-file, or from stdin (--from-file -);\nnever from an argument, where every process on the machine could read them."
 	cmd.AddCommand(
 		credentialsList(p), credentialsGet(p), credentialsCreate(p), credentialsUpdate(p), credentialsDelete(p),
 		credentialsTest(p), credentialsPresets(p), credentialsRefresh(p), credentialsConnect(p), credentialsUsages(p), credentialsUses(p), credentialsVersions(p),
+		credentialsRollback(p),
 	)
 	return cmd
 }
@@ -360,24 +361,6 @@ func credentialsConnect(p process) *cobra.Command {
 				return err
 			}
 			return show(cmd, out, line("open in a browser: %s", out.AuthorizationURL))
-		}),
-	}
-}
-
-func credentialsVersions(p process) *cobra.Command {
-	return &cobra.Command{
-		Use: "versions ID", Short: "List the versions of a credential's fields", Args: oneOf("ID"),
-		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
-			var all page[received[credentials.VersionInfo]]
-			if err := c.call(cmd.Context(), http.MethodGet, credentialPath(args[0], "/versions"), nil, &all); err != nil {
-				return err
-			}
-			var lines [][]string
-			for _, item := range all.Items {
-				v := item.value
-				lines = append(lines, []string{fmt.Sprint(v.Version), clock(&v.CreatedAt), v.CreatedBy})
-			}
-			return show(cmd, all.Items, rows("VERSION\tCREATED\tBY", lines, "no versions"))
 		}),
 	}
 }

@@ -99,7 +99,7 @@ func TestUnknownCommands(t *testing.T) {
 		"worker":               `keyflow: keyflow worker is not supported by this release`,
 		"runs retry x":         `keyflow: keyflow runs retry is not supported by this release`,
 		"credentials lst":      `keyflow: unknown command "lst" for "keyflow credentials" (did you mean "list"?); see keyflow credentials --help`,
-		"credentials rollback": `keyflow: keyflow credentials rollback is not supported by this release`,
+		"credentials rollback": `keyflow: keyflow credentials rollback needs exactly one ID; see keyflow credentials rollback --help`,
 		"workflows graph w":    `keyflow: keyflow workflows graph is not supported by this release`,
 		"validate":             `keyflow: keyflow validate needs at least one FILE or folder; see keyflow validate --help`,
 		"run a b":              `keyflow: keyflow run needs exactly one FILE or workflow ID; see keyflow run --help`,

@@ -38,6 +38,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Store) {
 		"concurrent changes": testConcurrentChanges,
 		"list":               testList,
 		"versions":           testVersions,
+		"candidates":         testCandidates,
 		"state":              testState,
 		"touch":              testTouch,
 		"tokens":             testTokens,
@@ -72,13 +73,17 @@ func record(id credentials.ID) credentials.Record {
 			Secrets:      map[string]credentials.SecretInfo{"password": {Set: true, UpdatedAt: &updated, Fingerprint: "0123456789ab"}, "other": {}},
 			AllowedHosts: []string{"api.example.com"}, AllowedWorkflows: []string{"/**"},
 			FailureRules: []credentials.FailureRule{{Status: []int{403}, Headers: map[string]string{"x": "y"}, Action: "refuse"}},
-			TestURL:      "https://api.example.com/", ExpiresAt: &expires, RotateEvery: "90d",
-			State:   credentials.State{Status: credentials.Untested, Message: "m", Since: at(2)},
-			Version: 1, CreatedAt: at(1), CreatedBy: "admin", UpdatedAt: at(1), UpdatedBy: "admin", Warnings: []string{"w"},
+			TestURL:      "https://api.example.com/", ExpiresAt: &expires, RotateEvery: "90d", RotatableBy: []string{"/it/*"}, Grace: "7d",
+			FallBack: &credentials.FallBack{Version: 1, Until: &expires},
+			State:    credentials.State{Status: credentials.Untested, Message: "m", Since: at(2)},
+			Version:  1, CreatedAt: at(1), CreatedBy: "admin", UpdatedAt: at(1), UpdatedBy: "admin", Warnings: []string{"w"},
 		},
 		Sealed:         map[string][]byte{"password": {0, 1, 2, 255}},
 		FingerprintKey: []byte{9, 0, 9},
 		Grant:          7,
+		Made:           credentials.Made{At: at(1), By: "admin", Origin: credentials.OriginImport},
+		Binding:        []byte{8, 0},
+		VersionBinding: []byte{0, 8},
 	}
 }
 
@@ -134,7 +139,7 @@ func testRoundTrip(t *testing.T, s Store) {
 			ID: "none", Name: "n", Folder: "/", Type: "no_auth", Version: 1,
 			State:     credentials.State{Status: credentials.OK, Since: at(0)},
 			CreatedAt: at(0), UpdatedAt: at(0),
-		}, FingerprintKey: []byte{1}}
+		}, Made: credentials.Made{At: at(0)}, FingerprintKey: []byte{1}}
 	})
 	got := get(t, s, "none")
 	equal(t, "least record", got, none)
@@ -276,9 +281,14 @@ func testVersions(t *testing.T, s Store) {
 			t.Fatal(err)
 		}
 	}
-	edit(func(r *credentials.Record) { r.Name = "same version" })
+	edit(func(r *credentials.Record) { // of the same version
+		r.AllowedHosts, r.VersionBinding = []string{"last.example.com"}, []byte("last")
+	})
+	kept := get(t, s, "erp")
+	former := kept.CurrentVersion()
 	edit(func(r *credentials.Record) {
-		r.Version = 2
+		r.Version, r.AllowedHosts, r.VersionBinding = 2, nil, nil
+		r.Made = credentials.Made{At: at(70), By: "token:ci", Origin: credentials.OriginPromotion}
 		r.Fields = map[string]any{"username": "u2"}
 		r.Sealed = map[string][]byte{}
 		r.Secrets = map[string]credentials.SecretInfo{"password": {}}
@@ -289,12 +299,53 @@ func testVersions(t *testing.T, s Store) {
 		t.Fatal(err)
 	}
 	equal(t, "versions", got, []credentials.VersionInfo{
-		{Version: 2, CreatedAt: second.UpdatedAt, CreatedBy: "token:ci", Current: true, Fingerprints: map[string]string{}},
-		{Version: 1, CreatedAt: first.CreatedAt, CreatedBy: "admin", Fingerprints: map[string]string{"password": "0123456789ab"}},
+		{Version: 2, CreatedAt: at(70), CreatedBy: "token:ci", Origin: "promotion", Fields: second.Fields, Current: true, Fingerprints: map[string]string{}},
+		{Version: 1, CreatedAt: at(1), CreatedBy: "admin", Origin: "import", Fields: first.Fields, Fingerprints: map[string]string{"password": "0123456789ab"}},
 	})
+	for number, want := range map[int]credentials.Version{1: former, 2: second.CurrentVersion()} {
+		got, err := s.Version(t.Context(), "erp", number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, fmt.Sprint("version ", number), got, want)
+	}
+	if _, err := s.Version(t.Context(), "erp", 3); !fault.Is(err, fault.NotFound) || fault.Message(err) != `version 3 of credential "erp" does not exist` {
+		t.Errorf("missing version: %v", err)
+	}
 	if _, err := s.Versions(t.Context(), "missing"); !fault.Is(err, fault.NotFound) {
 		t.Errorf("versions of a missing one: %v", err)
 	}
+}
+
+func testCandidates(t *testing.T, s Store) {
+	create(t, s, "erp", nil)
+	edit := func(fn func(r *credentials.Record)) {
+		t.Helper()
+		stored, err := s.Change(t.Context(), "erp", func(old *credentials.Record, revision int64) (*credentials.Record, error) {
+			old.Revision = revision
+			fn(old)
+			return old, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "record", get(t, s, "erp"), *stored)
+	}
+	changed := at(3)
+	edit(func(r *credentials.Record) {
+		r.Candidate = &credentials.Candidate{
+			Fields: map[string]any{"username": "next", "map": map[string]any{"a": "b"}}, CreatedAt: at(4), CreatedBy: "admin",
+			Secrets: map[string]credentials.SecretInfo{"password": {Set: true, UpdatedAt: &changed, Fingerprint: "ba9876543210"}, "other": {}},
+		}
+		r.Staged = &credentials.Staged{
+			Revision: r.Revision, Sealed: map[string][]byte{"password": {3, 0}},
+			Reach: credentials.Reach{AllowedHosts: []string{"*.example.com"}, TestURL: "https://a.example.com/"},
+		}
+	})
+	edit(func(r *credentials.Record) {
+		r.Candidate.Test = &credentials.CandidateTest{OK: true, Message: "m", Suggestion: "s", At: at(5)}
+	})
+	edit(func(r *credentials.Record) { r.Candidate, r.Staged, r.FallBack = nil, nil, nil })
 }
 
 func testState(t *testing.T, s Store) {

@@ -16,7 +16,9 @@ type credentialRow struct {
 	Folder         string
 	Type           string
 	Details        []byte
+	Candidate      []byte
 	FingerprintKey []byte
+	Binding        []byte
 	Version        int
 	Revision       int64
 	GrantRevision  int64
@@ -43,8 +45,17 @@ type details struct {
 	FailureRules     []credentials.FailureRule `json:"failure_rules,omitempty"`
 	TestURL          string                    `json:"test_url,omitempty"`
 	ExpiresAt        *time.Time                `json:"expires_at,omitempty"`
+	RotatableBy      []string                  `json:"rotatable_by,omitempty"`
 	RotateEvery      string                    `json:"rotate_every,omitempty"`
+	Grace            string                    `json:"grace,omitempty"`
+	FallBack         *credentials.FallBack     `json:"fall_back,omitempty"`
 	Warnings         []string                  `json:"warnings,omitempty"`
+}
+
+// candidate is a candidate with what is told of it and what is not.
+type candidate struct {
+	credentials.Candidate
+	Staged credentials.Staged `json:"staged"`
 }
 
 type versionRow struct {
@@ -55,16 +66,17 @@ type versionRow struct {
 	Sealed     []byte
 	CreatedAt  int64 `gorm:"autoCreateTime:false"`
 	CreatedBy  string
+	Origin     string
+	Reach      []byte
+	Binding    []byte
 }
 
 func (versionRow) TableName() string { return "credential_versions" }
 
 // joinedRow is a credential with its current version.
 type joinedRow struct {
-	C       credentialRow `gorm:"embedded"`
-	Fields  []byte
-	Secrets []byte
-	Sealed  []byte
+	C credentialRow `gorm:"embedded"`
+	V versionRow    `gorm:"embedded;embeddedPrefix:v_"`
 }
 
 type tokenRow struct {
@@ -89,54 +101,98 @@ type connectRow struct {
 func (connectRow) TableName() string { return "credential_connects" }
 
 func toRows(r *credentials.Record) (credentialRow, versionRow, error) {
-	d, err := jsonvalue.Encode(details{
-		Description: r.Description, Labels: r.Labels, AllowedHosts: r.AllowedHosts, AllowedWorkflows: r.AllowedWorkflows,
-		Limits: r.Limits, FailureRules: r.FailureRules, TestURL: r.TestURL, ExpiresAt: r.ExpiresAt, RotateEvery: r.RotateEvery, Warnings: r.Warnings,
-	})
+	version, err := toVersionRow(r.ID, r.CurrentVersion())
 	if err != nil {
-		return credentialRow{}, versionRow{}, fmt.Errorf("encode credential: %w", err)
+		return credentialRow{}, versionRow{}, err
 	}
-	version := versionRow{Credential: string(r.ID), Version: r.Version, CreatedAt: micros(r.UpdatedAt), CreatedBy: r.UpdatedBy}
-	for _, part := range []struct {
-		to    *[]byte
-		value any
-	}{{&version.Fields, r.Fields}, {&version.Secrets, r.Secrets}, {&version.Sealed, r.Sealed}} {
-		if *part.to, err = jsonvalue.Encode(part.value); err != nil {
-			return credentialRow{}, versionRow{}, fmt.Errorf("encode credential: %w", err)
-		}
-	}
-	return credentialRow{
-		ID: string(r.ID), Name: r.Name, Folder: r.Folder, Type: string(r.Type), Details: d, FingerprintKey: r.FingerprintKey,
-		Version: r.Version, Revision: r.Revision, GrantRevision: r.Grant,
+	row := credentialRow{
+		ID: string(r.ID), Name: r.Name, Folder: r.Folder, Type: string(r.Type), FingerprintKey: r.FingerprintKey,
+		Version: r.Version, Revision: r.Revision, GrantRevision: r.Grant, Binding: r.Binding,
 		State: string(r.State.Status), StateMessage: r.State.Message, StateSince: micros(r.State.Since), StateUntil: microsOf(r.State.Until),
 		CreatedAt: micros(r.CreatedAt), CreatedBy: r.CreatedBy, UpdatedAt: micros(r.UpdatedAt), UpdatedBy: r.UpdatedBy,
-	}, version, nil
+	}
+	parts := []part{{&row.Details, details{
+		Description: r.Description, Labels: r.Labels, AllowedHosts: r.AllowedHosts, AllowedWorkflows: r.AllowedWorkflows, RotatableBy: r.RotatableBy,
+		Limits: r.Limits, FailureRules: r.FailureRules, TestURL: r.TestURL, ExpiresAt: r.ExpiresAt, RotateEvery: r.RotateEvery,
+		Grace: r.Grace, FallBack: r.FallBack, Warnings: r.Warnings,
+	}}}
+	if r.Candidate != nil {
+		parts = append(parts, part{&row.Candidate, candidate{*r.Candidate, *r.Staged}})
+	}
+	return row, version, encode(parts)
 }
+
+func toVersionRow(id credentials.ID, v credentials.Version) (versionRow, error) {
+	row := versionRow{
+		Credential: string(id), Version: v.Number, CreatedAt: micros(v.Made.At), CreatedBy: v.Made.By, Origin: string(v.Made.Origin), Binding: v.Binding,
+	}
+	return row, encode([]part{{&row.Fields, v.Fields}, {&row.Secrets, v.Secrets}, {&row.Sealed, v.Sealed}, {&row.Reach, v.Reach}})
+}
+
+// part is a column of JSON.
+type part struct {
+	column *[]byte
+	value  any
+}
+
+func encode(parts []part) (err error) {
+	for _, p := range parts {
+		if *p.column, err = jsonvalue.Encode(p.value); err != nil {
+			return fmt.Errorf("encode credential: %w", err)
+		}
+	}
+	return nil
+}
+
+// decode reads columns into pointers; NULL leaves a value as it is.
+func decode(parts []part) error {
+	var errs []error
+	for _, p := range parts {
+		if len(*p.column) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(*p.column, p.value); err != nil {
+			errs = append(errs, fmt.Errorf("decode credential: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+var errNoVersion = errors.New("the row of the current version is missing")
 
 func (j joinedRow) record() credentials.Record {
 	row := j.C
-	r := credentials.Record{FingerprintKey: row.FingerprintKey, Grant: row.GrantRevision}
+	r := credentials.Record{FingerprintKey: row.FingerprintKey, Grant: row.GrantRevision, Binding: row.Binding}
 	var d details
-	errs := []error{decode("details", row.Details, &d)}
+	var staged candidate
+	version, err := j.V.version()
+	if version.Number == 0 {
+		err = errNoVersion
+	}
+	r.Damage = errors.Join(err, decode([]part{{&row.Details, &d}, {&row.Candidate, &staged}}))
 	r.Credential = credentials.Credential{
 		ID: credentials.ID(row.ID), Name: row.Name, Folder: row.Folder, Type: credentials.TypeName(row.Type),
-		Description: d.Description, Labels: d.Labels, AllowedHosts: d.AllowedHosts, AllowedWorkflows: d.AllowedWorkflows,
-		Limits: d.Limits, FailureRules: d.FailureRules, TestURL: d.TestURL, ExpiresAt: d.ExpiresAt, RotateEvery: d.RotateEvery, Warnings: d.Warnings,
+		Description: d.Description, Labels: d.Labels, AllowedHosts: d.AllowedHosts, AllowedWorkflows: d.AllowedWorkflows, RotatableBy: d.RotatableBy,
+		Limits: d.Limits, FailureRules: d.FailureRules, TestURL: d.TestURL, ExpiresAt: d.ExpiresAt, RotateEvery: d.RotateEvery,
+		Grace: d.Grace, FallBack: d.FallBack, Warnings: d.Warnings,
 		State:   row.state(),
 		Version: row.Version, Revision: row.Revision,
 		CreatedAt: moment(row.CreatedAt), CreatedBy: row.CreatedBy, UpdatedAt: moment(row.UpdatedAt), UpdatedBy: row.UpdatedBy,
 		LastUsedAt: momentOf(row.LastUsedAt),
 	}
-	errs = append(errs, decode("fields", j.Fields, &r.Fields), decode("secrets", j.Secrets, &r.Secrets), decode("sealed", j.Sealed, &r.Sealed))
-	r.Damage = errors.Join(errs...)
+	if row.Candidate != nil {
+		r.Candidate, r.Staged = &staged.Candidate, &staged.Staged
+	}
+	r.Fields, r.Secrets, r.Sealed, r.Made, r.VersionBinding = version.Fields, version.Secrets, version.Sealed, version.Made, version.Binding
 	return r
 }
 
-func decode(column string, text []byte, into any) error {
-	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("decode %s: %w", column, err)
+func (row versionRow) version() (credentials.Version, error) {
+	v := credentials.Version{
+		Number: row.Version, Binding: row.Binding,
+		Made: credentials.Made{At: moment(row.CreatedAt), By: row.CreatedBy, Origin: credentials.Origin(row.Origin)},
 	}
-	return nil
+	return v, decode([]part{{&row.Fields, &v.Fields}, {&row.Secrets, &v.Secrets}, {&row.Sealed, &v.Sealed}, {&row.Reach, &v.Reach}})
 }
 
 func (row credentialRow) state() credentials.State {
@@ -148,20 +204,17 @@ func (row credentialRow) state() credentials.State {
 }
 
 func (row versionRow) info(current int) (credentials.VersionInfo, error) {
+	v, err := row.version()
 	info := credentials.VersionInfo{
-		Version: row.Version, CreatedAt: moment(row.CreatedAt), CreatedBy: row.CreatedBy,
-		Current: row.Version == current, Fingerprints: map[string]string{},
+		Version: v.Number, CreatedAt: v.Made.At, CreatedBy: v.Made.By, Origin: v.Made.Origin,
+		Fields: v.Fields, Fingerprints: map[string]string{}, Current: v.Number == current,
 	}
-	var secrets map[string]credentials.SecretInfo
-	if err := json.Unmarshal(row.Secrets, &secrets); err != nil {
-		return info, fmt.Errorf("decode version: %w", err)
-	}
-	for field, s := range secrets {
+	for field, s := range v.Secrets {
 		if s.Set {
 			info.Fingerprints[field] = s.Fingerprint
 		}
 	}
-	return info, nil
+	return info, err
 }
 
 func micros(t time.Time) int64 { return t.UnixMicro() }

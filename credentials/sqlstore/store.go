@@ -87,17 +87,15 @@ func put(tx *gorm.DB, old, r *credentials.Record) error {
 	if err != nil {
 		return err
 	}
-	if old != nil && old.Version == r.Version {
-		return nil
-	}
-	return tx.Create(&version).Error
+	return tx.Clauses(clause.OnConflict{UpdateAll: true}).Create(&version).Error
 }
 
 // joined selects credentials with their current version. One whose version is missing comes
 // without it and is damaged.
 func joined(tx *gorm.DB) *gorm.DB {
 	return tx.Table("credentials AS c").
-		Select("c.*, v.fields, v.secrets, v.sealed").
+		Select("c.*, v.version AS v_version, v.fields AS v_fields, v.secrets AS v_secrets, v.sealed AS v_sealed, " +
+			"v.created_at AS v_created_at, v.created_by AS v_created_by, v.origin AS v_origin, v.reach AS v_reach, v.binding AS v_binding").
 		Joins("LEFT JOIN credential_versions AS v ON v.credential = c.id AND v.version = c.version")
 }
 
@@ -164,7 +162,7 @@ func likeText(s string) string {
 // Versions implements credentials.Store.
 func (s *Store) Versions(ctx context.Context, id credentials.ID) ([]credentials.VersionInfo, error) {
 	var rows []versionRow
-	err := s.db.Read().WithContext(ctx).Select("version", "secrets", "created_at", "created_by").
+	err := s.db.Read().WithContext(ctx).Omit("sealed", "reach", "binding").
 		Where("credential = ?", string(id)).Order("version DESC").Find(&rows).Error
 	if err == nil && len(rows) == 0 {
 		err = gorm.ErrRecordNotFound
@@ -179,6 +177,17 @@ func (s *Store) Versions(ctx context.Context, id credentials.ID) ([]credentials.
 		}
 	}
 	return infos, nil
+}
+
+// Version implements credentials.Store.
+func (s *Store) Version(ctx context.Context, id credentials.ID, number int) (credentials.Version, error) {
+	what := fmt.Sprintf("version %d of credential %q", number, id)
+	var row versionRow
+	if err := s.db.Read().WithContext(ctx).Where("credential = ? AND version = ?", string(id), number).Take(&row).Error; err != nil {
+		return credentials.Version{}, database.Translate(err, what)
+	}
+	v, err := row.version()
+	return v, database.Translate(err, what)
 }
 
 // Stamp implements credentials.Store.
