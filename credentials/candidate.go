@@ -24,9 +24,9 @@ type CandidateTest struct {
 
 // Staged is the part of a candidate that nobody is told.
 type Staged struct {
-	Revision int64             `json:"revision"` // of the edit that staged it; tells it from any other
-	Sealed   map[string][]byte `json:"sealed"`
-	Reach    Reach             `json:"reach"` // see Version
+	Revision int64 // of the edit that staged it; tells it from any other
+	Sealed   map[string][]byte
+	Reach    Reach // see Version
 }
 
 // FallBack names the version whose fields come back by themselves when the current one is

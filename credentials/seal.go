@@ -14,7 +14,7 @@ import (
 // The kinds of places.
 const (
 	placeField          = "field"           // of a version
-	placeCandidate      = "candidate"       // field of a candidate; its version is the revision that staged it
+	placeCandidate      = "candidate"       // field of the candidate
 	placeFingerprintKey = "fingerprint_key" // one per credential
 	placeRecord         = "record"          // binding of a record; its version is the revision
 	placeVersion        = "version"         // binding of a version

@@ -44,6 +44,11 @@ func testSealed(t *testing.T, s Store) {
 	if _, err := s.SwapToken(t.Context(), credentials.Token{Credential: "c", Generation: 1}, 0); err != nil { // given up
 		t.Fatal(err)
 	}
+	change(t, s, "b", func(r *credentials.Record) {
+		r.Candidate = &credentials.Candidate{CreatedAt: at(1)}
+		r.Staged = &credentials.Staged{Sealed: map[string][]byte{"password": []byte("next")}}
+	})
+	revision := get(t, s, "b").Revision
 	connect := credentials.Connect{Hash: []byte{0, 1, 255}, Credential: "a", Sealed: []byte("verifier"), ExpiresAt: at(100)}
 	if err := s.PutConnect(t.Context(), connect, at(0)); err != nil {
 		t.Fatal(err)
@@ -51,6 +56,9 @@ func testSealed(t *testing.T, s Store) {
 	want := []string{
 		`fingerprint_key a 0 : "\t\x00\t"`, `fingerprint_key b 0 : "\t\x00\t"`, `fingerprint_key c 0 : "\t\x00\t"`,
 		`field a 1 password: "pw-a"`, `field b 1 password: "pw-b"`, `field c 1 password: "pw-c"`,
+		`candidate b 0 password: "next"`,
+		`record a 1 : "\b\x00"`, fmt.Sprintf(`record b %d : "\b\x00"`, revision), `record c 3 : "\b\x00"`,
+		`version a 1 : "\x00\b"`, `version b 1 : "\x00\b"`, `version c 1 : "\x00\b"`,
 		`token b 3 : "token"`, `connect a 0 : "verifier"`,
 	}
 	texts, rows := walk(t, s)
@@ -73,6 +81,9 @@ func testSealed(t *testing.T, s Store) {
 	want = []string{
 		`fingerprint_key a 0 : "new \t\x00\t"`, `fingerprint_key b 0 : "new \t\x00\t"`, `fingerprint_key c 0 : "new \t\x00\t"`,
 		`field a 1 password: "new pw-a"`, `field b 1 password: "new pw-b"`, `field c 1 password: "new pw-c"`,
+		`candidate b 0 password: "new next"`,
+		`record a 1 : "new \b\x00"`, fmt.Sprintf(`record b %d : "new \b\x00"`, revision), `record c 3 : "new \b\x00"`,
+		`version a 1 : "new \x00\b"`, `version b 1 : "new \x00\b"`, `version c 1 : "new \x00\b"`,
 		`token b 4 : "renewed"`, `connect a 0 : "new verifier"`,
 	}
 	if texts, _ = walk(t, s); cmp.Diff(want, texts) != "" {

@@ -107,6 +107,20 @@ func create(t *testing.T, s Store, id credentials.ID, edit func(*credentials.Rec
 	return *stored
 }
 
+// change edits a stored record.
+func change(t *testing.T, s Store, id credentials.ID, edit func(r *credentials.Record)) {
+	t.Helper()
+	stored, err := s.Change(t.Context(), id, func(old *credentials.Record, revision int64) (*credentials.Record, error) {
+		old.Revision = revision
+		edit(old)
+		return old, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "record", get(t, s, id), *stored)
+}
+
 func remove(t *testing.T, s Store, id credentials.ID) {
 	t.Helper()
 	_, err := s.Change(t.Context(), id, func(*credentials.Record, int64) (*credentials.Record, error) { return nil, nil })
@@ -319,20 +333,8 @@ func testVersions(t *testing.T, s Store) {
 
 func testCandidates(t *testing.T, s Store) {
 	create(t, s, "erp", nil)
-	edit := func(fn func(r *credentials.Record)) {
-		t.Helper()
-		stored, err := s.Change(t.Context(), "erp", func(old *credentials.Record, revision int64) (*credentials.Record, error) {
-			old.Revision = revision
-			fn(old)
-			return old, nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		equal(t, "record", get(t, s, "erp"), *stored)
-	}
 	changed := at(3)
-	edit(func(r *credentials.Record) {
+	change(t, s, "erp", func(r *credentials.Record) {
 		r.Candidate = &credentials.Candidate{
 			Fields: map[string]any{"username": "next", "map": map[string]any{"a": "b"}}, CreatedAt: at(4), CreatedBy: "admin",
 			Secrets: map[string]credentials.SecretInfo{"password": {Set: true, UpdatedAt: &changed, Fingerprint: "ba9876543210"}, "other": {}},
@@ -342,10 +344,10 @@ func testCandidates(t *testing.T, s Store) {
 			Reach: credentials.Reach{AllowedHosts: []string{"*.example.com"}, TestURL: "https://a.example.com/"},
 		}
 	})
-	edit(func(r *credentials.Record) {
+	change(t, s, "erp", func(r *credentials.Record) {
 		r.Candidate.Test = &credentials.CandidateTest{OK: true, Message: "m", Suggestion: "s", At: at(5)}
 	})
-	edit(func(r *credentials.Record) { r.Candidate, r.Staged, r.FallBack = nil, nil, nil })
+	change(t, s, "erp", func(r *credentials.Record) { r.Candidate, r.Staged, r.FallBack = nil, nil, nil })
 }
 
 func testState(t *testing.T, s Store) {

@@ -49,13 +49,15 @@ type details struct {
 	RotateEvery      string                    `json:"rotate_every,omitempty"`
 	Grace            string                    `json:"grace,omitempty"`
 	FallBack         *credentials.FallBack     `json:"fall_back,omitempty"`
+	Candidate        *candidate                `json:"candidate,omitempty"`
 	Warnings         []string                  `json:"warnings,omitempty"`
 }
 
-// candidate is a candidate with what is told of it and what is not.
+// candidate is a candidate without its ciphertext.
 type candidate struct {
 	credentials.Candidate
-	Staged credentials.Staged `json:"staged"`
+	Revision int64             `json:"revision"`
+	Reach    credentials.Reach `json:"reach"`
 }
 
 type versionRow struct {
@@ -111,13 +113,15 @@ func toRows(r *credentials.Record) (credentialRow, versionRow, error) {
 		State: string(r.State.Status), StateMessage: r.State.Message, StateSince: micros(r.State.Since), StateUntil: microsOf(r.State.Until),
 		CreatedAt: micros(r.CreatedAt), CreatedBy: r.CreatedBy, UpdatedAt: micros(r.UpdatedAt), UpdatedBy: r.UpdatedBy,
 	}
-	parts := []part{{&row.Details, details{
+	d := details{
 		Description: r.Description, Labels: r.Labels, AllowedHosts: r.AllowedHosts, AllowedWorkflows: r.AllowedWorkflows, RotatableBy: r.RotatableBy,
 		Limits: r.Limits, FailureRules: r.FailureRules, TestURL: r.TestURL, ExpiresAt: r.ExpiresAt, RotateEvery: r.RotateEvery,
 		Grace: r.Grace, FallBack: r.FallBack, Warnings: r.Warnings,
-	}}}
+	}
+	parts := []part{{&row.Details, &d}}
 	if r.Candidate != nil {
-		parts = append(parts, part{&row.Candidate, candidate{*r.Candidate, *r.Staged}})
+		d.Candidate = &candidate{*r.Candidate, r.Staged.Revision, r.Staged.Reach}
+		parts = append(parts, part{&row.Candidate, r.Staged.Sealed})
 	}
 	return row, version, encode(parts)
 }
@@ -164,12 +168,12 @@ func (j joinedRow) record() credentials.Record {
 	row := j.C
 	r := credentials.Record{FingerprintKey: row.FingerprintKey, Grant: row.GrantRevision, Binding: row.Binding}
 	var d details
-	var staged candidate
+	var staged credentials.Staged
 	version, err := j.V.version()
 	if version.Number == 0 {
 		err = errNoVersion
 	}
-	r.Damage = errors.Join(err, decode([]part{{&row.Details, &d}, {&row.Candidate, &staged}}))
+	r.Damage = errors.Join(err, decode([]part{{&row.Details, &d}, {&row.Candidate, &staged.Sealed}}))
 	r.Credential = credentials.Credential{
 		ID: credentials.ID(row.ID), Name: row.Name, Folder: row.Folder, Type: credentials.TypeName(row.Type),
 		Description: d.Description, Labels: d.Labels, AllowedHosts: d.AllowedHosts, AllowedWorkflows: d.AllowedWorkflows, RotatableBy: d.RotatableBy,
@@ -180,8 +184,9 @@ func (j joinedRow) record() credentials.Record {
 		CreatedAt: moment(row.CreatedAt), CreatedBy: row.CreatedBy, UpdatedAt: moment(row.UpdatedAt), UpdatedBy: row.UpdatedBy,
 		LastUsedAt: momentOf(row.LastUsedAt),
 	}
-	if row.Candidate != nil {
-		r.Candidate, r.Staged = &staged.Candidate, &staged.Staged
+	if c := d.Candidate; c != nil {
+		staged.Revision, staged.Reach = c.Revision, c.Reach
+		r.Candidate, r.Staged = &c.Candidate, &staged
 	}
 	r.Fields, r.Secrets, r.Sealed, r.Made, r.VersionBinding = version.Fields, version.Secrets, version.Sealed, version.Made, version.Binding
 	return r

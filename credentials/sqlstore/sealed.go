@@ -34,6 +34,9 @@ func sealedColumns() []sealedColumn {
 	return []sealedColumn{
 		{kind: "fingerprint_key", table: "credentials", key: []string{"id"}, owner: "id", column: "fingerprint_key"},
 		{kind: "field", table: "credential_versions", key: []string{"credential", "version"}, owner: "credential", version: "version", column: "sealed", fields: true},
+		{kind: "candidate", table: "credentials", key: []string{"id"}, owner: "id", column: "candidate", fields: true},
+		{kind: "record", table: "credentials", key: []string{"id"}, owner: "id", version: "revision", column: "binding"},
+		{kind: "version", table: "credential_versions", key: []string{"credential", "version"}, owner: "credential", version: "version", column: "binding"},
 		{kind: "token", table: "credential_tokens", key: []string{"credential"}, owner: "credential", version: "generation", column: "sealed"},
 		{kind: "connect", table: "credential_connects", key: []string{"hash"}, owner: "credential", column: "sealed"},
 	}

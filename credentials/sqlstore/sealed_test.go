@@ -9,7 +9,7 @@ import (
 
 // plainColumns hold bytes that are no ciphertext. The canary has its own place in a rotation.
 func plainColumns() []string {
-	return []string{"credential_canary.sealed", "credential_connects.hash", "credential_versions.fields", "credential_versions.secrets", "credentials.details"}
+	return []string{"credential_canary.sealed", "credential_connects.hash", "credential_versions.fields", "credential_versions.reach", "credential_versions.secrets", "credentials.details"}
 }
 
 // A column of sealed texts that a rotation of the master key does not walk over would stay

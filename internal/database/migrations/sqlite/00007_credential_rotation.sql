@@ -3,7 +3,7 @@
 -- Proof that what a row says in clear is what was written; rows without one need their secrets again.
 ALTER TABLE credentials ADD COLUMN binding BLOB;
 
--- JSON: fields that wait to be promoted, their secrets sealed; NULL when there are none.
+-- JSON: ciphertext per secret field of the candidate; NULL without a candidate.
 ALTER TABLE credentials ADD COLUMN candidate BLOB;
 
 -- What made a version, where its secrets were meant to go (JSON), and the proof of both.
