@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -38,7 +39,7 @@ func inputParts(in *Input) map[string]inputPart {
 		"allowed_hosts":     {&in.AllowedHosts, texts},
 		"allowed_workflows": {&in.AllowedWorkflows, texts},
 		"rotatable_by":      {&in.RotatableBy, texts},
-		"limits":            {&in.Limits, "must be an object"},
+		"limits":            {&in.Limits, "must be an object of requests, per and concurrency"},
 		"failure_rules":     {&in.FailureRules, "must be a list of rules: status (list), headers, body, action"},
 		"test_url":          {&in.TestURL, text},
 		"expires_at":        {&in.ExpiresAt, "must be a time such as 2026-12-31T00:00:00Z (RFC 3339)"},
@@ -76,8 +77,12 @@ func decodeObject(data []byte) (map[string]any, error) {
 }
 
 func readInput(doc map[string]any) (Input, error) {
-	var in Input
-	var wrong problems
+	in, wrong := readParts(doc)
+	return in, wrong.err()
+}
+
+// readParts is readInput that goes on: what is wrong is missing from the result.
+func readParts(doc map[string]any) (in Input, wrong problems) {
 	parts := inputParts(&in)
 	for _, name := range slices.Sorted(maps.Keys(doc)) {
 		part, ok := parts[name]
@@ -85,7 +90,7 @@ func readInput(doc map[string]any) (Input, error) {
 		case !ok && slices.Contains(readOnly(), name):
 		case !ok:
 			known := slices.Sorted(maps.Keys(parts))
-			wrong.add(pointer(name), codeUnknownField, "is not part of a credential"+suggest.DidYouMean(name, known))
+			wrong.add(namePointer(name), codeUnknownField, "is not part of a credential"+suggest.DidYouMean(name, known))
 		case name == "fields":
 			fields, ok := doc[name].(map[string]any)
 			if !ok && doc[name] != nil {
@@ -93,16 +98,23 @@ func readInput(doc map[string]any) (Input, error) {
 			}
 			in.Fields = fields
 		default:
-			text, err := jsonvalue.Encode(doc[name])
-			if err == nil {
-				err = json.Unmarshal(text, part.target)
-			}
-			if err != nil {
+			if err := readPart(doc[name], part.target); err != nil {
 				wrong.add(pointer(name), codeInvalidType, part.want)
 			}
 		}
 	}
-	return in, wrong.err()
+	return in, wrong
+}
+
+// readPart is strict inside limits and failure_rules too.
+func readPart(value, target any) error {
+	text, err := jsonvalue.Encode(value)
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	return d.Decode(target)
 }
 
 // applyPatch makes the complete input that a merge patch of c asks for. A null for a field
@@ -112,9 +124,18 @@ func applyPatch(c Credential, patch []byte) (Input, error) {
 	if err != nil {
 		return Input{}, err
 	}
-	base, err := inputDocument(c)
+	doc, err := patched(c, changes)
 	if err != nil {
 		return Input{}, err
+	}
+	return readInput(doc)
+}
+
+// patched is the document of c after changes; it leaves changes as they are.
+func patched(c Credential, changes map[string]any) (map[string]any, error) {
+	base, err := inputDocument(c)
+	if err != nil {
+		return nil, err
 	}
 	doc := mergePatch(base, changes).(map[string]any)
 	if changed, ok := changes["fields"].(map[string]any); ok {
@@ -126,16 +147,12 @@ func applyPatch(c Credential, patch []byte) (Input, error) {
 			}
 		}
 	}
-	return readInput(doc)
+	return doc, nil
 }
 
 // inputDocument is c as an input without secrets.
 func inputDocument(c Credential) (map[string]any, error) {
-	text, err := json.Marshal(Input{
-		Name: c.Name, Description: c.Description, Labels: c.Labels, Folder: c.Folder, Fields: c.Fields,
-		AllowedHosts: c.AllowedHosts, RotatableBy: c.RotatableBy, Limits: c.Limits, FailureRules: c.FailureRules, TestURL: c.TestURL,
-		ExpiresAt: c.ExpiresAt, RotateEvery: c.RotateEvery, Grace: c.Grace,
-	})
+	text, err := json.Marshal(inputOf(c))
 	if err != nil {
 		return nil, err
 	}
@@ -145,10 +162,19 @@ func inputDocument(c Credential) (map[string]any, error) {
 	}
 	delete(doc, "id")
 	delete(doc, "type")
-	if c.AllowedWorkflows != nil {
+	if c.AllowedWorkflows != nil { // empty is another than absent
 		doc["allowed_workflows"] = c.AllowedWorkflows
 	}
 	return doc, nil
+}
+
+// inputOf is c as an input without secrets, id and type.
+func inputOf(c Credential) Input {
+	return Input{
+		Name: c.Name, Description: c.Description, Labels: c.Labels, Folder: c.Folder, Fields: c.Fields,
+		AllowedHosts: c.AllowedHosts, AllowedWorkflows: c.AllowedWorkflows, RotatableBy: c.RotatableBy, Limits: c.Limits, FailureRules: c.FailureRules,
+		TestURL: c.TestURL, ExpiresAt: c.ExpiresAt, RotateEvery: c.RotateEvery, Grace: c.Grace,
+	}
 }
 
 // mergePatch is the algorithm of RFC 7396 section 2. It may change target.

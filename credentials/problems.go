@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"regexp"
 	"strings"
 
 	"keyflow/internal/fault"
@@ -19,6 +20,17 @@ const (
 	codeSecretRequired = "secret_required" // widening needs the secret
 	codeWiderReach     = "wider_reach"     // a secret could go to places it was not meant for
 	codeInUse          = "in_use"
+
+	// Of a row of an import.
+	codeUnknownColumn = "unknown_column"
+	codeWrongCells    = "wrong_cells"
+	codeDuplicate     = "duplicate"
+	codeNotFound      = "not_found"
+	codeExists        = "exists"
+	codeForbidden     = "forbidden"
+	codeOutside       = "outside_folder"
+	codeDamaged       = "damaged"
+	codeMore          = "more_problems"
 )
 
 // problems collects everything wrong with one input.
@@ -44,4 +56,15 @@ func pointer(parts ...string) string {
 		b.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(part))
 	}
 	return b.String()
+}
+
+var nameForm = regexp.MustCompile(`^[a-z][a-z_]{0,30}$`)
+
+// namePointer points to a key that nobody knows if it is plainly a name; anything else could be
+// a secret in the wrong place.
+func namePointer(key string) string {
+	if !nameForm.MatchString(key) {
+		return ""
+	}
+	return pointer(key)
 }

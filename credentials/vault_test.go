@@ -365,7 +365,7 @@ func TestParseInput(t *testing.T) {
 			`/id invalid_type: must be a text`,
 			`/idd unknown_field: is not part of a credential (did you mean "id"?)`,
 			`/labels invalid_type: must be an object of texts`,
-			`/limits invalid_type: must be an object`,
+			`/limits invalid_type: must be an object of requests, per and concurrency`,
 		}},
 	}
 	for name, tt := range tests {

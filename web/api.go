@@ -54,6 +54,7 @@ type operation struct {
 	status                int
 	takes                 reflect.Type // of the JSON body; nil: none
 	optional              bool         // the body may be missing
+	orCSV                 bool         // the body may also be text/csv
 	limit                 int64        // of the body, in bytes
 	open                  bool
 }
@@ -89,6 +90,7 @@ func (o operation) json(example any) operation {
 	return o
 }
 
+func (o operation) orCSVBody() operation         { o.orCSV = true; return o }
 func (o operation) optionalBody() operation      { o.optional = true; return o }
 func (o operation) maxBytes(n int64) operation   { o.limit = n; return o }
 func (o operation) answers(status int) operation { o.status = status; return o }
@@ -138,6 +140,9 @@ func (a *api) document(op *huma.Operation, o operation) {
 		op.RequestBody.Required = !o.optional
 		op.RequestBody.Content = map[string]*huma.MediaType{
 			"application/json": {Schema: schemas.Schema(o.takes, true, "")},
+		}
+		if o.orCSV {
+			op.RequestBody.Content["text/csv"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 		}
 	}
 	op.Responses["default"] = &huma.Response{

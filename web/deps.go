@@ -48,6 +48,7 @@ type Deps struct {
 // caller itself; errors are faults.
 type Credentials interface {
 	credentialRecords
+	credentialImports
 	credentialTests
 	credentialRotation
 	credentialConnects
@@ -70,6 +71,10 @@ type credentialRecords interface {
 type credentialRotation interface {
 	// Rollback brings the fields of a version back; 0 is the former one.
 	Rollback(ctx context.Context, caller identity.Caller, id credentials.ID, version int) (credentials.Credential, error)
+}
+
+type credentialImports interface {
+	Import(ctx context.Context, caller identity.Caller, o credentials.ImportOptions, file credentials.ImportFile) (credentials.ImportPlan, error)
 }
 
 type credentialTests interface {

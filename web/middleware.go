@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"keyflow/credentials"
 	"keyflow/internal/fault"
 	"keyflow/web/session"
 )
@@ -42,7 +43,7 @@ func requestFrom(ctx context.Context) *request {
 }
 
 // maxBody bounds every request body, whatever the route's own limit is.
-const maxBody = 8 << 20
+const maxBody = credentials.MaxImportBytes + 64<<10
 
 // bodyTimeout is how long a whole body may take to arrive.
 const bodyTimeout = 60 * time.Second
