@@ -206,7 +206,10 @@ func (m *importing) records(old map[ID]*Record, first int64) ([]*Record, error) 
 		if c.item.Action == ActionUnchanged {
 			continue
 		}
-		r, err := m.vault.record(c.old, c.next, author{m.caller.Name, now, first + int64(n)})
+		r, err := m.vault.record(c.old, c.next, author{m.caller.Name, now, first + int64(n), OriginImport})
+		if err == nil {
+			err = m.vault.bind(r)
+		}
 		if err != nil {
 			return nil, err
 		}

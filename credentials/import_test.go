@@ -99,6 +99,10 @@ func TestImportCreatesAndChangesWhatRowsName(t *testing.T) {
 	if diff := cmp.Diff(map[string]any{"resource": "r"}, list[0].Fields["token_params"]); diff != "" || list[0].ExpiresAt.String() != "2027-01-01 00:00:00 +0000 UTC" {
 		t.Errorf("crm is now %+v", list[0])
 	}
+	versions, err := k.Versions(t.Context(), admin, "erp")
+	if err != nil || len(versions) != 2 || versions[0].Origin != credentials.OriginImport || versions[1].Origin != credentials.OriginEdit {
+		t.Errorf("versions of erp: %+v, %v", versions, err)
+	}
 	revisions := map[int64]bool{list[0].Revision: true, list[1].Revision: true, list[2].Revision: true}
 	if len(revisions) != 3 {
 		t.Errorf("edits share revisions: %v", revisions)
