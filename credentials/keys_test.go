@@ -35,7 +35,7 @@ func stocked(t *testing.T, k *keep) {
 }
 
 // stockedTexts is how many texts stocked seals.
-const stockedTexts = 2 + 2 + 1 + 1 + 1 // fingerprint keys, passwords, client secret, token, connect
+const stockedTexts = 2 + 2 + 1 + 1 + 1 + 2 + 3 // fingerprint keys, passwords, client secret, token, connect; bindings of records and of versions
 
 // readable fails unless everything that stocked made opens.
 func readable(t *testing.T, k *keep) {
