@@ -104,6 +104,7 @@ func (v *Vault) Callback(ctx context.Context, caller identity.Caller, session st
 	if err := v.setState(ctx, o.ID, o, OK, ""); err != nil {
 		return Credential{}, fmt.Errorf("store state of credential %q: %w", o.ID, err)
 	}
+	v.connected(o.ID)
 	return v.Get(ctx, caller, o.ID)
 }
 

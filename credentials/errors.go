@@ -30,6 +30,9 @@ type Error struct {
 	// Until, when not zero, says that nothing was done and that it may be done then: the step
 	// waits. Only a Use with Park gets such errors.
 	Until time.Time
+	// Hold says that nothing was done and that it may be done once somebody has connected the
+	// credential. Only a Use with Park gets such errors.
+	Hold bool
 	// Answer is what the upstream said when it refused the credential; nil without an answer.
 	Answer *Answer
 }

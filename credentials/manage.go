@@ -160,7 +160,11 @@ func (v *Vault) readStored(r Record) (*stored, error) {
 
 // change runs one edit and drops the cached credential before it returns (promise P1).
 func (v *Vault) change(ctx context.Context, id ID, fn func(old *Record, revision int64) (*Record, error)) (Credential, error) {
+	var before State
 	r, err := v.store.Change(ctx, id, func(old *Record, revision int64) (*Record, error) {
+		if old != nil {
+			before = old.State
+		}
 		r, err := fn(old, revision)
 		if err == nil {
 			err = v.bind(r)
@@ -170,6 +174,9 @@ func (v *Vault) change(ctx context.Context, id ID, fn func(old *Record, revision
 	v.cache.changed(id, nil)
 	if err != nil {
 		return Credential{}, err
+	}
+	if needsPerson(before) && !needsPerson(r.State) {
+		v.connected(id)
 	}
 	return v.view(r.Credential), nil
 }
@@ -199,6 +206,7 @@ func (v *Vault) Delete(ctx context.Context, caller identity.Caller, id ID, force
 		v.renewals.forget(id)
 		v.kits.forget(id)
 		v.identities.forget(id)
+		v.connected(id) // whoever waits for it is told that it is gone
 	}
 	return err
 }

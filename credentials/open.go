@@ -77,6 +77,9 @@ func (v *Vault) setState(ctx context.Context, id ID, seen *opened, s Status, mes
 // storeState writes a state and keeps the cache in step.
 func (v *Vault) storeState(seen *opened, state State, write func(State) (stored bool, err error)) error {
 	stored, err := write(state)
+	if err == nil && stored && needsPerson(seen.State) && !needsPerson(state) {
+		defer v.connected(seen.ID)
+	}
 	v.cache.changed(seen.ID, func(o *opened) *opened {
 		if err != nil || !stored || o.Revision != seen.Revision {
 			return nil

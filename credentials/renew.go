@@ -106,7 +106,7 @@ func (r *renewals) forget(id ID) {
 // fails, the present one is used as long as it lasts.
 func (v *Vault) token(ctx context.Context, o *opened) (*held, error) {
 	h := v.renewals.get(o.ID)
-	if !h.fits(o) || o.State.Status == NeedsConnect {
+	if !h.fits(o) || o.State.Status == NeedsConnect || v.renewals.outdated(o) {
 		var err error
 		if h, _, err = v.readToken(ctx, o.ID); err != nil {
 			return nil, err

@@ -29,7 +29,8 @@ type network struct {
 	transport *egress.Transport
 	db        *database.DB
 	dir       string
-	ahead     *atomic.Int64 // how far the clock is ahead of the real one
+	ahead     *atomic.Int64       // how far the clock is ahead of the real one
+	told      chan credentials.ID // credentials that the vault says are connected
 }
 
 func online(t *testing.T) *network {
@@ -55,7 +56,7 @@ func onlineWith(t *testing.T, db *database.DB, dir string) *network {
 
 func onlineOver(t *testing.T, db *database.DB, dir string, transport *egress.Transport) *network {
 	t.Helper()
-	n := &network{db: db, dir: dir, transport: transport, ahead: &atomic.Int64{}}
+	n := &network{db: db, dir: dir, transport: transport, ahead: &atomic.Int64{}, told: make(chan credentials.ID, 100)}
 	t.Cleanup(n.transport.CloseIdleConnections)
 	keys, err := credentials.OpenKeyset(dir, "")
 	if err != nil {
@@ -65,6 +66,7 @@ func onlineOver(t *testing.T, db *database.DB, dir string, transport *egress.Tra
 	n.Vault, err = credentials.New(credentials.Options{
 		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, PublicURL: "http://127.0.0.1:9",
 		Transport: n.transport, Now: func() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) },
+		Connected: func(id credentials.ID) { n.told <- id },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -55,7 +55,7 @@ func (s *sent) done() {
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	res, err := t.roundTrip(req)
 	if err != nil {
-		if e, ok := errors.AsType[*Error](err); ok && !e.Until.IsZero() {
+		if e, ok := errors.AsType[*Error](err); ok && (!e.Until.IsZero() || e.Hold) {
 			return nil, err // nothing was done
 		}
 	}
@@ -68,7 +68,7 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 	for {
 		s, err := t.send(req, body)
 		if err != nil {
-			return nil, err
+			return nil, t.held(err)
 		}
 		v := t.judge(ctx, s)
 		if v == nil {
@@ -87,6 +87,9 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 			return nil, t.refused(ctx, s, true)
 		}
 		if err := t.renew(ctx, s); err != nil {
+			if v.repeatable && !t.use.AtMostOnce {
+				err = t.held(err)
+			}
 			return nil, t.withAnswer(s, err)
 		}
 		var again bool

@@ -28,6 +28,9 @@ type Options struct {
 	PublicURL string
 	// Usages finds the workflows that name a credential; nil finds none.
 	Usages func(ctx context.Context, id ID) ([]Usage, error)
+	// Connected, when not nil, is told of a credential that a person had to connect and that can
+	// be used now, or is gone. It must not block.
+	Connected func(id ID)
 	// Transport sends tests, token requests and the requests of Resolver's clients.
 	Transport http.RoundTripper
 	Now       func() time.Time // nil: time.Now
@@ -44,6 +47,7 @@ type Vault struct {
 	keys      *Keyset
 	publicURL string
 	usages    func(ctx context.Context, id ID) ([]Usage, error)
+	connected func(id ID)
 	transport http.RoundTripper
 	now       func() time.Time
 	log       *slog.Logger
@@ -76,7 +80,7 @@ func New(o Options) (*Vault, error) {
 	v := &Vault{
 		store: o.Store, tokens: o.Tokens, limits: o.Limits, canary: o.Canary, keys: o.Keyset, process: rand.Text(),
 		publicURL: strings.TrimSuffix(o.PublicURL, "/"),
-		usages:    o.Usages, transport: o.Transport, now: o.Now, log: o.Logger,
+		usages:    o.Usages, transport: o.Transport, now: o.Now, log: o.Logger, connected: o.Connected,
 		types: make(map[TypeName]*Type),
 	}
 	var err error
@@ -85,6 +89,9 @@ func New(o Options) (*Vault, error) {
 	}
 	if v.usages == nil {
 		v.usages = func(context.Context, ID) ([]Usage, error) { return nil, nil }
+	}
+	if v.connected == nil {
+		v.connected = func(ID) {}
 	}
 	if v.now == nil {
 		v.now = time.Now

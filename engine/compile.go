@@ -25,6 +25,7 @@ type Plan struct {
 	output     *expression.Value // nil: the run's result is null
 	outputRead reads
 	timeout    time.Duration // of running time
+	holdFor    time.Duration // how long steps wait for a credential to be connected; 0: they fail
 }
 
 type planNode struct {
@@ -79,6 +80,9 @@ func Compile(d *workflows.Definition, types *nodes.Registry) (*Plan, []workflows
 	if d.Output != nil {
 		end := place{c, everyNode, runNames(), &c.plan.outputRead}
 		c.plan.output = end.template("/output", d.Output)
+	}
+	if d.OnNeedsConnect == workflows.Wait {
+		c.plan.holdFor = time.Duration(d.NeedsConnectTimeout)
 	}
 	if len(c.problems) > 0 {
 		return nil, c.problems

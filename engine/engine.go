@@ -38,6 +38,8 @@ type Options struct {
 	Catalog     Catalog // nil: only StartDefinition works
 	Types       *nodes.Registry
 	Credentials Resolver
+	// Connections, when not nil, lets steps wait for a credential that must be connected.
+	Connections Connections
 	// Exclusive says that no other process can run on the same store (SQLite): at boot every
 	// unfinished run is taken over at once instead of after its owner was silent for 5 s.
 	Exclusive   bool
@@ -61,6 +63,7 @@ type Engine struct {
 	kill    context.CancelCauseFunc
 	look    chan struct{} // holds a token when signals or due runs should be looked for now
 	timers  atomic.Int64  // of parked runs
+	looks   looks
 
 	mu       sync.Mutex
 	live     map[RunID]*runner

@@ -7,9 +7,6 @@ import (
 	"keyflow/workflows"
 )
 
-// signalCancel is the kind of the signal that Cancel writes.
-const signalCancel = "cancel"
-
 const (
 	// feedEvery is how often the store is asked for due runs and unread signals.
 	feedEvery = time.Second
@@ -21,13 +18,17 @@ const (
 
 // feed keeps the queue filled from the store and brings signals to their runs.
 func (e *Engine) feed(ctx context.Context) error {
-	ticker := time.NewTicker(feedEvery)
+	ticker, sweep := time.NewTicker(feedEvery), time.NewTicker(sweepEvery)
 	defer ticker.Stop()
+	defer sweep.Stop()
+	e.sweepHolds(ctx)
 	for {
 		e.feedOnce(ctx)
 		select {
 		case <-ticker.C:
 		case <-e.look:
+		case <-sweep.C:
+			e.sweepHolds(ctx)
 		case <-ctx.Done():
 			return nil
 		}

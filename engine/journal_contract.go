@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"keyflow/credentials"
 	"keyflow/workflows"
 )
 
@@ -91,7 +92,10 @@ type Claim struct {
 // SignalCancel is the kind of the signal that ends a run; it sets Run.CancelRequested.
 const SignalCancel = "cancel"
 
-// Signal is a fact from outside the owner of a run: cancel, approval, callback, timeout.
+// SignalConnected is the kind of the signal that a credential can be used again; Data is its id.
+const SignalConnected = "connected"
+
+// Signal is a fact from outside the owner of a run: cancel, a connected credential.
 // An unowned waiting run is queued in the same transaction. NotFound and Conflict (the run
 // is final) are faults.
 type Signal struct {
@@ -125,6 +129,13 @@ type Store interface {
 	// Due returns unowned runs that are queued, or waiting with WakeAt <= now, oldest first.
 	Due(ctx context.Context, now time.Time, limit int) ([]DueRun, error)
 	Delete(ctx context.Context, id RunID) error // of a final run, with its steps
+
+	// Held returns the unfinished runs with a step that waits for a credential (Step.Hold) and
+	// without an unread SignalConnected of it, by id after the given one, at most limit.
+	Held(ctx context.Context, id credentials.ID, after RunID, limit int) ([]RunID, error)
+	// HeldBy returns the credentials that steps wait for. It costs one look per credential,
+	// however many runs there are.
+	HeldBy(ctx context.Context) ([]credentials.ID, error)
 }
 
 // DueRun is a run that any process may claim now. The local queue is fair between workflows.

@@ -173,6 +173,10 @@ func (r *runner) replay(row *Step) {
 		if row.DueAt != nil {
 			step.due = *row.DueAt
 		}
+		if step.hold = row.Hold; step.hold != "" {
+			step.holdEnd = step.due
+			r.engine.lookAt(step.hold, 0)
+		}
 		r.happen(event{kind: postponed, node: node, index: row.Index}, at)
 	case StepSucceeded, StepFailed, StepSkipped:
 		delete(r.live, key)

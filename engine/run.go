@@ -127,7 +127,12 @@ type Step struct {
 	StartedAt  *time.Time
 	FinishedAt *time.Time
 	DueAt      *time.Time // of a waiting step: its next attempt
-	Calls      []credentials.Call
+	// Hold is the credential that a waiting step needs somebody to connect; DueAt is until when
+	// it waits for that.
+	Hold credentials.ID
+	// Sealed is the output of a sensitive node; Output says nothing then.
+	Sealed []byte
+	Calls  []credentials.Call
 }
 
 // Attempt is one try of a step.

@@ -63,10 +63,14 @@ type liveStep struct {
 	begun    bool       // of a running step: its attempt has begun
 	attempts []Attempt  // those that ended
 	calls    []credentials.Call
-	started  time.Time // of the first attempt; zero before
-	current  time.Time // of the attempt at work
-	due      time.Time // of a waiting step
-	timer    *time.Timer
+	started  time.Time      // of the first attempt; zero before
+	current  time.Time      // of the attempt at work
+	due      time.Time      // of a waiting step
+	hold     credentials.ID // of a waiting step: the credential it waits for
+	// holdEnd is until when the step waits for its credential, also between two waits without
+	// an attempt; zero when it does not.
+	holdEnd time.Time
+	timer   *time.Timer
 }
 
 // into fills in what a stored step says about its attempts.
@@ -274,8 +278,11 @@ func (r *runner) apply(signals []Signal) {
 			continue
 		}
 		r.readSeq = s.Seq
-		if s.Kind == signalCancel {
+		switch s.Kind {
+		case SignalCancel:
 			r.happen(event{kind: canceled}, r.tick())
+		case SignalConnected:
+			r.connected(credentials.ID(s.Data))
 		}
 	}
 }

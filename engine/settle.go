@@ -141,6 +141,7 @@ func (r *runner) stored(p *Progress) {
 	if p == nil {
 		return
 	}
+	r.engine.watchHolds(p.Steps)
 	if p.Set == nil {
 		r.arm()
 		return

@@ -36,6 +36,7 @@ type world struct {
 	catalog *workflows.Catalog
 	types   *nodes.Registry
 	engine  *engine.Engine
+	persons *persons
 	stop    func() // ends Serve gracefully
 
 	mu    sync.Mutex
@@ -128,7 +129,7 @@ func setup(tb testing.TB) *world {
 
 func setupOn(tb testing.TB, db *database.DB) *world {
 	tb.Helper()
-	w := &world{TB: tb, db: db, calls: map[string]int{}}
+	w := &world{TB: tb, db: db, calls: map[string]int{}, persons: &persons{absent: map[credentials.ID]bool{}}}
 	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) { return c.arg, nil }
 	w.types = nodes.NewRegistry(
 		nodes.Type{
@@ -156,7 +157,7 @@ func (w *world) boot(o engine.Options) {
 	w.store = &flaky{Store: store}
 	w.owners = &flakyOwners{Owners: sqlstore.NewOwners(w.db)}
 	o.Store, o.Owners, o.Catalog, o.Types = w.store, w.owners, w.catalog, w.types
-	o.Credentials = plainClients{}
+	o.Credentials, o.Connections = plainClients{}, w.persons
 	if w.engine, err = engine.New(o); err != nil {
 		w.Fatal(err)
 	}

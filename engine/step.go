@@ -39,6 +39,7 @@ type stepRun struct {
 	name    string // node/index, node alone without for_each
 	attempt int    // from 1
 	readyAt time.Time
+	holdEnd time.Time // see liveStep
 	vars    map[string]any
 	fresh   bool // `if` and for_each have not been evaluated
 
@@ -59,10 +60,11 @@ type outcome struct {
 	output   json.RawMessage
 	value    any
 	err      *nodes.Error
-	wait     time.Duration // of postponed
-	idle     bool          // of postponed: the attempt did nothing and does not count
-	elements *elements     // of expanded
-	attempt  *Attempt      // nil when the node did not get to run
+	wait     time.Duration  // of postponed
+	idle     bool           // of postponed: the attempt did nothing and does not count
+	hold     credentials.ID // of postponed: the credential that must be connected
+	elements *elements      // of expanded
+	attempt  *Attempt       // nil when the node did not get to run
 }
 
 // run evaluates what comes before the first attempt, then makes one attempt.
@@ -154,6 +156,9 @@ func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
 	}
 	if !err.Until.IsZero() {
 		return outcome{kind: postponed, idle: true, err: err, wait: max(err.Until.Sub(s.runner.engine.now()), 0)}
+	}
+	if out, held := s.held(err); held {
+		return out
 	}
 	if err.Err != nil {
 		s.Log().Info("attempt failed", "attempt", s.attempt, "code", err.Code, "error", withoutURL(err.Err))
@@ -365,6 +370,9 @@ func nodeError(ctx context.Context, err error) *nodes.Error {
 // kept; a token endpoint that does not answer is worth another attempt, as any network is.
 func credentialError(e *credentials.Error) *nodes.Error {
 	out := &nodes.Error{Code: e.Code, Message: e.Message, Until: e.Until, Err: e}
+	if e.Hold {
+		out.Hold = string(e.ID)
+	}
 	if e.Answer != nil {
 		out.Response, out.Status = e.Answer.Data(), e.Answer.Status
 	}

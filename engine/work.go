@@ -50,7 +50,7 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 	plan := &r.plan.nodes[key.node]
 	s := &stepRun{
 		runner: r, plan: plan, key: key, name: string(plan.id),
-		attempt: len(step.attempts) + 1, readyAt: r.readyAt(plan),
+		attempt: len(step.attempts) + 1, readyAt: r.readyAt(plan), holdEnd: step.holdEnd,
 		fresh: len(step.attempts) == 0 && key.index == NoIndex,
 	}
 	step.begun, step.current = true, r.engine.now()
@@ -120,7 +120,14 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 		row.Error = stepError(out.err, len(step.attempts))
 	}
 	if out.kind == postponed && r.state.stopped == goingOn {
-		r.postpone(key, step, at.Add(out.wait), row)
+		due := at.Add(out.wait)
+		if out.hold == "" {
+			step.holdEnd = time.Time{}
+		} else {
+			due = step.heldUntil(due)
+		}
+		step.hold, row.Hold = out.hold, out.hold
+		r.postpone(key, step, due, row)
 		return
 	}
 	row.Status, row.FinishedAt = r.endStatus(out.kind), &at

@@ -68,6 +68,9 @@ type Error struct {
 	// Until, when not zero, says that the attempt did nothing: the step waits and it is made
 	// again then, as the same attempt.
 	Until time.Time
+	// Hold, when not empty, says the same of a credential that a person must connect first; it
+	// is the id.
+	Hold string
 	// Permanent failures are not retried, whatever the node's retry says.
 	Permanent bool
 	Err       error // cause, for the log only

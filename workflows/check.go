@@ -32,6 +32,14 @@ func (c *checker) check() {
 		}
 	}
 	c.input()
+	c.hold()
+}
+
+// hold reports a time for a wait that does not happen.
+func (c *checker) hold() {
+	if v := c.at("needs_connect_timeout"); v != nil && c.definition.OnNeedsConnect == Fail {
+		c.add(v, codeConflict, "with on_needs_connect \"fail\" steps do not wait; remove needs_connect_timeout or on_needs_connect")
+	}
 }
 
 // at returns the value at a path of member names, nil when there is none.

@@ -42,7 +42,9 @@ type Definition struct {
 	Timeout        Duration           `json:"timeout,omitempty"`
 	Concurrency    *Concurrency       `json:"concurrency,omitempty"`
 	OnFailure      ID                 `json:"on_failure,omitempty"`
-	OnNeedsConnect string             `json:"on_needs_connect,omitempty"`
+	OnNeedsConnect string             `json:"on_needs_connect,omitempty"` // wait (default), fail
+	// NeedsConnectTimeout is how long a step waits for its credential; 0 is the default.
+	NeedsConnectTimeout Duration `json:"needs_connect_timeout,omitempty"`
 
 	// Source is the definition exactly as written; NodeOrder the node ids in file order.
 	Source    json.RawMessage `json:"-"`

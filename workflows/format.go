@@ -18,6 +18,7 @@ const (
 const (
 	maxTimeout       = Duration(365 * day)
 	defaultTimeout   = Duration(day)
+	defaultHold      = Duration(day)
 	defaultCatchUp   = Duration(time.Minute)
 	defaultRespondIn = Duration(30 * time.Second)
 )
@@ -27,7 +28,8 @@ const (
 	TriggerCron    = "cron"
 	TriggerWebhook = "webhook"
 
-	Fail     = "fail"     // on_error, on_item_error
+	Fail     = "fail"     // on_error, on_item_error, on_needs_connect
+	Wait     = "wait"     // on_needs_connect
 	Continue = "continue" // on_error, on_item_error
 
 	RespondOnAccept = "on_accept"
@@ -87,8 +89,8 @@ func (d *Definition) fields() fields {
 		}, required: true},
 		{name: "output", help: "Template of the run's result; default null.", shape: anything{into: &d.Output}},
 		{name: "timeout", help: "Of a whole run, waiting not counted. Default 24h.", shape: duration{&d.Timeout, Duration(time.Millisecond), maxTimeout}},
-		{name: "on_needs_connect", help: "What a step does whose credential must be connected.", shape: choice[string]{into: &d.OnNeedsConnect, options: []string{"fail"}, later: []string{"wait"}}},
-		{name: "needs_connect_timeout", later: true},
+		{name: "on_needs_connect", help: "What a step does whose credential must be connected: wait for it (default), or fail.", shape: choice[string]{into: &d.OnNeedsConnect, options: []string{Wait, Fail}}},
+		{name: "needs_connect_timeout", help: "How long such a step waits before it fails. Default 24h.", shape: duration{&d.NeedsConnectTimeout, Duration(time.Millisecond), maxTimeout}},
 		{name: "concurrency", later: true},
 		{name: "on_failure", later: true},
 	}

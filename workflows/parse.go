@@ -34,7 +34,10 @@ func (d *Definition) fill() {
 	setDefault(&d.Name, string(d.ID))
 	setDefault(&d.Folder, "/")
 	setDefault(&d.Timeout, defaultTimeout)
-	setDefault(&d.OnNeedsConnect, "fail")
+	setDefault(&d.OnNeedsConnect, Wait)
+	if d.OnNeedsConnect == Wait {
+		setDefault(&d.NeedsConnectTimeout, defaultHold)
+	}
 	for id, n := range d.Nodes {
 		setDefault(&n.Name, string(id))
 		setDefault(&n.RunOn, RunOnSuccess)

@@ -87,7 +87,8 @@ const full = `{
   },
   "output": {"count": "{{ len(nodes.leads.output) }}"},
   "timeout": "1h",
-  "on_needs_connect": "fail"
+  "on_needs_connect": "wait",
+  "needs_connect_timeout": "3d"
 }`
 
 func TestParseFull(t *testing.T) {
@@ -124,7 +125,8 @@ func TestParseFull(t *testing.T) {
 				OnError: "fail", Credential: "marketo", AtMostOnce: true,
 			},
 		},
-		Output: map[string]any{"count": "{{ len(nodes.leads.output) }}"}, Timeout: workflows.Duration(time.Hour), OnNeedsConnect: "fail",
+		Output: map[string]any{"count": "{{ len(nodes.leads.output) }}"}, Timeout: workflows.Duration(time.Hour),
+		OnNeedsConnect: "wait", NeedsConnectTimeout: workflows.Duration(72 * time.Hour),
 		Source: json.RawMessage(full), NodeOrder: []workflows.NodeID{"push", "leads"},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(workflows.Definition{}, "Positions", "Digest", "InputSchema")); diff != "" {
@@ -147,7 +149,8 @@ func TestParseDefaults(t *testing.T) {
 	got := parse(t, `{"id": "a", "triggers": {"c": {"type": "cron", "schedule": "@daily"}, "w": {"type": "webhook", "path": "p"}}, "nodes": {"n": {"type": "x"}}}`)
 	minute := workflows.Duration(time.Minute)
 	want := &workflows.Definition{
-		ID: "a", Name: "a", Folder: "/", Timeout: workflows.Duration(24 * time.Hour), OnNeedsConnect: "fail",
+		ID: "a", Name: "a", Folder: "/", Timeout: workflows.Duration(24 * time.Hour),
+		OnNeedsConnect: "wait", NeedsConnectTimeout: workflows.Duration(24 * time.Hour),
 		Triggers: map[string]workflows.Trigger{
 			"c": {Type: "cron", Schedule: "@daily", Timezone: "UTC", Overlap: "allow", CatchUp: &minute},
 			"w": {Type: "webhook", Path: "p", Methods: []string{"POST"}, Respond: "on_accept", RespondTimeout: workflows.Duration(30 * time.Second)},

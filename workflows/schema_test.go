@@ -84,6 +84,7 @@ func TestSchemaAgreesWithParse(t *testing.T) {
 		"webhook no method":     `{"id": "a", "triggers": {"t": {"type": "webhook", "path": "a", "methods": []}}, "nodes": {"a": {"type": "x"}}}`,
 		"concurrency":           `{"id": "a", "concurrency": {"limit": 1}, "nodes": {"a": {"type": "x"}}}`,
 		"needs_connect wait":    `{"id": "a", "on_needs_connect": "wait", "nodes": {"a": {"type": "x"}}}`,
+		"needs_connect timeout": `{"id": "a", "needs_connect_timeout": "10", "nodes": {"a": {"type": "x"}}}`,
 		"a list":                `[]`,
 		"input is not a schema": `{"id": "a", "input": true, "nodes": {"a": {"type": "x"}}}`,
 	}

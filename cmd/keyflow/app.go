@@ -84,7 +84,7 @@ func (c *core) wire(cfg config) error {
 		return fmt.Errorf("run store: %w", err)
 	}
 	c.engine, err = engine.New(engine.Options{
-		Store: c.runs, Owners: runstore.NewOwners(c.db), Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(),
+		Store: c.runs, Owners: runstore.NewOwners(c.db), Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(), Connections: c.vault,
 		Exclusive: !shared, Concurrency: cfg.concurrency, Logger: c.log,
 	})
 	if err != nil {
@@ -106,6 +106,7 @@ func (c *core) openVault(cfg config) error {
 	c.vault, err = credentials.New(credentials.Options{
 		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys,
 		PublicURL: c.public.String(), Transport: c.egress, Logger: c.log,
+		Connected: func(id credentials.ID) { c.engine.CredentialConnected(id) },
 		Usages: func(ctx context.Context, id credentials.ID) ([]credentials.Usage, error) {
 			found, err := c.catalog.Usages(ctx, string(id))
 			usages := make([]credentials.Usage, len(found))

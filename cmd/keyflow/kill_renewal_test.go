@@ -134,7 +134,7 @@ func TestKillAroundRenewals(t *testing.T) {
 	reconnects := 0
 	for round := range *kills {
 		s := serve(t, dir)
-		s.apply("sync", `{"id": "sync", "nodes": {"a": {"type": "web_request", "credential": "crm", "with": {"url": "`+p.URL+`/api"}},
+		s.apply("sync", `{"id": "sync", "on_needs_connect": "fail", "nodes": {"a": {"type": "web_request", "credential": "crm", "with": {"url": "`+p.URL+`/api"}},
 			"b": {"type": "web_request", "needs": ["a"], "credential": "crm", "with": {"url": "`+p.URL+`/api"}},
 			"c": {"type": "web_request", "needs": ["b"], "credential": "crm", "with": {"url": "`+p.URL+`/api"}}}}`)
 		id := text(s.must(http.MethodPost, "/api/v1/workflows/sync/runs", map[string]any{}).json["id"])

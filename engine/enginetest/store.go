@@ -47,6 +47,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Stores) {
 		"signals":                                  (*suite).signals,
 		"signals to runs that have ended":          (*suite).signalsToEnded,
 		"due order":                                (*suite).dueOrder,
+		"steps that wait for a credential":         (*suite).holds,
 		"list":                                     (*suite).list,
 		"list pages":                               (*suite).listPages,
 		"large values":                             (*suite).largeValues,

@@ -118,7 +118,7 @@ func (c *codec) encodeProgress(p *engine.Progress, out *encoded) error {
 func (c *codec) encodeStep(run engine.RunID, s *engine.Step, blobs *[]blobRow) (stepRow, error) {
 	row := stepRow{
 		key: stepKey{run, s.Node, s.Index}, status: number(stepStatuses[:], s.Status),
-		started: micros(s.StartedAt), finished: micros(s.FinishedAt), due: micros(s.DueAt),
+		started: micros(s.StartedAt), finished: micros(s.FinishedAt), due: micros(s.DueAt), hold: string(s.Hold),
 	}
 	if row.status == 0 {
 		return row, fault.New(fault.Invalid, "step %q has the unknown status %q", s.Node, s.Status)
@@ -126,8 +126,14 @@ func (c *codec) encodeStep(run engine.RunID, s *engine.Step, blobs *[]blobRow) (
 	if err := checkText("node id", string(s.Node)); err != nil {
 		return row, err
 	}
+	if err := checkText("credential id", row.hold); err != nil {
+		return row, err
+	}
 	var err error
 	if row.output, err = c.pack(run, "the output of step "+string(s.Node), s.Output, blobs); err != nil {
+		return row, err
+	}
+	if row.sealed, err = c.pack(run, "the sealed output of step "+string(s.Node), s.Sealed, blobs); err != nil {
 		return row, err
 	}
 	if s.Error != nil {

@@ -220,9 +220,9 @@ func queueSteps(q *pgx.Batch, b *batch) {
 		return
 	}
 	const query = "INSERT INTO steps (" + stepColumns + `)
-		SELECT run, node, idx, status, NULLIF(started_at, 0), NULLIF(finished_at, 0), NULLIF(due_at, 0), failure, detail, output, NULLIF(credential, 0)
+		SELECT run, node, idx, status, NULLIF(started_at, 0), NULLIF(finished_at, 0), NULLIF(due_at, 0), failure, detail, output, NULLIF(credential, 0), NULLIF(hold, ''), sealed
 		FROM unnest($1::bytea[], $2::int[], $3::int[], $4::smallint[], $5::bigint[], $6::bigint[], $7::bigint[],
-			$8::bytea[], $9::bytea[], $10::bytea[], $11::int[]) AS t (` + stepColumns + ") " + stepConflict
+			$8::bytea[], $9::bytea[], $10::bytea[], $11::int[], $12::text[], $13::bytea[]) AS t (` + stepColumns + ") " + stepConflict
 	rows := b.steps
 	q.Queue(query,
 		column(rows, func(s stepRow) []byte { return s.key.run[:] }),
@@ -235,7 +235,9 @@ func queueSteps(q *pgx.Batch, b *batch) {
 		column(rows, func(s stepRow) []byte { return s.failure }),
 		column(rows, func(s stepRow) []byte { return s.detail }),
 		column(rows, func(s stepRow) []byte { return s.output }),
-		column(rows, func(s stepRow) int32 { return int32(s.credential) }))
+		column(rows, func(s stepRow) int32 { return int32(s.credential) }),
+		column(rows, func(s stepRow) string { return s.hold }),
+		column(rows, func(s stepRow) []byte { return s.sealed }))
 }
 
 func queueBlobs(q *pgx.Batch, b *batch) {

@@ -37,6 +37,8 @@ type storedStep struct {
 	Status                       int16
 	StartedAt, FinishedAt, DueAt int64
 	Failure, Detail, Output      []byte
+	Hold                         string
+	Sealed                       []byte
 }
 
 type storedSignal struct {
@@ -86,13 +88,15 @@ func (s *Store) Steps(ctx context.Context, id engine.RunID) ([]engine.Step, erro
 
 func (s *Store) readSteps(db *gorm.DB, ids []engine.RunID) (map[engine.RunID][]engine.Step, error) {
 	var rows []storedStep
-	err := db.Raw(`SELECT s.run, n.name AS node, s.idx, s.status, s.started_at, s.finished_at, s.due_at, s.failure, s.detail, s.output, c.name AS credential
+	err := db.Raw(`SELECT s.run, n.name AS node, s.idx, s.status, s.started_at, s.finished_at, s.due_at, s.failure, s.detail, s.output, s.hold, s.sealed, c.name AS credential
 		FROM steps s JOIN node_names n ON n.id = s.node LEFT JOIN credential_names c ON c.id = s.credential WHERE s.run IN ?`, keys(ids)).Scan(&rows).Error
 	if err != nil {
 		return nil, database.Translate(err, "steps")
 	}
 	blobs := blobSet{}
-	if slices.ContainsFunc(rows, func(r storedStep) bool { return isBlob(r.Failure) || isBlob(r.Detail) || isBlob(r.Output) }) {
+	if slices.ContainsFunc(rows, func(r storedStep) bool {
+		return isBlob(r.Failure) || isBlob(r.Detail) || isBlob(r.Output) || isBlob(r.Sealed)
+	}) {
 		if blobs, err = readBlobs(db, ids); err != nil {
 			return nil, err
 		}
@@ -294,9 +298,13 @@ func (c *codec) step(row *storedStep, blobs map[[16]byte][]byte) (engine.Step, e
 	s := engine.Step{
 		Node: workflows.NodeID(row.Node), Index: row.Idx, Status: word(stepStatuses[:], row.Status),
 		StartedAt: maybe(row.StartedAt), FinishedAt: maybe(row.FinishedAt), DueAt: maybe(row.DueAt),
+		Hold: credentials.ID(row.Hold),
 	}
 	var err error
 	if s.Output, err = c.unpack(row.Output, blobs); err != nil {
+		return s, err
+	}
+	if s.Sealed, err = c.unpack(row.Sealed, blobs); err != nil {
 		return s, err
 	}
 	if err := c.unpackJSON(row.Failure, blobs, &s.Error); err != nil {

@@ -83,6 +83,8 @@ type stepRow struct {
 	failure    []byte
 	detail     []byte
 	output     []byte
+	hold       string // "" is NULL
+	sealed     []byte
 }
 
 type stepKey struct {

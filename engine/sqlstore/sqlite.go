@@ -235,11 +235,11 @@ func (w *sqliteWriter) updateRuns(b *batch) error {
 }
 
 func (w *sqliteWriter) upsertSteps(b *batch) error {
-	const query = "INSERT INTO steps (" + stepColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) " + stepConflict
+	const query = "INSERT INTO steps (" + stepColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) " + stepConflict
 	for i := range b.steps {
 		s := &b.steps[i]
 		err := w.exec(query, s.key.run[:], s.node, int64(s.key.idx), int64(s.status), nullInt(s.started), nullInt(s.finished),
-			nullInt(s.due), null(s.failure), null(s.detail), null(s.output), nullInt(s.credential))
+			nullInt(s.due), null(s.failure), null(s.detail), null(s.output), nullInt(s.credential), nullText(s.hold), null(s.sealed))
 		if err != nil {
 			return fmt.Errorf("store step: %w", err)
 		}
@@ -289,6 +289,14 @@ func nullID[ID ~[16]byte](id ID) driver.Value {
 		return nil
 	}
 	return id[:]
+}
+
+// nullText is nil for no text.
+func nullText(s string) driver.Value {
+	if s == "" {
+		return nil
+	}
+	return s
 }
 
 // nullInt is nil for 0.

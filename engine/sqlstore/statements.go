@@ -5,11 +5,11 @@ const (
 	runColumns = "id, origin, version, status, owner, fence, due_at, created_at, fired_at, scheduled_at, " +
 		"started_at, finished_at, depth, cancel_requested, retry_of, failure, cause, input, output"
 
-	stepColumns  = "run, node, idx, status, started_at, finished_at, due_at, failure, detail, output, credential"
+	stepColumns  = "run, node, idx, status, started_at, finished_at, due_at, failure, detail, output, credential, hold, sealed"
 	stepConflict = "ON CONFLICT (run, node, idx) DO UPDATE SET status = excluded.status, " +
 		"started_at = excluded.started_at, finished_at = excluded.finished_at, due_at = excluded.due_at, " +
 		"failure = excluded.failure, detail = excluded.detail, output = excluded.output, " +
-		"credential = excluded.credential"
+		"credential = excluded.credential, hold = excluded.hold, sealed = excluded.sealed"
 
 	// A key that has expired is free again.
 	reserveKey      = "INSERT INTO dedupe (hash, run, input_hash, expires_at)"

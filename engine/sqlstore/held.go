@@ -1,0 +1,40 @@
+package sqlstore
+
+import (
+	"context"
+
+	"keyflow/credentials"
+	"keyflow/engine"
+	"keyflow/internal/database"
+)
+
+// Held implements engine.Store.
+func (s *Store) Held(ctx context.Context, id credentials.ID, after engine.RunID, limit int) ([]engine.RunID, error) {
+	var rows []struct{ Run []byte }
+	err := s.db.Read().WithContext(ctx).Raw(`SELECT DISTINCT s.run FROM steps s JOIN runs r ON r.id = s.run
+		WHERE s.hold = ? AND s.run > ? AND r.status NOT IN (?, ?, ?)
+		AND NOT EXISTS (SELECT 1 FROM signals WHERE signals.run = s.run AND signals.kind = ? AND signals.data = ?)
+		ORDER BY s.run LIMIT ?`,
+		string(id), after[:], runSucceeded, runFailed, runCanceled, engine.SignalConnected, []byte(id), limit).Scan(&rows).Error
+	if err != nil {
+		return nil, database.Translate(err, "runs that wait for a credential")
+	}
+	runs := make([]engine.RunID, len(rows))
+	for i, row := range rows {
+		runs[i] = engine.RunID(row.Run)
+	}
+	return runs, nil
+}
+
+// HeldBy implements engine.Store. It steps from one credential to the next in the index.
+func (s *Store) HeldBy(ctx context.Context) ([]credentials.ID, error) {
+	var ids []credentials.ID
+	err := s.db.Read().WithContext(ctx).Raw(`WITH RECURSIVE held (id) AS (
+			SELECT min(hold) FROM steps WHERE hold IS NOT NULL
+			UNION ALL SELECT (SELECT min(hold) FROM steps WHERE hold > held.id) FROM held WHERE held.id IS NOT NULL
+		) SELECT id FROM held WHERE id IS NOT NULL`).Scan(&ids).Error
+	if err != nil {
+		return nil, database.Translate(err, "credentials that runs wait for")
+	}
+	return ids, nil
+}
