@@ -56,6 +56,9 @@ type Credential struct {
 	UpdatedAt  time.Time  `json:"updated_at"`
 	UpdatedBy  string     `json:"updated_by"`
 	LastUsedAt *time.Time `json:"last_used_at"`
+	Expires    *Expires   `json:"expires"` // the sooner of expires_at and rotate_every
+	// UsedBy counts the workflows that name it or used it when they ran.
+	UsedBy int `json:"used_by"`
 	// RedirectURL is set for oauth2 with grant authorization_code only.
 	RedirectURL string `json:"redirect_url,omitempty"`
 	// Warnings are advice about this record (any host allowed, very short secret).
@@ -150,16 +153,13 @@ type Filter struct {
 	Type   TypeName
 	Status Status
 	Query  string // part of id or name
-	IDs    []ID   // only these; nil is all
-	After  ID     // exclusive cursor
-	Limit  int    // 1..500
-}
-
-// Usage is one place that names a credential literally.
-type Usage struct {
-	Workflow string `json:"workflow"`
-	Node     string `json:"node,omitempty"`
-	Trigger  string `json:"trigger,omitempty"`
+	// Attention selects those that need a person now or expire within 30 days, Unused those
+	// that nobody has used for 90 days.
+	Attention, Unused bool
+	Now               time.Time // what the last two and the statuses expiring and expired go by
+	IDs               []ID      // only these; nil is all
+	After             ID        // exclusive cursor
+	Limit             int       // 1..500
 }
 
 // Use says for whom a credential is resolved; it is checked against allowed_workflows.

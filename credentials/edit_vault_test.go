@@ -332,8 +332,8 @@ func TestDeleteIsRefusedWhileUsed(t *testing.T) {
 		t.Errorf("delete while used: %v", err)
 	}
 	want := []string{
-		`/workflows/sync/nodes/push in_use: node "push" of workflow "sync" uses it`,
 		`/workflows/in~1out/triggers/hook in_use: trigger "hook" of workflow "in/out" uses it`,
+		`/workflows/sync/nodes/push in_use: node "push" of workflow "sync" uses it`,
 	}
 	if diff := cmp.Diff(want, problemLines(err)); diff != "" {
 		t.Errorf("usages (-want +got):\n%s", diff)

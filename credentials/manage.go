@@ -49,7 +49,7 @@ func (v *Vault) Get(ctx context.Context, caller identity.Caller, id ID) (Credent
 	if err := authorize(caller, identity.View, id, r.Folder); err != nil {
 		return Credential{}, err
 	}
-	return v.view(r.Credential), nil
+	return v.shown(ctx, r.Credential), nil
 }
 
 // List returns the credentials that the caller may see and that match, ordered by id.
@@ -69,6 +69,7 @@ func (v *Vault) List(ctx context.Context, caller identity.Caller, f Filter) ([]C
 			Path: "/limit", Code: codeInvalidValue, Message: fmt.Sprintf("must be 1 to %d", maxPage),
 		}})
 	}
+	f.Now = v.moment()
 	records, err := v.store.List(ctx, f)
 	if err != nil {
 		return nil, err
@@ -76,6 +77,9 @@ func (v *Vault) List(ctx context.Context, caller identity.Caller, f Filter) ([]C
 	list := make([]Credential, len(records))
 	for i, r := range records {
 		list[i] = v.listed(r)
+	}
+	if err := v.countUsers(ctx, list); err != nil {
+		return nil, err
 	}
 	return list, nil
 }
@@ -178,16 +182,18 @@ func (v *Vault) change(ctx context.Context, id ID, fn func(old *Record, revision
 	if needsPerson(before) && !needsPerson(r.State) {
 		v.connected(id)
 	}
-	return v.view(r.Credential), nil
+	v.plan()
+	return v.shown(ctx, r.Credential), nil
 }
 
-// Delete removes a credential with all versions and tokens. While workflows name it that is a
-// Conflict whose problems list them, unless force.
+// Delete removes a credential with all versions and tokens. While workflows name it, or have
+// used it at run time in the last 30 days, that is a Conflict whose problems list them, unless force.
 func (v *Vault) Delete(ctx context.Context, caller identity.Caller, id ID, force bool) error {
-	used, err := v.usages(ctx, id)
+	all, err := v.usagesOf(ctx, id)
 	if err != nil {
-		return fmt.Errorf("find usages of credential %q: %w", id, err)
+		return err
 	}
+	used := v.blocking(all)
 	_, err = v.store.Change(ctx, id, func(old *Record, _ int64) (*Record, error) {
 		if old == nil {
 			return nil, notFound(id)
@@ -198,10 +204,12 @@ func (v *Vault) Delete(ctx context.Context, caller identity.Caller, id ID, force
 		if len(used) > 0 && !force {
 			return nil, inUse(id, used)
 		}
+		old.UpdatedBy, old.UpdatedAt = caller.Name, v.moment()
 		return nil, nil
 	})
 	v.cache.changed(id, nil)
 	if err == nil {
+		v.seen.forget(id)
 		v.uses.forget(id)
 		v.renewals.forget(id)
 		v.kits.forget(id)
@@ -217,19 +225,7 @@ func inUse(id ID, used []Usage) error {
 		f.Message = fmt.Sprintf("credential %q is used by a node or trigger: change it first, or delete with force", id)
 	}
 	for _, u := range used {
-		p := fault.Problem{Code: codeInUse}
-		switch {
-		case u.Node != "":
-			p.Path = pointer("workflows", u.Workflow, "nodes", u.Node)
-			p.Message = fmt.Sprintf("node %q of workflow %q uses it", u.Node, u.Workflow)
-		case u.Trigger != "":
-			p.Path = pointer("workflows", u.Workflow, "triggers", u.Trigger)
-			p.Message = fmt.Sprintf("trigger %q of workflow %q uses it", u.Trigger, u.Workflow)
-		default:
-			p.Path = pointer("workflows", u.Workflow)
-			p.Message = fmt.Sprintf("workflow %q uses it", u.Workflow)
-		}
-		f.Problems = append(f.Problems, p)
+		f.Problems = append(f.Problems, usedProblem(u))
 	}
 	return f
 }

@@ -57,7 +57,9 @@ type Store interface {
 	// change may run more than once; its error ends the transaction and is returned as it is. A
 	// damaged record is passed to it like any other.
 	// CurrentVersion of what is stored becomes or replaces a row of Versions; deleting removes
-	// those, the token and connects under way. LastUsedAt is not written.
+	// those, the token and connects under way. LastUsedAt is not written. The
+	// events of the edit (ChangeEvents) are stored in the same transaction; change may set old's
+	// UpdatedBy and UpdatedAt to say who deletes it, and when.
 	Change(ctx context.Context, id ID, change func(old *Record, revision int64) (*Record, error)) (*Record, error)
 	// ChangeAll is Change for many credentials in one transaction: all are stored or none.
 	// change gets those of ids that exist and returns the records to store: with revision first
@@ -74,6 +76,7 @@ type Store interface {
 	// Stamp reads the current revision and state from the database, never from a cache.
 	Stamp(ctx context.Context, id ID) (Stamp, error)
 	// SetState writes the state if the record is still at revision and reports whether it was.
+	// With another status than before, the events of the state (StateEvents) are stored too.
 	SetState(ctx context.Context, id ID, revision int64, s State) (bool, error)
 	// Touch writes when credentials were last used; unknown ids and earlier times are ignored.
 	Touch(ctx context.Context, used map[ID]time.Time) error

@@ -58,6 +58,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if e, ok := errors.AsType[*Error](err); ok && (!e.Until.IsZero() || e.Hold) {
 			return nil, err // nothing was done
 		}
+		t.usedAs(0, err)
 	}
 	t.begun.Store(true)
 	return res, err
@@ -73,6 +74,9 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 		v := t.judge(ctx, s)
 		if v == nil {
 			t.accepted(ctx, s)
+			if s.opened != nil {
+				t.usedAs(s.res.StatusCode, nil)
+			}
 			return s.res, nil
 		}
 		switch {

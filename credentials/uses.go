@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -59,20 +60,21 @@ func (u *uses) forget(id ID) {
 // touch notes that the credential was used. It does not block: Serve and Close write it.
 func (v *Vault) touch(id ID, now time.Time) { v.uses.note(id, now.UTC().Truncate(time.Microsecond)) }
 
-// Serve writes last uses, keeps idle credentials alive and re-encrypts after a change of the
-// master key, until ctx is done, and then writes
+// Serve writes last uses, keeps idle credentials alive, reminds of those that end and
+// re-encrypts after a change of the master key, until ctx is done, and then writes
 // what is left of the uses.
 func (v *Vault) Serve(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { v.serveIdle(ctx) })
 	wg.Go(func() { v.serveRotation(ctx) })
+	wg.Go(func() { v.serveReminders(ctx) })
 	defer wg.Wait()
 	ticker := time.NewTicker(useWrites)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			if err := v.flush(ctx); err != nil {
+			if err := v.flush(ctx, false); err != nil {
 				v.log.WarnContext(ctx, "last uses of credentials not written", "error", err)
 			}
 		case <-ctx.Done():
@@ -85,14 +87,14 @@ func (v *Vault) Serve(ctx context.Context) error {
 func (v *Vault) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
-	return v.flush(ctx)
+	return v.flush(ctx, true)
 }
 
 // flush drops what it cannot write: the next use is at most a minute away.
-func (v *Vault) flush(ctx context.Context) error {
-	due := v.uses.take()
-	if len(due) == 0 {
-		return nil
+func (v *Vault) flush(ctx context.Context, all bool) error {
+	err := v.flushUsages(ctx, all)
+	if due := v.uses.take(); len(due) > 0 {
+		err = errors.Join(v.store.Touch(ctx, due), err)
 	}
-	return v.store.Touch(ctx, due)
+	return err
 }

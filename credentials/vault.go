@@ -31,6 +31,12 @@ type Options struct {
 	// Connected, when not nil, is told of a credential that a person had to connect and that can
 	// be used now, or is gone. It must not block.
 	Connected func(id ID)
+	// Users says which workflows name some credentials, and which of others exist; nil: uses at
+	// run time keep no credential, and UsedBy is 0.
+	Users func(ctx context.Context, ids []ID, workflows []string) (Users, error)
+	// Seen keeps uses at run time, Reminders publishes that credentials end; nil: nobody does.
+	Seen      UsageStore
+	Reminders ReminderStore
 	// Transport sends tests, token requests and the requests of Resolver's clients.
 	Transport http.RoundTripper
 	Now       func() time.Time // nil: time.Now
@@ -48,6 +54,10 @@ type Vault struct {
 	publicURL string
 	usages    func(ctx context.Context, id ID) ([]Usage, error)
 	connected func(id ID)
+	users     func(ctx context.Context, ids []ID, workflows []string) (Users, error)
+	seenStore UsageStore
+	reminders ReminderStore
+	planned   chan struct{} // holds a token when an edit may have planned a reminder
 	transport http.RoundTripper
 	now       func() time.Time
 	log       *slog.Logger
@@ -56,6 +66,7 @@ type Vault struct {
 	cache     cache
 	stamps    stamps
 	uses      uses
+	seen      seenUses
 	renewals  renewals
 	kits      kits
 	throttles throttles
@@ -80,7 +91,8 @@ func New(o Options) (*Vault, error) {
 	v := &Vault{
 		store: o.Store, tokens: o.Tokens, limits: o.Limits, canary: o.Canary, keys: o.Keyset, process: rand.Text(),
 		publicURL: strings.TrimSuffix(o.PublicURL, "/"),
-		usages:    o.Usages, transport: o.Transport, now: o.Now, log: o.Logger, connected: o.Connected,
+		users:     o.Users, seenStore: o.Seen, reminders: o.Reminders, planned: make(chan struct{}, 1),
+		usages: o.Usages, transport: o.Transport, now: o.Now, log: o.Logger, connected: o.Connected,
 		types: make(map[TypeName]*Type),
 	}
 	var err error
@@ -151,6 +163,8 @@ func (v *Vault) view(c Credential) Credential {
 	if c.Type == TypeOAuth2 && c.Fields["grant_type"] == grantAuthorizationCode {
 		c.RedirectURL = v.RedirectURL()
 	}
+	c.Expires = ExpiryOf(&c)
+	c.State = shownState(c.State, c.Expires, v.now())
 	if used, ok := v.uses.last(c.ID); ok && (c.LastUsedAt == nil || c.LastUsedAt.Before(used)) {
 		c.LastUsedAt = &used
 	}

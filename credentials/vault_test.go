@@ -115,7 +115,7 @@ func TestCreatedCredentialAsTheAPIShowsIt(t *testing.T) {
 			"allowed_hosts": ["erp.acme.kr"], "allowed_workflows": ["/**"], "rotatable_by": [], "limits": null, "failure_rules": [],
 			"test_url": "", "expires_at": null, "rotate_every": "", "grace": "", "candidate": null, "fall_back": null,
 			"state": {"status": "untested", "message": "", "since": "2026-03-01T12:00:00Z"}, "version": 1,
-			"created_at": "2026-03-01T12:00:00Z", "created_by": "admin", "updated_at": "2026-03-01T12:00:00Z", "updated_by": "admin", "last_used_at": null}`},
+			"created_at": "2026-03-01T12:00:00Z", "created_by": "admin", "updated_at": "2026-03-01T12:00:00Z", "updated_by": "admin", "last_used_at": null, "used_by": 0, "expires": null}`},
 		"oauth2": {crm, `{
 			"id": "crm", "name": "crm", "description": "", "labels": {}, "folder": "/crm", "type": "oauth2",
 			"fields": {"grant_type": "authorization_code", "authorization_url": "https://login.crm.example/authorize",
@@ -125,7 +125,7 @@ func TestCreatedCredentialAsTheAPIShowsIt(t *testing.T) {
 			"allowed_hosts": ["api.crm.example"], "allowed_workflows": ["/crm/**"], "rotatable_by": [], "limits": null, "failure_rules": [],
 			"test_url": "", "expires_at": null, "rotate_every": "", "grace": "", "candidate": null, "fall_back": null,
 			"state": {"status": "needs_connect", "message": "connect it once to let a person agree", "since": "2026-03-01T12:00:00Z"}, "version": 1,
-			"created_at": "2026-03-01T12:00:00Z", "created_by": "admin", "updated_at": "2026-03-01T12:00:00Z", "updated_by": "admin", "last_used_at": null,
+			"created_at": "2026-03-01T12:00:00Z", "created_by": "admin", "updated_at": "2026-03-01T12:00:00Z", "updated_by": "admin", "last_used_at": null, "used_by": 0, "expires": null,
 			"redirect_url": "https://flow.example.com/api/_/credentials/oauth_callback"}`},
 		"api_key": {`{"id": "key", "type": "api_key", "description": "d", "labels": {"team": "it"}, "fields": {"key": "X-Key", "value": "short"},
 				"allowed_hosts": ["*", "HTTP://Intranet.Example.", "API.example.com:443"], "allowed_workflows": [], "test_url": "https://api.example.com/me",
@@ -138,7 +138,7 @@ func TestCreatedCredentialAsTheAPIShowsIt(t *testing.T) {
 			"failure_rules": [{"status": [403], "body": "response.body.error == 'key'", "action": "refuse"}],
 			"test_url": "https://api.example.com/me", "expires_at": "2026-12-31T00:00:00Z", "rotate_every": "90d", "grace": "", "candidate": null, "fall_back": null,
 			"state": {"status": "untested", "message": "", "since": "2026-03-01T12:00:00Z"}, "version": 1,
-			"created_at": "2026-03-01T12:00:00Z", "created_by": "admin", "updated_at": "2026-03-01T12:00:00Z", "updated_by": "admin", "last_used_at": null,
+			"created_at": "2026-03-01T12:00:00Z", "created_by": "admin", "updated_at": "2026-03-01T12:00:00Z", "updated_by": "admin", "last_used_at": null, "used_by": 0, "expires": {"at": "2026-05-30T12:00:00Z", "reason": "rotate_every"},
 			"warnings": ["any host may receive this credential: allowed_hosts holds *", "requests to http://intranet.example may be unencrypted",
 				"value is shorter than 8 characters: easy to guess, and not recognized when an answer repeats it alone"]}`},
 		"no_auth": {`{"id": "open", "type": "no_auth"}`, `{
@@ -146,7 +146,7 @@ func TestCreatedCredentialAsTheAPIShowsIt(t *testing.T) {
 			"allowed_hosts": [], "allowed_workflows": ["/**"], "rotatable_by": [], "limits": null, "failure_rules": [],
 			"test_url": "", "expires_at": null, "rotate_every": "", "grace": "", "candidate": null, "fall_back": null,
 			"state": {"status": "ok", "message": "", "since": "2026-03-01T12:00:00Z"}, "version": 1,
-			"created_at": "2026-03-01T12:00:00Z", "created_by": "admin", "updated_at": "2026-03-01T12:00:00Z", "updated_by": "admin", "last_used_at": null}`},
+			"created_at": "2026-03-01T12:00:00Z", "created_by": "admin", "updated_at": "2026-03-01T12:00:00Z", "updated_by": "admin", "last_used_at": null, "used_by": 0, "expires": null}`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

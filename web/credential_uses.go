@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"keyflow/credentials"
 	"keyflow/engine"
 	"keyflow/web/session"
 	"keyflow/workflows"
@@ -52,4 +53,13 @@ func viewUse(u engine.CredentialUse) useView {
 		v.Index = &u.Index
 	}
 	return v
+}
+
+// credentialUsages lists who names the credential or used it at run time.
+func (s *server) credentialUsages(ctx context.Context, who session.Who, in *CredentialPath) (*answer[page[credentials.Usage]], error) {
+	usages, err := s.credentials.Usages(ctx, who.Caller, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return listOf(usages, same), nil
 }

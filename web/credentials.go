@@ -21,7 +21,10 @@ type credentialList struct {
 	Folder string             `query:"folder" doc:"This folder and below."`
 	Type   string             `query:"type"`
 	State  credentials.Status `query:"state" enum:"ok,untested,needs_connect,needs_reconnect,refused,quota,expiring,expired"`
-	Q      string             `query:"q" maxLength:"200" doc:"Part of the id or the name."`
+	// Attention and Unused narrow further.
+	Attention bool   `query:"attention" doc:"Only those that need a person or expire within 30 days."`
+	Unused    bool   `query:"unused" doc:"Only those that no workflow has used for 90 days."`
+	Q         string `query:"q" maxLength:"200" doc:"Part of the id or the name."`
 }
 
 type credentialWrite struct {
@@ -51,13 +54,14 @@ type credentialTypeView struct {
 func credentialReadOnly() []string {
 	return []string{
 		"secrets", "state", "version", "created_at", "created_by", "updated_at", "updated_by",
-		"last_used_at", "redirect_url", "warnings", "candidate", "fall_back",
+		"last_used_at", "expires", "used_by", "redirect_url", "warnings", "candidate", "fall_back",
 	}
 }
 
 func (s *server) listCredentials(ctx context.Context, who session.Who, in *credentialList) (*answer[page[credentials.Credential]], error) {
 	list, err := s.credentials.List(ctx, who.Caller, credentials.Filter{
 		Folder: in.Folder, Type: credentials.TypeName(in.Type), Status: in.State, Query: in.Q,
+		Attention: in.Attention, Unused: in.Unused,
 		After: credentials.ID(in.Cursor), Limit: in.fetch(),
 	})
 	if err != nil {
@@ -131,7 +135,7 @@ func (s *server) deleteCredential(ctx context.Context, who session.Who, in *cred
 	}
 	err := s.credentials.Delete(ctx, who.Caller, in.ID, in.Force)
 	if fault.Is(err, fault.Conflict) {
-		return nil, s.inUse(ctx, in.ID, err)
+		return nil, s.inUse(ctx, who.Caller, in.ID, err)
 	}
 	return &empty{}, err
 }
@@ -145,37 +149,14 @@ func (s *server) requireRevision(ctx context.Context, caller identity.Caller, id
 }
 
 // inUse adds to a refused deletion who uses the credential, as data.
-func (s *server) inUse(ctx context.Context, id credentials.ID, refused error) error {
-	usages, err := s.usagesOf(ctx, id)
+func (s *server) inUse(ctx context.Context, caller identity.Caller, id credentials.ID, refused error) error {
+	usages, err := s.credentials.Usages(ctx, caller, id)
 	if err != nil {
 		return err
 	}
 	p := problem(ctx, refused)
 	p.Usages = usages
 	return p
-}
-
-func (s *server) credentialUsages(ctx context.Context, who session.Who, in *CredentialPath) (*answer[page[credentials.Usage]], error) {
-	if _, err := s.credentials.Get(ctx, who.Caller, in.ID); err != nil { // authorizes
-		return nil, err
-	}
-	usages, err := s.usagesOf(ctx, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	return listOf(usages, same), nil
-}
-
-func (s *server) usagesOf(ctx context.Context, id credentials.ID) ([]credentials.Usage, error) {
-	list, err := s.workflows.Usages(ctx, string(id))
-	if err != nil {
-		return nil, err
-	}
-	usages := make([]credentials.Usage, len(list))
-	for i, u := range list {
-		usages[i] = credentials.Usage{Workflow: string(u.Workflow), Node: string(u.Node), Trigger: u.Trigger}
-	}
-	return usages, nil
 }
 
 func (s *server) credentialVersions(ctx context.Context, who session.Who, in *CredentialPath) (*answer[page[credentials.VersionInfo]], error) {
@@ -268,6 +249,9 @@ func viewCredential(c credentials.Credential) credentials.Credential {
 	c.RotatableBy, c.FailureRules = orEmpty(c.RotatableBy), orEmpty(c.FailureRules)
 	c.CreatedAt, c.UpdatedAt, c.State.Since = c.CreatedAt.UTC(), c.UpdatedAt.UTC(), c.State.Since.UTC()
 	c.LastUsedAt, c.ExpiresAt = utc(c.LastUsedAt), utc(c.ExpiresAt)
+	if c.Expires != nil {
+		c.Expires = &credentials.Expires{At: c.Expires.At.UTC(), Reason: c.Expires.Reason}
+	}
 	return c
 }
 

@@ -51,7 +51,7 @@ func TestCredentialLifeCycle(t *testing.T) {
 		"allowed_hosts": []any{"erp.acme.kr"}, "allowed_workflows": []any{"/**"}, "rotatable_by": []any{},
 		"failure_rules": []any{}, "limits": nil, "test_url": "", "expires_at": nil, "rotate_every": "", "grace": "", "candidate": nil, "fall_back": nil,
 		"state": map[string]any{"status": "untested", "message": ""}, "version": 1.0,
-		"created_by": "token:admin-token", "updated_by": "token:admin-token", "last_used_at": nil,
+		"created_by": "token:admin-token", "updated_by": "token:admin-token", "last_used_at": nil, "expires": nil, "used_by": 0.0,
 	}
 	if diff := cmp.Diff(want, v); diff != "" {
 		t.Errorf("credential (-want +got):\n%s", diff)
@@ -130,9 +130,9 @@ func TestCredentialsInUseCannotBeDeleted(t *testing.T) {
 	admin.run([]scenario{
 		{name: "credential", method: "POST", path: "/api/v1/credentials", body: basicAuth("erp", ""), status: 201},
 		{name: "workflow", method: "PUT", path: "/api/v1/workflows/sync", body: `{"id":"sync","nodes":{"push":{"type":"webhook","credential":"erp","with":{"url":"https://erp.acme.kr/"}}}}`, status: 201},
-		{name: "usages", method: "GET", path: "/api/v1/credentials/erp/usages", status: 200, has: []string{`[{"workflow":"sync","node":"push"}]`}},
+		{name: "usages", method: "GET", path: "/api/v1/credentials/erp/usages", status: 200, has: []string{`[{"workflow":"sync","node":"push","literal":true,"last_used_at":null,"last_status":null,"last_error":""}]`}},
 		{name: "refused", method: "DELETE", path: "/api/v1/credentials/erp", status: 409, has: []string{
-			`"usages":[{"workflow":"sync","node":"push"}]`, `"code":"in_use"`, `node \"push\" of workflow \"sync\" uses it`}},
+			`"usages":[{"workflow":"sync","node":"push","literal":true,"last_used_at":null,"last_status":null,"last_error":""}]`, `"code":"in_use"`, `node \"push\" of workflow \"sync\" uses it`}},
 		{name: "forced", method: "DELETE", path: "/api/v1/credentials/erp?force=true", status: 204},
 	})
 }

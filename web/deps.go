@@ -53,6 +53,7 @@ type Credentials interface {
 	credentialRotation
 	credentialConnects
 	masterKeys
+	credentialUsers
 	Types() []credentials.Type
 	Presets() []credentials.Preset
 }
@@ -75,6 +76,11 @@ type credentialRotation interface {
 
 type credentialImports interface {
 	Import(ctx context.Context, caller identity.Caller, o credentials.ImportOptions, file credentials.ImportFile) (credentials.ImportPlan, error)
+}
+
+type credentialUsers interface {
+	// Usages lists who names a credential or used it at run time.
+	Usages(ctx context.Context, caller identity.Caller, id credentials.ID) ([]credentials.Usage, error)
 }
 
 type credentialTests interface {
@@ -116,8 +122,6 @@ type workflowReads interface {
 	Versions(ctx context.Context, caller identity.Caller, id workflows.ID) ([]workflows.Version, error)
 	Version(ctx context.Context, caller identity.Caller, id workflows.ID, number int) (workflows.Version, error)
 	Validate(ctx context.Context, source []byte) (problems, warnings []workflows.Problem)
-	// Usages lists who names a credential literally; it authorizes nobody.
-	Usages(ctx context.Context, credential string) ([]workflows.Usage, error)
 }
 
 // Runs is the part of the engine that the API shows. It authorizes nobody: the handlers do,

@@ -18,10 +18,16 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 }
 
+// NewMetrics returns a registry with the figures of the process.
+func NewMetrics() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
+}
+
 func newMetrics(registry *prometheus.Registry) (*metrics, error) {
 	if registry == nil {
-		registry = prometheus.NewRegistry()
-		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		registry = NewMetrics()
 	}
 	m := &metrics{registry: registry, duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "keyflow_http_request_duration_seconds",

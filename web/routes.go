@@ -26,7 +26,7 @@ func (s *server) register(a *api) {
 	add(a, post("/credentials/{id}/connect", "Begin an OAuth authorization"), s.connectCredential)
 	add(a, post("/credentials/{id}/disconnect", "Forget the OAuth token"), s.disconnectCredential)
 	add(a, post("/credentials/{id}/refresh", "Get a new OAuth token now"), s.refreshCredential)
-	add(a, get("/credentials/{id}/usages", "Who names this credential"), s.credentialUsages)
+	add(a, get("/credentials/{id}/usages", "Who names this credential, or used it at run time"), s.credentialUsages)
 	add(a, get("/credentials/{id}/uses", "Every request with this credential, newest runs first"), s.credentialUses)
 	add(a, get("/credentials/{id}/versions", "Versions of the fields, newest first"), s.credentialVersions)
 	add(a, post("/credentials/{id}/rollback", "Make a new version with the fields of an earlier one").json(rollbackBody{}).optionalBody(), s.rollbackCredential)

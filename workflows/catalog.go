@@ -312,6 +312,12 @@ func (c *Catalog) Usages(ctx context.Context, credential string) ([]Usage, error
 	return c.store.Usages(ctx, credential)
 }
 
+// Users returns the workflows that name each of the credentials literally, and which of ids
+// exist.
+func (c *Catalog) Users(ctx context.Context, credentials []string, ids []ID) (naming map[string][]ID, existing []ID, err error) {
+	return c.store.Users(ctx, credentials, ids)
+}
+
 // changed forgets what is cached and tells the listeners. The change is stored, so a
 // listener that fails is logged, not reported: its own reconciler must catch up.
 func (c *Catalog) changed(ctx context.Context, id ID) {

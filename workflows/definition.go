@@ -188,9 +188,17 @@ type Store interface {
 	List(ctx context.Context, f Filter) ([]Summary, error)
 	SetEnabled(ctx context.Context, id ID, enabled bool, by string, now time.Time) (Summary, error)
 	Delete(ctx context.Context, id ID) error // versions stay readable for running runs and history
-	// Usages returns the places in current definitions that name a credential literally,
-	// ordered by workflow, then as Definition.Usages orders them.
+	CredentialIndex
+}
+
+// CredentialIndex knows which current definitions name which credential literally.
+type CredentialIndex interface {
+	// Usages returns the places that name a credential, ordered by workflow, then as
+	// Definition.Usages orders them.
 	Usages(ctx context.Context, credential string) ([]Usage, error)
+	// Users returns, in one query, the workflows that name each of the credentials, and which
+	// of ids exist.
+	Users(ctx context.Context, credentials []string, ids []ID) (naming map[string][]ID, existing []ID, err error)
 }
 
 // Checker adds meaning to a structurally valid definition: engine knows node types and

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"keyflow/credentials"
@@ -20,6 +21,8 @@ import (
 	"keyflow/internal/database"
 	"keyflow/internal/egress"
 	"keyflow/internal/identity"
+	"keyflow/internal/outbox"
+	eventstore "keyflow/internal/outbox/sqlstore"
 	"keyflow/nodes"
 	"keyflow/nodes/standard"
 	"keyflow/triggers"
@@ -43,12 +46,14 @@ type core struct {
 	engine  *engine.Engine
 	runs    *runstore.Store
 	manager *triggers.Manager
+	events  *eventstore.Queue
+	metrics *prometheus.Registry
 	public  *url.URL
 }
 
 // newCore opens the database and wires the parts; own are this process's listening addresses.
 func newCore(ctx context.Context, cfg config, log *slog.Logger, public *url.URL, own []netip.AddrPort) (*core, error) {
-	c := &core{log: log, public: public}
+	c := &core{log: log, public: public, metrics: web.NewMetrics()}
 	var err error
 	c.egress, err = egress.New(egress.Options{Allow: cfg.egressAllow, Own: func() []netip.AddrPort { return own }, Logger: log})
 	if err != nil {
@@ -103,8 +108,10 @@ func (c *core) openVault(cfg config) error {
 		return err
 	}
 	store := credentialstore.New(c.db)
+	c.events = eventstore.New(c.db)
+	store.OnEvents(c.events.Notify)
 	c.vault, err = credentials.New(credentials.Options{
-		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys,
+		Store: store, Tokens: store, Limits: store, Canary: store, Seen: store, Reminders: store, Keyset: keys,
 		PublicURL: c.public.String(), Transport: c.egress, Logger: c.log,
 		Connected: func(id credentials.ID) { c.engine.CredentialConnected(id) },
 		Usages: func(ctx context.Context, id credentials.ID) ([]credentials.Usage, error) {
@@ -115,8 +122,37 @@ func (c *core) openVault(cfg config) error {
 			}
 			return usages, err
 		},
+		Users: c.users,
 	})
 	return err
+}
+
+// users asks the catalog in the words of the vault.
+func (c *core) users(ctx context.Context, ids []credentials.ID, ran []string) (credentials.Users, error) {
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = string(id)
+	}
+	candidates := make([]workflows.ID, len(ran))
+	for i, id := range ran {
+		candidates[i] = workflows.ID(id)
+	}
+	naming, existing, err := c.catalog.Users(ctx, names, candidates)
+	users := credentials.Users{Naming: make(map[credentials.ID][]string), Existing: make(map[string]bool)}
+	for id, list := range naming {
+		for _, workflow := range list {
+			users.Naming[credentials.ID(id)] = append(users.Naming[credentials.ID(id)], string(workflow))
+		}
+	}
+	for _, id := range existing {
+		users.Existing[string(id)] = true
+	}
+	return users, err
+}
+
+// serveEvents hands events out.
+func (c *core) serveEvents(ctx context.Context) error {
+	return outbox.Serve(ctx, c.events, newEventLog(c.log, c.metrics).deliver, c.log)
 }
 
 // changed is a workflows.Listener as a function.
@@ -141,7 +177,7 @@ func (r routes) Taken(path string, except workflows.ID) (workflows.ID, bool) {
 	return r().Taken(path, except)
 }
 
-// serve runs the engine and the vault's background work, and fire beside them, until ctx is
+// serve runs the engine, the vault's background work and the handing out of events, and fire beside them, until ctx is
 // done. What is fired stops before the engine does.
 func (c *core) serve(ctx context.Context, fire func(context.Context) error) error {
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
@@ -149,7 +185,7 @@ func (c *core) serve(ctx context.Context, fire func(context.Context) error) erro
 	var inner, outer errgroup.Group
 	failed, fail := context.WithCancel(ctx)
 	defer fail()
-	for _, serve := range []func(context.Context) error{c.engine.Serve, c.vault.Serve} {
+	for _, serve := range []func(context.Context) error{c.engine.Serve, c.vault.Serve, c.serveEvents} {
 		inner.Go(func() error {
 			defer fail() // one part that ends takes the rest down
 			return serve(engineCtx)
@@ -230,7 +266,7 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 	}
 	handler, err := web.NewHandler(web.Deps{
 		Session: s.session, Credentials: s.vault, Workflows: s.catalog, Runs: s.engine, Uses: s.runs, Triggers: s.manager,
-		Hooks: s.manager.Hooks(), Ready: s.ready, PublicURL: public, TrustedProxies: cfg.proxies, Version: version, Logger: log,
+		Hooks: s.manager.Hooks(), Ready: s.ready, PublicURL: public, TrustedProxies: cfg.proxies, Metrics: s.metrics, Version: version, Logger: log,
 	})
 	if err != nil {
 		return &exitError{exitCannotStart, err}

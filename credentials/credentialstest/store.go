@@ -24,6 +24,8 @@ type Store interface {
 	credentials.TokenStore
 	credentials.LimitStore
 	credentials.CanaryStore
+	credentials.UsageStore
+	credentials.ReminderStore
 }
 
 // TestStore runs the suite. open returns a fresh, empty store.
@@ -48,6 +50,10 @@ func TestStore(t *testing.T, open func(t *testing.T) Store) {
 		"requests":           testRequests,
 		"slots":              testSlots,
 		"turns":              testTurns,
+		"usages":             testUsages,
+		"list by impact":     testImpactList,
+		"reminders":          testReminders,
+		"racing reminders":   testConcurrentReminders,
 		"delete takes along": testDelete,
 		"canary":             testCanary,
 		"sealed":             testSealed,

@@ -11,7 +11,7 @@ import (
 
 // ChangeAll implements credentials.Store.
 func (s *Store) ChangeAll(ctx context.Context, ids []credentials.ID, change func(old map[credentials.ID]*credentials.Record, first int64) ([]*credentials.Record, error)) error {
-	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+	err := s.tx(ctx, func(tx *gorm.DB) error {
 		first, err := takeRevisions(tx, len(ids))
 		if err != nil {
 			return err

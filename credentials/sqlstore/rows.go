@@ -31,6 +31,8 @@ type credentialRow struct {
 	UpdatedAt      int64 `gorm:"autoUpdateTime:false"`
 	UpdatedBy      string
 	LastUsedAt     *int64
+	ExpiresAt      *int64 // the sooner of expires_at and rotate_every
+	RemindAt       *int64
 }
 
 func (credentialRow) TableName() string { return "credentials" }

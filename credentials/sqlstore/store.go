@@ -16,20 +16,39 @@ import (
 	"keyflow/credentials"
 	"keyflow/internal/database"
 	"keyflow/internal/fault"
+	outbox "keyflow/internal/outbox/sqlstore"
 )
 
 // Store implements the store contracts of package credentials. It is safe for concurrent use.
-type Store struct{ db *database.DB }
+type Store struct {
+	db     *database.DB
+	notify func()
+}
 
 var (
-	_ credentials.Store       = (*Store)(nil)
-	_ credentials.TokenStore  = (*Store)(nil)
-	_ credentials.LimitStore  = (*Store)(nil)
-	_ credentials.CanaryStore = (*Store)(nil)
+	_ credentials.Store         = (*Store)(nil)
+	_ credentials.TokenStore    = (*Store)(nil)
+	_ credentials.LimitStore    = (*Store)(nil)
+	_ credentials.CanaryStore   = (*Store)(nil)
+	_ credentials.UsageStore    = (*Store)(nil)
+	_ credentials.ReminderStore = (*Store)(nil)
 )
 
 // New returns a store over db.
-func New(db *database.DB) *Store { return &Store{db} }
+func New(db *database.DB) *Store { return &Store{db, func() {}} }
+
+// OnEvents has notify called after each transaction that may have put events into the outbox.
+// It must be called before the store is shared.
+func (s *Store) OnEvents(notify func()) { s.notify = notify }
+
+// tx runs fn in one transaction whose events are made known when it is stored.
+func (s *Store) tx(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	err := s.db.Tx(ctx, fn)
+	if err == nil {
+		s.notify()
+	}
+	return err
+}
 
 func what(id credentials.ID) string { return fmt.Sprintf("credential %q", id) }
 
@@ -40,7 +59,7 @@ func (s *Store) Shared() bool { return s.db.Dialect() != database.SQLite }
 // row lock makes edits of credentials follow one another.
 func (s *Store) Change(ctx context.Context, id credentials.ID, change func(old *credentials.Record, revision int64) (*credentials.Record, error)) (*credentials.Record, error) {
 	var stored *credentials.Record
-	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+	err := s.tx(ctx, func(tx *gorm.DB) error {
 		revision, err := takeRevisions(tx, 1)
 		if err != nil {
 			return err
@@ -57,7 +76,7 @@ func (s *Store) Change(ctx context.Context, id credentials.ID, change func(old *
 			return err
 		}
 		if stored == nil {
-			return tx.Delete(&credentialRow{ID: string(id)}).Error
+			return remove(tx, given)
 		}
 		return put(tx, old, stored)
 	})
@@ -74,15 +93,33 @@ func takeRevisions(tx *gorm.DB, n int) (first int64, err error) {
 	return last - int64(n) + 1, err
 }
 
+// remove deletes a credential; old says who does it.
+func remove(tx *gorm.DB, old *credentials.Record) error {
+	if old == nil {
+		return nil
+	}
+	if err := tx.Delete(&credentialRow{ID: string(old.ID)}).Error; err != nil {
+		return err
+	}
+	return outbox.Append(tx, credentials.ChangeEvents(old, nil)...)
+}
+
 func put(tx *gorm.DB, old, r *credentials.Record) error {
 	row, version, err := toRows(r)
 	if err != nil {
 		return err
 	}
+	kept := []string{"LastUsedAt"}
+	if !row.plan(old, r) {
+		kept = append(kept, "RemindAt")
+	}
 	if old == nil {
 		err = tx.Create(&row).Error
 	} else {
-		err = tx.Omit("LastUsedAt").Select("*").Updates(&row).Error
+		err = tx.Omit(kept...).Select("*").Updates(&row).Error
+	}
+	if err == nil {
+		err = outbox.Append(tx, credentials.ChangeEvents(old, r)...)
 	}
 	if err != nil {
 		return err
@@ -128,9 +165,7 @@ func (s *Store) List(ctx context.Context, f credentials.Filter) ([]credentials.R
 	if f.Type != "" {
 		q = q.Where("c.type = ?", string(f.Type))
 	}
-	if f.Status != "" {
-		q = q.Where("c.state = ?", string(f.Status))
-	}
+	q = narrow(q, &f)
 	if f.Query != "" {
 		pattern := "%" + likeText(strings.ToLower(f.Query)) + "%"
 		q = q.Where(`(c.id LIKE ? ESCAPE '\' OR LOWER(c.name) LIKE ? ESCAPE '\')`, pattern, pattern)
@@ -203,16 +238,32 @@ func (s *Store) Stamp(ctx context.Context, id credentials.ID) (credentials.Stamp
 
 // SetState implements credentials.Store.
 func (s *Store) SetState(ctx context.Context, id credentials.ID, revision int64, state credentials.State) (bool, error) {
-	done := setState(s.db.Write().WithContext(ctx), id, revision, state)
-	if done.Error != nil {
-		return false, database.Translate(done.Error, what(id))
-	}
-	return done.RowsAffected == 1, nil
+	stored := false
+	err := s.tx(ctx, func(tx *gorm.DB) (err error) {
+		stored, err = setState(tx, id, revision, state)
+		return err
+	})
+	return stored && err == nil, database.Translate(err, what(id))
 }
 
-func setState(tx *gorm.DB, id credentials.ID, revision int64, state credentials.State) *gorm.DB {
-	return tx.Exec("UPDATE credentials SET state = ?, state_message = ?, state_since = ?, state_until = ? WHERE id = ? AND revision = ?",
-		string(state.Status), state.Message, micros(state.Since), microsOf(state.Until), string(id), revision)
+// setState writes a state and, when the status is another one, what is to be told of it.
+func setState(tx *gorm.DB, id credentials.ID, revision int64, state credentials.State) (stored bool, err error) {
+	const query = "UPDATE credentials SET state = ?, state_message = ?, state_since = ?, state_until = ? WHERE id = ? AND revision = ?"
+	status := string(state.Status)
+	args := []any{status, state.Message, micros(state.Since), microsOf(state.Until), string(id), revision}
+	done := tx.Exec(query+" AND state <> ?", append(args, status)...)
+	if done.Error == nil && done.RowsAffected == 0 {
+		done = tx.Exec(query, args...)
+		return done.RowsAffected == 1, done.Error
+	}
+	if done.Error != nil {
+		return false, done.Error
+	}
+	r, err := get(tx, id)
+	if err != nil {
+		return false, err
+	}
+	return true, outbox.Append(tx, credentials.StateEvents(r)...)
 }
 
 // Touch implements credentials.Store. The order of ids keeps concurrent writers from waiting

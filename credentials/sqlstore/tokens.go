@@ -87,7 +87,7 @@ func (s *Store) TakeConnect(ctx context.Context, hash []byte, now time.Time) (cr
 // ends at the same moment from coming in between.
 func (s *Store) FailToken(ctx context.Context, id credentials.ID, generation, revision int64, state credentials.State) (bool, error) {
 	stored := false
-	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+	err := s.tx(ctx, func(tx *gorm.DB) error {
 		var rows []int64
 		if err := tx.Raw("UPDATE credential_tokens SET generation = generation WHERE credential = ? RETURNING generation", string(id)).Scan(&rows).Error; err != nil {
 			return err
@@ -99,9 +99,9 @@ func (s *Store) FailToken(ctx context.Context, id credentials.ID, generation, re
 		if current != generation {
 			return nil
 		}
-		done := setState(tx, id, revision, state)
-		stored = done.RowsAffected == 1
-		return done.Error
+		var err error
+		stored, err = setState(tx, id, revision, state)
+		return err
 	})
 	return stored && err == nil, database.Translate(err, what(id))
 }

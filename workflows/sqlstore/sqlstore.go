@@ -294,3 +294,24 @@ func (s *Store) Usages(ctx context.Context, credential string) ([]workflows.Usag
 	}
 	return out, nil
 }
+
+// Users implements workflows.Store.
+func (s *Store) Users(ctx context.Context, credentials []string, ids []workflows.ID) (naming map[string][]workflows.ID, existing []workflows.ID, err error) {
+	var rows []struct{ Credential, Workflow string }
+	// No credential has the id "".
+	err = s.db.Read().WithContext(ctx).Raw(`SELECT credential, workflow FROM workflow_credentials WHERE credential IN ?
+		UNION SELECT '' AS credential, id AS workflow FROM workflows WHERE id IN ? AND deleted_at IS NULL ORDER BY credential, workflow`,
+		credentials, ids).Scan(&rows).Error
+	if err != nil {
+		return nil, nil, database.Translate(err, "the workflows that use credentials")
+	}
+	naming = make(map[string][]workflows.ID)
+	for _, r := range rows {
+		if r.Credential == "" {
+			existing = append(existing, workflows.ID(r.Workflow))
+		} else {
+			naming[r.Credential] = append(naming[r.Credential], workflows.ID(r.Workflow))
+		}
+	}
+	return naming, existing, nil
+}

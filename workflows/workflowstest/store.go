@@ -271,6 +271,21 @@ func testUsages(t *testing.T, s workflows.Store) {
 		t.Fatalf("Delete: %v", err)
 	}
 	wantUsages(t, s, "erp", []workflows.Usage{})
+
+	put(t, s, with("c", `"n": {"type": "x", "credential": "crm"}, "m": {"type": "x", "credential": "crm"}`, ``))
+	naming, existing, err := s.Users(t.Context(), []string{"crm", "erp", "nope"}, []workflows.ID{"c", "b", "never", "a"})
+	if err != nil {
+		t.Fatalf("Users: %v", err)
+	}
+	if diff := cmp.Diff(map[string][]workflows.ID{"crm": {"a", "c"}}, naming); diff != "" {
+		t.Errorf("naming (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]workflows.ID{"a", "c"}, existing); diff != "" {
+		t.Errorf("existing (-want +got):\n%s", diff)
+	}
+	if naming, existing, err := s.Users(t.Context(), nil, nil); err != nil || len(naming) != 0 || len(existing) != 0 {
+		t.Errorf("users of nothing: %v, %v, %v", naming, existing, err)
+	}
 }
 
 func wantUsages(t *testing.T, s workflows.Store, credential string, want []workflows.Usage) {
