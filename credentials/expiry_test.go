@@ -97,7 +97,7 @@ func TestRemindersAreLookedForOnceAMinuteAndAfterEdits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := &reminderLog{left: remindPage + 1}
-		v := &Vault{store: &touchStore{}, now: time.Now, reminders: log, planned: make(chan struct{}, 1)}
+		v := &Vault{store: &touchStore{}, now: time.Now, keys: &Keyset{}, reminders: log, planned: make(chan struct{}, 1)}
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		go func() { served <- v.Serve(ctx) }()
@@ -133,7 +133,7 @@ func TestUsesAtRunTimeAreWrittenAtMostOnceAMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := &seenLog{}
-		v := &Vault{store: &touchStore{}, now: time.Now, seenStore: log}
+		v := &Vault{store: &touchStore{}, now: time.Now, keys: &Keyset{}, seenStore: log}
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
 		go func() { served <- v.Serve(ctx) }()
