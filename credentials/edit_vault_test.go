@@ -26,7 +26,7 @@ func TestPatchKeepsWhatItDoesNotName(t *testing.T) {
 		"version": 77, "state": {"status": "ok"}, "created_by": "mallory", "secrets": {"password": {"set": false}}, "id": "erp", "type": "basic_auth"}`)
 	want := created
 	want.Name, want.Description, want.Labels, want.AllowedHosts, want.RotateEvery = "New", "", map[string]string{"b": "2", "c": "3"}, []string{"b.example"}, ""
-	want.UpdatedAt, want.Revision = k.now, got.Revision
+	want.UpdatedAt, want.Revision, want.Expires = k.now, got.Revision, nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
