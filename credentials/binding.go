@@ -144,6 +144,10 @@ func (v *Vault) openFields(o *opened, at place, sealed map[string][]byte) error 
 		if !info.Set {
 			continue
 		}
+		if info.Ref != "" { // the binding proves it
+			o.setReference(field, info.Ref)
+			continue
+		}
 		at.field = field
 		text, err := v.openField(at, sealed[field], o.key, info.Fingerprint)
 		if err != nil {

@@ -49,6 +49,9 @@ func checkCertificate(o *opened) []issue {
 	if strings.Contains(o.text("client_certificate"), "PRIVATE KEY") {
 		return []issue{{"client_certificate", codeInvalidValue, "is shown to everyone who may see the credential, and this holds a private key: enter it as private key"}}
 	}
+	if o.refs["client_key"] != "" && o.text("client_key") == "" {
+		return nil // known when it is used
+	}
 	if o.text("client_key") == "" {
 		return []issue{{"client_key", codeRequired, "is required with a client certificate"}}
 	}

@@ -40,24 +40,27 @@ func (e *edit) merge(old *stored) *opened {
 			if text.IsSet() {
 				o.secrets[f.Name] = text
 			}
+		} else if _, refers := e.refs[f.Name]; refers {
+			e.takeReference(old, o, f.Name)
 		} else if old != nil {
 			e.keep(old, o, f.Name)
 		}
 	}
 	for _, f := range e.typ.Fields {
-		if f.Required && o.text(f.Name) == "" && f.shownIn(o.plain) && !e.reported(f.Name) {
+		if f.Required && o.text(f.Name) == "" && o.refs[f.Name] == "" && f.shownIn(o.plain) && !e.reported(f.Name) {
 			e.add(pointer("fields", f.Name), codeRequired, "is required")
 		}
 	}
 	if e.typ.check != nil {
 		for _, i := range e.typ.check(o) {
-			if !e.reported(i.field) {
+			if !e.reported(i.field) && o.refs[i.field] == "" { // what a reference leads to is checked when it is used
 				e.add(pointer("fields", i.field), i.code, i.message)
 			}
 		}
 	}
 	if old != nil {
 		e.checkWidening(old, o)
+		e.checkReferenceWidening(old, o)
 	}
 	return o
 }
@@ -68,7 +71,9 @@ func (e *edit) keep(old *stored, o *opened, field string) {
 		e.add(pointer("fields", field), codeSecretRequired, "the stored value is damaged: enter it again")
 		return
 	}
-	if text, ok := old.opened.secrets[field]; ok {
+	if ref, ok := old.opened.refs[field]; ok {
+		o.setReference(field, ref)
+	} else if text, ok := old.opened.secrets[field]; ok {
 		o.secrets[field] = text
 	} else if text, ok := old.Fields[field].(string); ok {
 		o.secrets[field] = secret.New(text)
@@ -174,14 +179,15 @@ func (v *Vault) record(old *stored, o *opened, by author) (*Record, error) {
 
 // advance counts a change of fields as a version and settles what it means for tokens and state.
 func (v *Vault) advance(r *Record, old *stored, o *opened, by author) {
-	changed := len(old.broken) > 0 || !reflect.DeepEqual(orEmpty(old.Fields), orEmpty(o.Fields)) || !maps.EqualFunc(old.opened.secrets, o.secrets, secret.Text.Equal)
+	changed := len(old.broken) > 0 || !reflect.DeepEqual(orEmpty(old.Fields), orEmpty(o.Fields)) || !maps.EqualFunc(old.opened.secrets, o.secrets, secret.Text.Equal) ||
+		!maps.Equal(old.opened.refs, o.refs)
 	if changed {
 		r.Version++
 		r.Made = by.made()
 	}
 	regrant := old.broken[""] != nil || len(widenings(old.opened, o)) > 0
 	for _, f := range o.typ.Fields {
-		regrant = regrant || f.grants && old.opened.text(f.Name) != o.text(f.Name)
+		regrant = regrant || f.grants && (old.opened.text(f.Name) != o.text(f.Name) || old.opened.refs[f.Name] != o.refs[f.Name])
 	}
 	if regrant {
 		r.Grant = by.revision
@@ -227,12 +233,19 @@ func (v *Vault) sealFields(r *Record, old *stored, o *opened, key secret.Text) (
 		if !f.secretIn(o.Fields) {
 			continue
 		}
+		at := r.UpdatedAt
+		if ref := o.refs[f.Name]; ref != "" {
+			if old != nil && old.opened.refs[f.Name] == ref && old.Secrets[f.Name].UpdatedAt != nil {
+				at = *old.Secrets[f.Name].UpdatedAt
+			}
+			r.Secrets[f.Name] = SecretInfo{Set: true, UpdatedAt: &at, Ref: ref}
+			continue
+		}
 		text, set := o.secrets[f.Name]
 		if !set {
 			r.Secrets[f.Name] = SecretInfo{}
 			continue
 		}
-		at := r.UpdatedAt
 		info := SecretInfo{Set: true, UpdatedAt: &at, Fingerprint: fingerprint(key, text.Reveal())}
 		if was := o.Secrets[f.Name]; was.Set && was.Fingerprint == info.Fingerprint { // brought back
 			info = was

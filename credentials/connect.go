@@ -90,6 +90,9 @@ func (v *Vault) Callback(ctx context.Context, caller identity.Caller, session st
 	if err := checkCallback(o, query); err != nil {
 		return Credential{}, err
 	}
+	if o, err = v.resolved(ctx, o); err != nil {
+		return Credential{}, fault.New(fault.Conflict, "%s", messageOf(err)).Because(err)
+	}
 	token, err := v.oauthClient().Exchange(ctx, v.oauthConfig(o), query.Get("code"), begun.Verifier)
 	if err != nil {
 		message := "the sign-in worked, but the provider gave no token"

@@ -69,7 +69,10 @@ type Credential struct {
 type SecretInfo struct {
 	Set         bool       `json:"set"`
 	UpdatedAt   *time.Time `json:"updated_at"`
-	Fingerprint string     `json:"fingerprint"` // first 12 hex digits of a keyed hash; "" when not set
+	Fingerprint string     `json:"fingerprint"` // first 12 hex digits of a keyed hash; "" when not set, and of references
+	// Ref is where the secret is kept, "env:NAME", "file:/path" or "vault:path#key", when the
+	// field is a reference.
+	Ref string `json:"ref,omitempty"`
 }
 
 // Status is the state of a credential.

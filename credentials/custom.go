@@ -41,7 +41,7 @@ func checkCustom(o *opened) []issue {
 	var found []issue
 	empty := true
 	for _, f := range o.typ.Fields {
-		empty = empty && len(o.stringMap(f.Name)) == 0
+		empty = empty && len(o.stringMap(f.Name)) == 0 && o.refs[f.Name] == ""
 	}
 	if empty {
 		found = append(found, issue{"secret_headers", codeRequired, "is required, or another of the fields: without any the type is no_auth"})

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 
+	"keyflow/credentials/sources"
+	"keyflow/internal/identity"
 	"keyflow/internal/secret"
 	"keyflow/internal/suggest"
 )
@@ -27,12 +29,19 @@ type edit struct {
 	typ   *Type
 	plain map[string]any         // plain fields as written
 	given map[string]secret.Text // secret fields of the input; one that is not set clears
+	refs  map[string]string      // those that are references
+
+	caller  identity.Caller
+	sources *sources.Sources
 }
 
 // check reads an input completely; nothing in the result may be used when it has problems.
 // Type and id have been settled by the caller.
-func (v *Vault) check(in Input) *edit {
-	e := &edit{in: in, plain: make(map[string]any), given: make(map[string]secret.Text)}
+func (v *Vault) check(caller identity.Caller, in Input) *edit {
+	e := &edit{
+		in: in, plain: make(map[string]any), given: make(map[string]secret.Text), refs: make(map[string]string),
+		caller: caller, sources: v.sources,
+	}
 	e.checkDescription()
 	if e.typ = v.checkType(e, in.Type); e.typ == nil {
 		return e

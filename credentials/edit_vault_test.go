@@ -147,7 +147,7 @@ func TestRefusedEditsChangeNothing(t *testing.T) {
 		"folder unseen":      {folder, "erp", `{"name": "x"}`, -1, fault.NotFound, []string{`credential "erp" does not exist`}},
 		"out of the folder":  {folder, "crm", `{"folder": "/"}`, -1, fault.Forbidden, []string{`token:crm needs the right manage_credentials in folder /`}},
 		"only seeing":        {viewer, "erp", `{"name": "x"}`, -1, fault.Forbidden, []string{`token:view needs the right manage_credentials in folder /`}},
-		"secret shown again": {admin, "erp", `{"fields": {"username_secret": true, "password": {"set": true}}}`, -1, fault.Invalid, []string{`/fields/password not_supported: references to secrets kept elsewhere are not supported yet; enter the value`}},
+		"secret shown again": {admin, "erp", `{"fields": {"username_secret": true, "password": {"set": true}}}`, -1, fault.Invalid, []string{`/fields/password invalid_type: must be a text, or a reference such as {"ref": "env:NAME"}`}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -16,6 +16,8 @@ const (
 	CodeNeedsConnect       = "credential_needs_connect"
 	CodeRefused            = "credential_refused"
 	CodeQuota              = "quota"
+	// CodeReference is a secret kept elsewhere that cannot be read there.
+	CodeReference = "credential_reference"
 	// CodeLimit is the reason of a step that waits; steps do not fail with it.
 	CodeLimit = "credential_limit"
 )

@@ -13,7 +13,7 @@ import (
 )
 
 // Export is a credential as an import reads it again: everything but its secrets, of which it
-// tells only which are set.
+// tells only which are set. References are no secrets.
 func Export(c Credential) (map[string]any, error) {
 	if slices.Equal(c.AllowedWorkflows, ownFolder(c.Folder)) {
 		c.AllowedWorkflows = nil // the default, wherever the credential goes
@@ -25,7 +25,12 @@ func Export(c Credential) (map[string]any, error) {
 	doc["id"], doc["type"] = string(c.ID), string(c.Type)
 	set := make(map[string]any)
 	for name, s := range c.Secrets {
-		if s.Set {
+		switch fields, _ := doc["fields"].(map[string]any); {
+		case s.Ref != "" && fields != nil:
+			fields[name] = map[string]any{"ref": s.Ref} // no secret
+		case s.Ref != "":
+			doc["fields"] = map[string]any{name: map[string]any{"ref": s.Ref}}
+		case s.Set:
 			set[name] = map[string]any{"set": true}
 		}
 	}

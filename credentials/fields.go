@@ -77,6 +77,10 @@ func (e *edit) unknownField(name string) {
 }
 
 func (e *edit) checkSecret(f *Field, value any) {
+	if ref, ok := givenReference(f, value); ok {
+		e.checkReference(f, ref)
+		return
+	}
 	if f.Kind == KindMap && value != nil {
 		e.checkSecretMap(f, value)
 		return
@@ -88,10 +92,8 @@ func (e *edit) checkSecret(f *Field, value any) {
 		if e.checkText(f, value) {
 			e.given[f.Name] = secret.New(value)
 		}
-	case map[string]any:
-		e.add(pointer("fields", f.Name), codeNotSupported, "references to secrets kept elsewhere are not supported yet; enter the value")
 	default:
-		e.add(pointer("fields", f.Name), codeInvalidType, "must be a text")
+		e.add(pointer("fields", f.Name), codeInvalidType, `must be a text, or a reference such as {"ref": "env:NAME"}`)
 	}
 }
 

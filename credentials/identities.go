@@ -20,6 +20,7 @@ type identities struct {
 // tlsIdentity is the transport of one version of a credential; nil shows no certificate.
 type tlsIdentity struct {
 	version   int
+	opened    *opened
 	transport *egress.Transport
 }
 
@@ -78,7 +79,7 @@ func (v *Vault) identity(o *opened) (*egress.Transport, error) {
 	v.identities.mu.Lock()
 	defer v.identities.mu.Unlock()
 	was, known := v.identities.byID[o.ID]
-	if known && was.version == o.Version {
+	if known && was.version == o.Version && was.opened.sameReferences(o) {
 		return was.transport, nil
 	}
 	own, err := v.certified(o)
@@ -91,7 +92,7 @@ func (v *Vault) identity(o *opened) (*egress.Transport, error) {
 	if was.version > o.Version { // a straggler: what is newer stays
 		return own, nil
 	}
-	v.identities.byID[o.ID] = tlsIdentity{version: o.Version, transport: own}
+	v.identities.byID[o.ID] = tlsIdentity{version: o.Version, opened: o, transport: own}
 	if was.transport != nil {
 		was.transport.CloseIdleConnections()
 	}

@@ -68,7 +68,7 @@ func (m *importing) create(row *importRow, c *checkedRow, found *problems) {
 	}
 	name, _ := doc["type"].(string)
 	in := m.input(row, m.vault.types[TypeName(name)], doc, found)
-	e := m.vault.check(in)
+	e := m.vault.check(m.caller, in)
 	if e.typ != nil {
 		c.next = e.merge(nil)
 	}
@@ -94,7 +94,7 @@ func (m *importing) update(row *importRow, was *Record, c *checkedRow, found *pr
 	in, wrong := readParts(doc)
 	found.addNew(wrong.list)
 	c.old = old
-	c.next, err = m.vault.compose(old, in)
+	c.next, err = m.vault.compose(m.caller, old, in)
 	found.addNew(fault.ProblemsOf(err))
 	m.checkPlace(old.Folder, found)
 	if c.next.Folder != old.Folder {
@@ -149,6 +149,8 @@ func (r *importRow) changes(typ *Type, found *problems) map[string]any {
 		f := typ.field(name)
 		switch {
 		case !ok || f == nil:
+		case referenceCell(f, text) != nil:
+			read[name] = referenceCell(f, text)
 		case f.Kind == KindBoolean && strings.EqualFold(text, "true"):
 			read[name] = true
 		case f.Kind == KindBoolean && strings.EqualFold(text, "false"):
@@ -166,6 +168,22 @@ func (r *importRow) changes(typ *Type, found *problems) map[string]any {
 	doc := maps.Clone(r.doc)
 	doc["fields"] = read
 	return doc
+}
+
+// referenceCell reads a cell of a secret field that holds a reference as JSON; nil is none.
+func referenceCell(f *Field, text string) map[string]any {
+	if !f.Secret && f.SecretIf == "" || !strings.HasPrefix(text, "{") {
+		return nil
+	}
+	v, err := jsonvalue.DecodeStrict([]byte(text))
+	if err != nil {
+		return nil
+	}
+	if _, ok := givenReference(f, v); !ok {
+		return nil
+	}
+	m, _ := v.(map[string]any)
+	return m
 }
 
 // item says what becomes of a row without problems.
@@ -203,7 +221,7 @@ func (v *Vault) changedParts(old *stored, next *opened) []string {
 		}
 	}
 	for _, f := range next.typ.Fields {
-		if !old.opened.secrets[f.Name].Equal(next.secrets[f.Name]) || !sameJSON(was.Fields[f.Name], is.Fields[f.Name]) {
+		if !old.opened.secrets[f.Name].Equal(next.secrets[f.Name]) || old.opened.refs[f.Name] != next.refs[f.Name] || !sameJSON(was.Fields[f.Name], is.Fields[f.Name]) {
 			changed = append(changed, "fields."+f.Name)
 		}
 	}

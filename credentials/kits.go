@@ -35,7 +35,7 @@ func (v *Vault) kitOf(o *opened, token *held, wire []string) *kit {
 	v.kits.mu.RLock()
 	k := v.kits.byID[o.ID]
 	v.kits.mu.RUnlock()
-	if k != nil && k.revision == o.Revision && k.generation == generation && slices.Equal(k.wire, wire) {
+	if k != nil && k.revision == o.Revision && k.generation == generation && slices.Equal(k.wire, wire) && k.opened.sameReferences(o) {
 		return k
 	}
 	k = v.newKit(o, token, wire)

@@ -21,7 +21,7 @@ const (
 // Create stores a new credential. Errors: Invalid with every problem of in, Conflict when the
 // id is taken, Forbidden.
 func (v *Vault) Create(ctx context.Context, caller identity.Caller, in Input) (Credential, error) {
-	e := v.check(in)
+	e := v.check(caller, in)
 	if err := caller.Require(identity.ManageCredentials, e.in.Folder); err != nil {
 		return Credential{}, err
 	}
@@ -117,7 +117,7 @@ func (v *Vault) edit(ctx context.Context, caller identity.Caller, id ID, expect 
 		if err != nil {
 			return nil, err
 		}
-		o, err := v.compose(old, in)
+		o, err := v.compose(caller, old, in)
 		if err != nil {
 			return nil, err
 		}
@@ -131,9 +131,9 @@ func (v *Vault) edit(ctx context.Context, caller identity.Caller, id ID, expect 
 }
 
 // compose checks an input against what is stored and joins both.
-func (v *Vault) compose(old *stored, in Input) (*opened, error) {
+func (v *Vault) compose(caller identity.Caller, old *stored, in Input) (*opened, error) {
 	wrong := settle(old, &in)
-	e := v.check(in)
+	e := v.check(caller, in)
 	e.list = append(wrong.list, e.list...)
 	o := e.merge(old)
 	return o, e.err()
@@ -242,7 +242,7 @@ func (v *Vault) draft(ctx context.Context, caller identity.Caller, in Input) (*o
 		if in.ID == "" {
 			in.ID = "unsaved"
 		}
-		e := v.check(in)
+		e := v.check(caller, in)
 		if err := caller.Require(identity.ManageCredentials, e.in.Folder); err != nil {
 			return nil, err
 		}
@@ -258,7 +258,7 @@ func (v *Vault) draft(ctx context.Context, caller identity.Caller, in Input) (*o
 	if err != nil {
 		return nil, err
 	}
-	o, err := v.compose(old, in)
+	o, err := v.compose(caller, old, in)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ type opened struct {
 	typ     *Type
 	plain   map[string]string // texts of the fields that are not secret, defaults included
 	secrets map[string]secret.Text
+	refs    map[string]string // references of secret fields; see Vault.resolved
 	hosts   []hostPattern
 	key     secret.Text // of fingerprints
 	grant   int64       // see Record.Grant
@@ -115,6 +116,10 @@ func (v *Vault) unseal(r Record) (o *opened, broken map[string]error, err error)
 		if !info.Set {
 			continue
 		}
+		if info.Ref != "" && broken[""] == nil {
+			o.setReference(field, info.Ref)
+			continue
+		}
 		at := place{kind: placeField, id: r.ID, version: int64(r.Version), field: field}
 		text, err := v.openField(at, r.Sealed[field], o.key, info.Fingerprint)
 		if err = cmp.Or(broken[""], err); err != nil {
@@ -124,7 +129,7 @@ func (v *Vault) unseal(r Record) (o *opened, broken map[string]error, err error)
 		o.secrets[field] = text
 	}
 	for _, f := range t.Fields { // saved records have them all: this one was edited by hand
-		if f.Required && broken[f.Name] == nil && o.text(f.Name) == "" && f.shownIn(o.plain) {
+		if f.Required && broken[f.Name] == nil && o.text(f.Name) == "" && o.refs[f.Name] == "" && f.shownIn(o.plain) {
 			broken[f.Name] = fmt.Errorf("field %s of credential %q is missing", f.Name, r.ID)
 		}
 	}

@@ -31,6 +31,7 @@ const (
 	codeOutside       = "outside_folder"
 	codeDamaged       = "damaged"
 	codeMore          = "more_problems"
+	codeReference     = "reference"
 )
 
 // problems collects everything wrong with one input.

@@ -233,7 +233,11 @@ func (v *Vault) obtain(ctx context.Context, o *opened, used int64) (*held, error
 	if saved, err := v.saveLate(ctx, o, before); saved != nil || err != nil {
 		return saved, err
 	}
-	next, err := v.ask(ctx, o, before)
+	full, err := v.resolved(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	next, err := v.ask(ctx, full, before)
 	if err == nil {
 		if o.State.Status == NeedsReconnect {
 			v.report(ctx, o, OK, "")

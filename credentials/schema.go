@@ -96,6 +96,17 @@ func (t *Type) schema() map[string]any {
 }
 
 func (f *Field) schema() map[string]any {
+	s := f.valueSchema()
+	if !f.Secret {
+		return s
+	}
+	return map[string]any{"title": f.Label, "description": f.Help, "anyOf": []any{s, map[string]any{
+		"title": "Reference", "type": "object", "required": []string{"ref"}, "additionalProperties": false,
+		"properties": map[string]any{"ref": map[string]any{"type": "string", "pattern": "^(env|file|vault):"}},
+	}}}
+}
+
+func (f *Field) valueSchema() map[string]any {
 	s := map[string]any{"title": f.Label, "description": f.Help}
 	switch f.Kind {
 	case KindBoolean:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keyflow/credentials/oauth"
+	"keyflow/credentials/sources"
 	"keyflow/internal/egress"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
@@ -95,6 +96,12 @@ func (t *test) finish() (TestResult, error) {
 func (t *test) run(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, testTimeout)
 	defer cancel()
+	full, err := t.vault.resolved(ctx, t.opened)
+	if err != nil {
+		t.fail(messageOf(err), "Mend what the reference names, or enter the value, and test again.")
+		return
+	}
+	t.opened = full
 	if t.opened.typ.renews && !t.token(ctx) {
 		return
 	}
@@ -309,6 +316,9 @@ func messageOf(err error) string {
 	}
 	if e, ok := egress.AsError(err); ok {
 		return e.Error()
+	}
+	if e, ok := errors.AsType[*sources.Error](err); ok {
+		return e.Message
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "no answer within the time limit"

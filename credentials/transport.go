@@ -200,12 +200,14 @@ func (g *granted) Close() error {
 	return g.ReadCloser.Close()
 }
 
-// prepare waits for the limits, gets a token if the type needs one and then, last of all, reads
+// prepare waits for the limits, gets a token if the type needs one, reads what references lead to
+// and then, last of all, reads
 // the credential again: what it says now counts (promise P1). The result has no credential for a redirect hop
 // that may not have it.
 func (t *transport) prepare(req *http.Request) (*sent, error) {
 	ctx, s := req.Context(), &sent{}
-	for range 5 {
+	var full *opened // with what its references lead to
+	for range 6 {
 		o, err := t.open(ctx)
 		if err == nil {
 			err = t.usable(o, req)
@@ -219,8 +221,12 @@ func (t *transport) prepare(req *http.Request) (*sent, error) {
 			s.token, err = t.token(ctx, o)
 		case o.Limits != nil && s.release == nil && !t.draft:
 			s.release, err = t.permit(ctx, o)
+		case len(o.refs) > 0 && (full == nil || full.Revision != o.Revision):
+			full, err = t.vault.resolved(ctx, o)
 		default:
-			s.opened = o
+			if s.opened = o; full != nil && full.Revision == o.Revision {
+				s.opened = full.withState(o.State)
+			}
 			return s, nil
 		}
 		if err != nil {

@@ -72,6 +72,8 @@ type Field struct {
 	Pattern  string   `json:"pattern,omitempty"` // RE2, anchored
 	// ShowIf lists values of other fields that must all hold for this field to apply.
 	ShowIf map[string]string `json:"show_if,omitempty"`
+	// Sources are the kinds of references that a secret field takes here: env, file, vault.
+	Sources []string `json:"sources,omitempty"`
 	// SecretIf names a boolean field that makes this one secret.
 	SecretIf string `json:"secret_if,omitempty"`
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"keyflow/credentials/sources"
 	"keyflow/internal/identity"
 )
 
@@ -26,6 +27,8 @@ type Options struct {
 	Keyset *Keyset     // required
 	// PublicURL is where people reach this Keyflow; OAuth redirect URLs are built from it.
 	PublicURL string
+	// Sources reads secrets kept elsewhere, where references lead; nil has none switched on.
+	Sources *sources.Sources
 	// Usages finds the workflows that name a credential; nil finds none.
 	Usages func(ctx context.Context, id ID) ([]Usage, error)
 	// Connected, when not nil, is told of a credential that a person had to connect and that can
@@ -52,6 +55,7 @@ type Vault struct {
 	process   string // names this process in leases
 	keys      *Keyset
 	publicURL string
+	sources   *sources.Sources
 	usages    func(ctx context.Context, id ID) ([]Usage, error)
 	connected func(id ID)
 	users     func(ctx context.Context, ids []ID, workflows []string) (Users, error)
@@ -91,6 +95,7 @@ func New(o Options) (*Vault, error) {
 	v := &Vault{
 		store: o.Store, tokens: o.Tokens, limits: o.Limits, canary: o.Canary, keys: o.Keyset, process: rand.Text(),
 		publicURL: strings.TrimSuffix(o.PublicURL, "/"),
+		sources:   o.Sources,
 		users:     o.Users, seenStore: o.Seen, reminders: o.Reminders, planned: make(chan struct{}, 1),
 		usages: o.Usages, transport: o.Transport, now: o.Now, log: o.Logger, connected: o.Connected,
 		types: make(map[TypeName]*Type),
@@ -118,7 +123,17 @@ func New(o Options) (*Vault, error) {
 }
 
 // Types lists the authentication types in the order of the form.
-func (v *Vault) Types() []Type { return builtinTypes() }
+func (v *Vault) Types() []Type {
+	types := builtinTypes()
+	for _, t := range types {
+		for i := range t.Fields {
+			if t.Fields[i].Secret || t.Fields[i].SecretIf != "" {
+				t.Fields[i].Sources = v.sources.Kinds()
+			}
+		}
+	}
+	return types
+}
 
 // RedirectURL is what a person registers at an OAuth provider.
 func (v *Vault) RedirectURL() string { return v.publicURL + CallbackPath }

@@ -243,7 +243,7 @@ func TestBadInputs(t *testing.T) {
 			`/fields/password invalid_value: line breaks and other control characters are not possible here; was a line break copied along?`,
 		}},
 		"reference to another vault": {`{"id": "x", "type": "api_key", "fields": {"key": "X", "value": {"ref": "env:KEY"}}, ` + host + `}`, []string{
-			`/fields/value not_supported: references to secrets kept elsewhere are not supported yet; enter the value`,
+			`/fields/value reference: refers to env:KEY, which is not switched on: start the server with --secret-sources env (KEYFLOW_SECRET_SOURCES)`,
 		}},
 		"key in a header": {`{"id": "x", "type": "api_key", "fields": {"key": "X Key", "value": "abcdefgh\n"}, ` + host + `}`, []string{
 			`/fields/key invalid_value: not a possible header name: use letters, digits and -`,

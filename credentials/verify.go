@@ -33,6 +33,9 @@ func (v *Vault) Verify(ctx context.Context, id ID, workflow, folder string, r *h
 	if o.Type == TypeBasicAuth && !o.holdsSecret() { // a password may be empty for calls; here it would let everyone in
 		return nil, fault.New(fault.Invalid, "%s", noSecret(id))
 	}
+	if o, err = v.resolved(ctx, o); err != nil {
+		return nil, err
+	}
 	now := v.now()
 	found, ok := o.typ.verify(o, inbound{Request: r, body: body, now: now})
 	if !ok {
@@ -52,7 +55,7 @@ func (o *opened) holdsSecret() bool {
 			return true
 		}
 	}
-	return false
+	return len(o.refs) > 0 // an empty one is refused when it is read
 }
 
 func noSecret(id ID) string {
@@ -64,6 +67,9 @@ func noSecret(id ID) string {
 func (v *Vault) Unverify(ctx context.Context, id ID, r *http.Request, body []byte) {
 	o, err := v.open(ctx, id)
 	if err != nil || o.typ.verify == nil {
+		return
+	}
+	if o, err = v.resolved(ctx, o); err != nil {
 		return
 	}
 	if found, ok := o.typ.verify(o, inbound{Request: r, body: body, now: v.now()}); ok && found.once != "" {

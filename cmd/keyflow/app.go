@@ -38,17 +38,19 @@ const shutdownTimeout = 30 * time.Second
 
 // core is what runs workflows, with or without a web server around it.
 type core struct {
-	log     *slog.Logger
-	db      *database.DB
-	egress  *egress.Transport
-	vault   *credentials.Vault
-	catalog *workflows.Catalog
-	engine  *engine.Engine
-	runs    *runstore.Store
-	manager *triggers.Manager
-	events  *eventstore.Queue
-	metrics *prometheus.Registry
-	public  *url.URL
+	log    *slog.Logger
+	db     *database.DB
+	egress *egress.Transport
+	// vaultEgress is nil without VAULT_ADDR.
+	vaultEgress *egress.Transport
+	vault       *credentials.Vault
+	catalog     *workflows.Catalog
+	engine      *engine.Engine
+	runs        *runstore.Store
+	manager     *triggers.Manager
+	events      *eventstore.Queue
+	metrics     *prometheus.Registry
+	public      *url.URL
 }
 
 // newCore opens the database and wires the parts; own are this process's listening addresses.
@@ -107,12 +109,16 @@ func (c *core) openVault(cfg config) error {
 	if err != nil {
 		return err
 	}
+	from, err := c.openSources(cfg)
+	if err != nil {
+		return err
+	}
 	store := credentialstore.New(c.db)
 	c.events = eventstore.New(c.db)
 	store.OnEvents(c.events.Notify)
 	c.vault, err = credentials.New(credentials.Options{
 		Store: store, Tokens: store, Limits: store, Canary: store, Seen: store, Reminders: store, Keyset: keys,
-		PublicURL: c.public.String(), Transport: c.egress, Logger: c.log,
+		PublicURL: c.public.String(), Transport: c.egress, Logger: c.log, Sources: from,
 		Connected: func(id credentials.ID) { c.engine.CredentialConnected(id) },
 		Usages: func(ctx context.Context, id credentials.ID) ([]credentials.Usage, error) {
 			found, err := c.catalog.Usages(ctx, string(id))
@@ -202,6 +208,9 @@ func (c *core) serve(ctx context.Context, fire func(context.Context) error) erro
 
 func (c *core) close() error {
 	c.egress.CloseIdleConnections()
+	if c.vaultEgress != nil {
+		c.vaultEgress.CloseIdleConnections()
+	}
 	return c.db.Close()
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"keyflow/credentials/sources"
+	"keyflow/internal/fault"
 	"keyflow/internal/secret"
 )
 
@@ -25,21 +27,24 @@ type config struct {
 	databaseURL string
 	concurrency int
 	egressAllow []string
+	sources     []string // where references to secrets may lead
 	logFormat   string
 	logLevel    string
 
 	trustedProxies []string
 	proxies        []netip.Prefix // trustedProxies, parsed by validate
 
-	masterKey     string      // KEYFLOW_MASTER_KEY
-	adminToken    secret.Text // KEYFLOW_ADMIN_TOKEN
-	adminPassword secret.Text // KEYFLOW_ADMIN_PASSWORD
+	getenv        func(string) string // for references, and for Vault
+	masterKey     string              // KEYFLOW_MASTER_KEY
+	adminToken    secret.Text         // KEYFLOW_ADMIN_TOKEN
+	adminPassword secret.Text         // KEYFLOW_ADMIN_PASSWORD
 }
 
 func (c *config) storageFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.dataDir, "data-dir", defaultDataDir, "folder of the database, the master key and the admin token")
 	f.StringVar(&c.databaseURL, "database-url", "", "postgres://… (default: SQLite in the data folder)")
 	f.StringSliceVar(&c.egressAllow, "egress-allow", nil, `addresses beside public ones that workflows may call: CIDR, host, host:port, or "private"`)
+	f.StringSliceVar(&c.sources, "secret-sources", nil, "where references to secrets may lead: env, env:PREFIX_, file, file:/folder, vault, vault:path (default: nowhere)")
 	f.IntVar(&c.concurrency, "concurrency", 256, "steps that run at once")
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -54,6 +59,7 @@ func (c *config) serverFlags(f *pflag.FlagSet) {
 
 // secrets reads what must not stand in a process list.
 func (c *config) secrets(getenv func(string) string) {
+	c.getenv = getenv
 	c.masterKey = getenv("KEYFLOW_MASTER_KEY")
 	if v := getenv("KEYFLOW_ADMIN_TOKEN"); v != "" {
 		c.adminToken = secret.New(v)
@@ -72,6 +78,9 @@ func (c *config) validate() error {
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil {
 			return usagef("--public-url must look like https://keyflow.example.com, not %q", c.publicURL)
 		}
+	}
+	if _, err := sources.New(sources.Options{Allow: c.sources}); err != nil {
+		return usagef("%s", fault.Message(err))
 	}
 	for _, text := range c.trustedProxies {
 		proxy, err := netip.ParsePrefix(text)

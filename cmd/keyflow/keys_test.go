@@ -32,7 +32,7 @@ func TestKeysOnTheServerAndOnTheFiles(t *testing.T) {
 		return keyStatus(t, s.env(), append(args, "--data-dir", s.dir)...)
 	}
 	first := viaServer("status")
-	if len(first.Keys) != 1 || first.Keys[0].Sealed != 2 {
+	if len(first.Keys) != 1 || first.Keys[0].Sealed == 0 {
 		t.Fatalf("status: %+v", first)
 	}
 	viaServer("rotate")
@@ -41,7 +41,7 @@ func TestKeysOnTheServerAndOnTheFiles(t *testing.T) {
 		t.Fatalf("stop: %d", code)
 	}
 	third := keyStatus(t, nil, "rotate", "--data-dir", s.dir)
-	if len(third.Keys) != 3 || third.Keys[2].Sealed != 2 || !third.Keys[2].Primary || third.Rotation.Running {
+	if len(third.Keys) != 3 || third.Keys[2].Sealed != first.Keys[0].Sealed || !third.Keys[2].Primary || third.Rotation.Running {
 		t.Errorf("on the files: %+v", third)
 	}
 	r := keyflow(t, nil, "keys", "status", "--data-dir", s.dir)

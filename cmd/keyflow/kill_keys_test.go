@@ -170,7 +170,7 @@ func TestKillDuringKeyRotation(t *testing.T) {
 		t.Errorf("stop: %d\n%s", code, s.stderr)
 	}
 	status := readableAll(t, dir, *keyCredentials, up.URL)
-	if last := status.Keys[len(status.Keys)-1]; !last.Primary || last.Sealed != 2**keyCredentials {
+	if last := status.Keys[len(status.Keys)-1]; !last.Primary || last.Sealed < 2**keyCredentials || status.Rotation.Pending > 0 {
 		t.Errorf("at the end: %+v", status)
 	}
 	t.Logf("%d kills over %d credentials, %d of them in the middle of a rotation; %d keys at the end", *keyKills, *keyCredentials, interrupted, len(status.Keys))
