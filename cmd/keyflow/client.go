@@ -68,6 +68,7 @@ type apiError struct {
 	Errors    []struct {
 		Path    string `json:"path"`
 		Message string `json:"message"`
+		Line    int    `json:"line"`
 	} `json:"errors"`
 }
 
@@ -118,12 +119,23 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 
 // send is call with bytes, for bodies that must arrive exactly as written.
 func (c *client) send(ctx context.Context, method, path string, body []byte) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	return c.sendAs(ctx, request{method, path, "application/json", body})
+}
+
+// request is one request to the API; body nil is none.
+type request struct {
+	method, path, media string
+	body                []byte
+}
+
+// sendAs is send for a body of another kind than JSON.
+func (c *client) sendAs(ctx context.Context, r request) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, bytes.NewReader(r.body))
 	if err != nil {
 		return nil, usagef("KEYFLOW_URL: %w", err)
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if r.body != nil {
+		req.Header.Set("Content-Type", r.media)
 	}
 	if c.token.IsSet() {
 		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())

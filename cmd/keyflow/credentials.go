@@ -15,12 +15,12 @@ import (
 )
 
 func credentialsCommand(p process) *cobra.Command {
-	cmd := group("credentials", "Create, change, test and list credentials on a server", "import", "export")
+	cmd := group("credentials", "Create, change, test and list credentials on a server")
 	cmd.Long = "Secret values come from a prompt without echo, from --from-file, or from stdin (--from-file -);\nnever from an argument, where every process on the machine could read them."
 	cmd.AddCommand(
 		credentialsList(p), credentialsGet(p), credentialsCreate(p), credentialsUpdate(p), credentialsDelete(p),
 		credentialsTest(p), credentialsPresets(p), credentialsRefresh(p), credentialsConnect(p), credentialsUsages(p), credentialsUses(p), credentialsVersions(p),
-		credentialsRollback(p),
+		credentialsRollback(p), credentialsImport(p), credentialsExport(p),
 	)
 	return cmd
 }
@@ -78,6 +78,7 @@ func credentialsGet(p process) *cobra.Command {
 type credentialFlags struct {
 	name, folder, description, fromFile, testURL string
 	fields, hosts, workflows                     []string
+	prompts                                      []string // secret fields to ask for; of update
 }
 
 func (f *credentialFlags) bind(cmd *cobra.Command) {
@@ -248,47 +249,63 @@ func promptMissing(p process, t credentialType, fields map[string]any, ask bool)
 
 func credentialsUpdate(p process) *cobra.Command {
 	var f credentialFlags
-	var prompts []string
+	var bulk importFlags
 	cmd := &cobra.Command{
-		Use: "update ID", Short: "Change a credential; fields that are not given stay as they are", Args: oneOf("ID"),
+		Use: "update ID | update --folder FOLDER --from-file FILE", Short: "Change a credential; fields that are not given stay as they are",
+		Long: "With an ID: changes one credential. Without: changes many credentials of one folder from a JSON or CSV file\n" +
+			"of their ids and what is new, all or none.",
+		Args: cobra.MaximumNArgs(1),
 		Example: "  keyflow credentials update erp --secret password      # asks for the new password\n" +
-			"  echo '{\"fields\":{\"password\":\"new\"}}' | keyflow credentials update erp --from-file -",
+			"  echo '{\"fields\":{\"password\":\"new\"}}' | keyflow credentials update erp --from-file -\n" +
+			"  keyflow credentials update --folder /clouds/aws --from-file keys.csv",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
-			in, err := f.input(p)
-			if err != nil {
-				return err
+			if len(args) == 0 {
+				return f.updateFolder(cmd, p, c, bulk)
 			}
-			var before credentials.Credential
-			if err := c.call(cmd.Context(), http.MethodGet, credentialPath(args[0]), nil, &before); err != nil {
-				return err
+			if bulk != (importFlags{}) {
+				return usagef("--format, --dry-run and --yes are for updates of a folder; leave out the ID or them")
 			}
-			t, err := typeOf(cmd, c, string(before.Type))
-			if err != nil {
-				return err
-			}
-			fields, err := f.mergeFields(in, t)
-			if err != nil {
-				return err
-			}
-			for _, name := range prompts {
-				if fields[name], err = promptSecret(p, name); err != nil {
-					return err
-				}
-				in["fields"] = fields
-			}
-			if len(in) == 0 {
-				return usagef("nothing to change: give --secret FIELD, --field name=value, --from-file or another flag")
-			}
-			var out credentials.Credential
-			if err := c.call(cmd.Context(), http.MethodPatch, credentialPath(args[0]), in, &out); err != nil {
-				return err
-			}
-			return show(cmd, out, created(out))
+			return f.updateOne(cmd, p, c, args[0])
 		}),
 	}
 	f.bind(cmd)
-	cmd.Flags().StringArrayVar(&prompts, "secret", nil, "secret field to ask for (repeat)")
+	bulk.bind(cmd)
+	cmd.Flags().StringArrayVar(&f.prompts, "secret", nil, "secret field to ask for (repeat)")
 	return cmd
+}
+
+// updateOne changes one credential.
+func (f *credentialFlags) updateOne(cmd *cobra.Command, p process, c *client, id string) error {
+	in, err := f.input(p)
+	if err != nil {
+		return err
+	}
+	var before credentials.Credential
+	if err := c.call(cmd.Context(), http.MethodGet, credentialPath(id), nil, &before); err != nil {
+		return err
+	}
+	t, err := typeOf(cmd, c, string(before.Type))
+	if err != nil {
+		return err
+	}
+	fields, err := f.mergeFields(in, t)
+	if err != nil {
+		return err
+	}
+	for _, name := range f.prompts {
+		if fields[name], err = promptSecret(p, name); err != nil {
+			return err
+		}
+		in["fields"] = fields
+	}
+	if len(in) == 0 {
+		return usagef("nothing to change: give --secret FIELD, --field name=value, --from-file or another flag")
+	}
+	var out credentials.Credential
+	if err := c.call(cmd.Context(), http.MethodPatch, credentialPath(id), in, &out); err != nil {
+		return err
+	}
+	return show(cmd, out, created(out))
 }
 
 func credentialsDelete(p process) *cobra.Command {
