@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -132,7 +133,11 @@ func (v *Vault) checkType(e *edit, name TypeName) *Type {
 	case "aws_sigv4", "digest_auth":
 		e.add("/type", codeNotSupported, fmt.Sprintf("%q is not supported yet; this release has %s", name, list))
 	default:
-		e.add("/type", codeInvalidValue, fmt.Sprintf("%.40q is not an authentication type%s; there are %s", name, suggest.DidYouMean(string(name), known), list))
+		what := "this"
+		if nameForm.MatchString(string(name)) { // anything else could be a secret in the wrong place
+			what = strconv.Quote(string(name))
+		}
+		e.add("/type", codeInvalidValue, fmt.Sprintf("%s is not an authentication type%s; there are %s", what, suggest.DidYouMean(string(name), known), list))
 	}
 	return nil
 }

@@ -85,6 +85,12 @@ func TestConnectedIsTold(t *testing.T) {
 		gone   bool
 	}{
 		"edit that needs no person": {change: func(t *testing.T, n *network) { n.patch(t, "crm", `{"fields": {"grant_type": "client_credentials"}}`) }},
+		"import that needs no person": {change: func(t *testing.T, n *network) {
+			_, err := n.Import(t.Context(), admin, credentials.ImportOptions{}, jsonFile(t, `[{"id": "crm", "fields": {"grant_type": "client_credentials"}}, {"id": "new", "type": "no_auth"}]`))
+			if err != nil {
+				t.Fatal(err)
+			}
+		}},
 		"delete": {gone: true, change: func(t *testing.T, n *network) {
 			if err := n.Delete(t.Context(), admin, "crm", true); err != nil {
 				t.Fatal(err)

@@ -89,6 +89,11 @@ func (v *Vault) Import(ctx context.Context, caller identity.Caller, o ImportOpti
 	if err != nil {
 		return ImportPlan{}, err
 	}
+	for n := range m.checked {
+		if c := &m.checked[n]; c.old != nil && c.stored != nil && needsPerson(c.old.State) && !needsPerson(c.stored.State) {
+			v.connected(c.item.ID)
+		}
+	}
 	return m.plan(), nil
 }
 
@@ -109,6 +114,7 @@ type checkedRow struct {
 	against int64 // revision of the stored record, 0 without one, -1 when not checked yet
 	old     *stored
 	next    *opened
+	stored  *Record // nil when nothing changes
 	item    ImportItem
 	wrong   []fault.Problem
 }
@@ -203,7 +209,7 @@ func (m *importing) records(old map[ID]*Record, first int64) ([]*Record, error) 
 	now := m.vault.moment()
 	for n := range m.checked {
 		c := &m.checked[n]
-		if c.item.Action == ActionUnchanged {
+		if c.stored = nil; c.item.Action == ActionUnchanged {
 			continue
 		}
 		r, err := m.vault.record(c.old, c.next, author{m.caller.Name, now, first + int64(n), OriginImport})
@@ -213,6 +219,7 @@ func (m *importing) records(old map[ID]*Record, first int64) ([]*Record, error) 
 		if err != nil {
 			return nil, err
 		}
+		c.stored = r
 		list = append(list, r)
 	}
 	return list, nil

@@ -13,12 +13,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +41,7 @@ const (
 	canaryInBody   = `c4nary"custom/+&=<é>\body-0aa4`
 	canaryShared   = `c4nary/jwt+shared=secret-of-32-bytes-a8`
 	canarySigning  = `c4nary/signing+secret=77b1c0`
+	canaryImport   = `c4nary"import/+&=<é>\row-3f58ab`
 )
 
 // echo is an upstream that gives back all it got, in every form it can think of.
@@ -88,7 +91,7 @@ func TestCanarySweep(t *testing.T) {
 		"password": canaryPassword, "header key": canaryHeader, "query key": canaryQuery, "cookie key": canaryCookie,
 		"client secret": canaryClient, "admin token": s.token,
 		"bearer token": canaryBearer, "custom header": canaryCustom, "custom query": canaryInQuery, "custom body": canaryInBody,
-		"shared secret of a jwt": canaryShared, "signing secret": canarySigning,
+		"shared secret of a jwt": canaryShared, "signing secret": canarySigning, "imported secret": canaryImport,
 	}
 	certificate, key := clientPair(t)
 	// The number that makes the key private; what stands around it is in the certificate too.
@@ -153,6 +156,7 @@ func TestCanarySweep(t *testing.T) {
 		}
 	}
 	sweepRules(s, &sweep, up.URL)
+	sweepImports(s, &sweep, up.URL)
 	for _, path := range []string{
 		"/", "/credentials/basic", "/api/v1/credentials?limit=200", "/api/v1/runs?limit=200", "/api/v1/workflows?limit=200", "/api/v1/triggers",
 		"/api/v1/tokens", "/openapi.json", "/metrics", "/readyz",
@@ -171,6 +175,55 @@ func TestCanarySweep(t *testing.T) {
 	}
 	if sweep.size < 100_000 || redacted < 200 {
 		t.Errorf("only %d bytes with %d redactions were looked at: the sweep proves nothing", sweep.size, redacted)
+	}
+}
+
+// sweepImports imports in both forms, rightly and wrongly, and exports.
+func sweepImports(s *instance, sweep *sweeper, up string) {
+	quoted, _ := json.Marshal(canaryImport)
+	cell := `"` + strings.ReplaceAll(canaryImport, `"`, `""`) + `"`
+	files := map[string]string{
+		"good.csv":    "id,type,allowed_hosts,fields.key,fields.value\nimported,api_key," + up + ",X-Key," + cell + "\n",
+		"later.json":  fmt.Sprintf(`[{"id": "imported", "fields": {"value": %s}, "name": "again"}]`, quoted),
+		"shifted.csv": "id,type,allowed_hosts,fields.key,fields.value\n" + cell + "," + cell + ",api_key,x,y\n",
+		"short.csv":   "id,fields.value\nimported\n" + cell + ",a,b,c\n",
+		"header.csv":  cell + ",x\nimported,y\n",
+		"broken.csv":  "id,fields.value\nimported," + canaryImport + "\n",
+		"open.csv":    "id,fields.value\nimported,\"" + canaryImport + "\n",
+		"wrong.json":  fmt.Sprintf(`{"items": [{"id": "imported", "fields": {"valeu": %s}}, {"id": %s, "type": "api_key", %s: 1}, %s]}`, quoted, quoted, quoted, quoted),
+		"twice.json":  fmt.Sprintf(`[{"id": "imported", "fields": {"value": %s, "value": "x"}}]`, quoted),
+		"cut.json":    fmt.Sprintf(`[{"id": "imported", "fields": {"value": %s`, quoted),
+		"host.json":   fmt.Sprintf(`[{"id": "imported", "allowed_hosts": ["evil.example"]}, {"id": "basic", "fields": {"username": ["%s"]}}]`, up),
+	}
+	dir := s.t.TempDir()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(files[name]), 0o600); err != nil {
+			s.t.Fatal(err)
+		}
+		media := "application/json"
+		if strings.HasSuffix(name, ".csv") {
+			media = "text/csv"
+		}
+		for _, query := range []string{"?dry_run=true", "", "?mode=update&folder=/x"} {
+			sweep.add("import "+name+query, s.do(http.MethodPost, "/api/v1/credentials/import"+query, files[name], "Content-Type", media).body)
+		}
+		r := keyflow(s.t, s.env(), "credentials", "import", path)
+		sweep.add("cli import "+name, r.stdout+r.stderr)
+	}
+	if a := s.must(http.MethodGet, "/api/v1/credentials/imported", nil); !strings.Contains(a.body, `"name":"again"`) {
+		s.t.Errorf("the imports did not work: %s", a.body)
+	}
+	for _, format := range []string{"json", "csv"} {
+		out := filepath.Join(dir, "export."+format)
+		if r := keyflow(s.t, s.env(), "credentials", "export", "--out", out); r.code != exitOK {
+			s.t.Errorf("export: %d %s", r.code, r.stderr)
+		}
+		text, err := os.ReadFile(out)
+		if err != nil || !strings.Contains(string(text), "imported") {
+			s.t.Errorf("export as %s: %v", format, err)
+		}
+		sweep.add("export as "+format, string(text))
 	}
 }
 
