@@ -228,35 +228,43 @@ func (v *Vault) sealFields(r *Record, old *stored, o *opened, key secret.Text) (
 	if err != nil {
 		return err
 	}
-	r.Sealed, r.Secrets = make(map[string][]byte), make(map[string]SecretInfo)
+	o.key = key
+	r.Secrets, r.Sealed, err = v.sealSecrets(old, o, place{kind: placeField, id: r.ID, version: int64(r.Version)}, r.UpdatedAt)
+	return err
+}
+
+// sealSecrets encrypts the secrets of o for a place. Those that are known from before keep the
+// time when they were entered.
+func (v *Vault) sealSecrets(old *stored, o *opened, in place, now time.Time) (infos map[string]SecretInfo, sealed map[string][]byte, err error) {
+	infos, sealed = make(map[string]SecretInfo), make(map[string][]byte)
 	for _, f := range o.typ.Fields {
 		if !f.secretIn(o.Fields) {
 			continue
 		}
-		at := r.UpdatedAt
+		at, was := now, o.Secrets[f.Name]
 		if ref := o.refs[f.Name]; ref != "" {
 			if old != nil && old.opened.refs[f.Name] == ref && old.Secrets[f.Name].UpdatedAt != nil {
 				at = *old.Secrets[f.Name].UpdatedAt
 			}
-			r.Secrets[f.Name] = SecretInfo{Set: true, UpdatedAt: &at, Ref: ref}
+			infos[f.Name] = SecretInfo{Set: true, UpdatedAt: &at, Ref: ref}
 			continue
 		}
 		text, set := o.secrets[f.Name]
 		if !set {
-			r.Secrets[f.Name] = SecretInfo{}
+			infos[f.Name] = SecretInfo{}
 			continue
 		}
-		info := SecretInfo{Set: true, UpdatedAt: &at, Fingerprint: fingerprint(key, text.Reveal())}
-		if was := o.Secrets[f.Name]; was.Set && was.Fingerprint == info.Fingerprint { // brought back
+		info := SecretInfo{Set: true, UpdatedAt: &at, Fingerprint: fingerprint(o.key, text.Reveal())}
+		if was.Set && was.Fingerprint == info.Fingerprint { // brought back
 			info = was
 		} else if old != nil && old.Secrets[f.Name].Set && old.opened.secrets[f.Name].Equal(text) {
 			info.UpdatedAt = old.Secrets[f.Name].UpdatedAt
 		}
-		r.Secrets[f.Name] = info
-		r.Sealed[f.Name], err = v.keys.seal(place{kind: placeField, id: r.ID, version: int64(r.Version), field: f.Name}, []byte(text.Reveal()))
-		if err != nil {
-			return err
+		in.field = f.Name
+		infos[f.Name] = info
+		if sealed[f.Name], err = v.keys.seal(in, []byte(text.Reveal())); err != nil {
+			return nil, nil, err
 		}
 	}
-	return nil
+	return infos, sealed, nil
 }

@@ -215,6 +215,7 @@ func (v *Vault) Delete(ctx context.Context, caller identity.Caller, id ID, force
 		v.kits.forget(id)
 		v.identities.forget(id)
 		v.connected(id) // whoever waits for it is told that it is gone
+		v.fallBacks.forget(id)
 	}
 	return err
 }

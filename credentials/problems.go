@@ -19,6 +19,8 @@ const (
 	codeTooLong        = "too_long"
 	codeSecretRequired = "secret_required" // widening needs the secret
 	codeWiderReach     = "wider_reach"     // a secret could go to places it was not meant for
+	codeTestFailed     = "test_failed"
+	codeNoFallBack     = "no_fall_back"
 	codeInUse          = "in_use"
 
 	// Of a row of an import.

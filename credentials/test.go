@@ -78,6 +78,11 @@ func (v *Vault) TestInput(ctx context.Context, caller identity.Caller, in Input)
 	if err != nil {
 		return TestResult{}, err
 	}
+	return v.try(ctx, o)
+}
+
+// try tests values that no run uses; nothing is stored.
+func (v *Vault) try(ctx context.Context, o *opened) (TestResult, error) {
 	t := &test{vault: v, opened: o, draft: true}
 	t.run(ctx)
 	t.result.Status = Untested

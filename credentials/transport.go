@@ -65,7 +65,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
-	ctx, body, renewed := req.Context(), req.Body, false
+	ctx, body := req.Context(), req.Body
+	var done amends
 	for {
 		s, err := t.send(req, body)
 		if err != nil {
@@ -79,30 +80,52 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 			}
 			return s.res, nil
 		}
-		switch {
-		case v.action == actionQuota:
+		switch v.action {
+		case actionQuota:
 			return nil, t.exhausted(ctx, s, v)
-		case v.action == actionWait:
+		case actionWait:
 			if body, err = t.wait(req, s, v); err != nil {
 				return nil, err
 			}
 			continue
-		case v.action != actionRenew, s.token == nil, t.draft, renewed:
-			return nil, t.refused(ctx, s, true)
 		}
-		if err := t.renew(ctx, s); err != nil {
-			if v.repeatable && !t.use.AtMostOnce {
-				err = t.held(err)
-			}
-			return nil, t.withAnswer(s, err)
+		if err := t.amend(ctx, s, v, &done); err != nil {
+			return nil, err
 		}
 		var again bool
 		if body, again = t.again(req, v); !again {
-			return nil, t.refused(ctx, s, false)
+			return nil, t.unrepeated(s, done)
 		}
-		renewed = true
 		closeBody(s.res.Body)
 	}
+}
+
+// amends are what has been done about refusals of one request.
+type amends struct{ renewed, left bool }
+
+// amend does what there is to do when the credential was refused, each once: another token, or
+// the former version back. Otherwise the error says that it was refused.
+func (t *transport) amend(ctx context.Context, s *sent, v *verdict, done *amends) error {
+	if t.draft {
+		return t.refused(ctx, s)
+	}
+	if v.action == actionRenew && s.token != nil && !done.renewed {
+		err := t.renew(ctx, s)
+		if err == nil {
+			done.renewed = true
+			return nil
+		}
+		if done.left || !refusedByProvider(err) || !t.vault.leave(ctx, s.opened) {
+			if v.repeatable && !t.use.AtMostOnce {
+				err = t.held(err)
+			}
+			return t.withAnswer(s, err)
+		}
+	} else if done.left || !t.vault.leave(ctx, s.opened) {
+		return t.refused(ctx, s)
+	}
+	done.left, done.renewed = true, false
+	return nil
 }
 
 // judge finds the failure rule that the answer matches; nil is none. A hop without
@@ -256,6 +279,9 @@ func (t *transport) token(ctx context.Context, o *opened) (*held, error) {
 	if !t.draft {
 		var h *held
 		err := t.patiently(ctx, func() (err error) { h, err = t.vault.token(ctx, o); return err })
+		if refusedByProvider(err) && t.vault.leave(ctx, o) {
+			return nil, nil // prepare reads the credential again
+		}
 		return h, inRun(o.ID, err)
 	}
 	token, err := t.vault.oauthClient().ClientCredentials(ctx, t.vault.oauthConfig(o))
@@ -337,19 +363,27 @@ func (t *transport) accepted(ctx context.Context, s *sent) {
 	t.vault.report(ctx, s.opened, OK, "")
 }
 
-// refused makes the error of an answer that refuses the credential. final says that the
-// credential itself is refused, not only a token that has been replaced.
-func (t *transport) refused(ctx context.Context, s *sent, final bool) error {
-	o, host := s.opened, s.res.Request.URL.Host
-	message := fmt.Sprintf("%s refused the credential %q (status %d)", host, o.ID, s.res.StatusCode)
-	if !final {
-		return t.withAnswer(s, o.failed(CodeRefused, nil,
-			"%s; its token has been renewed, but this request cannot be repeated safely: run the step again", message))
-	}
+// refused makes the error of an answer that refuses the credential itself.
+func (t *transport) refused(ctx context.Context, s *sent) error {
+	o, message := s.opened, s.refusal()
 	if !t.draft {
 		t.vault.report(ctx, o, Refused, message)
 	}
 	return t.withAnswer(s, o.failed(CodeRefused, nil, "%s; enter a new secret or check its rights there", message))
+}
+
+// unrepeated makes the error of a request that was refused with what has been replaced since.
+func (t *transport) unrepeated(s *sent, done amends) error {
+	what := "its token has been renewed"
+	if done.left {
+		what = "its former version has come back"
+	}
+	return t.withAnswer(s, s.opened.failed(CodeRefused, nil,
+		"%s; %s, but this request cannot be repeated safely: run the step again", s.refusal(), what))
+}
+
+func (s *sent) refusal() string {
+	return fmt.Sprintf("%s refused the credential %q (status %d)", s.res.Request.URL.Host, s.opened.ID, s.res.StatusCode)
 }
 
 // withAnswer attaches the redacted answer to err and ends the exchange.

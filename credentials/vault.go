@@ -74,6 +74,7 @@ type Vault struct {
 	renewals  renewals
 	kits      kits
 	throttles throttles
+	fallBacks fallBacks
 	rotation  rotation
 
 	presets    []Preset
@@ -171,6 +172,14 @@ func (v *Vault) view(c Credential) Credential {
 		if *list == nil {
 			*list = []string{}
 		}
+	}
+	if c.Candidate != nil {
+		candidate := *c.Candidate
+		candidate.Fields, candidate.Secrets = orEmpty(candidate.Fields), orEmpty(candidate.Secrets)
+		c.Candidate = &candidate
+	}
+	if !c.FallBack.armed(v.now()) {
+		c.FallBack = nil
 	}
 	if c.FailureRules == nil {
 		c.FailureRules = []FailureRule{}

@@ -171,14 +171,6 @@ func (s *server) credentialVersions(ctx context.Context, who session.Who, in *Cr
 	}), nil
 }
 
-func (s *server) testCredential(ctx context.Context, who session.Who, in *CredentialPath) (*answer[credentials.TestResult], error) {
-	result, err := s.credentials.Test(ctx, who.Caller, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	return ok(result), nil
-}
-
 func (s *server) testUnsaved(ctx context.Context, who session.Who, in *JSONBody) (*answer[credentials.TestResult], error) {
 	input, err := decode[credentials.Input](in.RawBody, credentialReadOnly()...)
 	if err != nil {

@@ -70,6 +70,10 @@ type credentialRecords interface {
 }
 
 type credentialRotation interface {
+	Stage(ctx context.Context, caller identity.Caller, id credentials.ID, fields map[string]any) (credentials.Credential, error)
+	Unstage(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.Credential, error)
+	TestCandidate(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.TestResult, error)
+	Promote(ctx context.Context, caller identity.Caller, id credentials.ID, how credentials.Promotion) (credentials.Credential, error)
 	// Rollback brings the fields of a version back; 0 is the former one.
 	Rollback(ctx context.Context, caller identity.Caller, id credentials.ID, version int) (credentials.Credential, error)
 }

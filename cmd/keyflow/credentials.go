@@ -20,7 +20,7 @@ func credentialsCommand(p process) *cobra.Command {
 	cmd.AddCommand(
 		credentialsList(p), credentialsGet(p), credentialsCreate(p), credentialsUpdate(p), credentialsDelete(p),
 		credentialsTest(p), credentialsPresets(p), credentialsRefresh(p), credentialsConnect(p), credentialsUsages(p), credentialsUses(p), credentialsVersions(p),
-		credentialsRollback(p), credentialsImport(p), credentialsExport(p),
+		credentialsRollback(p), credentialsCandidate(p), credentialsPromote(p), credentialsImport(p), credentialsExport(p),
 	)
 	return cmd
 }
@@ -332,11 +332,13 @@ func credentialsDelete(p process) *cobra.Command {
 }
 
 func credentialsTest(p process) *cobra.Command {
-	return &cobra.Command{
+	var candidate bool
+	cmd := &cobra.Command{
 		Use: "test ID", Short: "Try a credential; exits 1 when it does not work", Args: oneOf("ID"),
+		Example: "  keyflow credentials test erp\n  keyflow credentials test erp --candidate",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			var r credentials.TestResult
-			if err := c.call(cmd.Context(), http.MethodPost, credentialPath(args[0], "/test"), nil, &r); err != nil {
+			if err := c.call(cmd.Context(), http.MethodPost, credentialPath(args[0], "/test"), map[string]any{"candidate": candidate}, &r); err != nil {
 				return err
 			}
 			err := show(cmd, r, func(w io.Writer) error {
@@ -352,6 +354,8 @@ func credentialsTest(p process) *cobra.Command {
 			return err
 		}),
 	}
+	cmd.Flags().BoolVar(&candidate, "candidate", false, "try the candidate, not the current version")
+	return cmd
 }
 
 func credentialsRefresh(p process) *cobra.Command {

@@ -59,3 +59,100 @@ func credentialsRollback(p process) *cobra.Command {
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
 }
+
+func credentialsCandidate(p process) *cobra.Command {
+	var f credentialFlags
+	var prompts []string
+	var drop bool
+	cmd := &cobra.Command{
+		Use: "candidate ID", Short: "Put new values beside the current ones, to be tested and promoted", Args: oneOf("ID"),
+		Long: "No run uses the candidate before it is promoted. Fields that are not given are those of the current version.\n" +
+			"Changing the current version drops the candidate.",
+		Example: "  keyflow credentials candidate erp --secret password      # asks for the new password\n" +
+			"  echo '{\"fields\":{\"password\":\"new\"}}' | keyflow credentials candidate erp --from-file -\n" +
+			"  keyflow credentials test erp --candidate\n  keyflow credentials promote erp --fall-back",
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			var out credentials.Credential
+			if drop {
+				if err := c.call(cmd.Context(), http.MethodDelete, credentialPath(args[0], "/candidate"), nil, &out); err != nil {
+					return err
+				}
+				return show(cmd, out, line("credential %s has no candidate any more", out.ID))
+			}
+			fields, err := candidateFields(cmd, c, p, candidateInput{args[0], f, prompts})
+			if err != nil {
+				return err
+			}
+			body := map[string]any{"fields": fields}
+			if err := c.call(cmd.Context(), http.MethodPut, credentialPath(args[0], "/candidate"), body, &out); err != nil {
+				return err
+			}
+			return show(cmd, out, line("credential %s has a candidate; next: keyflow credentials promote %s", out.ID, out.ID))
+		}),
+	}
+	cmd.Flags().StringArrayVar(&f.fields, "field", nil, "non-secret field as name=value (repeat)")
+	cmd.Flags().StringVar(&f.fromFile, "from-file", "", "JSON with fields, secrets included; - is stdin")
+	cmd.Flags().StringArrayVar(&prompts, "secret", nil, "secret field to ask for (repeat)")
+	cmd.Flags().BoolVar(&drop, "drop", false, "drop the candidate")
+	return cmd
+}
+
+// candidateInput is where the values of a candidate come from.
+type candidateInput struct {
+	id      string
+	flags   credentialFlags
+	prompts []string
+}
+
+func candidateFields(cmd *cobra.Command, c *client, p process, from candidateInput) (map[string]any, error) {
+	in, err := from.flags.input(p)
+	if err != nil {
+		return nil, err
+	}
+	var now credentials.Credential
+	if err := c.call(cmd.Context(), http.MethodGet, credentialPath(from.id), nil, &now); err != nil {
+		return nil, err
+	}
+	t, err := typeOf(cmd, c, string(now.Type))
+	if err != nil {
+		return nil, err
+	}
+	fields, err := from.flags.mergeFields(in, t)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range from.prompts {
+		if fields[name], err = promptSecret(p, name); err != nil {
+			return nil, err
+		}
+	}
+	if len(fields) == 0 {
+		return nil, usagef("nothing new: give --secret FIELD, --field name=value or --from-file")
+	}
+	return fields, nil
+}
+
+func credentialsPromote(p process) *cobra.Command {
+	var how credentials.Promotion
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "promote ID", Short: "Test the candidate and make it the current version", Args: oneOf("ID"),
+		Long: "The candidate is tested first; when that fails nothing changes. Then it is in force for every workflow at once.\n" +
+			"Before the credential's grace ends, the former version comes back with: keyflow credentials rollback ID",
+		Example: "  keyflow credentials promote erp --fall-back\n  keyflow credentials promote erp --force --yes",
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			if err := confirm(p, yes, fmt.Sprintf("Use the candidate of credential %s in every workflow from now on?", args[0])); err != nil {
+				return err
+			}
+			var out credentials.Credential
+			if err := c.call(cmd.Context(), http.MethodPost, credentialPath(args[0], "/promote"), how, &out); err != nil {
+				return err
+			}
+			return show(cmd, out, created(out))
+		}),
+	}
+	cmd.Flags().BoolVar(&how.FallBack, "fall-back", false, "let the former values come back by themselves when the new ones are refused")
+	cmd.Flags().BoolVar(&how.Force, "force", false, "without a test")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
