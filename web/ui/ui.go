@@ -21,7 +21,8 @@ const (
 	basePlaceholder  = "__BASE_PATH__"
 )
 
-// Files returns the built files: index.html, app.js, vendor.js, runtime.js, app.css, icon.svg and
+// Files returns the built files: index.html, app.js with what it needs at once (base.js,
+// vendor.js, runtime.js), later.js with the pages behind the lists, app.css, icon.svg and
 // oauth-callback.js (loaded by the page that ends an OAuth connect). index.html is a
 // template; serve [Index] in its place.
 func Files() fs.FS {

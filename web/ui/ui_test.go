@@ -54,8 +54,8 @@ func TestFilesAreComplete(t *testing.T) {
 	}
 
 	want := map[string]bool{
-		"app.css": true, "app.js": true, "icon.svg": true, "index.html": true,
-		"oauth-callback.js": true, "runtime.js": true, "vendor.js": true,
+		"app.css": true, "app.js": true, "base.js": true, "icon.svg": true, "index.html": true,
+		"later.js": true, "oauth-callback.js": true, "runtime.js": true, "vendor.js": true,
 	}
 	entries, err := fs.ReadDir(Files(), ".")
 	if err != nil {

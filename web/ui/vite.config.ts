@@ -33,7 +33,12 @@ export default defineConfig({
         entryFileNames: 'app.js',
         chunkFileNames: (chunk) => (chunk.name === 'rolldown-runtime' ? 'runtime.js' : '[name].js'),
         assetFileNames: (asset) => (asset.names.some((n) => n.endsWith('.css')) ? 'app.css' : '[name][extname]'),
-        codeSplitting: { groups: [{ name: 'vendor', test: /node_modules|rolldown\/runtime/ }] },
+        codeSplitting: {
+          groups: [
+            { name: 'vendor', test: /node_modules|rolldown\/runtime/ },
+            { name: 'base', test: /src\//, minShareCount: 2 },
+          ],
+        },
       },
     },
   },

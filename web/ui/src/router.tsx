@@ -1,21 +1,14 @@
 import type { QueryClient } from '@tanstack/react-query';
-import { createRootRouteWithContext, createRoute, createRouter, Outlet, redirect } from '@tanstack/react-router';
+import { createRootRouteWithContext, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from '@tanstack/react-router';
 import { ApiError, basePath } from './api/client';
 import { queries } from './api/queries';
 import { Failure, Loading } from './components/feedback';
 import { CredentialListPage } from './pages/credentials/list';
-import { CredentialPage } from './pages/credentials/detail';
-import { NewCredentialPage } from './pages/credentials/create';
 import { NotFoundPage } from './pages/notfound';
 import { RunListPage } from './pages/runs/list';
-import { RunPage } from './pages/runs/detail';
-import { SetupPage } from './pages/session/setup';
 import { SignInPage } from './pages/session/signin';
 import { Shell } from './pages/shell';
-import { TriggerListPage } from './pages/triggers/list';
-import { NewWorkflowPage } from './pages/workflows/create';
 import { WorkflowListPage } from './pages/workflows/list';
-import { WorkflowPage } from './pages/workflows/detail';
 
 type Context = { client: QueryClient };
 
@@ -33,11 +26,16 @@ function textParams<K extends string>(...names: K[]) {
   };
 }
 
+/** A page of the file that is loaded when first needed. */
+function later<K extends keyof typeof import('./pages/later')>(name: K) {
+  return lazyRouteComponent(() => import('./pages/later'), name);
+}
+
 const setupRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/setup',
   validateSearch: textParams('token'),
-  component: SetupPage,
+  component: later('SetupPage'),
 });
 
 const signInRoute = createRoute({
@@ -73,21 +71,46 @@ const homeRoute = createRoute({
 const credentialsRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/credentials',
-  validateSearch: textParams('q', 'type', 'state', 'folder'),
+  validateSearch: textParams('q', 'type', 'state', 'folder', 'unused'),
   component: CredentialListPage,
 });
 
 const newCredentialRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/credentials/new',
-  component: NewCredentialPage,
+  component: later('NewCredentialPage'),
 });
 
 const credentialRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/credentials/$id',
-  validateSearch: textParams('connect'),
-  component: CredentialPage,
+  validateSearch: textParams('connect', 'tab'),
+  component: later('CredentialPage'),
+});
+
+// The next pages are beside /credentials, not below it: every name there can be an id.
+const rotationRoute = createRoute({
+  getParentRoute: () => shellRoute,
+  path: '/credentials/$id/rotate',
+  component: later('RotationPage'),
+});
+
+const attentionRoute = createRoute({
+  getParentRoute: () => shellRoute,
+  path: '/attention',
+  component: later('AttentionPage'),
+});
+
+const importRoute = createRoute({
+  getParentRoute: () => shellRoute,
+  path: '/import',
+  component: later('ImportPage'),
+});
+
+const keysRoute = createRoute({
+  getParentRoute: () => shellRoute,
+  path: '/keys',
+  component: later('KeysPage'),
 });
 
 const workflowsRoute = createRoute({
@@ -100,13 +123,13 @@ const workflowsRoute = createRoute({
 const newWorkflowRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/workflows/new',
-  component: NewWorkflowPage,
+  component: later('NewWorkflowPage'),
 });
 
 const workflowRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/workflows/$id',
-  component: WorkflowPage,
+  component: later('WorkflowPage'),
 });
 
 const runsRoute = createRoute({
@@ -116,9 +139,9 @@ const runsRoute = createRoute({
   component: RunListPage,
 });
 
-const runRoute = createRoute({ getParentRoute: () => shellRoute, path: '/runs/$id', component: RunPage });
+const runRoute = createRoute({ getParentRoute: () => shellRoute, path: '/runs/$id', component: later('RunPage') });
 
-const triggersRoute = createRoute({ getParentRoute: () => shellRoute, path: '/triggers', component: TriggerListPage });
+const triggersRoute = createRoute({ getParentRoute: () => shellRoute, path: '/triggers', component: later('TriggerListPage') });
 
 const routeTree = rootRoute.addChildren([
   setupRoute,
@@ -128,6 +151,10 @@ const routeTree = rootRoute.addChildren([
     credentialsRoute,
     newCredentialRoute,
     credentialRoute,
+    rotationRoute,
+    attentionRoute,
+    importRoute,
+    keysRoute,
     workflowsRoute,
     newWorkflowRoute,
     workflowRoute,

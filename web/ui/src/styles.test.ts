@@ -15,7 +15,10 @@ it('has the rules of every Mantine class that the script uses', () => {
 });
 
 it('keeps the first page below 300 KB gzip', () => {
-  const files = ['index.html', 'app.js', 'vendor.js', 'runtime.js', 'app.css'];
+  const files = ['index.html', 'app.js', 'base.js', 'vendor.js', 'runtime.js', 'app.css'];
   const size = files.reduce((sum, file) => sum + gzipSync(read(`dist/${file}`)).length, 0);
   expect(size).toBeLessThan(300_000);
+  const scripts = files.filter((file) => file.endsWith('.js'));
+  const loaded = scripts.flatMap((file) => [...read(`dist/${file}`).toString().matchAll(/from"\.\/([^"]+)"/g)].map((m) => m[1]));
+  expect(loaded.filter((file) => !files.includes(file ?? ''))).toEqual([]);
 });

@@ -2,6 +2,7 @@
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
 import {
   credentials,
+  keys,
   runs,
   session,
   triggers,
@@ -10,7 +11,7 @@ import {
   type RunFilter,
   type WorkflowFilter,
 } from './resources';
-import type { List, RunStatus } from './types';
+import type { Credential, List, RunStatus } from './types';
 
 const unfinished: readonly RunStatus[] = ['queued', 'running', 'waiting'];
 
@@ -28,6 +29,22 @@ function pages<T>(queryKey: readonly unknown[], get: (cursor: string) => Promise
   });
 }
 
+// How many credentials a page that sorts all of them itself reads at most.
+const pagesRead = 10;
+
+/** All credentials that match, up to 2,000: for lists in an order of their own. */
+export async function allCredentials(filter: CredentialFilter): Promise<{ items: Credential[]; more: boolean }> {
+  const items: Credential[] = [];
+  let cursor = '';
+  for (let read = 0; read < pagesRead; read++) {
+    const page = await credentials.list(filter, cursor, 200);
+    items.push(...page.items);
+    cursor = page.next_cursor ?? '';
+    if (cursor === '') break;
+  }
+  return { items, more: cursor !== '' };
+}
+
 export const queries = {
   session: () => queryOptions({ queryKey: ['session'], queryFn: session.get, staleTime: Infinity, retry: false }),
 
@@ -43,6 +60,17 @@ export const queries = {
   usages: (id: string) => queryOptions({ queryKey: ['credentials', id, 'usages'], queryFn: () => credentials.usages(id) }),
   credentialVersions: (id: string) =>
     queryOptions({ queryKey: ['credentials', id, 'versions'], queryFn: () => credentials.versions(id) }),
+  credentialUses: (id: string) => pages(['credentials', id, 'uses'], (cursor) => credentials.uses(id, cursor)),
+  attention: () =>
+    queryOptions({ queryKey: ['credentials', 'list', 'attention'], queryFn: () => allCredentials({ attention: 'true' }) }),
+
+  /** Asked each second while a rotation of the keys is under way. */
+  keys: () =>
+    queryOptions({
+      queryKey: ['keys'],
+      queryFn: keys.status,
+      refetchInterval: (query) => (query.state.data?.rotation.running ? 1_000 : false),
+    }),
 
   workflowList: (filter: WorkflowFilter) =>
     pages(['workflows', 'list', filter], (cursor) => workflows.list(filter, cursor)),

@@ -6,7 +6,10 @@ import type {
   CredentialInput,
   CredentialType,
   Preset,
+  CredentialUse,
   CredentialVersion,
+  ImportResult,
+  KeyStatus,
   List,
   Run,
   RunSummary,
@@ -47,13 +50,22 @@ export const session = {
   },
 };
 
-export type CredentialFilter = { q?: string; type?: string; state?: string; folder?: string };
+export type CredentialFilter = {
+  q?: string;
+  type?: string;
+  state?: string;
+  folder?: string;
+  unused?: string;
+  attention?: string;
+};
+
+export type ImportOptions = { dryRun: boolean; mode: string; folder: string; format: 'json' | 'csv' };
 
 export const credentials = {
   types: async () => (await request<List<CredentialType>>('GET', '/credential-types')).data.items,
   presets: async () => (await request<List<Preset>>('GET', '/credential-presets')).data.items,
-  list: async (filter: CredentialFilter, cursor: string) =>
-    (await request<List<Credential>>('GET', `/credentials${query({ ...filter, cursor, limit: pageSize })}`)).data,
+  list: async (filter: CredentialFilter, cursor: string, limit = pageSize) =>
+    (await request<List<Credential>>('GET', `/credentials${query({ ...filter, cursor, limit })}`)).data,
   get: (cred: string) => revised<Credential>('GET', `/credentials/${id(cred)}`),
   create: (body: CredentialInput) => revised<Credential>('POST', '/credentials', { body }),
   patch: (cred: string, body: unknown, etag: string | null) =>
@@ -66,6 +78,17 @@ export const credentials = {
     await request('DELETE', `/credentials/${id(cred)}${query({ force: force || undefined })}`, { ifMatch: etag });
   },
   test: async (cred: string) => (await request<TestResult>('POST', `/credentials/${id(cred)}/test`)).data,
+  testCandidate: async (cred: string) =>
+    (await request<TestResult>('POST', `/credentials/${id(cred)}/test`, { body: { candidate: true } })).data,
+  stage: (cred: string, fields: Record<string, unknown>) =>
+    revised<Credential>('PUT', `/credentials/${id(cred)}/candidate`, { body: { fields } }),
+  unstage: (cred: string) => revised<Credential>('DELETE', `/credentials/${id(cred)}/candidate`),
+  promote: (cred: string, body: { fall_back: boolean; force: boolean }) =>
+    revised<Credential>('POST', `/credentials/${id(cred)}/promote`, { body }),
+  /** Makes a new version with the fields of an earlier one; without a number, of the former one. */
+  rollback: (cred: string, version?: number) =>
+    revised<Credential>('POST', `/credentials/${id(cred)}/rollback`, { body: version === undefined ? {} : { version } }),
+  refresh: (cred: string) => revised<Credential>('POST', `/credentials/${id(cred)}/refresh`),
   testInput: async (body: CredentialInput) => (await request<TestResult>('POST', '/credentials/test', { body })).data,
   connect: async (cred: string) =>
     (await request<{ authorization_url: string }>('POST', `/credentials/${id(cred)}/connect`)).data.authorization_url,
@@ -75,6 +98,21 @@ export const credentials = {
   usages: async (cred: string) => (await request<List<Usage>>('GET', `/credentials/${id(cred)}/usages`)).data.items,
   versions: async (cred: string) =>
     (await request<List<CredentialVersion>>('GET', `/credentials/${id(cred)}/versions`)).data.items,
+  uses: async (cred: string, cursor: string) =>
+    (await request<List<CredentialUse>>('GET', `/credentials/${id(cred)}/uses${query({ cursor, limit: pageSize })}`)).data,
+  /** Imports a text of JSON or CSV as it is; all of it or, with any problem, nothing. */
+  importText: async (text: string, { dryRun, mode, folder, format }: ImportOptions) =>
+    (
+      await request<ImportResult>('POST', `/credentials/import${query({ dry_run: dryRun || undefined, mode, folder })}`, {
+        body: text,
+        headers: { 'Content-Type': format === 'csv' ? 'text/csv' : 'application/json' },
+      })
+    ).data,
+};
+
+export const keys = {
+  status: async () => (await request<KeyStatus>('GET', '/keys')).data,
+  rotate: async () => (await request<KeyStatus>('POST', '/keys/rotate')).data,
 };
 
 export type WorkflowFilter = { q?: string; folder?: string };

@@ -5,7 +5,13 @@ export type List<T> = { items: T[]; next_cursor?: string | null };
 
 export type Problem = { path?: string; code?: string; message: string; line?: number; column?: number };
 
-export type Session = { username: string; /** Where OAuth providers send the browser back, made from the public URL. */ redirect_url?: string };
+export type Session = {
+  username: string;
+  /** Where OAuth providers send the browser back, made from the public URL. */
+  redirect_url?: string;
+  /** The kinds of places outside that secrets may be read from: "env", "file", "vault". */
+  secret_sources?: string[];
+};
 
 // --- credentials ---
 
@@ -27,7 +33,36 @@ export type CredentialField = {
 
 export type CredentialType = { id: string; name: string; summary?: string; fields: CredentialField[] };
 
-export type SecretInfo = { set: boolean; updated_at: string | null; fingerprint?: string };
+export type SecretInfo = {
+  set: boolean;
+  updated_at: string | null;
+  fingerprint?: string;
+  /** Where the value is kept outside, such as "env:NAME"; absent for a value of our own. */
+  ref?: string;
+};
+
+export type Limits = { requests?: number; per?: string; concurrency?: number };
+
+export const ruleActions = ['renew', 'refuse', 'wait', 'quota'] as const;
+
+/** Which answers of the upstream mean something for the credential, and what to do then. */
+export type FailureRule = {
+  status?: number[];
+  headers?: Record<string, string>;
+  body?: string;
+  action: string;
+  until?: string;
+  not_executed?: boolean;
+};
+
+/** New values on their way: tested and promoted, or dropped. */
+export type Candidate = {
+  fields: Record<string, unknown>;
+  secrets: Record<string, SecretInfo>;
+  created_at: string;
+  created_by: string;
+  test: { ok: boolean; message: string; suggestion?: string; at: string } | null;
+};
 
 export const credentialStatuses = [
   'ok',
@@ -51,8 +86,21 @@ export type Credential = {
   secrets: Record<string, SecretInfo>;
   allowed_hosts: string[];
   allowed_workflows: string[];
+  rotatable_by?: string[];
+  limits?: Limits | null;
+  failure_rules?: FailureRule[];
   test_url?: string;
-  state: { status: CredentialStatus; message: string; since: string };
+  expires_at?: string | null;
+  rotate_every?: string;
+  grace?: string;
+  state: { status: CredentialStatus; message: string; since: string; until?: string };
+  candidate?: Candidate | null;
+  /** Armed at a promotion: the version that comes back when the new one fails. */
+  fall_back?: { version: number; until: string | null } | null;
+  /** The sooner of what its owner set: an end, or an age of its secrets. */
+  expires?: { at: string; reason: 'expires_at' | 'rotate_every' } | null;
+  /** How many workflows name it or used it. */
+  used_by?: number;
   version: number;
   created_at: string;
   created_by: string;
@@ -74,8 +122,12 @@ export type CredentialInput = {
   allowed_hosts: string[];
   allowed_workflows?: string[];
   test_url?: string;
-  limits?: Preset['limits'];
-  failure_rules?: Preset['failure_rules'];
+  rotatable_by?: string[];
+  limits?: Limits | null;
+  failure_rules?: FailureRule[];
+  expires_at?: string;
+  rotate_every?: string;
+  grace?: string;
 };
 
 export type Blank = { name: string; label: string; help: string; pattern: string; example: string };
@@ -90,8 +142,8 @@ export type Preset = {
   blanks: Blank[];
   fields: Record<string, unknown>;
   allowed_hosts: string[];
-  limits: Record<string, unknown> | null;
-  failure_rules: Record<string, unknown>[];
+  limits: Limits | null;
+  failure_rules: FailureRule[];
   test_url: string;
   docs_url: string;
 };
@@ -101,12 +153,85 @@ export type TestResult = {
   status: string;
   message: string;
   suggestion?: string;
-  trace?: unknown;
+  trace?: TestTrace | null;
 };
 
-export type CredentialVersion = { version: number; created_at: string; created_by: string };
+/** What a test sent and got, every secret in it replaced. */
+export type TestTrace = {
+  token_requests?: {
+    method: string;
+    url: string;
+    headers?: Record<string, string> | null;
+    params?: Record<string, string> | null;
+    status?: number;
+    date?: string;
+    content_type?: string;
+    answer?: unknown;
+    lifetime?: string;
+  }[];
+  request?: { method: string; url: string; authentication?: string };
+  answer?: { status: number; headers?: Record<string, unknown> | null; body?: unknown };
+  rule?: string;
+  clock_skew?: string;
+};
 
-export type Usage = { workflow: string; node?: string; trigger?: string };
+export const versionOrigins = ['edit', 'promotion', 'rollback', 'fall_back', 'import', 'rotation'] as const;
+
+export type CredentialVersion = {
+  version: number;
+  created_at: string;
+  created_by: string;
+  fields?: Record<string, unknown>;
+  fingerprints?: Record<string, string>;
+  current?: boolean;
+  origin?: string;
+};
+
+/** A place that names a credential, or that used it at run time through a template. */
+export type Usage = {
+  workflow: string;
+  node?: string;
+  trigger?: string;
+  literal?: boolean;
+  last_used_at?: string | null;
+  last_status?: number | null;
+  last_error?: string;
+};
+
+/** One call that was made with a credential. */
+export type CredentialUse = {
+  run: string;
+  workflow: string;
+  node: string;
+  index?: number | null;
+  at: string;
+  method: string;
+  host: string;
+  url: string;
+  status: number;
+  duration_ms: number;
+  version: number;
+  fingerprint: string;
+};
+
+export type ImportAction = 'create' | 'update' | 'unchanged';
+
+export type ImportResult = {
+  dry_run: boolean;
+  created: number;
+  updated: number;
+  unchanged: number;
+  items: { id: string; action: ImportAction; changed?: string[] | null }[];
+};
+
+// --- encryption keys ---
+
+export type KeyStatus = {
+  source: string;
+  primary: string;
+  keys: { id: string; primary: boolean; sealed: number }[];
+  rotation: { running: boolean; pending: number; done: number; message: string };
+};
 
 // --- workflows ---
 
@@ -173,6 +298,8 @@ export type Call = {
 };
 
 export type Step = {
+  /** Why a waiting step waits, when it is not for the time in due_at. */
+  reason?: { code: string; message: string; credential?: string } | null;
   node: string;
   index?: number | null;
   attempt?: number;

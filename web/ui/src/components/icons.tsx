@@ -20,6 +20,8 @@ const paths = {
   external: 'M14 4h6v6M20 4l-9 9M18 14v6H4V6h6',
   play: 'M7 4.500l12 7.500-12 7.500z',
   refresh: 'M20 11a8 8 0 1 0-2.300 6.300M20 5v6h-6',
+  lock: 'M6 11h12v9H6zM8.5 11V8a3.500 3.500 0 0 1 7 0v3',
+  download: 'M12 4v11m-4.500-4.500L12 15l4.500-4.500M5 20h14',
   close: 'M6 6l12 12M18 6L6 18',
 } as const;
 

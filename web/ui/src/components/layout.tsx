@@ -1,6 +1,6 @@
 import { Anchor, Box, Breadcrumbs, Button, Group, Stack, Text, Title } from '@mantine/core';
 import { useDocumentTitle } from '@mantine/hooks';
-import type { ReactNode } from 'react';
+import { useId, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 
 /** The head of a page: where it is, its name, what can be done. */
@@ -39,6 +39,19 @@ export function Section(props: { title: string; help?: ReactNode; actions?: Reac
       )}
       {props.children}
     </Box>
+  );
+}
+
+/** A titled part of a form within a card. */
+export function Part({ title, children }: { title: string; children: ReactNode }) {
+  const id = useId();
+  return (
+    <Stack gap="xs" role="group" aria-labelledby={id}>
+      <Title order={3} id={id}>
+        {title}
+      </Title>
+      {children}
+    </Stack>
   );
 }
 

@@ -10,14 +10,22 @@ import { Icon, type IconName } from '../components/icons';
 import { Brand } from './brand';
 import { LanguageMenu, SchemeMenu } from './preferences';
 
-type Entry = { to: '/credentials' | '/workflows' | '/runs' | '/triggers'; icon: IconName; key: 'credentials' | 'workflows' | 'runs' | 'triggers' };
+type Entry = {
+  to: '/credentials' | '/attention' | '/keys' | '/workflows' | '/runs' | '/triggers';
+  icon: IconName;
+  key: 'credentials' | 'attention' | 'keys' | 'workflows' | 'runs' | 'triggers';
+};
 
 const automation: Entry[] = [
   { to: '/workflows', icon: 'workflow', key: 'workflows' },
   { to: '/runs', icon: 'runs', key: 'runs' },
   { to: '/triggers', icon: 'trigger', key: 'triggers' },
 ];
-const productivity: Entry[] = [{ to: '/credentials', icon: 'key', key: 'credentials' }];
+const productivity: Entry[] = [
+  { to: '/credentials', icon: 'key', key: 'credentials' },
+  { to: '/attention', icon: 'alert', key: 'attention' },
+];
+const system: Entry[] = [{ to: '/keys', icon: 'lock', key: 'keys' }];
 
 /** The frame of every page behind sign-in: navigation, account, the page itself. */
 export function Shell() {
@@ -46,6 +54,7 @@ export function Shell() {
         <ScrollArea>
           <NavGroup title={t('nav.automation')} entries={automation} onNavigate={close} />
           <NavGroup title={t('nav.admin')} subtitle={t('nav.productivity')} entries={productivity} onNavigate={close} />
+          <NavGroup title={t('nav.system')} entries={system} onNavigate={close} />
         </ScrollArea>
       </AppShell.Navbar>
       <AppShell.Main id="main" tabIndex={-1} style={{ outline: 'none' }}>
@@ -120,7 +129,7 @@ function AccountMenu() {
   );
 }
 
-const goTo = { c: '/credentials', w: '/workflows', r: '/runs', t: '/triggers' } as const;
+const goTo = { c: '/credentials', a: '/attention', w: '/workflows', r: '/runs', t: '/triggers' } as const;
 
 // "g" followed within a second by a letter goes to a page; "/" goes to the search field.
 function useGoShortcuts() {

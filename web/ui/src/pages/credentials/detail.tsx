@@ -1,23 +1,27 @@
-import { Button, Grid, Group, Stack, Text } from '@mantine/core';
-import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { getRouteApi } from '@tanstack/react-router';
+import { Button, Grid, Group, Stack, Tabs, Text } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { getRouteApi, Link } from '@tanstack/react-router';
 import { useState, type SubmitEvent } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from '../../api/client';
 import { queries } from '../../api/queries';
-import { credentials, type Revised } from '../../api/resources';
+import type { Revised } from '../../api/resources';
 import type { Credential, CredentialType } from '../../api/types';
 import { StateBadge } from '../../components/badges';
 import { CopyableID } from '../../components/copy';
 import { Failure, Loading, Reveal } from '../../components/feedback';
+import { Icon } from '../../components/icons';
 import { PageHead } from '../../components/layout';
-import { useNotify } from '../../components/notify';
 import { useTypeText } from '../../i18n/fields';
 import { LeaveGuard } from '../leaveguard';
+import { AffectedDialog } from './affected';
 import { CredentialAside } from './aside';
 import { ConflictDialog } from './conflict';
-import { draftOf, inputOf, patchOf, type Draft, type Patch } from './draft';
+import { useEdit } from './edit';
 import { CredentialForm } from './form';
+import { UsagesPanel } from './history/usages';
+import { UsesPanel } from './history/uses';
+import { VersionsPanel } from './history/versions';
 import { RemoveDialog } from './remove';
 import { TestOutcome } from './testresult';
 import { useTrail } from './trail';
@@ -54,20 +58,69 @@ export function CredentialPage() {
   );
 }
 
+const tabs = ['settings', 'usages', 'uses', 'versions'] as const;
+type Tab = (typeof tabs)[number];
+
 type EditorProps = { credential: Revised<Credential>; type: CredentialType };
 
 function Editor({ credential, type }: EditorProps) {
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const edit = useEdit(credential, type);
+  const tab = tabs.find((each) => each === search.tab) ?? 'settings';
+  const choose = (value: string | null) =>
+    void navigate({ search: { tab: value === 'settings' ? undefined : (value ?? undefined) }, replace: true });
+  return (
+    <>
+      <Head credential={credential} type={type} />
+      <LeaveGuard dirty={edit.dirty} />
+      <Tabs value={tab} onChange={choose} keepMounted={false}>
+        <Tabs.List mb="md" aria-label={credential.name}>
+          {tabs.map((each) => (
+            <Tabs.Tab key={each} value={each}>
+              <TabLabel tab={each} credential={credential} />
+            </Tabs.Tab>
+          ))}
+        </Tabs.List>
+        <Tabs.Panel value="settings" keepMounted>
+          <Settings credential={credential} type={type} edit={edit} />
+        </Tabs.Panel>
+        <Tabs.Panel value="usages">
+          <UsagesPanel id={credential.id} />
+        </Tabs.Panel>
+        <Tabs.Panel value="uses">
+          <UsesPanel id={credential.id} />
+        </Tabs.Panel>
+        <Tabs.Panel value="versions">
+          <VersionsPanel credential={credential} />
+        </Tabs.Panel>
+      </Tabs>
+      <EditDialogs edit={edit} type={type} />
+    </>
+  );
+}
+
+function TabLabel({ tab, credential }: { tab: Tab; credential: Credential }) {
+  const { t } = useTranslation();
+  const counts: Partial<Record<Tab, number>> = { usages: credential.used_by, versions: credential.version };
+  const count = counts[tab];
+  return (
+    <>
+      {t(`credentials.tab_${tab}`)}
+      {count !== undefined && (
+        <Text span size="xs" c="dimmed" ml={6}>
+          {count}
+        </Text>
+      )}
+    </>
+  );
+}
+
+function Head({ credential, type }: EditorProps) {
   const { t } = useTranslation();
   const trail = useTrail(true);
   const words = useTypeText();
   const [removing, setRemoving] = useState(false);
-  const edit = useEdit(credential, type);
-  const { draft, dirty, problem } = edit;
-
-  const submit = (event: SubmitEvent) => {
-    event.preventDefault();
-    edit.save.mutate(edit.base.etag);
-  };
   return (
     <>
       <PageHead
@@ -89,41 +142,82 @@ function Editor({ credential, type }: EditorProps) {
           </Group>
         }
         actions={
-          <Button variant="default" className="kf-danger" onClick={() => setRemoving(true)}>
-            {t('common.delete')}
-          </Button>
+          <>
+            {type.fields.some((field) => field.secret) && (
+              <Button
+                component={Link}
+                to="/credentials/$id/rotate"
+                params={{ id: credential.id } as never}
+                variant="default"
+                leftSection={<Icon name="refresh" size={14} />}
+              >
+                {t('rotation.rotate')}
+              </Button>
+            )}
+            <Button variant="default" className="kf-danger" onClick={() => setRemoving(true)}>
+              {t('common.delete')}
+            </Button>
+          </>
         }
       />
-      <LeaveGuard dirty={dirty} />
-      <Grid gap="md">
-        <Grid.Col span={{ base: 12, lg: 8 }}>
-          <form onSubmit={submit}>
-            <Stack gap="md">
-              <CredentialForm types={[type]} draft={draft} onChange={edit.change} credential={edit.base} problem={problem} />
-              <EditOutcome edit={edit} />
-              <Group gap="xs" className="kf-savebar">
-                <Button type="submit" size="sm" loading={edit.save.isPending} disabled={!dirty}>
-                  {t('common.save')}
-                </Button>
-                {dirty && (
-                  <Button variant="default" size="sm" loading={edit.test.isPending} onClick={() => edit.test.mutate()}>
-                    {t('test.button')}
-                  </Button>
-                )}
-                {dirty && (
-                  <Button variant="subtle" size="sm" onClick={edit.discard}>
-                    {t('form.discard')}
-                  </Button>
-                )}
-              </Group>
-            </Stack>
-          </form>
-        </Grid.Col>
-        <Grid.Col span={{ base: 12, lg: 4 }}>
-          <CredentialAside credential={credential} dirty={dirty} />
-        </Grid.Col>
-      </Grid>
       {removing && <RemoveDialog credential={credential} etag={credential.etag} onClose={() => setRemoving(false)} />}
+    </>
+  );
+}
+
+type EditProps = { edit: ReturnType<typeof useEdit>; type: CredentialType };
+
+function Settings({ credential, type, edit }: EditorProps & EditProps) {
+  const { t } = useTranslation();
+  const { draft, dirty, problem } = edit;
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    edit.review.mutate();
+  };
+  return (
+    <Grid gap="md">
+      <Grid.Col span={{ base: 12, lg: 8 }}>
+        <form onSubmit={submit}>
+          <Stack gap="md">
+            <CredentialForm types={[type]} draft={draft} onChange={edit.change} credential={edit.base} problem={problem} />
+            <EditOutcome edit={edit} />
+            <Group gap="xs" className="kf-savebar">
+              <Button type="submit" size="sm" loading={edit.save.isPending || edit.review.isPending} disabled={!dirty}>
+                {t('common.save')}
+              </Button>
+              {dirty && (
+                <Button variant="default" size="sm" loading={edit.test.isPending} onClick={() => edit.test.mutate()}>
+                  {t('test.button')}
+                </Button>
+              )}
+              {dirty && (
+                <Button variant="subtle" size="sm" onClick={edit.discard}>
+                  {t('form.discard')}
+                </Button>
+              )}
+            </Group>
+          </Stack>
+        </form>
+      </Grid.Col>
+      <Grid.Col span={{ base: 12, lg: 4 }}>
+        <CredentialAside credential={credential} dirty={dirty} />
+      </Grid.Col>
+    </Grid>
+  );
+}
+
+function EditDialogs({ edit, type }: EditProps) {
+  const usages = edit.review.data ?? [];
+  return (
+    <>
+      {usages.length > 0 && !edit.conflict && (
+        <AffectedDialog
+          usages={usages}
+          saving={edit.save.isPending}
+          onConfirm={() => edit.save.mutate(edit.base.etag)}
+          onClose={edit.review.reset}
+        />
+      )}
       {edit.conflict && (
         <ConflictDialog
           latest={edit.conflict}
@@ -141,70 +235,13 @@ function Editor({ credential, type }: EditorProps) {
 
 function EditOutcome({ edit }: { edit: ReturnType<typeof useEdit> }) {
   const { t } = useTranslation();
-  if (edit.conflict || !(edit.test.data || edit.save.isError || edit.test.isError)) return null;
+  if (edit.conflict || !(edit.test.data || edit.save.isError || edit.review.isError || edit.test.isError)) return null;
   return (
     <Reveal key={edit.save.submittedAt + edit.test.submittedAt}>
       {edit.test.data && <TestOutcome result={edit.test.data} />}
       {edit.save.isError && <Failure error={edit.save.error} title={t('form.notSaved')} />}
+      {edit.review.isError && <Failure error={edit.review.error} title={t('form.notSaved')} />}
       {edit.test.isError && <Failure error={edit.test.error} title={t('test.notRun')} />}
     </Reveal>
   );
-}
-
-/** The state of editing: the record the draft began from, the draft, saving, testing, conflict. */
-function useEdit(credential: Revised<Credential>, type: CredentialType) {
-  const { t } = useTranslation();
-  const notify = useNotify();
-  const client = useQueryClient();
-  const [base, setBase] = useState(credential);
-  const [draft, setDraft] = useState(() => draftOf(credential, type));
-  const [conflict, setConflict] = useState<Revised<Credential> | null>(null);
-  const patch: Patch = patchOf(draft, base, type);
-  const dirty = Object.keys(patch).length > 0;
-
-  const begin = (from: Revised<Credential>) => {
-    setBase(from);
-    setDraft(draftOf(from, type));
-    setConflict(null);
-  };
-  // A newer revision arrives while nothing is being edited: show it.
-  if (!dirty && credential.etag !== base.etag) begin(credential);
-
-  const save = useMutation({
-    mutationFn: (etag: string | null) => credentials.patch(base.id, patch, etag),
-    onSuccess: (saved) => {
-      client.setQueryData(queries.credential(base.id).queryKey, saved);
-      begin(saved);
-      void client.invalidateQueries({ queryKey: ['credentials'] });
-      notify('done', t('credentials.saved', { name: saved.name }));
-    },
-    onError: async (error) => {
-      if (error instanceof ApiError && error.status === 412) setConflict(await credentials.get(base.id));
-    },
-  });
-  const test = useMutation({ mutationFn: () => credentials.testInput(inputOf(draft, type, base)) });
-
-  const discard = () => {
-    begin(conflict ?? credential);
-    if (conflict) client.setQueryData(queries.credential(base.id).queryKey, conflict);
-    save.reset();
-    test.reset();
-  };
-  const failure = save.error ?? test.error;
-  return {
-    base,
-    draft,
-    patch,
-    dirty,
-    conflict,
-    save,
-    test,
-    discard,
-    problem: failure instanceof ApiError ? failure : undefined,
-    dismissConflict: () => setConflict(null),
-    change: (next: Draft) => {
-      setDraft(next);
-      if (test.data) test.reset();
-    },
-  };
 }

@@ -1,10 +1,15 @@
 // A credential while a person edits it, and what of it is sent to the server. Secrets are
 // write-only: a draft never holds a stored one, only what to do with it.
-import type { Credential, CredentialField, CredentialInput, CredentialType, Preset } from '../../api/types';
+import type { Credential, CredentialField, CredentialInput, CredentialType } from '../../api/types';
 import { mapOf } from './maps';
+import { inputOptions, optionsOf, patchOptions, type Options } from './options';
 
-/** What saving does to one secret: nothing, a new value, or none any more. */
-export type SecretDraft = { mode: 'keep' } | { mode: 'replace'; value: string } | { mode: 'clear' };
+/** What saving does to one secret: nothing, a new value, a place outside that has it, or none any more. */
+export type SecretDraft =
+  | { mode: 'keep' }
+  | { mode: 'replace'; value: string }
+  | { mode: 'refer'; ref: string }
+  | { mode: 'clear' };
 
 export type Draft = {
   id: string;
@@ -17,9 +22,7 @@ export type Draft = {
   allowedHosts: string[];
   allowedWorkflows: string[];
   testURL: string;
-  /** What a preset brings beyond the form. */
-  limits?: Preset['limits'];
-  failureRules?: Preset['failure_rules'];
+  options: Options;
 };
 
 const idPattern = /^[a-z0-9][a-z0-9_-]{0,62}$/;
@@ -73,8 +76,8 @@ export function draftFor(type: CredentialType, former?: Draft): Draft {
     type: type.id,
     plain,
     secrets: {},
-    limits: undefined,
-    failureRules: undefined,
+    // Limits and failure rules belong to the former type's provider.
+    options: { ...(former?.options ?? optionsOf()), limits: optionsOf().limits, rules: [] },
   };
 }
 
@@ -94,6 +97,7 @@ export function draftOf(credential: Credential, type: CredentialType): Draft {
     allowedHosts: credential.allowed_hosts,
     allowedWorkflows: credential.allowed_workflows,
     testURL: credential.test_url ?? '',
+    options: optionsOf(credential),
   };
 }
 
@@ -128,6 +132,7 @@ function isClearedDefault(field: CredentialField, value: unknown): boolean {
 /** The new value of a secret, or undefined when it stays as it is. A blank replacement keeps. */
 function secretChange(field: CredentialField, draft: SecretDraft | undefined) {
   if (draft?.mode === 'clear') return null;
+  if (draft?.mode === 'refer') return draft.ref.trim() === '' ? undefined : { ref: draft.ref.trim() };
   if (draft?.mode !== 'replace' || draft.value === '') return undefined;
   return field.kind === 'map' ? mapOf(draft.value) : draft.value;
 }
@@ -150,8 +155,7 @@ export function inputOf(draft: Draft, type: CredentialType, credential?: Credent
     allowed_hosts: draft.allowedHosts,
     ...(draft.allowedWorkflows.length > 0 && { allowed_workflows: draft.allowedWorkflows }),
     ...(draft.testURL !== '' && { test_url: draft.testURL }),
-    ...(draft.limits && { limits: draft.limits }),
-    ...(draft.failureRules && draft.failureRules.length > 0 && { failure_rules: draft.failureRules }),
+    ...inputOptions(draft.options),
   };
 }
 
@@ -170,6 +174,7 @@ export function patchOf(draft: Draft, credential: Credential, type: CredentialTy
   if (!same(draft.allowedWorkflows, stored.allowedWorkflows)) {
     patch.allowed_workflows = draft.allowedWorkflows.length > 0 ? draft.allowedWorkflows : null;
   }
+  Object.assign(patch, patchOptions(draft.options, stored.options));
 
   const fields: Record<string, unknown> = {};
   for (const field of type.fields) {
@@ -192,6 +197,11 @@ function mapPatch(wanted: unknown, had: unknown): unknown {
   if (typeof wanted !== 'object' || wanted === null || typeof had !== 'object' || had === null) return wanted;
   const removed = Object.keys(had).filter((key) => !(key in wanted));
   return { ...wanted, ...Object.fromEntries(removed.map((key) => [key, null])) };
+}
+
+/** Whether a patch changes how or where a credential works, not only what people call it. */
+export function reachesWorkflows(patch: Patch): boolean {
+  return Object.keys(patch).some((key) => key !== 'name' && key !== 'description');
 }
 
 /** One changed place of a patch: JSON pointer, and the new value unless it is a secret. */

@@ -1,8 +1,10 @@
 // The fields of an authentication type, drawn from what the server declares about them.
 import { Accordion, Alert, Checkbox, Select, SimpleGrid, Stack, Textarea, TextInput } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { ApiError } from '../../api/client';
+import { queries } from '../../api/queries';
 import type { Credential, CredentialField, CredentialType } from '../../api/types';
 import { useFieldText } from '../../i18n/fields';
 import { applies, defaultOf, isSecret, type Draft } from './draft';
@@ -83,8 +85,10 @@ function isTouched(field: CredentialField, draft: Draft): boolean {
   return value !== undefined && JSON.stringify(value) !== JSON.stringify(defaultOf(field));
 }
 
-function TypeField({ field, type, draft, onChange, credential, problem }: Props & { field: CredentialField }) {
+/** One field of an authentication type. */
+export function TypeField({ field, type, draft, onChange, credential, problem }: Props & { field: CredentialField }) {
   const text = useFieldText(type.id, field);
+  const sources = useQuery(queries.session()).data?.secret_sources;
   const error = problem?.at(`/fields/${field.name}`).join(' ') || undefined;
   const set = (value: unknown) => onChange({ ...draft, plain: { ...draft.plain, [field.name]: value } });
   const value = draft.plain[field.name];
@@ -97,6 +101,7 @@ function TypeField({ field, type, draft, onChange, credential, problem }: Props 
         required={field.required}
         error={error}
         kind={field.kind}
+        sources={sources}
         stored={credential?.secrets[field.name]}
         draft={draft.secrets[field.name] ?? { mode: 'keep' }}
         onChange={(secret) => onChange({ ...draft, secrets: { ...draft.secrets, [field.name]: secret } })}

@@ -7,6 +7,7 @@ import { Section } from '../../components/layout';
 import { useTypeText } from '../../i18n/fields';
 import { draftFor, isID, proposeID, type Draft } from './draft';
 import { TypeFields } from './fields';
+import { MoreSection } from './more';
 
 type Props = {
   types: CredentialType[];
@@ -18,7 +19,7 @@ type Props = {
 };
 
 export function CredentialForm(props: Props) {
-  const { types, draft, credential } = props;
+  const { types, draft, credential, onChange, problem } = props;
   const type = types.find((each) => each.id === draft.type);
   return (
     <Stack gap="md">
@@ -26,6 +27,7 @@ export function CredentialForm(props: Props) {
       {!credential && <TypeSection {...props} />}
       {type && <FieldsSection {...props} type={type} />}
       <AccessSection {...props} />
+      <MoreSection options={draft.options} onChange={(options) => onChange({ ...draft, options })} problem={problem} />
     </Stack>
   );
 }

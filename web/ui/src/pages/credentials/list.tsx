@@ -1,4 +1,4 @@
-import { Button, Group, Select, Table, Text, TextInput } from '@mantine/core';
+import { Button, Checkbox, Group, Select, Table, Text, TextInput } from '@mantine/core';
 import { useDebouncedCallback } from '@mantine/hooks';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { getRouteApi, Link } from '@tanstack/react-router';
@@ -13,7 +13,9 @@ import { Icon } from '../../components/icons';
 import { LoadMore, PageHead } from '../../components/layout';
 import { When } from '../../components/when';
 import { useTypeText } from '../../i18n/fields';
+import { Expires } from './expires';
 import { useTrail } from './trail';
+import { ExportButton } from './transfer/export';
 
 const route = getRouteApi('/shell/credentials');
 
@@ -26,7 +28,7 @@ export function CredentialListPage() {
   const trail = useTrail(false);
   return (
     <>
-      <PageHead trail={trail} title={t('nav.credentials')} name={t('nav.credentials')} actions={<NewButton />} />
+      <PageHead trail={trail} title={t('nav.credentials')} name={t('nav.credentials')} actions={<ListActions />} />
       <div className="kf-card">
         {(items.length > 0 || filtered) && <Filters />}
         {list.isPending && <Loading />}
@@ -35,6 +37,19 @@ export function CredentialListPage() {
         {list.isSuccess && items.length === 0 && (filtered ? <NothingFound /> : <NoCredentials />)}
         <LoadMore {...list} />
       </div>
+    </>
+  );
+}
+
+function ListActions() {
+  const { t } = useTranslation();
+  return (
+    <>
+      <ExportButton />
+      <Button component={Link} to="/import" variant="default">
+        {t('import.open')}
+      </Button>
+      <NewButton />
     </>
   );
 }
@@ -128,58 +143,89 @@ function Filters() {
           setLater({ folder: event.currentTarget.value || undefined });
         }}
       />
+      <Checkbox
+        label={t('credentials.onlyUnused')}
+        checked={search.unused !== undefined}
+        onChange={(event) => set({ unused: event.currentTarget.checked ? 'true' : undefined })}
+      />
     </Group>
   );
 }
 
 function CredentialTable({ items }: { items: Credential[] }) {
   const { t } = useTranslation();
-  const types = useQuery(queries.credentialTypes());
-  const words = useTypeText();
   return (
-    <Table.ScrollContainer minWidth={820}>
+    <Table.ScrollContainer minWidth={980}>
       <Table className="kf-table" aria-label={t('nav.credentials')}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>{t('credentials.name')}</Table.Th>
             <Table.Th>{t('credentials.type')}</Table.Th>
             <Table.Th>{t('credentials.state')}</Table.Th>
-            <Table.Th>{t('credentials.folder')}</Table.Th>
+            <Table.Th>{t('credentials.usedBy')}</Table.Th>
             <Table.Th>{t('credentials.lastUsed')}</Table.Th>
+            <Table.Th>{t('credentials.expires')}</Table.Th>
+            <Table.Th>{t('credentials.folder')}</Table.Th>
             <Table.Th>{t('credentials.updated')}</Table.Th>
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
           {items.map((item) => (
-            <Table.Tr key={item.id}>
-              <Table.Td>
-                <Link to="/credentials/$id" params={{ id: item.id }}>
-                  {item.name}
-                </Link>
-                <Text size="xs" c="dimmed" component="div">
-                  <CopyableID id={item.id} name={item.id} />
-                </Text>
-              </Table.Td>
-              <Table.Td>{words(types.data?.find((type) => type.id === item.type), item.type).label}</Table.Td>
-              <Table.Td maw={260}>
-                <StateBadge state={item.state} />
-                {item.state.message && (
-                  <Text size="xs" c="dimmed" lineClamp={1} mt={2}>
-                    {item.state.message}
-                  </Text>
-                )}
-              </Table.Td>
-              <Table.Td className="kf-mono">{item.folder}</Table.Td>
-              <Table.Td>
-                <When time={item.last_used_at} fallback={t('credentials.neverUsed')} />
-              </Table.Td>
-              <Table.Td>
-                <When time={item.updated_at} by={item.updated_by} />
-              </Table.Td>
-            </Table.Tr>
+            <CredentialRow key={item.id} item={item} />
           ))}
         </Table.Tbody>
       </Table>
     </Table.ScrollContainer>
+  );
+}
+
+function CredentialRow({ item }: { item: Credential }) {
+  const { t } = useTranslation();
+  const types = useQuery(queries.credentialTypes());
+  const words = useTypeText();
+  return (
+    <Table.Tr>
+      <Table.Td>
+        <Link to="/credentials/$id" params={{ id: item.id }}>
+          {item.name}
+        </Link>
+        <Text size="xs" c="dimmed" component="div">
+          <CopyableID id={item.id} name={item.id} />
+        </Text>
+      </Table.Td>
+      <Table.Td>{words(types.data?.find((type) => type.id === item.type), item.type).label}</Table.Td>
+      <Table.Td maw={240}>
+        <StateBadge state={item.state} />
+        {item.state.message && (
+          <Text size="xs" c="dimmed" lineClamp={1} mt={2}>
+            {item.state.message}
+          </Text>
+        )}
+      </Table.Td>
+      <Table.Td className="kf-nowrap">
+        <UsedBy item={item} />
+      </Table.Td>
+      <Table.Td>
+        <When time={item.last_used_at} fallback={t('credentials.neverUsed')} />
+      </Table.Td>
+      <Table.Td>
+        <Expires credential={item} />
+      </Table.Td>
+      <Table.Td className="kf-mono">{item.folder}</Table.Td>
+      <Table.Td>
+        <When time={item.updated_at} by={item.updated_by} />
+      </Table.Td>
+    </Table.Tr>
+  );
+}
+
+function UsedBy({ item }: { item: Credential }) {
+  const { t } = useTranslation();
+  if (item.used_by === undefined) return <>–</>;
+  if (item.used_by === 0) return <Text span size="sm" c="dimmed">{t('credentials.usedByCount', { count: 0 })}</Text>;
+  return (
+    <Link to="/credentials/$id" params={{ id: item.id }} search={{ tab: 'usages' }}>
+      {t('credentials.usedByCount', { count: item.used_by })}
+    </Link>
   );
 }

@@ -1,6 +1,7 @@
 // Presets: what the form is filled with for a known provider.
 import type { Blank, CredentialType, Preset } from '../../api/types';
 import { draftFor, type Draft } from './draft';
+import { optionsOf, type Options } from './options';
 
 export type Blanks = Record<string, string>;
 
@@ -24,6 +25,11 @@ function fillValue(value: unknown, preset: Preset, blanks: Blanks): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, fillValue(each, preset, blanks)]));
 }
 
+function presetOptions(preset: Preset): Pick<Options, 'limits' | 'rules'> {
+  const { limits, rules } = optionsOf(preset);
+  return { limits, rules };
+}
+
 /** The draft as the preset fills it. What a person has typed for other fields stays. */
 export function fillDraft(draft: Draft, preset: Preset, type: CredentialType, blanks: Blanks): Draft {
   const filled = draft.type === type.id ? draft : draftFor(type, draft);
@@ -43,7 +49,6 @@ export function fillDraft(draft: Draft, preset: Preset, type: CredentialType, bl
     secrets,
     allowedHosts: preset.allowed_hosts.map((host) => fillText(host, preset, blanks)),
     testURL: fillText(preset.test_url, preset, blanks),
-    limits: preset.limits ?? undefined,
-    failureRules: preset.failure_rules,
+    options: { ...filled.options, ...presetOptions(preset) },
   };
 }

@@ -1,14 +1,16 @@
-import { Alert, Anchor, Button, Checkbox, Group, List, Modal, Stack, Text } from '@mantine/core';
-import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { Link, useNavigate } from '@tanstack/react-router';
+import { Alert, Button, Group, Modal, Stack, Text, TextInput } from '@mantine/core';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { useNavigate } from '@tanstack/react-router';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from '../../api/client';
+import { queries } from '../../api/queries';
 import { credentials } from '../../api/resources';
 import type { Credential, Usage } from '../../api/types';
-import { Failure } from '../../components/feedback';
+import { Failure, Loading } from '../../components/feedback';
 import { Icon } from '../../components/icons';
 import { useNotify } from '../../components/notify';
+import { UsageList } from './usagelist';
 
 /** The usages that an answer 409 names. */
 export function usagesOf(error: unknown): Usage[] {
@@ -17,44 +19,53 @@ export function usagesOf(error: unknown): Usage[] {
   return Array.isArray(usages) ? (usages as Usage[]) : [];
 }
 
-/** Asks before a credential is deleted; one in use only goes when that is confirmed too. */
-export function RemoveDialog({ credential, etag, onClose }: { credential: Credential; etag: string | null; onClose: () => void }) {
+type Props = { credential: Credential; etag: string | null; onClose: () => void };
+
+/** Asks before a credential is deleted; one in use only goes when its id is typed. */
+export function RemoveDialog({ credential, etag, onClose }: Props) {
   const { t } = useTranslation();
-  const notify = useNotify();
-  const navigate = useNavigate();
-  const client = useQueryClient();
-  const [sure, setSure] = useState(false);
-  const remove = useMutation({
-    mutationFn: () => credentials.remove(credential.id, etag, sure),
-    onSuccess: async () => {
-      notify('done', t('remove.done', { name: credential.name }));
-      await navigate({ to: '/credentials' });
-      client.removeQueries({ queryKey: ['credentials', credential.id] });
-      await client.invalidateQueries({ queryKey: ['credentials', 'list'] });
-    },
-  });
-  const refused = remove.error instanceof ApiError && remove.error.status === 409 ? remove.error : null;
-  const used = refused !== null;
+  const [typed, setTyped] = useState('');
+  const usages = useQuery({ ...queries.usages(credential.id), staleTime: 0 });
+  const remove = useRemove(credential, etag);
+  const refused = usagesOf(remove.error);
+  const places = refused.length > 0 ? refused : (usages.data ?? []);
+  const used = places.length > 0;
+  const sure = typed === credential.id;
   return (
     <Modal
       opened
       onClose={onClose}
+      size={used ? 'lg' : 'md'}
       title={t('remove.title', { name: credential.name })}
       closeButtonProps={{ 'aria-label': t('common.close') }}
     >
       <Stack gap="sm">
-        <Text size="sm">{t('remove.text')}</Text>
-        {remove.isError && !used && <Failure error={remove.error} />}
-        {refused && <Refusal error={refused} />}
+        {usages.isPending && <Loading />}
+        {usages.isError && <Failure error={usages.error} />}
+        {used ? <InUse usages={places} /> : <Text size="sm">{t('remove.text')}</Text>}
         {used && (
-          <Checkbox checked={sure} onChange={(event) => setSure(event.currentTarget.checked)} label={t('remove.force')} />
+          <TextInput
+            label={t('remove.type', { id: credential.id })}
+            description={t('remove.text')}
+            autoComplete="off"
+            spellCheck={false}
+            classNames={{ input: 'kf-mono' }}
+            value={typed}
+            onChange={(event) => setTyped(event.currentTarget.value)}
+          />
         )}
+        {remove.isError && refused.length === 0 && <Failure error={remove.error} />}
         <Group justify="flex-end" gap="xs">
           <Button variant="default" onClick={onClose} data-autofocus>
             {t('common.cancel')}
           </Button>
-          <Button color="red" onClick={() => remove.mutate()} loading={remove.isPending} disabled={used && !sure}>
-            {t('common.delete')}
+          <Button
+            color="red"
+            onClick={() => remove.mutate(used)}
+            loading={remove.isPending}
+            disabled={usages.isPending || (used && !sure)}
+          >
+            {used ? t('remove.anyway') : t('common.delete')}
           </Button>
         </Group>
       </Stack>
@@ -62,28 +73,31 @@ export function RemoveDialog({ credential, etag, onClose }: { credential: Creden
   );
 }
 
-function Refusal({ error }: { error: Error }) {
-  return (
-    <Alert color="red" icon={<Icon name="alert" />} title={error.message} role="alert">
-      <UsageList usages={usagesOf(error)} />
-    </Alert>
-  );
+function useRemove(credential: Credential, etag: string | null) {
+  const { t } = useTranslation();
+  const notify = useNotify();
+  const navigate = useNavigate();
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (force: boolean) => credentials.remove(credential.id, etag, force),
+    onSuccess: async () => {
+      notify('done', t('remove.done', { name: credential.name }));
+      await navigate({ to: '/credentials' });
+      client.removeQueries({ queryKey: ['credentials', credential.id] });
+      await client.invalidateQueries({ queryKey: ['credentials', 'list'] });
+    },
+  });
 }
 
-/** The places that name a credential. */
-export function UsageList({ usages }: { usages: Usage[] }) {
+function InUse({ usages }: { usages: Usage[] }) {
   const { t } = useTranslation();
+  const workflows = new Set(usages.map((usage) => usage.workflow)).size;
   return (
-    <List size="sm" spacing={2}>
-      {usages.map((usage) => (
-        <List.Item key={`${usage.workflow} ${usage.node ?? ''} ${usage.trigger ?? ''}`}>
-          <Anchor component={Link} to="/workflows/$id" params={{ id: usage.workflow } as never} size="sm">
-            {usage.workflow}
-          </Anchor>
-          {usage.node && <Text span c="dimmed" size="sm">{` · ${t('usage.node', { name: usage.node })}`}</Text>}
-          {usage.trigger && <Text span c="dimmed" size="sm">{` · ${t('usage.trigger', { name: usage.trigger })}`}</Text>}
-        </List.Item>
-      ))}
-    </List>
+    <Alert color="red" icon={<Icon name="alert" />} title={t('remove.used', { count: workflows })} role="alert">
+      <Stack gap="xs">
+        <UsageList usages={usages} />
+        <Text size="sm">{t('remove.replace')}</Text>
+      </Stack>
+    </Alert>
   );
 }

@@ -1,4 +1,4 @@
-import { Button, Group, Input, PasswordInput, Text, Textarea } from '@mantine/core';
+import { Button, Group, Input, PasswordInput, Text, Textarea, TextInput } from '@mantine/core';
 import { useId } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { CredentialField, SecretInfo } from '../../api/types';
@@ -10,6 +10,8 @@ type Props = {
   help?: string;
   required?: boolean;
   error?: string;
+  /** The kinds of places outside that may hold the value: "env", "file", "vault"; none by default. */
+  sources?: string[];
   /** Keys and maps have several lines. */
   kind?: CredentialField['kind'];
   /** What is stored; undefined for a credential that does not exist yet. */
@@ -21,11 +23,40 @@ type Props = {
 /** A write-only value: what is stored is told about, never shown and never stood in for. */
 export function SecretField(props: Props) {
   const { stored, draft } = props;
+  if (draft.mode === 'refer') return <Reference {...props} />;
   if (stored?.set && draft.mode !== 'replace') return <StoredSecret {...props} stored={stored} />;
   return <NewSecret {...props} />;
 }
 
-function NewSecret({ label, help, required, error, kind, stored, draft, onChange }: Props) {
+const examples: Record<string, string> = { env: 'env:NAME', file: 'file:/run/secrets/name', vault: 'vault:path#key' };
+
+/** Where the value is kept outside, in place of the value. */
+function Reference({ label, required, error, sources = [], draft, onChange }: Props) {
+  const { t } = useTranslation();
+  const possible = sources.map((source) => examples[source] ?? `${source}:`);
+  return (
+    <Group align="flex-end" gap="xs" wrap="nowrap">
+      <TextInput
+        flex={1}
+        label={`${label}: ${t('secret.reference')}`}
+        description={t('secret.referenceHelp', { sources: possible.join(', ') })}
+        placeholder={possible[0]}
+        required={required}
+        error={error}
+        autoComplete="off"
+        spellCheck={false}
+        classNames={{ input: 'kf-mono' }}
+        value={draft.mode === 'refer' ? draft.ref : ''}
+        onChange={(event) => onChange({ mode: 'refer', ref: event.currentTarget.value })}
+      />
+      <Button variant="default" size="sm" onClick={() => onChange({ mode: 'keep' })}>
+        {t('secret.enterValue')}
+      </Button>
+    </Group>
+  );
+}
+
+function NewSecret({ label, help, required, error, kind, sources = [], stored, draft, onChange }: Props) {
   const { t } = useTranslation();
   const value = draft.mode === 'replace' ? draft.value : '';
   const common = {
@@ -57,13 +88,25 @@ function NewSecret({ label, help, required, error, kind, stored, draft, onChange
         onChange={(event) => onChange({ mode: 'replace', value: event.currentTarget.value })}
       />
     );
-  if (!stored?.set) return input;
+  if (!stored?.set && sources.length === 0) return input;
   return (
     <Group align="flex-end" gap="xs" wrap="nowrap">
       {input}
-      <Button variant="default" size="sm" onClick={() => onChange({ mode: 'keep' })}>
-        {t('secret.keep')}
-      </Button>
+      {stored?.set && (
+        <Button variant="default" size="sm" onClick={() => onChange({ mode: 'keep' })}>
+          {t('secret.keep')}
+        </Button>
+      )}
+      {sources.length > 0 && (
+        <Button
+          variant="default"
+          size="sm"
+          aria-label={`${t('secret.refer')}: ${label}`}
+          onClick={() => onChange({ mode: 'refer', ref: stored?.ref ?? '' })}
+        >
+          {t('secret.refer')}
+        </Button>
+      )}
     </Group>
   );
 }
@@ -80,7 +123,7 @@ function StoredSecret({ label, help, error, stored, draft, onChange }: Props & {
       {help && <Input.Description mb={4}>{help}</Input.Description>}
       <Group gap="xs" className="kf-secret" justify="space-between">
         <Text size="sm" c={clearing ? 'var(--mantine-color-error)' : undefined}>
-          {clearing ? t('secret.willClear') : t('secret.set')}
+          {clearing ? t('secret.willClear') : stored.ref ? t('secret.refersTo', { ref: stored.ref }) : t('secret.set')}
           {!clearing && stored.updated_at && (
             <Text span c="dimmed" size="sm">
               {' · '}

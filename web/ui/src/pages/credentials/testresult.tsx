@@ -2,10 +2,10 @@ import { Accordion, Alert, Stack, Text } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
 import type { TestResult } from '../../api/types';
 import { Icon } from '../../components/icons';
-import { Json } from '../../components/json';
+import { Trace } from './advanced/trace';
 
 /** What a test found: result, advice, and the redacted trace on demand. */
-export function TestOutcome({ result }: { result: TestResult }) {
+export function TestOutcome({ result }: { result: Pick<TestResult, 'ok' | 'message' | 'suggestion' | 'trace'> }) {
   const { t } = useTranslation();
   return (
     <Alert
@@ -21,12 +21,12 @@ export function TestOutcome({ result }: { result: TestResult }) {
             {result.suggestion}
           </Text>
         )}
-        {result.trace !== undefined && result.trace !== null && (
+        {result.trace && Object.keys(result.trace).length > 0 && (
           <Accordion variant="default" chevronPosition="left">
             <Accordion.Item value="trace" style={{ border: 0 }}>
               <Accordion.Control px={0}>{t('test.trace')}</Accordion.Control>
               <Accordion.Panel>
-                <Json value={result.trace} name={t('test.trace')} />
+                <Trace trace={result.trace} />
               </Accordion.Panel>
             </Accordion.Item>
           </Accordion>

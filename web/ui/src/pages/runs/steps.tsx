@@ -94,9 +94,10 @@ function StepRow({ step, name, open, onToggle }: { step: Step; name: string; ope
         <StatusBadge status={step.status} />
         {step.due_at && step.status === 'waiting' && (
           <Text size="xs" c="dimmed">
-            {t('runs.due')} <When time={step.due_at} />
+            {waitingFor(step) ? t('runs.givesUp') : t('runs.due')} <When time={step.due_at} />
           </Text>
         )}
+        <WaitReason step={step} />
       </Table.Td>
       <Table.Td>{attemptsOf(step) || '–'}</Table.Td>
       <Table.Td className="kf-nowrap">
@@ -121,6 +122,32 @@ function StepRow({ step, name, open, onToggle }: { step: Step; name: string; ope
         )}
       </Table.Td>
     </Table.Tr>
+  );
+}
+
+/** What a waiting step waits for besides time; null when only for its next attempt. */
+export function waitingFor(step: Step): { code: string; message: string; credential?: string } | null {
+  return step.status === 'waiting' ? (step.reason ?? null) : null;
+}
+
+/** Why a step waits for a person, and the way to what ends it. */
+function WaitReason({ step }: { step: Step }) {
+  const { t } = useTranslation();
+  const reason = waitingFor(step);
+  if (!reason) return null;
+  return (
+    <div>
+      <Text size="xs" maw={320}>
+        {reason.message}
+      </Text>
+      {reason.credential && (
+        <Text size="xs">
+          <Link to="/credentials/$id" params={{ id: reason.credential }} search={{ connect: '1' }}>
+            {t('runs.connect', { id: reason.credential })}
+          </Link>
+        </Text>
+      )}
+    </div>
   );
 }
 
