@@ -54,6 +54,15 @@ export async function setUp(page: Page, link: string) {
   expect(page.url()).not.toContain('token');
 }
 
+/** Signs in on the way to a page. */
+export async function open(page: Page, url: string) {
+  await page.goto(url);
+  await fill(page, 'Username', 'admin');
+  await hidden(page, 'Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await expect(page.getByRole('navigation', { name: 'Main navigation' })).toBeVisible();
+}
+
 /** Fills in a text of a form by its label. */
 export async function fill(page: Page, label: string, value: string) {
   await page.getByRole('textbox', { name: label, exact: true }).fill(value);

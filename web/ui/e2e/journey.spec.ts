@@ -3,7 +3,7 @@
 import type { Page } from '@playwright/test';
 import type { CredentialType, List } from '../src/api/types';
 import { koFields, koTypes } from '../src/i18n/fields.ko';
-import { add, choose, expect, fill, hidden, password, setUp, test } from './fixtures';
+import { add, choose, expect, fill, hidden, open, password, setUp, test } from './fixtures';
 import { freePort, Processes, type Keyflow, type Provider } from './processes';
 
 const user = { name: 'it@acme.kr', first: 'mistyped-password-1', password: 'basic-canary-7Qx' };
@@ -29,13 +29,7 @@ test.afterAll(async () => {
   await processes.stop();
 });
 
-async function signIn(page: Page, path = '/credentials') {
-  await page.goto(keyflow.url + path);
-  await fill(page, 'Username', 'admin');
-  await hidden(page, 'Password').fill(password);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await expect(page.getByRole('navigation', { name: 'Main navigation' })).toBeVisible();
-}
+const signIn = (page: Page, path = '/credentials') => open(page, keyflow.url + path);
 
 async function newCredential(page: Page, name: string, type: string) {
   await page.goto(`${keyflow.url}/credentials/new`);
@@ -46,7 +40,7 @@ async function newCredential(page: Page, name: string, type: string) {
 async function save(page: Page, name: string) {
   await page.getByRole('button', { name: 'Save' }).click();
   await expect(page.getByRole('heading', { level: 1, name })).toBeVisible();
-  await expect(page.getByText('Versions')).toBeVisible();
+  await expect(page.getByRole('tab', { name: 'Versions' })).toBeVisible();
 }
 
 test('sets up the administrator once, signs out and in', async ({ page, look }) => {
@@ -148,7 +142,7 @@ test('edits one: the secret is write-only, and a conflict is shown', async ({ pa
   await expect(page.getByText('Saved ERP')).toBeVisible();
   await page.getByRole('button', { name: 'Test connection' }).click();
   await expect(page.getByText('It works')).toBeVisible();
-  await expect(page.getByText('Version 2')).toBeVisible();
+  await expect(page.getByRole('tab', { name: 'Versions' })).toContainText('2');
   expect(await page.content()).not.toContain(user.password);
 
   await other.getByRole('button', { name: 'Save' }).click();
@@ -258,15 +252,18 @@ test('shows why a run failed, and cancels one under way', async ({ page, look })
   await look('triggers');
 });
 
-test('refuses to delete what is used, until that is confirmed', async ({ page, look }) => {
+test('refuses to delete what is used, until its ID is typed', async ({ page, look }) => {
   await signIn(page, '/credentials/public-rates');
   await page.getByRole('button', { name: 'Delete' }).click();
   const dialog = page.getByRole('dialog');
-  await dialog.getByRole('button', { name: 'Delete' }).click();
   await expect(dialog.getByRole('link', { name: 'everything' })).toBeVisible();
+  const remove = dialog.getByRole('button', { name: 'Delete anyway' });
+  await expect(remove).toBeDisabled();
   await look('credential-delete-used');
-  await dialog.getByRole('checkbox').check();
-  await dialog.getByRole('button', { name: 'Delete' }).click();
+  await dialog.getByRole('textbox').fill('public-rate');
+  await expect(remove).toBeDisabled();
+  await dialog.getByRole('textbox').fill('public-rates');
+  await remove.click();
   await expect(page).toHaveURL(`${keyflow.url}/credentials`);
   await expect(page.getByRole('table', { name: 'Credentials' }).getByRole('row')).toHaveCount(4);
 });

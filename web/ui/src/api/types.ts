@@ -228,8 +228,9 @@ export type ImportResult = {
 
 export type KeyStatus = {
   source: string;
-  primary: string;
-  keys: { id: string; primary: boolean; sealed: number }[];
+  primary: number;
+  /** A missing one sealed something, but the key source does not hold it. */
+  keys: { id: number; primary: boolean; sealed: number; missing?: boolean }[];
   rotation: { running: boolean; pending: number; done: number; message: string };
 };
 

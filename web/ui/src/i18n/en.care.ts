@@ -226,7 +226,9 @@ export const enCare = {
     rotateOnline: 'Workflows go on meanwhile. After a restart it goes on where it was.',
     rotateBackup: 'Keep a copy of the key file afterwards: a backup of the database can only be opened with the keys of its time.',
     running: 'Sealing again with the new key',
-    notFinished: 'A rotation is not finished',
+    notFinished: 'Not everything is sealed with the present key',
+    next: 'What to do next',
+    missing: 'Missing: what it sealed cannot be opened',
     progress: '{{done}} of {{total}} values',
   },
 };

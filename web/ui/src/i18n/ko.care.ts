@@ -228,7 +228,9 @@ export const koCare: Catalog<typeof enCare> = {
     rotateOnline: '그동안 워크플로는 계속됩니다. 다시 시작해도 하던 곳부터 이어집니다.',
     rotateBackup: '끝난 뒤 키 파일을 따로 보관하세요. 데이터베이스 백업은 그 당시의 키로만 열 수 있습니다.',
     running: '새 키로 다시 봉인하는 중',
-    notFinished: '끝나지 않은 교체가 있습니다',
+    notFinished: '현재 키로 봉인되지 않은 값이 있습니다',
+    next: '다음에 할 일',
+    missing: '없음: 이 키로 봉인한 값은 열 수 없습니다',
     progress: '{{total}}개 중 {{done}}개',
   },
 };

@@ -21,7 +21,7 @@ export function MoreSection(props: Props) {
     <Accordion variant="contained" className="kf-card" value={value} onChange={setOpened}>
       <Accordion.Item value="more">
         <Accordion.Control>
-          {t('options.title')}
+          {t('options.title')}{' '}
           <Text span size="xs" c="dimmed" ml="xs">
             {set > 0 ? t('options.set', { count: set }) : t('options.summary')}
           </Text>

@@ -50,15 +50,12 @@ function RotationState({ rotation }: { rotation: KeyStatus['rotation'] }) {
   const { running, pending, done, message } = rotation;
   if (!running && message === '' && pending === 0) return null;
   const total = pending + done;
+  const title = running ? t('keys.running') : pending > 0 ? t('keys.notFinished') : t('keys.next');
   return (
-    <Alert
-      color={running ? 'blue' : message ? 'orange' : 'blue'}
-      title={running ? t('keys.running') : t('keys.notFinished')}
-      role="status"
-    >
+    <Alert color={pending > 0 && !running ? 'orange' : 'blue'} title={title} role="status">
       <Stack gap="xs">
         {message && <Text size="sm">{message}</Text>}
-        <Text size="sm">{t('keys.progress', { done, total })}</Text>
+        {pending + done > 0 && <Text size="sm">{t('keys.progress', { done, total })}</Text>}
         {running && <progress className="kf-bar" max={total} value={done} aria-label={t('keys.running')} />}
       </Stack>
     </Alert>
@@ -85,7 +82,7 @@ function KeyTable({ status }: { status: KeyStatus }) {
               <Table.Tr key={key.id}>
                 <Table.Td className="kf-mono">{key.id}</Table.Td>
                 <Table.Td>
-                  <Badge color={key.primary ? 'teal' : 'gray.6'}>{key.primary ? t('keys.primary') : t('keys.former')}</Badge>
+                  <KeyUse {...key} />
                 </Table.Td>
                 <Table.Td>{key.sealed}</Table.Td>
               </Table.Tr>
@@ -95,6 +92,12 @@ function KeyTable({ status }: { status: KeyStatus }) {
       </Stack>
     </Section>
   );
+}
+
+function KeyUse({ primary, missing }: KeyStatus['keys'][number]) {
+  const { t } = useTranslation();
+  if (missing) return <Badge color="red">{t('keys.missing')}</Badge>;
+  return <Badge color={primary ? 'teal' : 'gray.6'}>{primary ? t('keys.primary') : t('keys.former')}</Badge>;
 }
 
 function RotateDialog({ onClose }: { onClose: () => void }) {

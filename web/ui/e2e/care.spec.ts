@@ -1,0 +1,150 @@
+// Looking after credentials: who uses one, what it did, its versions, the encryption keys.
+import type { Page } from '@playwright/test';
+import { expect, fill, hidden, open, setUp, test } from './fixtures';
+import { freePort, Processes, type Keyflow } from './processes';
+
+const user = { name: 'it@acme.kr', first: 'care-canary-first-1', password: 'care-canary-right-2' };
+const key = 'care-canary-key-3';
+
+let processes: Processes;
+let keyflow: Keyflow;
+let api: string;
+
+test.describe.configure({ mode: 'serial' });
+
+test.beforeAll(async ({ browser }) => {
+  test.setTimeout(300_000); // builds the binary
+  processes = new Processes();
+  api = await processes.api(user.name, user.password, key);
+  keyflow = await processes.keyflow(await freePort());
+  const page = await browser.newPage();
+  await setUp(page, keyflow.setupLink);
+  await prepare(page);
+  await page.close();
+});
+
+test.afterAll(async () => {
+  await processes.stop();
+});
+
+async function send(page: Page, method: string, path: string, data?: unknown) {
+  const answer = await page.request.fetch(`${keyflow.url}/api/v1${path}`, { method, data });
+  expect(answer.ok(), `${path}: ${await answer.text()}`).toBe(true);
+  return (await answer.json()) as Record<string, unknown>;
+}
+
+const host = () => `http://${new URL(api).host}`;
+
+// A credential with a right password, a second one nobody uses, a workflow and its run.
+async function prepare(page: Page) {
+  const common = { type: 'basic_auth', allowed_hosts: [host()], test_url: `${api}/basic`, allowed_workflows: ['/**'] };
+  const fields = { username: user.name, password: user.password };
+  await send(page, 'POST', '/credentials', { id: 'erp', name: 'ERP', fields, ...common });
+  await send(page, 'POST', '/credentials', { id: 'spare', name: 'Spare', fields, ...common });
+  const call = { type: 'web_request', credential: 'erp', with: { url: `${api}/basic` } };
+  await send(page, 'PUT', '/workflows/sync', { id: 'sync', name: 'Sync', nodes: { fetch: call, again: { ...call, needs: ['fetch'] } } });
+  await send(page, 'POST', '/workflows/sync/runs?wait=30s', { input: {} });
+}
+
+const signIn = (page: Page, path: string) => open(page, keyflow.url + path);
+
+test('asks before an edit reaches workflows, and not about a name', async ({ page, look }) => {
+  await signIn(page, '/credentials/erp');
+  await fill(page, 'Description', 'Of the head office');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByText('Saved ERP')).toBeVisible();
+
+  await page.getByRole('button', { name: 'Replace: Password' }).click();
+  await hidden(page, 'Password').fill(user.first);
+  await page.getByRole('button', { name: 'Save' }).click();
+  const dialog = page.getByRole('dialog');
+  await expect(dialog).toContainText('1 workflow uses this credential');
+  await expect(dialog.getByRole('listitem')).toHaveCount(2);
+  await look('credential-affected');
+  await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await expect(page.getByRole('tab', { name: 'Versions' })).toContainText('1');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await dialog.getByRole('button', { name: 'Save for all of them' }).click();
+  await expect(page.getByRole('tab', { name: 'Versions' })).toContainText('2');
+});
+
+test('shows the trace of a test as a person reads it', async ({ page, look }) => {
+  await signIn(page, '/credentials/erp');
+  await page.getByRole('button', { name: 'Test connection' }).click();
+  await expect(page.getByText('It does not work')).toBeVisible();
+  await page.getByRole('button', { name: 'What was sent and answered' }).click();
+  await expect(page.getByText(`GET ${api}/basic`)).toBeVisible();
+  await look('credential-test-trace');
+  expect(await page.content()).not.toContain(user.first);
+});
+
+test('rolls back to an earlier version', async ({ page, look }) => {
+  await signIn(page, '/credentials/erp?tab=versions');
+  const versions = page.getByRole('table', { name: 'Versions' });
+  await expect(versions.getByRole('row')).toHaveCount(3);
+  await expect(versions.getByRole('row', { name: 'Version 1' })).toContainText('differs');
+  await look('credential-versions');
+  await page.getByRole('button', { name: 'Roll back to version 1' }).click();
+  const dialog = page.getByRole('dialog');
+  await expect(dialog).toContainText('Version 3 is made');
+  await look('credential-rollback');
+  await dialog.getByRole('button', { name: 'Roll back' }).click();
+  await expect(versions.getByRole('row', { name: 'Version 3' })).toContainText('by a rollback');
+  await page.getByRole('tab', { name: 'Settings' }).click();
+  await page.getByRole('button', { name: 'Test connection' }).click();
+  await expect(page.getByText('It works')).toBeVisible();
+});
+
+test('shows where it is used and every call', async ({ page, look }) => {
+  await signIn(page, '/credentials/erp?tab=usages');
+  const usages = page.getByRole('table', { name: 'Used by' });
+  await expect(usages.getByRole('row')).toHaveCount(3);
+  await expect(usages).toContainText('Named in the definition');
+  await look('credential-usages');
+  await page.getByRole('tab', { name: 'Calls' }).click();
+  await expect(page).toHaveURL(/tab=uses$/);
+  const calls = page.getByRole('table', { name: 'Calls' });
+  await expect(calls.getByRole('row')).toHaveCount(3);
+  await look('credential-uses');
+  await calls.getByRole('link', { name: 'sync' }).first().click();
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('sync');
+});
+
+test('edits limits and failure rules, and shows what is wrong at its place', async ({ page, look }) => {
+  await signIn(page, '/credentials/spare');
+  await page.getByRole('button', { name: /^More limits/ }).click();
+  await fill(page, 'Requests', 'many');
+  await fill(page, 'Per', '1m');
+  await page.getByRole('button', { name: 'Add a rule' }).click();
+  const rule = page.getByRole('group', { name: 'Rule 1' });
+  await rule.getByRole('textbox', { name: 'Body' }).fill('response.body.success ==');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByRole('alert').first()).toContainText('/limits');
+  await look('credential-more');
+  await fill(page, 'Requests', '50');
+  await rule.getByRole('textbox', { name: 'Body' }).fill('response.body.success == false');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByText('Saved Spare')).toBeVisible();
+  await page.reload();
+  await page.getByRole('button', { name: /^More 2 set/ }).click();
+  await expect(page.getByRole('textbox', { name: 'Requests' })).toHaveValue('50');
+  await page.getByRole('button', { name: 'Remove rule 1' }).click();
+  await fill(page, 'Requests', '');
+  await fill(page, 'Per', '');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByRole('button', { name: /^More limits/ })).toBeVisible();
+});
+
+test('rotates the encryption key', async ({ page, look }) => {
+  await signIn(page, '/keys');
+  const keys = page.getByRole('table', { name: 'Keys' });
+  await expect(keys.getByRole('row')).toHaveCount(2);
+  await look('keys');
+  await page.getByRole('button', { name: 'Rotate the key' }).click();
+  const dialog = page.getByRole('dialog');
+  await look('keys-rotate');
+  await dialog.getByRole('button', { name: 'Rotate the key' }).click();
+  await expect(keys.getByRole('row')).toHaveCount(3);
+  await expect(keys.getByRole('row').nth(1)).toContainText('0');
+  await look('keys-rotated');
+});
