@@ -96,6 +96,7 @@ type stepView struct {
 	StartedAt  *time.Time        `json:"started_at"`
 	FinishedAt *time.Time        `json:"finished_at"`
 	DueAt      *time.Time        `json:"due_at,omitempty" doc:"Of a waiting step: when it goes on."`
+	WaitsFor   credentials.ID    `json:"waits_for,omitempty" doc:"Of a waiting step: the credential that somebody must connect."`
 	Request    *engine.Request   `json:"request" doc:"The last HTTP request."`
 	Output     rawJSON           `json:"output"`
 	Error      *engine.StepError `json:"error"`
@@ -332,7 +333,7 @@ func ordered(steps []engine.Step) []engine.Step {
 func viewStep(s engine.Step) stepView {
 	v := stepView{
 		Node: s.Node, Status: s.Status, Attempt: len(s.Attempts), StartedAt: utc(s.StartedAt),
-		FinishedAt: utc(s.FinishedAt), DueAt: utc(s.DueAt), Output: s.Output, Error: s.Error,
+		FinishedAt: utc(s.FinishedAt), DueAt: utc(s.DueAt), WaitsFor: s.Hold, Output: s.Output, Error: s.Error,
 		Attempts: orEmpty(s.Attempts), Calls: make([]callView, len(s.Calls)),
 	}
 	if s.Index != engine.NoIndex {

@@ -299,8 +299,6 @@ export type Call = {
 };
 
 export type Step = {
-  /** Why a waiting step waits, when it is not for the time in due_at. */
-  reason?: { code: string; message: string; credential?: string } | null;
   node: string;
   index?: number | null;
   attempt?: number;
@@ -308,6 +306,8 @@ export type Step = {
   started_at?: string | null;
   finished_at?: string | null;
   due_at?: string | null;
+  /** The credential that somebody must connect before a waiting step goes on. */
+  waits_for?: string;
   attempts?: Attempt[] | null;
   request?: RequestSummary | null;
   output?: unknown;

@@ -186,7 +186,7 @@ export const enCare = {
     modeUpdate: 'Change only what exists',
     text: 'Or paste it here',
     textHelp: 'CSV begins with a line of names, such as id,type,folder,allowed_hosts,fields.password.',
-    folderHelp: 'Puts all of them there, whatever the file says.',
+    folderHelp: 'All of them must be there or below; new ones are made there.',
     check: 'Show what would happen',
     plan: 'What would happen',
     counts: '{{created}} new, {{updated}} changed, {{unchanged}} unchanged',

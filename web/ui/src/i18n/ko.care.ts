@@ -188,7 +188,7 @@ export const koCare: Catalog<typeof enCare> = {
     modeUpdate: '있는 것만 바꾸기',
     text: '또는 여기에 붙여넣기',
     textHelp: 'CSV의 첫 줄은 이름입니다. 예: id,type,folder,allowed_hosts,fields.password',
-    folderHelp: '파일에 무엇이 적혀 있든 모두 이 폴더에 둡니다.',
+    folderHelp: '모두 이 폴더나 그 아래에 있어야 하며, 새것은 여기에 만듭니다.',
     check: '무엇이 바뀔지 보기',
     plan: '바뀔 내용',
     counts: '새로 만듦 {{created}}, 바뀜 {{updated}}, 그대로 {{unchanged}}',

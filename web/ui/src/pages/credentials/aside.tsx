@@ -138,7 +138,7 @@ function FactsSection({ credential }: { credential: Credential }) {
     <Section title={t('credentials.facts')}>
       <Facts
         items={[
-          [t('credentials.usedBy'), t('credentials.usedByCount', { count: credential.used_by ?? 0 })],
+          [t('credentials.usedBy'), credential.used_by === undefined ? '–' : t('credentials.usedByCount', { count: credential.used_by })],
           [t('credentials.lastUsed'), <When key="used" time={credential.last_used_at} fallback={t('credentials.neverUsed')} />],
           [t('credentials.expires'), <Expires key="expires" credential={credential} />],
           [t('credentials.version'), String(credential.version)],

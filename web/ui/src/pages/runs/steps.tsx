@@ -94,7 +94,7 @@ function StepRow({ step, name, open, onToggle }: { step: Step; name: string; ope
         <StatusBadge status={step.status} />
         {step.due_at && step.status === 'waiting' && (
           <Text size="xs" c="dimmed">
-            {waitingFor(step) ? t('runs.givesUp') : t('runs.due')} <When time={step.due_at} />
+            {step.waits_for ? t('runs.givesUp') : t('runs.due')} <When time={step.due_at} />
           </Text>
         )}
         <WaitReason step={step} />
@@ -125,28 +125,22 @@ function StepRow({ step, name, open, onToggle }: { step: Step; name: string; ope
   );
 }
 
-/** What a waiting step waits for besides time; null when only for its next attempt. */
-export function waitingFor(step: Step): { code: string; message: string; credential?: string } | null {
-  return step.status === 'waiting' ? (step.reason ?? null) : null;
-}
-
 /** Why a step waits for a person, and the way to what ends it. */
 function WaitReason({ step }: { step: Step }) {
   const { t } = useTranslation();
-  const reason = waitingFor(step);
-  if (!reason) return null;
+  if (step.status !== 'waiting' || !step.waits_for) return null;
   return (
     <div>
-      <Text size="xs" maw={320}>
-        {reason.message}
-      </Text>
-      {reason.credential && (
-        <Text size="xs">
-          <Link to="/credentials/$id" params={{ id: reason.credential }} search={{ connect: '1' }}>
-            {t('runs.connect', { id: reason.credential })}
-          </Link>
+      {step.error && (
+        <Text size="xs" maw={320}>
+          {step.error.message}
         </Text>
       )}
+      <Text size="xs">
+        <Link to="/credentials/$id" params={{ id: step.waits_for }} search={{ connect: '1' }}>
+          {t('runs.connect', { id: step.waits_for })}
+        </Link>
+      </Text>
     </div>
   );
 }

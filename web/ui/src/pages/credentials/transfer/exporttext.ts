@@ -17,12 +17,20 @@ const parts = [
   'expires_at',
   'rotate_every',
   'grace',
+  'secrets', // an import ignores them
 ] as const;
 
-/** Credentials as an import reads them: what can be set and is not empty, and no secret. */
+/** Credentials as an import reads them, in the form of `keyflow credentials export`: of secrets only which are set. */
 export function exportText(items: Credential[]): string {
   const written = items.map((item) => {
-    const record = item as unknown as Record<string, unknown>;
+    const own = `${item.folder.replace(/\/+$/, '')}/**`;
+    const byDefault = item.allowed_workflows.length === 1 && item.allowed_workflows[0] === own;
+    const set = Object.entries(item.secrets).filter(([, secret]) => secret.set);
+    const record: Record<string, unknown> = {
+      ...item,
+      allowed_workflows: byDefault ? undefined : item.allowed_workflows,
+      secrets: Object.fromEntries(set.map(([name]) => [name, { set: true }])),
+    };
     return Object.fromEntries(parts.map((part) => [part, record[part]] as const).filter(([, value]) => !isEmpty(value)));
   });
   return `${JSON.stringify({ items: written }, null, 2)}\n`;
