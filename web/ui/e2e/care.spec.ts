@@ -1,37 +1,28 @@
 // Looking after credentials: who uses one, what it did, its versions, the encryption keys.
 import type { Page } from '@playwright/test';
-import { expect, fill, hidden, open, setUp, test } from './fixtures';
-import { freePort, Processes, type Keyflow } from './processes';
+import { expect, fill, hidden, open, prepared, send, test, type World } from './fixtures';
 
 const user = { name: 'it@acme.kr', first: 'care-canary-first-1', password: 'care-canary-right-2' };
 const key = 'care-canary-key-3';
 
-let processes: Processes;
-let keyflow: Keyflow;
+let world: World;
 let api: string;
 
 test.describe.configure({ mode: 'serial' });
 
 test.beforeAll(async ({ browser }) => {
   test.setTimeout(300_000); // builds the binary
-  processes = new Processes();
-  api = await processes.api(user.name, user.password, key);
-  keyflow = await processes.keyflow(await freePort());
+  world = await prepared(browser);
+  api = await world.processes.api(user.name, user.password, key);
   const page = await browser.newPage();
-  await setUp(page, keyflow.setupLink);
+  await signIn(page, '/credentials');
   await prepare(page);
   await page.close();
 });
 
 test.afterAll(async () => {
-  await processes.stop();
+  await world.processes.stop();
 });
-
-async function send(page: Page, method: string, path: string, data?: unknown) {
-  const answer = await page.request.fetch(`${keyflow.url}/api/v1${path}`, { method, data });
-  expect(answer.ok(), `${path}: ${await answer.text()}`).toBe(true);
-  return (await answer.json()) as Record<string, unknown>;
-}
 
 const host = () => `http://${new URL(api).host}`;
 
@@ -39,14 +30,14 @@ const host = () => `http://${new URL(api).host}`;
 async function prepare(page: Page) {
   const common = { type: 'basic_auth', allowed_hosts: [host()], test_url: `${api}/basic`, allowed_workflows: ['/**'] };
   const fields = { username: user.name, password: user.password };
-  await send(page, 'POST', '/credentials', { id: 'erp', name: 'ERP', fields, ...common });
-  await send(page, 'POST', '/credentials', { id: 'spare', name: 'Spare', fields, ...common });
+  await send(page, world, 'POST', '/credentials', { id: 'erp', name: 'ERP', fields, ...common });
+  await send(page, world, 'POST', '/credentials', { id: 'spare', name: 'Spare', fields, ...common });
   const call = { type: 'web_request', credential: 'erp', with: { url: `${api}/basic` } };
-  await send(page, 'PUT', '/workflows/sync', { id: 'sync', name: 'Sync', nodes: { fetch: call, again: { ...call, needs: ['fetch'] } } });
-  await send(page, 'POST', '/workflows/sync/runs?wait=30s', { input: {} });
+  await send(page, world, 'PUT', '/workflows/sync', { id: 'sync', name: 'Sync', nodes: { fetch: call, again: { ...call, needs: ['fetch'] } } });
+  await send(page, world, 'POST', '/workflows/sync/runs?wait=30s', { input: {} });
 }
 
-const signIn = (page: Page, path: string) => open(page, keyflow.url + path);
+const signIn = (page: Page, path: string) => open(page, world.keyflow.url + path);
 
 test('asks before an edit reaches workflows, and not about a name', async ({ page, look }) => {
   await signIn(page, '/credentials/erp');

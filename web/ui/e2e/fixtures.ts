@@ -1,7 +1,8 @@
 // A page that is watched: whatever violates the content security policy, throws or logs an
 // error fails the test, and `look` checks a screen for accessibility and keeps a picture.
 import AxeBuilder from '@axe-core/playwright';
-import { expect, test as base, type Locator, type Page } from '@playwright/test';
+import { expect, test as base, type Browser, type Locator, type Page } from '@playwright/test';
+import { freePort, Processes, type Keyflow } from './processes';
 
 export type Look = (name: string) => Promise<void>;
 
@@ -52,6 +53,25 @@ export async function setUp(page: Page, link: string) {
   await page.getByRole('button', { name: 'Create administrator and sign in' }).click();
   await expect(page.getByRole('heading', { name: 'Credentials', exact: true, level: 1 })).toBeVisible();
   expect(page.url()).not.toContain('token');
+}
+
+export type World = { processes: Processes; keyflow: Keyflow };
+
+/** A Keyflow that is set up, for tests of what comes later. */
+export async function prepared(browser: Browser): Promise<World> {
+  const processes = new Processes();
+  const keyflow = await processes.keyflow(await freePort());
+  const page = await browser.newPage();
+  await setUp(page, keyflow.setupLink);
+  await page.close();
+  return { processes, keyflow };
+}
+
+/** Sends a request to the API with the page's session and gives the answer. */
+export async function send(page: Page, { keyflow }: Pick<World, 'keyflow'>, method: string, path: string, data?: unknown) {
+  const answer = await page.request.fetch(`${keyflow.url}/api/v1${path}`, { method, data });
+  expect(answer.ok(), `${path}: ${await answer.text()}`).toBe(true);
+  return (await answer.json()) as Record<string, unknown>;
 }
 
 /** Signs in on the way to a page. */

@@ -7,7 +7,7 @@ export const enCare = {
     set_other: '{{count}} set',
     limits: 'Limits',
     requests: 'Requests',
-    requestsHelp: 'At most so many, by all workflows together.',
+    requestsHelp: 'At most so many, all told.',
     per: 'Per',
     perHelp: 'Such as 20s, 1m, 1d.',
     concurrency: 'At once',
@@ -126,6 +126,7 @@ export const enCare = {
     inUseText: 'Workflows call with the new values from now on.',
     rolledBack: 'Rolled back: version {{n}} is in use',
     rolledBackText: 'Workflows call with the former values again.',
+    stillExpires: 'Its end is still set as before: it expires {{time}}. Set the new end under “More” in its settings.',
     toCredential: 'To the credential',
   },
   trace: {

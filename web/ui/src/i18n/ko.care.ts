@@ -9,7 +9,7 @@ export const koCare: Catalog<typeof enCare> = {
     set_other: '{{count}}개 설정됨',
     limits: '사용 한도',
     requests: '요청 수',
-    requestsHelp: '모든 워크플로를 합한 최대 횟수입니다.',
+    requestsHelp: '모두 합한 최대 횟수입니다.',
     per: '기간',
     perHelp: '예: 20s, 1m, 1d',
     concurrency: '동시 요청',
@@ -128,6 +128,7 @@ export const koCare: Catalog<typeof enCare> = {
     inUseText: '이제부터 워크플로가 새 값으로 호출합니다.',
     rolledBack: '되돌렸습니다. 버전 {{n}}을(를) 쓰고 있습니다',
     rolledBackText: '워크플로가 이전 값으로 다시 호출합니다.',
+    stillExpires: '만료 시각은 그대로입니다: {{time}}. 설정의 “더 보기”에서 새 만료 시각을 정하세요.',
     toCredential: '자격 증명으로 가기',
   },
   trace: {

@@ -137,7 +137,7 @@ function WaitReason({ step }: { step: Step }) {
         </Text>
       )}
       <Text size="xs">
-        <Link to="/credentials/$id" params={{ id: step.waits_for }} search={{ connect: '1' }}>
+        <Link className="kf-do" to="/credentials/$id" params={{ id: step.waits_for }} search={{ connect: '1' }}>
           {t('runs.connect', { id: step.waits_for })}
         </Link>
       </Text>

@@ -1,4 +1,4 @@
-import { Alert, Anchor, Table, Text } from '@mantine/core';
+import { Alert, Anchor, Box, Table, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useTranslation } from 'react-i18next';
@@ -54,14 +54,14 @@ export function AttentionPage() {
 function ConcernTable({ concerns }: { concerns: Concern[] }) {
   const { t } = useTranslation();
   return (
-    <Table.ScrollContainer minWidth={860}>
+    <Table.ScrollContainer minWidth={340}>
       <Table className="kf-table" aria-label={t('attention.title')}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>{t('credentials.name')}</Table.Th>
             <Table.Th>{t('attention.when')}</Table.Th>
-            <Table.Th>{t('credentials.state')}</Table.Th>
-            <Table.Th>{t('credentials.usedBy')}</Table.Th>
+            <Table.Th visibleFrom="md">{t('credentials.state')}</Table.Th>
+            <Table.Th visibleFrom="md">{t('credentials.usedBy')}</Table.Th>
             <Table.Th>{t('attention.remedy')}</Table.Th>
           </Table.Tr>
         </Table.Thead>
@@ -89,14 +89,17 @@ function ConcernRow({ concern }: { concern: Concern }) {
         <Text size="xs" c="dimmed" component="div">
           <CopyableID id={credential.id} name={credential.id} />
         </Text>
+        <Box hiddenFrom="md" mt={4}>
+          <StateBadge state={{ status: state.status, message: '' }} />
+        </Box>
       </Table.Td>
-      <Table.Td className="kf-nowrap">
+      <Table.Td>
         <Text size="xs" c="dimmed">
           {stopped ? t('attention.stopped') : due ? t('attention.due') : t('attention.stops')}
         </Text>
         <When time={at} />
       </Table.Td>
-      <Table.Td maw={300}>
+      <Table.Td maw={300} visibleFrom="md">
         <StateBadge state={{ status: state.status, message: '' }} />
         {state.message && (
           <Text size="xs" c="dimmed" lineClamp={3} mt={2}>
@@ -104,7 +107,9 @@ function ConcernRow({ concern }: { concern: Concern }) {
           </Text>
         )}
       </Table.Td>
-      <Table.Td className="kf-nowrap">{t('credentials.usedByCount', { count: credential.used_by ?? 0 })}</Table.Td>
+      <Table.Td className="kf-nowrap" visibleFrom="md">
+        {t('credentials.usedByCount', { count: credential.used_by ?? 0 })}
+      </Table.Td>
       <Table.Td maw={300}>
         <RemedyCell concern={concern} />
       </Table.Td>
@@ -121,12 +126,12 @@ function RemedyCell({ concern }: { concern: Concern }) {
     <>
       <Text size="sm">{t(`attention.do_${remedy}`)}</Text>
       {(remedy === 'newSecret' || remedy === 'rotate' || remedy === 'extend') && (
-        <Link to="/credentials/$id/rotate" params={params}>
+        <Link className="kf-do" to="/credentials/$id/rotate" params={params}>
           {t('rotation.enterNew')}
         </Link>
       )}
       {(remedy === 'connect' || remedy === 'reconnect') && (
-        <Link to="/credentials/$id" params={params} search={{ connect: '1' }}>
+        <Link className="kf-do" to="/credentials/$id" params={params} search={{ connect: '1' }}>
           {t(`connect.${remedy}`)}
         </Link>
       )}

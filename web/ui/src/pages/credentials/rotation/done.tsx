@@ -37,6 +37,11 @@ export function DoneStep({ credential }: { credential: Credential }) {
             </Text>
           )}
         </Alert>
+        {credential.expires?.reason === 'expires_at' && (
+          <Text size="sm">
+            <When time={credential.expires.at} words={(time) => t('rotation.stillExpires', { time })} />
+          </Text>
+        )}
         <Group gap="xs">
           <Button size="sm" component={Link} to="/credentials/$id" params={{ id: credential.id } as never}>
             {t('rotation.toCredential')}

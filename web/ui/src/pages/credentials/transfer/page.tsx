@@ -148,7 +148,7 @@ function SourceSection({ source, onChange }: { source: Source; onChange: (change
         <TextInput
           label={t('credentials.folder')}
           description={t('import.folderHelp')}
-          w={320}
+          w={480}
           maw="100%"
           spellCheck={false}
           value={source.folder}
