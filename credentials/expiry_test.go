@@ -146,6 +146,7 @@ func TestUsesAtRunTimeAreWrittenAtMostOnceAMinute(t *testing.T) {
 			time.Sleep(time.Second) // of the bubble's clock
 		}
 		time.Sleep(3 * time.Minute)
+		synctest.Wait()
 		if len(v.seen.last) != 0 {
 			t.Errorf("remembered without news: %v", v.seen.last)
 		}

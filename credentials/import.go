@@ -94,6 +94,7 @@ func (v *Vault) Import(ctx context.Context, caller identity.Caller, o ImportOpti
 			v.connected(c.item.ID)
 		}
 	}
+	v.plan()
 	return m.plan(), nil
 }
 

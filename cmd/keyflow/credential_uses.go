@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,17 +14,29 @@ import (
 
 func credentialsUsages(p process) *cobra.Command {
 	return &cobra.Command{
-		Use: "usages ID", Short: "List the workflows that name a credential", Args: oneOf("ID"),
+		Use: "usages ID", Short: "List the workflows that name a credential, or used it when they ran", Args: oneOf("ID"),
+		Long: "BY NAME says that the workflow names the ID; without it the node got the ID from a template.\nA credential that was used in the last 30 days, or is named, is not deleted without --force.",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
-			var all page[credentials.Usage]
+			var all page[received[credentials.Usage]]
 			if err := c.call(cmd.Context(), http.MethodGet, credentialPath(args[0], "/usages"), nil, &all); err != nil {
 				return err
 			}
 			var lines [][]string
-			for _, u := range all.Items {
-				lines = append(lines, []string{u.Workflow, u.Node, u.Trigger})
+			for _, item := range all.Items {
+				u := item.value
+				byName, result := "no", "-"
+				if u.Literal {
+					byName = "yes"
+				}
+				if u.LastStatus != nil {
+					result = fmt.Sprint(*u.LastStatus)
+				}
+				if u.LastError != "" {
+					result = strings.TrimPrefix(result+" "+u.LastError, "- ")
+				}
+				lines = append(lines, []string{u.Workflow, u.Node, u.Trigger, byName, clock(u.LastUsedAt), result})
 			}
-			return show(cmd, all.Items, rows("WORKFLOW\tNODE\tTRIGGER", lines, "no workflow names this credential"))
+			return show(cmd, all.Items, rows("WORKFLOW\tNODE\tTRIGGER\tBY NAME\tLAST USED\tRESULT", lines, "no workflow names or has used this credential"))
 		}),
 	}
 }

@@ -29,32 +29,6 @@ func credentialPath(id string, rest ...string) string {
 	return "/api/v1/credentials/" + url.PathEscape(id) + strings.Join(rest, "")
 }
 
-func credentialsList(p process) *cobra.Command {
-	var folder, typ string
-	cmd := &cobra.Command{
-		Use: "list", Short: "List credentials", Args: cobra.NoArgs,
-		Example: "  keyflow credentials list --folder /partners",
-		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
-			q := url.Values{}
-			setIf(q, "folder", folder)
-			setIf(q, "type", typ)
-			items, err := list[received[credentials.Credential]](cmd.Context(), c, "/api/v1/credentials", q, 0)
-			if err != nil {
-				return err
-			}
-			lines := make([][]string, len(items))
-			for i, item := range items {
-				it := item.value
-				lines[i] = []string{string(it.ID), string(it.Type), it.Folder, string(it.State.Status), fmt.Sprint(it.Version), clock(it.LastUsedAt), it.Name}
-			}
-			return show(cmd, items, rows("ID\tTYPE\tFOLDER\tSTATE\tVERSION\tLAST USED\tNAME", lines, "no credentials yet; create one with: keyflow credentials create"))
-		}),
-	}
-	cmd.Flags().StringVar(&folder, "folder", "", "only this folder and below")
-	cmd.Flags().StringVar(&typ, "type", "", "only this type, for example oauth2")
-	return cmd
-}
-
 func setIf(q url.Values, key, value string) {
 	if value != "" {
 		q.Set(key, value)
@@ -326,7 +300,7 @@ func credentialsDelete(p process) *cobra.Command {
 			return show(cmd, map[string]any{"id": args[0], "deleted": true}, line("credential %s deleted", args[0]))
 		}),
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "delete although workflows name it")
+	cmd.Flags().BoolVar(&force, "force", false, "delete although workflows use it")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
 }

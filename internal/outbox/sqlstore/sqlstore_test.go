@@ -1,8 +1,11 @@
 package sqlstore_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -92,5 +95,47 @@ func TestLease(t *testing.T) {
 	}
 	if got := take(t, a, "a", time.Hour, 10); len(got) != 1 {
 		t.Errorf("after the lease of a dead one the first took %v", got)
+	}
+}
+
+// Several processes on one database hand each event out once, in order.
+func TestOneOfManyProcessesHandsOut(t *testing.T) {
+	t.Parallel()
+	db := databasetest.Postgres(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var mu sync.Mutex
+	var got []int
+	all := make(chan struct{})
+	const events = 250
+	var processes sync.WaitGroup
+	for range 4 {
+		processes.Go(func() {
+			err := outbox.Serve(ctx, sqlstore.New(db), func(_ context.Context, e outbox.Event) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if got = append(got, e.Time.Second()+60*e.Time.Minute()); len(got) == events {
+					close(all)
+				}
+				return nil
+			}, slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	var want []int
+	for i := range events {
+		store(t, db, event(i))
+		want = append(want, i)
+	}
+	select {
+	case <-all:
+	case <-time.After(time.Minute):
+		t.Error("not all events were handed out within a minute")
+	}
+	stop()
+	processes.Wait()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("handed out (-want +got):\n%s", diff)
 	}
 }
