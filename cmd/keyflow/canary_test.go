@@ -150,7 +150,7 @@ func TestCanarySweep(t *testing.T) {
 			r := keyflow(t, s.env(), "runs", "watch", text(run.json["id"]))
 			sweep.add("cli "+id, r.stdout+r.stderr)
 		}
-		for _, args := range [][]string{{"credentials", "get", c.id}, {"credentials", "list", "--output", "json"}, {"credentials", "test", c.id}, {"credentials", "versions", c.id}} {
+		for _, args := range [][]string{{"credentials", "get", c.id}, {"credentials", "list", "--output", "json"}, {"credentials", "test", c.id}, {"credentials", "versions", c.id}, {"credentials", "usages", c.id}, {"credentials", "uses", c.id, "--output", "json"}} {
 			r := keyflow(t, s.env(), args...)
 			sweep.add("cli "+strings.Join(args, " "), r.stdout+r.stderr)
 		}
