@@ -386,3 +386,37 @@ func TestImportFileShowsNoSecret(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// URLs that are none, or that hold a password, are refused in every field that takes one, one
+// by one and in an import.
+func TestURLsThatAreNone(t *testing.T) {
+	t.Parallel()
+	k := setup(t)
+	const complete = "is not a complete URL, for example https://example.com/oauth/token"
+	urls := map[string]string{
+		"javascript:alert(1)": complete, "javascript://login.crm.example/%0aalert(1)": complete, "data:text/html,x": complete, "file:///etc/passwd": complete,
+		"//login.crm.example/token": complete, "https://": complete, "https://:443/": complete,
+		"https://user@login.crm.example/": "cannot hold a user name or password", "https://user:canary@login.crm.example/": "cannot hold a user name or password",
+	}
+	for text, message := range urls {
+		for _, field := range []string{"/fields/authorization_url", "/fields/access_token_url", "/fields/refresh_url", "/test_url"} {
+			doc := decode(t, crm).(map[string]any)
+			if name, ok := strings.CutPrefix(field, "/fields/"); ok {
+				doc["fields"].(map[string]any)[name] = text
+			} else {
+				doc["test_url"] = text
+			}
+			_, err := k.Create(t.Context(), admin, input(t, encode(t, doc)))
+			if got := problemLines(err); len(got) == 0 || got[0] != field+" invalid_value: "+message {
+				t.Errorf("%s in %s: %v %v", text, field, err, got)
+			}
+			_, err = k.Import(t.Context(), admin, credentials.ImportOptions{}, jsonFile(t, encode(t, []any{doc})))
+			if got := problemLines(err); len(got) == 0 || got[0] != "/items/0"+field+" invalid_value: "+message {
+				t.Errorf("import of %s in %s: %v %v", text, field, err, got)
+			}
+		}
+	}
+	if list := k.all(t); len(list) != 0 {
+		t.Errorf("created %v", list)
+	}
+}

@@ -29,6 +29,10 @@ func TestExpiry(t *testing.T) {
 	}{
 		"number":                 {expiresIn: `3599`, want: 3599 * time.Second},
 		"text":                   {expiresIn: `"3599"`, want: 3599 * time.Second},
+		"half a minute":          {expiresIn: `30`, want: 30 * time.Second},
+		"one":                    {expiresIn: `1`, want: time.Second},
+		"whole as a fraction":    {expiresIn: `3599.0`, want: 3599 * time.Second},
+		"long fraction in text":  {expiresIn: `"3599.5"`, want: 3599500 * time.Millisecond},
 		"fraction":               {expiresIn: `3599.5`, want: 3599500 * time.Millisecond},
 		"fraction in text":       {expiresIn: `" 1.5 "`, want: 1500 * time.Millisecond},
 		"zero":                   {expiresIn: `0`, want: 0},

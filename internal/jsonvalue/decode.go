@@ -15,7 +15,8 @@ import (
 // Decode parses exactly one JSON value. The last of duplicate object keys wins.
 func Decode(data []byte) (any, error) { return decode(data, false) }
 
-// ErrNotUTF8 is returned by DecodeStrict for text in another encoding (RFC 8259 section 8.1).
+// ErrNotUTF8 is returned by DecodeStrict for text in another encoding (RFC 8259 section 8.1),
+// and for an escaped half of a surrogate pair, which UTF-8 cannot hold.
 var ErrNotUTF8 = errors.New("not valid UTF-8")
 
 // RepeatedKeyError says that an object has a key twice.
@@ -26,8 +27,8 @@ type RepeatedKeyError struct {
 // Error shows no key, because what is decoded may be secret.
 func (*RepeatedKeyError) Error() string { return "an object has a key twice" }
 
-// DecodeStrict is Decode for what people and programs tell Keyflow itself: text that is not
-// UTF-8 is [ErrNotUTF8]; a key given twice, of which the reader would decide which one
+// DecodeStrict is Decode for what people and programs tell Keyflow itself, which must not be
+// altered: text that is not UTF-8 is [ErrNotUTF8]; a key given twice, of which the reader would decide which one
 // counts, is a *RepeatedKeyError.
 func DecodeStrict(data []byte) (any, error) {
 	if !utf8.Valid(data) {
@@ -46,7 +47,11 @@ func decode(data []byte, strict bool) (any, error) {
 		return nil, whyInvalid(data)
 	}
 	p := parser{data: data, strict: strict}
-	return p.value()
+	v, err := p.value()
+	if err == nil && strict && p.halves {
+		return nil, ErrNotUTF8
+	}
+	return v, err
 }
 
 // Rough sizes in memory, in bytes, of what takes the least text: {"":0}, [0] and a further
@@ -109,6 +114,7 @@ type parser struct {
 	data   []byte
 	pos    int
 	strict bool // a repeated key is an error
+	halves bool // half a surrogate pair was replaced: it is no character (RFC 8259 section 8.2)
 }
 
 // below adds the step that led to a value to its error.
@@ -213,14 +219,14 @@ func (p *parser) text() string {
 		_ = json.Unmarshal(token, &s) // valid, so it cannot fail
 		return s
 	case escaped:
-		return unescape(inner)
+		return p.unescape(inner)
 	default:
 		return string(inner)
 	}
 }
 
 // unescape reads the text between the quotes of a valid string.
-func unescape(text []byte) string {
+func (p *parser) unescape(text []byte) string {
 	out := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
 		if text[i] != '\\' {
@@ -242,6 +248,7 @@ func unescape(text []byte) string {
 		case 'u':
 			r, size := codePoint(text[i+1:])
 			out = utf8.AppendRune(out, r)
+			p.halves = p.halves || utf16.IsSurrogate(r)
 			i += size
 		default:
 			out = append(out, text[i])
