@@ -58,9 +58,9 @@ export async function setUp(page: Page, link: string) {
 export type World = { processes: Processes; keyflow: Keyflow };
 
 /** A Keyflow that is set up, for tests of what comes later. */
-export async function prepared(browser: Browser): Promise<World> {
+export async function prepared(browser: Browser, ...flags: string[]): Promise<World> {
   const processes = new Processes();
-  const keyflow = await processes.keyflow(await freePort());
+  const keyflow = await processes.keyflow(await freePort(), '', ...flags);
   const page = await browser.newPage();
   await setUp(page, keyflow.setupLink);
   await page.close();

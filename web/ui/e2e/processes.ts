@@ -41,7 +41,7 @@ export class Processes {
   }
 
   /** Starts a server at its first start, below a path such as "/keyflow". */
-  async keyflow(port: number, path = ''): Promise<Keyflow> {
+  async keyflow(port: number, path = '', ...flags: string[]): Promise<Keyflow> {
     const url = `http://127.0.0.1:${String(port)}${path}`;
     const lines: string[] = [];
     const child = this.spawn(this.binary('./cmd/keyflow', 'KEYFLOW_BINARY'), [
@@ -54,6 +54,7 @@ export class Processes {
       join(this.directory, `data-${String(port)}`),
       '--egress-allow',
       'private',
+      ...flags,
     ]);
     child.stderr?.on('data', (chunk: Buffer) => lines.push(chunk.toString()));
     const first = await line(child, /^first start: open (\S+)/, lines);

@@ -9,8 +9,9 @@ export type Session = {
   username: string;
   /** Where OAuth providers send the browser back, made from the public URL. */
   redirect_url?: string;
-  /** The kinds of places outside that secrets may be read from: "env", "file", "vault". */
-  secret_sources?: string[];
+  rights?: string[];
+  /** The folder that the rights are for, itself and below. */
+  folder?: string;
 };
 
 // --- credentials ---
@@ -27,6 +28,8 @@ export type CredentialField = {
   choices?: string[];
   default?: string;
   pattern?: string;
+  /** Where references in this field may lead: "env", "file", "vault"; empty when none is switched on. */
+  sources?: string[] | null;
   /** The field applies only while each named field has the given value. */
   show_if?: Record<string, string>;
 };

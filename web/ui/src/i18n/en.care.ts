@@ -117,6 +117,7 @@ export const enCare = {
     keptGrace: 'The former version stays ready to come back for {{grace}}; you can roll back at any time.',
     fallBack: 'Come back by itself if the new one fails',
     fallBackHelp: 'When a call with the new version is refused and the former one passes the test URL, the former version is put back without you.',
+    noFallBack: 'Not possible here: it needs a test URL, where the former values are tried first, and no connecting by a person.',
     untested: 'The new values have not passed a test',
     force: 'Promote them all the same: if they are wrong, the workflows that use them fail.',
     notPromoted: 'Not promoted: nothing has changed',

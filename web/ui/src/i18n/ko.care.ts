@@ -119,6 +119,7 @@ export const koCare: Catalog<typeof enCare> = {
     keptGrace: '이전 버전은 {{grace}} 동안 돌아올 준비를 하며, 언제든 되돌릴 수 있습니다.',
     fallBack: '새 값이 실패하면 스스로 되돌리기',
     fallBackHelp: '새 버전의 호출이 거부되고 이전 버전이 테스트 URL을 통과하면, 사람 없이 이전 버전으로 돌아갑니다.',
+    noFallBack: '여기서는 할 수 없습니다. 이전 값을 먼저 시험할 테스트 URL이 있고 사람이 연결하지 않는 자격 증명이어야 합니다.',
     untested: '새 값이 테스트를 통과하지 않았습니다',
     force: '그래도 적용합니다. 값이 틀리면 이 자격 증명을 쓰는 워크플로가 실패합니다.',
     notPromoted: '적용하지 않았습니다. 바뀐 것은 없습니다',

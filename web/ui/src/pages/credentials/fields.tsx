@@ -85,10 +85,16 @@ function isTouched(field: CredentialField, draft: Draft): boolean {
   return value !== undefined && JSON.stringify(value) !== JSON.stringify(defaultOf(field));
 }
 
+// A reference says which of the server's own secrets is used: only administrators of everything may set one.
+function useMayRefer(): boolean {
+  const { data } = useQuery(queries.session());
+  return data?.rights?.includes('administer') === true && data.folder === '/';
+}
+
 /** One field of an authentication type. */
 export function TypeField({ field, type, draft, onChange, credential, problem }: Props & { field: CredentialField }) {
   const text = useFieldText(type.id, field);
-  const sources = useQuery(queries.session()).data?.secret_sources;
+  const mayRefer = useMayRefer();
   const error = problem?.at(`/fields/${field.name}`).join(' ') || undefined;
   const set = (value: unknown) => onChange({ ...draft, plain: { ...draft.plain, [field.name]: value } });
   const value = draft.plain[field.name];
@@ -101,7 +107,7 @@ export function TypeField({ field, type, draft, onChange, credential, problem }:
         required={field.required}
         error={error}
         kind={field.kind}
-        sources={sources}
+        sources={mayRefer ? (field.sources ?? []) : []}
         stored={credential?.secrets[field.name]}
         draft={draft.secrets[field.name] ?? { mode: 'keep' }}
         onChange={(secret) => onChange({ ...draft, secrets: { ...draft.secrets, [field.name]: secret } })}

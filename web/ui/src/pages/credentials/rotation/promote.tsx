@@ -15,12 +15,19 @@ type Props = {
   onPromoted: (next: Revised<Credential>) => void;
 };
 
+/** Whether it can be found out without a person that the former values still work. */
+export function canFallBack(credential: Credential): boolean {
+  if (credential.type === 'oauth2') return credential.fields.grant_type !== 'authorization_code';
+  return Boolean(credential.test_url);
+}
+
 /** Makes the staged values the current ones; untested ones only when that is agreed to. */
 export function PromoteStep({ credential, onBack, onValues, onPromoted }: Props) {
   const { t } = useTranslation();
   const [fallBack, setFallBack] = useState(false);
   const [force, setForce] = useState(false);
   const tested = credential.candidate?.test?.ok === true;
+  const possible = canFallBack(credential);
   const promote = useMutation({
     mutationFn: () => credentials.promote(credential.id, { fall_back: fallBack, force: force && !tested }),
     onSuccess: onPromoted,
@@ -37,7 +44,8 @@ export function PromoteStep({ credential, onBack, onValues, onPromoted }: Props)
         </List>
         <Switch
           label={t('rotation.fallBack')}
-          description={t('rotation.fallBackHelp')}
+          description={possible ? t('rotation.fallBackHelp') : t('rotation.noFallBack')}
+          disabled={!possible}
           checked={fallBack}
           onChange={(event) => setFallBack(event.currentTarget.checked)}
         />

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { apiKey, basicAuth, credential } from '../../../testing/records';
-import { inputOf, patchOf } from '../draft';
+import { patchOf } from '../draft';
 import { replacementDraft } from './values';
 
 const set = { set: true, updated_at: '2026-11-01T00:00:00Z', fingerprint: '3f9a0c11d2e4' };
@@ -10,7 +10,7 @@ it('opens the secrets for their replacement and keeps the other fields', () => {
   const draft = replacementDraft(stored, apiKey);
   expect(patchOf(draft, stored, apiKey)).toEqual({});
   draft.secrets.value = { mode: 'replace', value: 'new' };
-  expect(inputOf(draft, apiKey, stored).fields).toEqual({ key: 'X-Key', in: 'query', value: 'new' });
+  expect(patchOf(draft, stored, apiKey)).toEqual({ fields: { value: 'new' } });
 });
 
 it('begins with the fields of a candidate, and never with its secrets', () => {

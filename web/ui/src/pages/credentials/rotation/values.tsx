@@ -9,7 +9,7 @@ import type { Credential, CredentialType } from '../../../api/types';
 import { Failure, Reveal } from '../../../components/feedback';
 import { Section } from '../../../components/layout';
 import { LeaveGuard } from '../../leaveguard';
-import { applies, draftOf, inputOf, isSecret, patchOf, type Draft } from '../draft';
+import { applies, draftOf, isSecret, patchOf, type Draft } from '../draft';
 import { TypeField } from '../fields';
 
 type Props = { credential: Credential; type: CredentialType; onStaged: (next: Revised<Credential>) => void };
@@ -28,9 +28,9 @@ export function replacementDraft(credential: Credential, type: CredentialType): 
 export function ValuesStep({ credential, type, onStaged }: Props) {
   const { t } = useTranslation();
   const [draft, setDraft] = useState(() => replacementDraft(credential, type));
-  const fields = patchOf(draft, credential, type).fields;
+  const { fields } = patchOf(draft, credential, type); // what is left out stays as it is now
   const stage = useMutation({
-    mutationFn: () => credentials.stage(credential.id, inputOf(draft, type, credential).fields),
+    mutationFn: () => credentials.stage(credential.id, fields ?? {}),
     onSuccess: onStaged,
   });
   const submit = (event: SubmitEvent) => {
