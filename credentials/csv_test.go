@@ -106,8 +106,8 @@ func TestBadCSV(t *testing.T) {
 		"quote inside":      {"id,name\nerp,can\"ary\n", fault.Malformed, []string{"the CSV text is not valid on line 2: a cell that holds a quote must stand in quotes, and the quote twice"}},
 		"text after quotes": {"id,name\n\"e\nr\"\"p\"canary,x\n", fault.Malformed, []string{"the CSV text is not valid on line 3: text follows the quote that ends a cell: a quote inside a cell is written twice"}},
 		"lone return":       {"id,name\rerp,x\n", fault.Malformed, []string{"the CSV text is not valid on line 1: a carriage return stands alone: lines end with LF or CRLF, and a cell that holds one stands in quotes"}},
-		"columns": {"id,nmae,fields.pasword,labels.,fields,name,name,secrets\nx,,,,,,,\n", fault.Invalid, []string{
-			` unknown_column: line 1: column 2, "nmae", is not known (did you mean "name"?)`,
+		"columns": {"id,namee,fields.pasword,labels.,fields,name,name,secrets\nx,,,,,,,\n", fault.Invalid, []string{
+			` unknown_column: line 1: column 2, "namee", is not known (did you mean "name"?)`,
 			` unknown_column: line 1: column 3, "fields.pasword", is not known (did you mean "fields.password"?)`,
 			` unknown_column: line 1: column 4, "labels.", is not known`,
 			` unknown_column: line 1: column 5, "fields", is not known`,

@@ -107,9 +107,12 @@ func cellOf(value any, kind cellKind) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("export: %w", err)
 	}
-	var words []string
-	if kind != listCell || json.Unmarshal(text, &words) != nil || len(words) == 0 {
+	if kind != listCell || string(text) == emptyList {
 		return string(text), nil
+	}
+	var words []string
+	if err := json.Unmarshal(text, &words); err != nil {
+		return "", fmt.Errorf("export: %w", err)
 	}
 	return strings.Join(words, " "), nil
 }

@@ -68,7 +68,7 @@ func JSONImport(v any) (ImportFile, error) {
 }
 
 func (f ImportFile) checkSize() error {
-	message := ""
+	var message string
 	switch {
 	case len(f.rows) == 0:
 		message = "holds no credential"

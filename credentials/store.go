@@ -51,6 +51,20 @@ type Stamp struct {
 // Store keeps credentials and the versions of their fields. A missing credential is a
 // NotFound fault, a broken store an Unavailable or Internal one. It is safe for concurrent use.
 type Store interface {
+	RecordStore
+	// Stamp reads the current revision and state from the database, never from a cache.
+	Stamp(ctx context.Context, id ID) (Stamp, error)
+	// SetState writes the state if the record is still at revision and reports whether it was.
+	// With another status than before, the events of the state (StateEvents) are stored too.
+	SetState(ctx context.Context, id ID, revision int64, s State) (bool, error)
+	// Touch writes when credentials were last used; unknown ids and earlier times are ignored.
+	Touch(ctx context.Context, used map[ID]time.Time) error
+	// Shared reports whether other processes may change the store while this one runs.
+	Shared() bool
+}
+
+// RecordStore is the part of [Store] that reads and edits records.
+type RecordStore interface {
 	// Change creates (old is nil), replaces or deletes (change returns nil) one credential in
 	// one transaction and returns what is now stored. revision is the number that this edit
 	// carries: larger than that of every earlier edit of any credential, deletions included.
@@ -73,15 +87,6 @@ type Store interface {
 	Versions(ctx context.Context, id ID) ([]VersionInfo, error)
 	// Version returns one version; NotFound when there is none of this number.
 	Version(ctx context.Context, id ID, number int) (Version, error)
-	// Stamp reads the current revision and state from the database, never from a cache.
-	Stamp(ctx context.Context, id ID) (Stamp, error)
-	// SetState writes the state if the record is still at revision and reports whether it was.
-	// With another status than before, the events of the state (StateEvents) are stored too.
-	SetState(ctx context.Context, id ID, revision int64, s State) (bool, error)
-	// Touch writes when credentials were last used; unknown ids and earlier times are ignored.
-	Touch(ctx context.Context, used map[ID]time.Time) error
-	// Shared reports whether other processes may change the store while this one runs.
-	Shared() bool
 }
 
 // Token is the token state of one credential. Its content is sealed by the vault.

@@ -48,7 +48,6 @@ type Deps struct {
 // caller itself; errors are faults.
 type Credentials interface {
 	credentialRecords
-	credentialImports
 	credentialTests
 	credentialRotation
 	credentialConnects
@@ -59,6 +58,8 @@ type Credentials interface {
 }
 
 type credentialRecords interface {
+	// Import creates and changes many, all or none.
+	Import(ctx context.Context, caller identity.Caller, o credentials.ImportOptions, file credentials.ImportFile) (credentials.ImportPlan, error)
 	Create(ctx context.Context, caller identity.Caller, in credentials.Input) (credentials.Credential, error)
 	Get(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.Credential, error)
 	List(ctx context.Context, caller identity.Caller, f credentials.Filter) ([]credentials.Credential, error)
@@ -76,10 +77,6 @@ type credentialRotation interface {
 	Promote(ctx context.Context, caller identity.Caller, id credentials.ID, how credentials.Promotion) (credentials.Credential, error)
 	// Rollback brings the fields of a version back; 0 is the former one.
 	Rollback(ctx context.Context, caller identity.Caller, id credentials.ID, version int) (credentials.Credential, error)
-}
-
-type credentialImports interface {
-	Import(ctx context.Context, caller identity.Caller, o credentials.ImportOptions, file credentials.ImportFile) (credentials.ImportPlan, error)
 }
 
 type credentialUsers interface {

@@ -94,13 +94,13 @@ func TestImportProblems(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "")
 	s.must(http.MethodPost, "/api/v1/credentials", map[string]any{"id": "one", "type": "no_auth", "folder": "/clouds"})
-	bad := write(t, "bad.csv", "id,type,nmae\none,,\nBad,no_auth,\nX,no_auth,\n")
+	bad := write(t, "bad.csv", "id,type,namee\none,,\nBad,no_auth,\nX,no_auth,\n")
 	tests := map[string]struct {
 		args []string
 		code int
 		want string
 	}{
-		"every problem with its line": {[]string{"import", bad}, exitUsage, bad + `:1: column 3, "nmae", is not known (did you mean "name"?)` + "\n" +
+		"every problem with its line": {[]string{"import", bad}, exitUsage, bad + `:1: column 3, "namee", is not known (did you mean "name"?)` + "\n" +
 			bad + `:3: /items/1/id: must be 1 to 63 lower-case letters, digits, '-' or '_', beginning with a letter or digit, for example "bad"` + "\n" +
 			bad + `:4: /items/2/id: must be 1 to 63 lower-case letters, digits, '-' or '_', beginning with a letter or digit, for example "x"` + "\n" +
 			"keyflow: nothing was imported: 2 of 3 rows are not valid, 3 problems\n"},
@@ -153,6 +153,7 @@ func TestServerWithADamagedRow(t *testing.T) {
 	}
 
 	s = serve(t, s.dir)
+	eventually(t, "ready", func() bool { return s.do(http.MethodGet, "/readyz", nil).status == http.StatusOK })
 	list := s.must(http.MethodGet, "/api/v1/credentials", nil)
 	if !strings.Contains(list.body, credentials.MessageDamaged) || strings.Count(list.body, `"revision"`)+strings.Count(list.body, `"fields":`) != 2 {
 		t.Errorf("list: %s", list.body)
