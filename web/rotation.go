@@ -52,6 +52,9 @@ func (s *server) rollbackCredential(ctx context.Context, who session.Who, in *cr
 
 func (s *server) stageCredential(ctx context.Context, who session.Who, in *credentialAction) (*answer[credentials.Credential], error) {
 	body, err := decode[candidateBody](in.RawBody)
+	if err == nil && body.Fields == nil {
+		err = fault.Problems("the body is not valid", []fault.Problem{{Path: "/fields", Code: "required", Message: "is required: the new values"}})
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -41,6 +41,7 @@ const (
 	canaryInBody   = `c4nary"custom/+&=<é>\body-0aa4`
 	canaryShared   = `c4nary/jwt+shared=secret-of-32-bytes-a8`
 	canarySigning  = `c4nary/signing+secret=77b1c0`
+	canaryStaged   = `c4nary"staged/+&=<é>\key-e41b77`
 	canaryImport   = `c4nary"import/+&=<é>\row-3f58ab`
 )
 
@@ -91,7 +92,7 @@ func TestCanarySweep(t *testing.T) {
 		"password": canaryPassword, "header key": canaryHeader, "query key": canaryQuery, "cookie key": canaryCookie,
 		"client secret": canaryClient, "admin token": s.token,
 		"bearer token": canaryBearer, "custom header": canaryCustom, "custom query": canaryInQuery, "custom body": canaryInBody,
-		"shared secret of a jwt": canaryShared, "signing secret": canarySigning, "imported secret": canaryImport,
+		"shared secret of a jwt": canaryShared, "signing secret": canarySigning, "imported secret": canaryImport, "staged secret": canaryStaged,
 	}
 	certificate, key := clientPair(t)
 	// The number that makes the key private; what stands around it is in the certificate too.
@@ -157,6 +158,7 @@ func TestCanarySweep(t *testing.T) {
 	}
 	sweepRules(s, &sweep, up.URL)
 	sweepImports(s, &sweep, up.URL)
+	sweepRotation(s, &sweep, up.URL)
 	for _, path := range []string{
 		"/", "/credentials/basic", "/api/v1/credentials?limit=200", "/api/v1/runs?limit=200", "/api/v1/workflows?limit=200", "/api/v1/triggers",
 		"/api/v1/tokens", "/openapi.json", "/metrics", "/readyz",
@@ -224,6 +226,43 @@ func sweepImports(s *instance, sweep *sweeper, up string) {
 			s.t.Errorf("export as %s: %v", format, err)
 		}
 		sweep.add("export as "+format, string(text))
+	}
+}
+
+// sweepRotation stages, tests, promotes, falls back and rolls back, rightly and wrongly.
+func sweepRotation(s *instance, sweep *sweeper, up string) {
+	const path = "/api/v1/credentials/rotated"
+	quoted, _ := json.Marshal(canaryStaged)
+	s.must(http.MethodPost, "/api/v1/credentials", map[string]any{
+		"id": "rotated", "type": "api_key", "allowed_hosts": []string{up}, "test_url": up + "/refuse", "grace": "1h",
+		"fields": map[string]any{"key": "X-Key", "value": canaryHeader},
+	})
+	s.apply("rotated", `{"id": "rotated", "nodes": {"call": {"type": "web_request", "credential": "rotated", "with": {"url": "`+up+`/refuse"}}}}`)
+	step := func(method, path, body string) answer {
+		a := s.do(method, path, body)
+		sweep.add(method+" "+path+" "+body[:min(len(body), 9)], a.body)
+		return a
+	}
+	for _, wrong := range []string{`{"valeu": %s}`, `{"key": "X-Other", %s: 1}`, `{"value": [%s]}`, `{"value": {"ref": %s}}`} {
+		step(http.MethodPut, path+"/candidate", `{"fields": `+fmt.Sprintf(wrong, quoted)+`}`)
+	}
+	step(http.MethodPut, path+"/candidate", `{"fields": {"value": `+string(quoted)+`}, "value": `+string(quoted)+`}`)
+	if a := step(http.MethodPut, path+"/candidate", `{"fields": {"value": `+string(quoted)+`}}`); a.status != http.StatusOK {
+		s.t.Fatalf("stage: %s", a.body)
+	}
+	step(http.MethodPost, path+"/test", `{"candidate": true}`) // echoes it with a 401
+	step(http.MethodPost, path+"/promote", "")
+	step(http.MethodPost, path+"/promote", `{"force": true, "fall_back": true}`)
+	run := s.run("rotated", map[string]any{}) // refused, and so is the former one
+	sweep.add("run rotated", run.body)
+	for _, args := range [][]string{{"candidate", "rotated", "--from-file", "-"}, {"test", "rotated", "--candidate"}, {"promote", "rotated", "--yes"}, {"promote", "rotated", "--force", "--yes"}, {"rollback", "rotated", "--yes"}, {"versions", "rotated"}} {
+		r := keyflowIn(s.t, `{"fields": {"value": `+string(quoted)+`}}`, s.env(), append([]string{"credentials"}, args...)...)
+		sweep.add("cli "+strings.Join(args, " "), r.stdout+r.stderr)
+	}
+	a := step(http.MethodPost, path+"/rollback", `{"version": 1}`)
+	step(http.MethodGet, path+"/versions", "")
+	if a.status != http.StatusOK || !strings.Contains(run.body, "credential_refused") {
+		s.t.Errorf("rotation did not go as meant: %s\n%s", a.body, run.body)
 	}
 }
 

@@ -20,13 +20,13 @@ func credentialsVersions(p process) *cobra.Command {
 			var lines [][]string
 			for _, item := range all.Items {
 				v := item.value
-				current := ""
+				current := "no"
 				if v.Current {
-					current = "current"
+					current = "yes"
 				}
 				lines = append(lines, []string{fmt.Sprint(v.Version), current, string(v.Origin), clock(&v.CreatedAt), v.CreatedBy})
 			}
-			return show(cmd, all.Items, rows("VERSION\t\tORIGIN\tCREATED\tBY", lines, "no versions"))
+			return show(cmd, all.Items, rows("VERSION\tCURRENT\tORIGIN\tCREATED\tBY", lines, "no versions"))
 		}),
 	}
 }
