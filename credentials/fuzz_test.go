@@ -180,7 +180,9 @@ func FuzzSigning(f *testing.F) {
 		"standard": func(id, at, body string) string {
 			return "v1," + base64.StdEncoding.EncodeToString(mac(key, id+"."+at+"."+body))
 		},
-		"pairs": func(_, at, body string) string { return hex.EncodeToString(mac([]byte("canary-Signing-1"), at+"."+body)) },
+		"pairs": func(_, at, body string) string {
+			return hex.EncodeToString(mac([]byte("canary-Signing-1"), at+"."+body))
+		},
 		"plain": func(_, _, body string) string {
 			return "sha256=" + hex.EncodeToString(mac([]byte("canary-Signing-1"), body))
 		},

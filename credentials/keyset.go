@@ -211,3 +211,16 @@ func keyID(sealed []byte) uint32 {
 	}
 	return binary.BigEndian.Uint32(sealed[1:5])
 }
+
+// Fits is nil when the keyset opens what store holds, and when that is sealed with nothing
+// yet. It writes nothing. Errors are *KeyError or those of the store.
+func (k *Keyset) Fits(ctx context.Context, store CanaryStore) error {
+	sealed, err := store.Canary(ctx)
+	if err != nil {
+		return fmt.Errorf("read canary: %w", err)
+	}
+	if sealed == nil {
+		return nil
+	}
+	return k.openCanary(sealed)
+}

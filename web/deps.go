@@ -31,6 +31,8 @@ type Deps struct {
 	Hooks http.Handler
 	// Ready is nil while the process can accept and do work (database, key, queue).
 	Ready func(ctx context.Context) error
+	// Backup writes a copy of the database to a new file; nil cannot.
+	Backup func(ctx context.Context, path string) error
 	// PublicURL is where people reach this Keyflow. Links, cookies and the origin check are
 	// made from it, never from request headers.
 	PublicURL *url.URL

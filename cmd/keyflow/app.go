@@ -275,7 +275,7 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 	}
 	handler, err := web.NewHandler(web.Deps{
 		Session: s.session, Credentials: s.vault, Workflows: s.catalog, Runs: s.engine, Uses: s.runs, Triggers: s.manager,
-		Hooks: s.manager.Hooks(), Ready: s.ready, PublicURL: public, TrustedProxies: cfg.proxies, Metrics: s.metrics, Version: version, Logger: log,
+		Hooks: s.manager.Hooks(), Ready: s.ready, Backup: s.db.Backup, PublicURL: public, TrustedProxies: cfg.proxies, Metrics: s.metrics, Version: version, Logger: log,
 	})
 	if err != nil {
 		return &exitError{exitCannotStart, err}

@@ -47,6 +47,7 @@ type DB struct {
 	write   *gorm.DB
 	read    *gorm.DB
 	sql     *sql.DB
+	path    string         // of the SQLite file
 	release []func() error // undone in reverse order by Close
 }
 

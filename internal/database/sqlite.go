@@ -35,6 +35,7 @@ func (db *DB) openSQLite(ctx context.Context, o Options) error {
 	db.release = append(db.release, unlock)
 
 	path := filepath.Join(o.Dir, FileName)
+	db.path = path
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // before the driver, for the mode
 	if err != nil {
 		return fault.New(fault.Unavailable, "cannot open the database %s", path).Because(err)
