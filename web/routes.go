@@ -38,6 +38,7 @@ func (s *server) register(a *api) {
 
 	add(a, get("/keys", "Master keys by id, what each has sealed, and how far a rotation is"), s.keyStatus)
 	add(a, post("/keys/rotate", "Add a master key and re-encrypt every secret with it, in the background").answers(202), s.rotateKeys)
+	add(a, post("/backup", "A copy of the SQLite database, without the master key"), s.backup)
 
 	add(a, get("/workflows", "List workflows"), s.listWorkflows)
 	add(a, post("/workflows/validate", "Check a definition and store nothing").json(definition{}).maxBytes(maxDefinition), s.validateWorkflow)
@@ -56,7 +57,6 @@ func (s *server) register(a *api) {
 	add(a, post("/runs/{id}/cancel", "Cancel a run").answers(202), s.cancelRun)
 	add(a, get("/triggers", "List triggers with their next times"), s.listTriggers)
 
-	a.plain("POST "+v1+"/backup", s.backup)
 	a.plain("GET "+v1+"/schema/workflow", s.workflowSchema)
 	a.plain("GET "+v1+"/schema/credential", s.credentialSchema)
 	a.plain("GET /metrics", s.metrics.handler())
