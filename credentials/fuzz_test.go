@@ -187,10 +187,11 @@ func FuzzSigning(f *testing.F) {
 			return "sha256=" + hex.EncodeToString(mac([]byte("canary-Signing-1"), body))
 		},
 	}
-	verify := func(t testing.TB, scheme, id, at, signature, body string) bool {
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/hooks/x", http.NoBody)
+	verify := func(tb testing.TB, scheme, id, at, signature, body string) bool {
+		tb.Helper()
+		r := httptest.NewRequestWithContext(tb.Context(), http.MethodPost, "/hooks/x", http.NoBody)
 		r.Header["Webhook-Id"], r.Header["Webhook-Timestamp"], r.Header["Webhook-Signature"], r.Header["X-Signature"] = []string{id}, []string{at}, []string{signature}, []string{signature}
-		_, err := v.Verify(t.Context(), credentials.ID(scheme), "w", "/", r, []byte(body))
+		_, err := v.Verify(tb.Context(), credentials.ID(scheme), "w", "/", r, []byte(body))
 		return err == nil
 	}
 	for scheme, sign := range genuine {

@@ -55,8 +55,7 @@ type Credentials interface {
 	credentialConnects
 	masterKeys
 	credentialUsers
-	Types() []credentials.Type
-	Presets() []credentials.Preset
+	credentialForms
 }
 
 type credentialRecords interface {
@@ -98,6 +97,12 @@ type credentialConnects interface {
 	Callback(ctx context.Context, caller identity.Caller, session string, query url.Values) (credentials.Credential, error)
 	Disconnect(ctx context.Context, caller identity.Caller, id credentials.ID) error
 	Refresh(ctx context.Context, caller identity.Caller, id credentials.ID) error
+}
+
+// credentialForms says what a credential can be.
+type credentialForms interface {
+	Types() []credentials.Type
+	Presets() []credentials.Preset
 }
 
 // masterKeys are for administrators.
