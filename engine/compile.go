@@ -45,6 +45,7 @@ type planNode struct {
 	itemsGoOn  bool // on_item_error: continue
 	reads      reads
 	isRead     bool // an expression reads this node's output
+	sensitive  bool
 }
 
 // defaultTimeout bounds the running time of a run that states no timeout.
@@ -69,6 +70,12 @@ const (
 // parameters, templates, expressions and what they read. The structure is taken as checked
 // by workflows.Parse; edges to unknown nodes are ignored.
 func Compile(d *workflows.Definition, types *nodes.Registry) (*Plan, []workflows.Problem) {
+	plan, problems, _ := compile(d, types)
+	return plan, problems
+}
+
+// compile is Compile with advice about a definition that is valid.
+func compile(d *workflows.Definition, types *nodes.Registry) (plan *Plan, problems, warnings []workflows.Problem) {
 	c := newCompiler(d, types)
 	order := c.order()
 	for _, n := range order {
@@ -78,16 +85,16 @@ func Compile(d *workflows.Definition, types *nodes.Registry) (*Plan, []workflows
 		c.compileNode(n)
 	}
 	if d.Output != nil {
-		end := place{c, everyNode, runNames(), &c.plan.outputRead}
+		end := place{compiler: c, node: everyNode, names: runNames(), reads: &c.plan.outputRead}
 		c.plan.output = end.template("/output", d.Output)
 	}
 	if d.OnNeedsConnect == workflows.Wait {
 		c.plan.holdFor = time.Duration(d.NeedsConnectTimeout)
 	}
 	if len(c.problems) > 0 {
-		return nil, c.problems
+		return nil, c.problems, c.warnings
 	}
-	return c.plan, nil
+	return c.plan, nil, c.warnings
 }
 
 type compiler struct {
@@ -96,6 +103,7 @@ type compiler struct {
 	plan       *Plan
 	ancestors  []nodeSet
 	problems   []workflows.Problem
+	warnings   []workflows.Problem
 }
 
 func newCompiler(d *workflows.Definition, types *nodes.Registry) *compiler {
@@ -116,7 +124,7 @@ func newCompiler(d *workflows.Definition, types *nodes.Registry) *compiler {
 	}
 	for i, id := range ids {
 		c.plan.index[id] = i
-		c.plan.nodes[i].id = id
+		c.plan.nodes[i].id, c.plan.nodes[i].sensitive = id, d.Nodes[id].Sensitive
 	}
 	for i, id := range ids {
 		for _, need := range d.Nodes[id].Needs {
@@ -185,7 +193,7 @@ func (c *compiler) compileNode(n int) {
 		goOn: p.goOn, itemsGoOn: p.itemsGoOn,
 	}
 
-	at := place{c, n, runNames(), &p.reads}
+	at := place{compiler: c, node: n, names: runNames(), reads: &p.reads}
 	if def.If != "" {
 		p.condition = at.expression(path+"/if", def.If)
 	}
@@ -201,6 +209,8 @@ func (c *compiler) compileNode(n int) {
 			c.problem(path+"/credential", codeNoCredential, "a node of type %s uses no credential", p.kind.Name)
 		}
 		p.credential = at.template(path+"/credential", def.Credential)
+	} else if p.kind.Acts {
+		c.problem(path, codeRequired, "a node of type %s needs \"credential\": the id of the one to work on", p.kind.Name)
 	}
 	p.params = at.params(path+"/with", p.kind, def.With)
 	if def.HasOutput {
@@ -232,7 +242,7 @@ func (c *compiler) findType(path string, def *workflows.Node, p *planNode) bool 
 
 // laterTypes are types of the format that this release does not have.
 func laterTypes() []string {
-	return []string{"wait", "approval", "workflow", "respond", "emit", "credential"}
+	return []string{"wait", "approval", "workflow", "respond", "emit"}
 }
 
 func (c *compiler) typeNames() []string {
@@ -288,8 +298,12 @@ func (p place) param(path string, decl nodes.Param, v any) (param, bool) {
 		compiled.expression = p.also(decl.Scope...).expression(path, source)
 		return compiled, true
 	}
+	p.sealed = decl.Sealed
 	if compiled.value = p.template(path, v); compiled.value == nil {
 		return compiled, false
+	}
+	if decl.Sealed {
+		compiled.sealed = sealedMembers(p.definition, v)
 	}
 	if literal, ok := compiled.value.Literal(); ok {
 		fixed, err := convert(decl, literal)

@@ -10,6 +10,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/internal/fault"
+	"keyflow/nodes"
 	"keyflow/workflows"
 )
 
@@ -19,6 +20,9 @@ type CredentialRights interface {
 	Check(ctx context.Context, id credentials.ID, workflow, folder string) error
 	// CheckInbound is also Invalid when the type cannot verify requests.
 	CheckInbound(ctx context.Context, id credentials.ID, workflow, folder string) error
+	// CheckAct is also Forbidden when rotatable_by excludes the workflow; it returns the names of
+	// the secret fields.
+	CheckAct(ctx context.Context, id credentials.ID, workflow, folder string) (secrets []string, err error)
 }
 
 // NewCredentialChecker returns the checker of literal credential ids. An unknown id is a
@@ -53,12 +57,47 @@ func (c credentialChecker) Check(ctx context.Context, d *workflows.Definition) (
 		}
 	}
 	for _, id := range d.NodeOrder {
-		report("/nodes/"+string(id)+"/credential", d.Nodes[id].Credential, c.rights.Check)
+		node, path := d.Nodes[id], "/nodes/"+string(id)
+		if node.Type != nodes.TypeCredential {
+			report(path+"/credential", node.Credential, c.rights.Check)
+			continue
+		}
+		report(path+"/credential", node.Credential, func(ctx context.Context, id credentials.ID, workflow, folder string) error {
+			secrets, err := c.rights.CheckAct(ctx, id, workflow, folder)
+			problems = append(problems, literalSecrets(d, path, node.With["fields"], secrets)...)
+			return err
+		})
 	}
 	for _, id := range slices.Sorted(maps.Keys(d.Triggers)) {
 		report("/triggers/"+escapePointer(id)+"/credential", d.Triggers[id].Credential, c.rights.CheckInbound)
 	}
 	return problems, warnings
+}
+
+// literalSecrets reports secret fields that do not come from sensitive nodes: the definition and
+// the history of runs can be read by people who may not see secrets.
+func literalSecrets(d *workflows.Definition, path string, fields any, secrets []string) (problems []workflows.Problem) {
+	if fields == nil || len(secrets) == 0 {
+		return nil
+	}
+	members, ok := fields.(map[string]any)
+	if !ok {
+		members = map[string]any{everyMember: fields}
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if !ok || slices.Contains(secrets, name) {
+			if value := members[name]; value == nil || isSealed(d, value) {
+				continue
+			}
+			at := path + "/with/fields"
+			if ok {
+				at += "/" + escapePointer(name)
+			}
+			problems = append(problems, d.Problemf(at, codeLiteralSecret,
+				"a secret must not stand in a workflow: take it from the output of a node with \"sensitive\": true, as \"{{ nodes.ID.output... }}\""))
+		}
+	}
+	return problems
 }
 
 // credentialProblem turns the answer of a check into a problem; its zero value is none.

@@ -21,6 +21,7 @@ import (
 type nodeResult struct {
 	status   StepStatus
 	output   json.RawMessage // of a succeeded step; nil for one with elements
+	sealed   []byte          // of a sensitive node
 	err      *StepError
 	finished time.Time
 
@@ -210,6 +211,7 @@ type elements struct {
 	items   []any
 	keys    []string          // of a map, sorted; nil for a list
 	outputs []json.RawMessage // one per element; nil while it has none
+	sealed  [][]byte          // likewise, of a sensitive node
 	err     *StepError        // of the first element that failed
 	started time.Time
 }
@@ -235,7 +237,7 @@ func newElements(v any) (*elements, *nodes.Error) {
 	if len(e.items) > MaxElements {
 		return nil, &nodes.Error{Code: nodes.CodeTooLarge, Message: fmt.Sprintf("for_each gave %d elements; at most %d are allowed", len(e.items), MaxElements)}
 	}
-	e.outputs = make([]json.RawMessage, len(e.items))
+	e.outputs, e.sealed = make([]json.RawMessage, len(e.items)), make([][]byte, len(e.items))
 	return e, nil
 }
 

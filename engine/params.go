@@ -20,7 +20,10 @@ type param struct {
 	expression *expression.Expression
 	value      *expression.Value
 	literal    bool
-	fixed      any // of a literal, in its declared kind
+	// sealed are the members of a Sealed object that come from outputs of sensitive nodes alone;
+	// everyMember stands for all.
+	sealed []string
+	fixed  any // of a literal, in its declared kind
 }
 
 // paramError says what is wrong with a parameter's value; the message repeats no value.
@@ -29,7 +32,7 @@ type paramError struct{ code, message string }
 func (e *paramError) Error() string { return e.message }
 
 // evaluate returns the parameters as the node gets them; what they hold is shared.
-func (p *planNode) evaluate(ctx context.Context, env func(site string) expression.Env) (map[string]any, *nodes.Error) {
+func (p *planNode) evaluate(ctx context.Context, env func(decl *nodes.Param) (expression.Env, error)) (map[string]any, *nodes.Error) {
 	with := make(map[string]any, len(p.params))
 	for i := range p.params {
 		q := &p.params[i]
@@ -40,9 +43,17 @@ func (p *planNode) evaluate(ctx context.Context, env func(site string) expressio
 			with[q.decl.Name] = q.fixed
 			continue
 		}
-		v, err := q.value.Eval(ctx, env("with/"+q.decl.Name))
+		vars, err := env(&q.decl)
 		if err != nil {
-			return nil, expressionError(ctx, "with."+q.decl.Name, err)
+			return nil, &nodes.Error{Code: nodes.CodeInternal, Message: "with." + q.decl.Name + ": a sealed output cannot be opened", Err: err}
+		}
+		v, err := q.value.Eval(ctx, vars)
+		if err != nil {
+			wrong := expressionError(ctx, "with."+q.decl.Name, err)
+			if q.decl.Sealed {
+				wrong = withoutDetails(wrong, "with."+q.decl.Name)
+			}
+			return nil, wrong
 		}
 		if v == nil && q.decl.Kind != nodes.Any {
 			if q.decl.Required {

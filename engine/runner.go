@@ -212,7 +212,7 @@ func (r *runner) keep(node int, row *Step) {
 	plan, n := &r.plan.nodes[node], &r.results[node]
 	n.status, n.err, n.finished = row.Status, row.Error, *row.FinishedAt
 	if plan.isRead {
-		n.output = row.Output
+		n.output, n.sealed = row.Output, row.Sealed
 	}
 	if n.elements != nil {
 		n.elements.items, n.elements.keys = nil, nil

@@ -28,6 +28,7 @@ type reads struct {
 	input   bool
 	item    bool // any of itemNames
 	nodes   []int
+	sealed  []int // sensitive ones whose output is read as it is
 }
 
 // place is where an expression stands: in which node, which names it may read there, and
@@ -37,6 +38,8 @@ type place struct {
 	node  int // or everyNode
 	names []string
 	reads *reads
+	// sealed: outputs of sensitive nodes are seen as they are.
+	sealed bool
 }
 
 // everyNode stands for the place behind all nodes, where each may be read.
@@ -89,6 +92,7 @@ func (p place) note(path string, v any, compiled reader) {
 		r.item = r.item || slices.Contains(itemNames(), root)
 	}
 	for _, id := range compiled.Nodes() {
+		p.noteSensitive(path, v, id)
 		from, ok := p.plan.index[workflows.NodeID(id)]
 		switch at := path + pointerOf(v, id); {
 		case !ok:

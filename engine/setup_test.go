@@ -66,6 +66,15 @@ func (c callNode) Run(ctx context.Context, env nodes.Env, in nodes.Input) (nodes
 	return nodes.Done{Output: out}, nil
 }
 
+// actNode works on its credential.
+type actNode struct{}
+
+func (actNode) Run(ctx context.Context, env nodes.Env, in nodes.Input) (nodes.Result, error) {
+	fields, _ := in.With["fields"].(map[string]any)
+	out, err := env.Act(ctx, in.With["action"].(string), fields)
+	return nodes.Done{Output: out}, err
+}
+
 type failNode struct{}
 
 func (failNode) Run(_ context.Context, _ nodes.Env, in nodes.Input) (nodes.Result, error) {
@@ -139,6 +148,10 @@ func setupOn(tb testing.TB, db *database.DB) *world {
 				{Name: "when", Kind: nodes.Expression, Scope: []string{"response"}}, {Name: "mode", Kind: nodes.String, Enum: []string{"fast", "slow"}},
 				{Name: "for", Kind: nodes.Duration}, {Name: "map", Kind: nodes.Object},
 			},
+		},
+		nodes.Type{
+			Name: "act", Credential: true, Acts: true, New: func() nodes.Node { return actNode{} },
+			Params: []nodes.Param{{Name: "action", Kind: nodes.String}, {Name: "fields", Kind: nodes.Object, Sealed: true}},
 		},
 		nodes.Type{Name: "fail", New: func() nodes.Node { return failNode{} }, Params: []nodes.Param{{Name: "message", Kind: nodes.String, Required: true}}},
 	)

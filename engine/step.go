@@ -15,7 +15,6 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/internal/egress"
-	"keyflow/internal/expression"
 	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
 )
@@ -41,7 +40,8 @@ type stepRun struct {
 	readyAt time.Time
 	holdEnd time.Time // see liveStep
 	vars    map[string]any
-	fresh   bool // `if` and for_each have not been evaluated
+	sealed  map[int]any // sealed outputs that a parameter reads, by node: []byte, or a list of them
+	fresh   bool        // `if` and for_each have not been evaluated
 
 	ctx        context.Context // of the attempt, set before the node runs
 	clock      *attemptClock   // of its timeout; nil without
@@ -58,6 +58,7 @@ type outcome struct {
 	kind     eventKind // succeeded, failed, postponed, unwanted, expanded or cut
 	dropped  bool      // the process is stopping: nothing is recorded, the attempt runs again
 	output   json.RawMessage
+	sealed   []byte // of a sensitive node
 	value    any
 	err      *nodes.Error
 	wait     time.Duration  // of postponed
@@ -78,10 +79,9 @@ func (s *stepRun) run(ctx context.Context) outcome {
 		return s.expand(ctx)
 	}
 	started := s.runner.engine.now()
-	output, value, err := s.try(ctx, started)
-	out := outcome{kind: succeeded, output: output, value: value}
-	if err != nil {
-		out = s.failure(ctx, err)
+	out := outcome{kind: succeeded}
+	if err := s.try(ctx, started, &out); err != nil {
+		out = s.failure(ctx, s.hideAnswer(err))
 	}
 	if out.idle {
 		return out
@@ -175,63 +175,71 @@ func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
 	}
 }
 
-// try runs the node once and returns its output, as JSON and as plain data.
-func (s *stepRun) try(ctx context.Context, started time.Time) (json.RawMessage, any, *nodes.Error) {
+// try runs the node once and puts its output into out.
+func (s *stepRun) try(ctx context.Context, started time.Time, out *outcome) *nodes.Error {
 	if s.plan.timeout > 0 {
 		ctx, s.clock = withAttemptClock(ctx, s.plan.timeout)
 		defer s.clock.end()
 	}
 	s.ctx = ctx
 	if err := s.findCredential(ctx); err != nil {
-		return nil, nil, err
+		return err
 	}
-	with, wrong := s.plan.evaluate(ctx, func(site string) expression.Env { return s.env(site) })
+	with, wrong := s.plan.evaluate(ctx, s.paramEnv)
 	if wrong != nil {
-		return nil, nil, wrong
+		return wrong
 	}
 	if s.plan.atMostOnce {
 		if err := s.runner.storeStart(ctx, s.key, s.attempt, started); err != nil {
-			return nil, nil, contextError(ctx)
+			return contextError(ctx)
 		}
 	}
 	result, err := s.call(ctx, nodes.Input{With: with})
 	if err != nil {
-		return nil, nil, nodeError(ctx, err)
+		return nodeError(ctx, err)
 	}
 	done, ok := result.(nodes.Done)
 	if !ok {
-		return nil, nil, &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: fmt.Errorf("node gave %T", result)}
+		return &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: fmt.Errorf("node gave %T", result)}
 	}
-	return s.output(ctx, done.Output)
+	return s.output(ctx, done.Output, out)
 }
 
 // call runs the node; a panic of one node is that step's failure and nobody else's.
 func (s *stepRun) call(ctx context.Context, in nodes.Input) (result nodes.Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.Log().Error("node panicked", "type", s.plan.kind.Name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			text := fmt.Sprint(p)
+			if s.plan.sensitive || len(s.plan.reads.sealed) > 0 {
+				text = hidden
+			}
+			s.Log().Error("node panicked", "type", s.plan.kind.Name, "panic", text, "stack", string(debug.Stack()))
 			err = &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Permanent: true}
 		}
 	}()
 	return s.plan.node.Run(ctx, s, in)
 }
 
-// output applies the output template and the size limit.
-func (s *stepRun) output(ctx context.Context, v any) (json.RawMessage, any, *nodes.Error) {
+// output applies the output template and the size limit, and seals what is sensitive.
+func (s *stepRun) output(ctx context.Context, v any, out *outcome) *nodes.Error {
 	if s.plan.output != nil {
 		var err error
 		if v, err = s.plan.output.Eval(ctx, s.env("output", nameThis, v)); err != nil {
-			return nil, nil, expressionError(ctx, "output", err)
+			return s.hideDetails(expressionError(ctx, "output", err), "output")
 		}
 	}
 	raw, err := jsonvalue.Encode(v)
 	if err != nil {
-		return nil, nil, &nodes.Error{Code: nodes.CodeExpression, Message: "output: the value cannot be written as JSON", Err: err}
+		return &nodes.Error{Code: nodes.CodeExpression, Message: "output: the value cannot be written as JSON", Err: err}
 	}
 	if wrong := s.runner.engine.checkSize(raw); wrong != nil {
-		return nil, nil, wrong
+		return wrong
 	}
-	return raw, v, nil
+	if s.plan.sensitive {
+		return s.seal(raw, out)
+	}
+	out.output, out.value = raw, v
+	return nil
 }
 
 // findCredential evaluates the node's reference; the resolved id is what counts.
@@ -329,7 +337,7 @@ func (s *stepRun) Eval(ctx context.Context, name string, vars map[string]any) (a
 		}
 		v, err := p.expression.Eval(ctx, s.env("with/"+name, extra...))
 		if err != nil {
-			return nil, true, expressionError(ctx, "with."+name, err)
+			return nil, true, s.hideDetails(expressionError(ctx, "with."+name, err), "with."+name)
 		}
 		return v, true, nil
 	}

@@ -62,6 +62,7 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 	if s.vars, err = r.vars(&plan.reads); err != nil {
 		return nil, outcome{kind: failed, err: &nodes.Error{Code: nodes.CodeExpression, Message: err.Error()}}
 	}
+	s.sealed = r.sealedOutputs(plan.reads.sealed)
 	if key.index != NoIndex {
 		s.name += "/" + strconv.Itoa(key.index)
 		if plan.reads.item {
@@ -112,7 +113,7 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 		r.happen(event{kind: expanded, node: key.node, index: NoIndex, count: len(out.elements.items)}, at)
 		return
 	}
-	row := Step{Node: r.plan.nodes[key.node].id, Index: key.index, Output: out.output}
+	row := Step{Node: r.plan.nodes[key.node].id, Index: key.index, Output: out.output, Sealed: out.sealed}
 	step.into(&row)
 	if out.attempt != nil {
 		row.Error = out.attempt.Error
@@ -176,7 +177,7 @@ func (r *runner) keepElement(key stepKey, row *Step) {
 	switch row.Status {
 	case StepSucceeded:
 		if plan.isRead {
-			e.outputs[key.index] = row.Output
+			e.outputs[key.index], e.sealed[key.index] = row.Output, row.Sealed
 		}
 	case StepFailed:
 		if plan.itemsGoOn {

@@ -35,6 +35,9 @@ type Env interface {
 	// Eval evaluates the bare expression given for the parameter, with extra variables
 	// (for example response). ok is false when the parameter was not given.
 	Eval(ctx context.Context, param string, vars map[string]any) (value any, ok bool, err error)
+	// Act works on the node's credential itself: "test", "refresh", or "rotate" to the fields.
+	// The answer is plain data and holds no secret. Errors are *Error.
+	Act(ctx context.Context, action string, fields map[string]any) (map[string]any, error)
 	// DeliveryID is the same over retries and restarts of this step: "run/node/index".
 	DeliveryID() string
 	// Attempt counts from 1.
@@ -82,6 +85,9 @@ func (e *Error) Error() string { return e.Code + ": " + e.Message }
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// TypeCredential is the type whose nodes work on a credential itself.
+const TypeCredential = "credential"
+
 // Error codes of steps. They are part of the public contract.
 const (
 	CodeHTTPStatus             = "http_status"
@@ -94,7 +100,8 @@ const (
 	CodeCredentialNeedsConnect = "credential_needs_connect"
 	CodeCredentialRefused      = "credential_refused"
 	CodeQuota                  = "quota"
-	CodeCredentialLimit        = "credential_limit" // only the reason of a step that waits
+	CodeCredentialLimit        = "credential_limit"    // only the reason of a step that waits
+	CodeRotation               = "credential_rotation" // the new values were not promoted
 	CodeExpression             = "expression"
 	CodeInvalidParam           = "invalid_param"
 	CodeTooLarge               = "too_large"
@@ -129,8 +136,10 @@ type Param struct {
 	Default  string   // for docs
 	Help     string   // one line
 	Scope    []string // extra names an Expression may read, for example "response"
-	Minimum  *int     // of an Integer
-	Maximum  *int
+	// Sealed parameters see the outputs of sensitive nodes as they are; all others see "***".
+	Sealed  bool
+	Minimum *int // of an Integer
+	Maximum *int
 }
 
 // Type is a node type: its specification beside its constructor.
@@ -139,6 +148,7 @@ type Type struct {
 	Summary    string // one sentence
 	Params     []Param
 	Credential bool          // whether nodes of the type may name a credential
+	Acts       bool          // whether they work on the credential itself: then they must name one
 	Timeout    time.Duration // default of one attempt; 0 is none
 	Retry      RetryDefault  // default when the node states no retry
 	New        func() Node   // called once per compiled node; the Node is used concurrently

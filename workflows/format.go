@@ -113,7 +113,7 @@ func (n *Node) fields() fields {
 		{name: "with", help: "Parameters of the type; every string may be a template.", shape: freeObject{&n.With}},
 		{name: "output", help: "Template over this (the raw output): what later nodes see.", shape: anything{&n.Output, &n.HasOutput}},
 		{name: "timeout", help: "Of one attempt, for example 30s.", shape: duration{&n.Timeout, Duration(time.Millisecond), maxTimeout}},
-		{name: "sensitive", help: "Seals the output.", shape: truth{&n.Sensitive, new(false)}},
+		{name: "sensitive", help: "Seals the output: it is *** everywhere but in with.fields of a credential node.", shape: truth{into: &n.Sensitive}},
 		{name: "retry", help: "When and how often a failed attempt is repeated.", shape: retryShape{&n.Retry}},
 		{name: "on_error", help: "fail: the run fails; continue: it goes on.", shape: choice[string]{into: &n.OnError, options: []string{Fail, Continue}}},
 		{name: "at_most_once", help: "One attempt ever; excludes retry.", shape: truth{into: &n.AtMostOnce}},

@@ -91,7 +91,7 @@ func (c *core) wire(cfg config) error {
 		return fmt.Errorf("run store: %w", err)
 	}
 	c.engine, err = engine.New(engine.Options{
-		Store: c.runs, Owners: runstore.NewOwners(c.db), Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(), Connections: c.vault,
+		Store: c.runs, Owners: runstore.NewOwners(c.db), Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(), Connections: c.vault, Sealer: c.vault, Actor: c.vault,
 		Exclusive: !shared, Concurrency: cfg.concurrency, Logger: c.log,
 	})
 	if err != nil {

@@ -159,6 +159,7 @@ func TestCanarySweep(t *testing.T) {
 	sweepRules(s, &sweep, up.URL)
 	sweepImports(s, &sweep, up.URL)
 	sweepRotation(s, &sweep, up.URL)
+	sweepSensitive(s, &sweep)
 	for _, path := range []string{
 		"/", "/credentials/basic", "/api/v1/credentials?limit=200", "/api/v1/runs?limit=200", "/api/v1/workflows?limit=200", "/api/v1/triggers",
 		"/api/v1/tokens", "/openapi.json", "/metrics", "/readyz",

@@ -52,6 +52,8 @@ func newCompany(t *testing.T) *company {
 			"/acme/stock":                               map[string]any{},
 			"/globex/stock":                             map[string]any{},
 			"/identity/v1/groups/git-users/members/u 1": map[string]any{},
+			"/partner/v1/keys":                          map[string]any{"key": "key-of-the-next-month"},
+			"/partner/v1/account":                       map[string]any{"name": "acme"},
 		}
 		answer, ok := answers[r.URL.Path]
 		if !ok {
@@ -103,6 +105,11 @@ func TestExamplesRun(t *testing.T) {
 			map[string]any{"leads": 1.0, "contacts": []any{"c-1"}},
 			[]string{"GET /rest/v1/leads.json bearer", "POST /crm/v2/contacts key-crm"},
 		},
+		{
+			"rotate-key.json", "rotate-key", map[string]any{},
+			map[string]any{"version": 2.0, "status": 200.0},
+			[]string{"GET /partner/v1/account key-of-the-next-month", "GET /partner/v1/account key-of-the-next-month", "POST /partner/v1/keys key-partner-api"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.file, func(t *testing.T) {
@@ -119,6 +126,7 @@ func TestExamplesRun(t *testing.T) {
 				"https://api.alpha-cloud.example.com", up.URL+"/alpha", "https://compute.beta.example.com", up.URL+"/beta",
 				"https://gamma.example.com", up.URL+"/gamma", "https://reports.internal.example.com", up.URL+"/reports",
 				"https://warehouse.internal.example.com", up.URL+"/warehouse", "https://123-abc-456.mktorest.com", up.URL, "https://crm.example.com", up.URL+"/crm",
+				"https://partner.example.com", up.URL+"/partner",
 			).Replace(string(source))
 			if a := s.must(http.MethodPut, "/api/v1/workflows/"+tt.workflow, definition); strings.Contains(a.body, "credential_unknown") {
 				t.Fatalf("a credential is missing: %s", a.body)
@@ -146,6 +154,10 @@ func createExampleCredentials(s *instance, upstream string, provider *oauthtest.
 	for _, id := range []string{"tickets-key", "hr-form-key", "cloud-alpha", "cloud-beta", "cloud-gamma", "reports-key", "warehouse-key", "partner-hooks", "form-key", "crm"} {
 		create(id, "api_key", map[string]any{"key": "X-Api-Key", "value": "key-" + id})
 	}
+	s.must(http.MethodPost, "/api/v1/credentials", map[string]any{
+		"id": "partner-api", "type": "api_key", "fields": map[string]any{"key": "X-Api-Key", "value": "key-partner-api"}, "allowed_hosts": []string{upstream},
+		"allowed_workflows": []string{"/**"}, "rotatable_by": []string{"/partners/rotate-key"}, "test_url": upstream + "/partner/v1/account",
+	})
 	for _, partner := range []string{"acme", "globex"} {
 		create("partner-"+partner, "basic_auth", map[string]any{"username": partner, "password": fmt.Sprintf("password-of-%s", partner)})
 	}

@@ -19,10 +19,11 @@ import (
 
 // Env is a nodes.Env. Its fields may be set before the node runs.
 type Env struct {
-	Delivery    string            // what DeliveryID gives
-	Number      int               // what Attempt gives
-	ClientErr   error             // what Client fails with
-	Expressions map[string]string // source by parameter, for Eval
+	Delivery    string                                                             // what DeliveryID gives
+	Number      int                                                                // what Attempt gives
+	ClientErr   error                                                              // what Client fails with
+	Expressions map[string]string                                                  // source by parameter, for Eval
+	Action      func(action string, fields map[string]any) (map[string]any, error) // what Act does
 	transport   *egress.Transport
 }
 
@@ -64,6 +65,11 @@ func (e *Env) Eval(ctx context.Context, param string, vars map[string]any) (any,
 	}
 	v, err := compiled.Eval(ctx, expression.Env{Vars: vars, Now: time.Now})
 	return v, true, err
+}
+
+// Act implements nodes.Env.
+func (e *Env) Act(_ context.Context, action string, fields map[string]any) (map[string]any, error) {
+	return e.Action(action, fields)
 }
 
 // DeliveryID implements nodes.Env.

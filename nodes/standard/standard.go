@@ -8,5 +8,5 @@ import "keyflow/nodes"
 
 // Types returns the built-in node types, in the order in which they are documented.
 func Types() []nodes.Type {
-	return []nodes.Type{webRequestType(), webhookType(), transformType(), failType()}
+	return []nodes.Type{webRequestType(), webhookType(), transformType(), credentialType(), failType()}
 }
