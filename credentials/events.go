@@ -75,7 +75,7 @@ func changedSecrets(old, next *Record) []string {
 // StateEvents tells that a credential has come into its present state. Only states in which
 // a person has to do something are events.
 func StateEvents(r *Record) []outbox.Event {
-	typ := ""
+	var typ string
 	switch r.State.Status {
 	case Refused:
 		typ = EventRefused

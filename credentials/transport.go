@@ -58,7 +58,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if e, ok := errors.AsType[*Error](err); ok && (!e.Until.IsZero() || e.Hold) {
 			return nil, err // nothing was done
 		}
-		t.usedAs(0, err)
+		t.usedAs(req.Context(), 0, err)
 	}
 	t.begun.Store(true)
 	return res, err
@@ -76,7 +76,7 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 		if v == nil {
 			t.accepted(ctx, s)
 			if s.opened != nil {
-				t.usedAs(s.res.StatusCode, nil)
+				t.usedAs(ctx, s.res.StatusCode, nil)
 			}
 			return s.res, nil
 		}
@@ -200,27 +200,6 @@ func (t *transport) exchange(req *http.Request, body io.ReadCloser, s *sent) err
 	s.res = t.redacted(req, res, s.kit) //nolint:bodyclose // whoever gets the answer closes it, as http.RoundTripper says
 	t.record(req, s, t.vault.now().Sub(start))
 	return nil
-}
-
-// granted is a body whose end gives back what the limits granted.
-type granted struct {
-	io.ReadCloser
-	release func()
-}
-
-// Read implements io.Reader.
-func (g *granted) Read(p []byte) (int, error) {
-	n, err := g.ReadCloser.Read(p)
-	if err != nil {
-		g.release()
-	}
-	return n, err
-}
-
-// Close implements io.Closer.
-func (g *granted) Close() error {
-	g.release()
-	return g.ReadCloser.Close()
 }
 
 // prepare waits for the limits, gets a token if the type needs one, reads what references lead to

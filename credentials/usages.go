@@ -126,7 +126,7 @@ func (u *seenUses) forget(id ID) {
 }
 
 // usedAs notes how a request of a workflow ended. It does not block.
-func (t *transport) usedAs(status int, err error) {
+func (t *transport) usedAs(ctx context.Context, status int, err error) {
 	if t.draft || t.use.Workflow == "" || t.vault.seenStore == nil {
 		return
 	}
@@ -136,7 +136,7 @@ func (t *transport) usedAs(status int, err error) {
 	}
 	if err != nil {
 		var known bool
-		if use.Status, use.Error, known = failedUse(err); !known {
+		if use.Status, use.Error, known = failedUse(ctx, err); !known {
 			return
 		}
 	}
@@ -145,7 +145,7 @@ func (t *transport) usedAs(status int, err error) {
 
 // failedUse classifies a failure. One that says that the credential is not there for the
 // workflow is no use of it; nor is one whose step was interrupted.
-func failedUse(err error) (status int, code string, use bool) {
+func failedUse(ctx context.Context, err error) (status int, code string, use bool) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		if e.Answer != nil {
 			status = e.Answer.Status
@@ -153,7 +153,7 @@ func failedUse(err error) (status int, code string, use bool) {
 		return status, e.Code, e.Code != CodeUnknown && e.Code != CodeWorkflowNotAllowed
 	}
 	if e, ok := egress.AsError(err); ok {
-		return 0, e.Code, true
+		return 0, e.Code, ctx.Err() == nil || e.Timeout
 	}
 	return 0, "", false
 }

@@ -187,6 +187,16 @@ func TestUsesThatAreNone(t *testing.T) {
 	b := newBusy(t)
 	b.create(t, `{"id": "erp", "type": "api_key", "fields": {"key": "X-Key", "value": "canary-of-the-erp"}, "allowed_hosts": ["`+b.upstream.URL+`"], "allowed_workflows": ["/sync"], "test_url": "`+b.upstream.URL+`"}`)
 	client := b.client(t, credentials.Use{ID: "erp", Workflow: "sync", Folder: "/", Node: "n"})
+	interrupted, stop := context.WithCancel(t.Context())
+	stop()
+	req, err := http.NewRequestWithContext(interrupted, http.MethodGet, b.upstream.URL, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := client.Do(req); err == nil {
+		_ = res.Body.Close()
+		t.Error("an interrupted request succeeded")
+	}
 	b.patch(t, "erp", `{"allowed_workflows": ["/other"]}`)
 	if _, err := call(t, client, http.MethodGet, b.upstream.URL, ""); err == nil {
 		t.Error("a workflow that may not use it did")

@@ -88,6 +88,7 @@ func (q *queue) taken() int {
 
 // serve hands events out until stop is called.
 func serve(t *testing.T, q outbox.Queue, deliver outbox.Deliver) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- outbox.Serve(ctx, q, deliver, slog.New(slog.DiscardHandler)) }()
