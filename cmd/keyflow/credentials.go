@@ -51,7 +51,7 @@ func credentialsGet(p process) *cobra.Command {
 // credentialFlags are the parts of a credential that may stand on a command line.
 type credentialFlags struct {
 	name, folder, description, fromFile, testURL string
-	fields, hosts, workflows                     []string
+	fields, refs, hosts, workflows               []string
 	prompts                                      []string // secret fields to ask for; of update
 }
 
@@ -62,6 +62,7 @@ func (f *credentialFlags) bind(cmd *cobra.Command) {
 	fs.StringVar(&f.description, "description", "", "description")
 	fs.StringVar(&f.testURL, "test-url", "", "where a test request goes")
 	fs.StringArrayVar(&f.fields, "field", nil, "non-secret field as name=value (repeat)")
+	fs.StringArrayVar(&f.refs, "ref", nil, "secret field that is kept elsewhere, as name=env:NAME, name=file:/path or name=vault:path#key (repeat)")
 	fs.StringArrayVar(&f.hosts, "allowed-host", nil, "host that may get the secret (repeat)")
 	fs.StringArrayVar(&f.workflows, "allowed-workflow", nil, "folder/id pattern of workflows that may use it (repeat)")
 	fs.StringVar(&f.fromFile, "from-file", "", "JSON of the credential, secrets included; - is stdin")
@@ -113,6 +114,13 @@ func (f *credentialFlags) mergeFields(in map[string]any, t credentialType) (map[
 			fields[name] = value
 		}
 	}
+	for _, pair := range f.refs {
+		name, ref, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, usagef("--ref needs name=reference")
+		}
+		fields[name] = map[string]any{"ref": ref}
+	}
 	if len(fields) > 0 {
 		in["fields"] = fields
 	}
@@ -147,6 +155,7 @@ func credentialsCreate(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create", Short: "Create a credential", Args: cobra.NoArgs,
 		Example: "  keyflow credentials create --id erp --type basic_auth --field username=it@acme.kr --allowed-host erp.acme.kr\n" +
+			"  keyflow credentials create --id erp --type basic_auth --field username=it --ref password=env:ERP_PASSWORD --allowed-host erp.acme.kr\n" +
 			"  keyflow credentials create --id marketo --preset marketo --blank tenant=123-ABC-456 --field client_id=7fd2a1\n" +
 			"  keyflow credentials create --from-file erp.json\n  pass show erp.json | keyflow credentials create --from-file -",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {

@@ -85,6 +85,11 @@ func TestReferencesEndToEnd(t *testing.T) {
 		}
 		sweep.add("refused "+ref, a.body)
 	}
+	r := keyflow(t, s.env(), "credentials", "create", "--id", "by-flag", "--type", "bearer_token", "--ref", "token=env:APP_SECRET", "--allowed-host", up.URL, "--output", "json")
+	sweep.add("cli create", r.stdout+r.stderr)
+	if r.code != exitOK || !strings.Contains(r.stdout, `"ref": "env:APP_SECRET"`) {
+		t.Errorf("create by flag: %d %s%s", r.code, r.stdout, r.stderr)
+	}
 	types := s.must(http.MethodGet, "/api/v1/credential-types", nil)
 	if !strings.Contains(types.body, `"sources":["env","file","vault"]`) {
 		t.Errorf("the types do not say which references are possible: %s", types.body)
