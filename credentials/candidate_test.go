@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -395,27 +394,5 @@ func TestPromotionOverAnotherCandidateIsStale(t *testing.T) {
 	}
 	if c := n.credential(t); c.Version != 1 || c.Candidate == nil || c.Candidate.Test != nil {
 		t.Errorf("version %d, candidate %+v", c.Version, c.Candidate)
-	}
-}
-
-func TestGraceOfAPromotion(t *testing.T) {
-	t.Parallel()
-	n, g := online(t), guard(t, "old-key-1", "new-key-2")
-	n.create(t, g.apiKey(`, "grace": "1h"`))
-	n.stage(t, newKey())
-	c := n.promote(t, credentials.Promotion{FallBack: true})
-	if c.FallBack == nil || c.FallBack.Version != 1 || c.FallBack.Until == nil || !c.FallBack.Until.Equal(c.UpdatedAt.Add(time.Hour)) {
-		t.Fatalf("fall-back %+v", c.FallBack)
-	}
-	n.patch(t, "api", `{"name": "New"}`)
-	if c := n.credential(t); c.FallBack == nil {
-		t.Error("an edit of the name ended the fall-back")
-	}
-	n.advance(2 * time.Hour)
-	if c := n.credential(t); c.FallBack != nil {
-		t.Errorf("fall-back after the grace: %+v", c.FallBack)
-	}
-	if _, err := n.Rollback(t.Context(), admin, "api", 0); !fault.Is(err, fault.Conflict) || !strings.HasPrefix(fault.Message(err), `the grace of credential "api" ended at `) {
-		t.Errorf("rollback after the grace: %v", err)
 	}
 }

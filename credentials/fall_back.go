@@ -24,7 +24,7 @@ func (f *FallBack) armed(now time.Time) bool {
 // canFallBack refuses a promise that could not be kept: whether the former fields still work
 // must be found out without a person.
 func (o *opened) canFallBack() error {
-	message := ""
+	var message string
 	switch {
 	case o.text("grant_type") == grantAuthorizationCode:
 		message = "a credential that a person connects cannot fall back: somebody has to connect it"

@@ -176,6 +176,17 @@ func TestRollbackDoesNotWiden(t *testing.T) {
 	}
 }
 
+// Where there is no secret, nothing can go to the wrong place.
+func TestRollbackWithoutSecretsMayReachMore(t *testing.T) {
+	t.Parallel()
+	k := setup(t)
+	k.create(t, `{"id": "open", "type": "custom", "fields": {"headers": {"X-Tenant": "a"}}, "allowed_hosts": ["a.example"]}`)
+	k.patch(t, "open", `{"allowed_hosts": ["*"], "fields": {"headers": {"X-Tenant": "b"}}}`)
+	if c := k.rollback(t, "open", 0); c.Version != 3 {
+		t.Errorf("version %d", c.Version)
+	}
+}
+
 // The fields that lead a secret somewhere are part of a version: they come back with it.
 func TestRollbackBringsBackWhereItsSecretsGo(t *testing.T) {
 	t.Parallel()
