@@ -82,16 +82,20 @@ func TestConnectedIsTold(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		change func(t *testing.T, n *network)
-		gone   bool
 	}{
-		"edit that needs no person": {change: func(t *testing.T, n *network) { n.patch(t, "crm", `{"fields": {"grant_type": "client_credentials"}}`) }},
+		"edit that needs no person": {change: func(t *testing.T, n *network) {
+			t.Helper()
+			n.patch(t, "crm", `{"fields": {"grant_type": "client_credentials"}}`)
+		}},
 		"import that needs no person": {change: func(t *testing.T, n *network) {
+			t.Helper()
 			_, err := n.Import(t.Context(), admin, credentials.ImportOptions{}, jsonFile(t, `[{"id": "crm", "fields": {"grant_type": "client_credentials"}}, {"id": "new", "type": "no_auth"}]`))
 			if err != nil {
 				t.Fatal(err)
 			}
 		}},
-		"delete": {gone: true, change: func(t *testing.T, n *network) {
+		"delete": {change: func(t *testing.T, n *network) {
+			t.Helper()
 			if err := n.Delete(t.Context(), admin, "crm", true); err != nil {
 				t.Fatal(err)
 			}

@@ -105,7 +105,7 @@ func TestHoldGoesOnFromTheSameStep(t *testing.T) {
 				t.Errorf("waiting step %+v", step)
 			}
 			run, _, err := w.engine.Run(t.Context(), id)
-			if err != nil || run.WakeAt == nil || run.WakeAt.Sub(time.Now()) < 23*time.Hour || !run.WakeAt.Equal(*step.DueAt) {
+			if err != nil || run.WakeAt == nil || time.Until(*run.WakeAt) < 23*time.Hour || !run.WakeAt.Equal(*step.DueAt) {
 				t.Errorf("run %+v, %v: the deadline is not a day away", run, err)
 			}
 			w.persons.come("crm")

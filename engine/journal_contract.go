@@ -129,9 +129,13 @@ type Store interface {
 	// Due returns unowned runs that are queued, or waiting with WakeAt <= now, oldest first.
 	Due(ctx context.Context, now time.Time, limit int) ([]DueRun, error)
 	Delete(ctx context.Context, id RunID) error // of a final run, with its steps
+	Holds
+}
 
-	// Held returns the unfinished runs with a step that waits for a credential (Step.Hold) and
-	// without an unread SignalConnected of it, by id after the given one, at most limit.
+// Holds finds the runs with steps that wait for a credential (Step.Hold).
+type Holds interface {
+	// Held returns the unfinished runs with a step that waits for the credential and without an
+	// unread SignalConnected of it, by id after the given one, at most limit.
 	Held(ctx context.Context, id credentials.ID, after RunID, limit int) ([]RunID, error)
 	// HeldBy returns the credentials that steps wait for. It costs one look per credential,
 	// however many runs there are.

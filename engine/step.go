@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"runtime/debug"
 	"strconv"
@@ -260,42 +259,6 @@ func (s *stepRun) findCredential(ctx context.Context) *nodes.Error {
 	}
 	s.credential = credentials.ID(id)
 	return nil
-}
-
-// Client implements nodes.Env.
-func (s *stepRun) Client(o nodes.ClientOptions) (*http.Client, error) {
-	run := &s.runner.run
-	client, err := s.runner.engine.o.Credentials.Client(s.ctx, credentials.Use{
-		ID: s.credential, Workflow: string(run.Workflow), Folder: run.Folder,
-		Run: run.ID.String(), Node: string(s.plan.id), AtMostOnce: s.plan.atMostOnce,
-		MaxRedirects: o.MaxRedirects, MaxBytes: o.MaxBytes, Record: s.record,
-		Header: http.Header{DepthHeader: {strconv.Itoa(run.Depth + 1)}},
-		Park:   true, Idle: s.clock.stand,
-	})
-	if err != nil {
-		return nil, nodeError(s.ctx, err)
-	}
-	own := *client
-	own.Transport = &outgoing{client.Transport, s.runner.engine}
-	return &own, nil
-}
-
-// DepthHeader tells a Keyflow how many workflow starts led to a request: a workflow that
-// starts itself through a webhook ends at MaxDepth.
-const DepthHeader = "Keyflow-Depth"
-
-// outgoing lets requests go out while this process is sure to own its runs.
-type outgoing struct {
-	next   http.RoundTripper
-	engine *Engine
-}
-
-var _ http.RoundTripper = (*outgoing)(nil)
-
-// RoundTrip implements http.RoundTripper.
-func (o *outgoing) RoundTrip(req *http.Request) (*http.Response, error) {
-	o.engine.awaitOwnership(req.Context())
-	return o.next.RoundTrip(req)
 }
 
 func (s *stepRun) record(c credentials.Call) {

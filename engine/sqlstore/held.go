@@ -8,7 +8,9 @@ import (
 	"keyflow/internal/database"
 )
 
-// Held implements engine.Store.
+var _ engine.Holds = (*Store)(nil)
+
+// Held implements engine.Holds.
 func (s *Store) Held(ctx context.Context, id credentials.ID, after engine.RunID, limit int) ([]engine.RunID, error) {
 	var rows []struct{ Run []byte }
 	err := s.db.Read().WithContext(ctx).Raw(`SELECT DISTINCT s.run FROM steps s JOIN runs r ON r.id = s.run
@@ -26,7 +28,7 @@ func (s *Store) Held(ctx context.Context, id credentials.ID, after engine.RunID,
 	return runs, nil
 }
 
-// HeldBy implements engine.Store. It steps from one credential to the next in the index.
+// HeldBy implements engine.Holds. It steps from one credential to the next in the index.
 func (s *Store) HeldBy(ctx context.Context) ([]credentials.ID, error) {
 	var ids []credentials.ID
 	err := s.db.Read().WithContext(ctx).Raw(`WITH RECURSIVE held (id) AS (
