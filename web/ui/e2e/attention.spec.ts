@@ -122,6 +122,21 @@ test('shows what a waiting run waits for', async ({ page, look }) => {
   await expect(page.getByRole('button', { name: 'Connect', exact: true })).toBeFocused();
 });
 
+test('speaks Korean on each of these pages', async ({ page, look }) => {
+  await signIn(page, '/attention');
+  await page.evaluate(() => localStorage.setItem('keyflow.language', 'ko'));
+  const pages = { attention: '확인 필요', import: '자격 증명 가져오기', keys: '암호화 키', 'credentials/ended/rotate': 'ended 교체' };
+  for (const [path, heading] of Object.entries(pages)) {
+    await page.goto(`${world.keyflow.url}/${path}`);
+    await expect(page.getByRole('heading', { level: 1, name: heading })).toBeVisible();
+    await look(`korean-${path.replaceAll('/', '-')}`);
+  }
+  await page.goto(`${world.keyflow.url}/credentials/ended`);
+  await page.getByRole('button', { name: /^더 보기/ }).click();
+  await page.getByRole('button', { name: '규칙 추가' }).click();
+  await look('korean-more');
+});
+
 test('sets an end and an age by hand', async ({ page }) => {
   await signIn(page, '/credentials/fine');
   await page.getByRole('button', { name: /^More 1 set/ }).click();

@@ -1,6 +1,6 @@
 // Looking after credentials: who uses one, what it did, its versions, the encryption keys.
 import type { Page } from '@playwright/test';
-import { expect, fill, hidden, open, prepared, send, test, type World } from './fixtures';
+import { choose, expect, fill, hidden, open, prepared, send, test, type World } from './fixtures';
 
 const user = { name: 'it@acme.kr', first: 'care-canary-first-1', password: 'care-canary-right-2' };
 const key = 'care-canary-key-3';
@@ -38,6 +38,23 @@ async function prepare(page: Page) {
 }
 
 const signIn = (page: Page, path: string) => open(page, world.keyflow.url + path);
+
+test('makes a credential from a preset', async ({ page, look }) => {
+  await signIn(page, '/credentials/new');
+  await choose(page, 'Preset', 'Adobe Marketo');
+  await fill(page, 'Munchkin account ID', 'nonsense');
+  await expect(page.getByText('Written as in')).toBeVisible();
+  await fill(page, 'Munchkin account ID', '123-ABC-456');
+  await fill(page, 'Client ID', 'keyflow');
+  await hidden(page, 'Client Secret').fill(user.first);
+  await look('credential-new-preset');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByRole('heading', { level: 1, name: 'Adobe Marketo' })).toBeVisible();
+  await page.getByRole('button', { name: /^More 2 set/ }).click();
+  await expect(page.getByRole('textbox', { name: 'At once' })).toHaveValue('5');
+  await expect(page.getByRole('group', { name: 'Rule 1' }).getByRole('combobox', { name: 'Then' })).toHaveValue('Get another token');
+  await look('credential-preset-more');
+});
 
 test('asks before an edit reaches workflows, and not about a name', async ({ page, look }) => {
   await signIn(page, '/credentials/erp');

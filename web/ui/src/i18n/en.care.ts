@@ -110,6 +110,7 @@ export const enCare = {
     toPromote: 'Go on',
     changeValues: 'Change the values',
     skipTest: 'Go on without a passed test',
+    effect_zero: 'No workflow uses this credential so far.',
     effect_one: '{{count}} workflow uses the new values from its next call on, runs under way included.',
     effect_other: '{{count}} workflows use the new values from their next call on, runs under way included.',
     testedFirst: 'They are tested once more right before; if that fails, nothing changes.',

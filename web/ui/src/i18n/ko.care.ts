@@ -112,6 +112,7 @@ export const koCare: Catalog<typeof enCare> = {
     toPromote: '계속',
     changeValues: '값 바꾸기',
     skipTest: '통과한 테스트 없이 계속',
+    effect_zero: '아직 이 자격 증명을 쓰는 워크플로가 없습니다.',
     effect_one: '워크플로 {{count}}개가 다음 호출부터 새 값을 씁니다. 진행 중인 실행도 같습니다.',
     effect_other: '워크플로 {{count}}개가 다음 호출부터 새 값을 씁니다. 진행 중인 실행도 같습니다.',
     testedFirst: '적용 직전에 한 번 더 테스트하며, 실패하면 아무것도 바뀌지 않습니다.',

@@ -1,5 +1,5 @@
-import { Button, Group, Input, PasswordInput, Text, Textarea, TextInput } from '@mantine/core';
-import { useId } from 'react';
+import { Box, Button, Group, Input, PasswordInput, Text, Textarea, TextInput } from '@mantine/core';
+import { useId, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import type { CredentialField, SecretInfo } from '../../api/types';
 import { When } from '../../components/when';
@@ -28,6 +28,18 @@ export function SecretField(props: Props) {
   return <NewSecret {...props} />;
 }
 
+/** Puts buttons beside an input, level with it whatever stands above and below. */
+function beside(buttons: ReactNode) {
+  return function Beside(input: ReactNode) {
+    return (
+      <Group gap="xs" wrap="nowrap" align="flex-start">
+        <Box flex={1}>{input}</Box>
+        {buttons}
+      </Group>
+    );
+  };
+}
+
 const examples: Record<string, string> = { env: 'env:NAME', file: 'file:/run/secrets/name', vault: 'vault:path#key' };
 
 /** Where the value is kept outside, in place of the value. */
@@ -35,63 +47,31 @@ function Reference({ label, required, error, sources = [], draft, onChange }: Pr
   const { t } = useTranslation();
   const possible = sources.map((source) => examples[source] ?? `${source}:`);
   return (
-    <Group align="flex-end" gap="xs" wrap="nowrap">
-      <TextInput
-        flex={1}
-        label={`${label}: ${t('secret.reference')}`}
-        description={t('secret.referenceHelp', { sources: possible.join(', ') })}
-        placeholder={possible[0]}
-        required={required}
-        error={error}
-        autoComplete="off"
-        spellCheck={false}
-        classNames={{ input: 'kf-mono' }}
-        value={draft.mode === 'refer' ? draft.ref : ''}
-        onChange={(event) => onChange({ mode: 'refer', ref: event.currentTarget.value })}
-      />
-      <Button variant="default" size="sm" onClick={() => onChange({ mode: 'keep' })}>
-        {t('secret.enterValue')}
-      </Button>
-    </Group>
+    <TextInput
+      label={`${label}: ${t('secret.reference')}`}
+      description={t('secret.referenceHelp', { sources: possible.join(', ') })}
+      placeholder={possible[0]}
+      required={required}
+      error={error}
+      autoComplete="off"
+      spellCheck={false}
+      classNames={{ input: 'kf-mono' }}
+      value={draft.mode === 'refer' ? draft.ref : ''}
+      onChange={(event) => onChange({ mode: 'refer', ref: event.currentTarget.value })}
+      inputContainer={beside(
+        <Button variant="default" size="sm" onClick={() => onChange({ mode: 'keep' })}>
+          {t('secret.enterValue')}
+        </Button>,
+      )}
+    />
   );
 }
 
 function NewSecret({ label, help, required, error, kind, sources = [], stored, draft, onChange }: Props) {
   const { t } = useTranslation();
   const value = draft.mode === 'replace' ? draft.value : '';
-  const common = {
-    flex: 1,
-    label,
-    description: stored?.set ? t('secret.replaceHelp') : help,
-    required: required && !stored?.set,
-    error,
-    value,
-    spellCheck: false,
-  };
-  const input =
-    kind === 'lines' || kind === 'map' ? (
-      <Textarea
-        {...common}
-        autosize
-        minRows={2}
-        maxRows={12}
-        autoComplete="off"
-        placeholder={kind === 'map' ? t('form.mapPlaceholder') : undefined}
-        classNames={{ input: 'kf-mono' }}
-        onChange={(event) => onChange({ mode: 'replace', value: event.currentTarget.value })}
-      />
-    ) : (
-      <PasswordInput
-        {...common}
-        autoComplete="new-password"
-        visibilityToggleButtonProps={{ 'aria-label': t('secret.show'), tabIndex: 0 }}
-        onChange={(event) => onChange({ mode: 'replace', value: event.currentTarget.value })}
-      />
-    );
-  if (!stored?.set && sources.length === 0) return input;
-  return (
-    <Group align="flex-end" gap="xs" wrap="nowrap">
-      {input}
+  const buttons = (
+    <>
       {stored?.set && (
         <Button variant="default" size="sm" onClick={() => onChange({ mode: 'keep' })}>
           {t('secret.keep')}
@@ -107,7 +87,35 @@ function NewSecret({ label, help, required, error, kind, sources = [], stored, d
           {t('secret.refer')}
         </Button>
       )}
-    </Group>
+    </>
+  );
+  const common = {
+    inputContainer: beside(buttons),
+    label,
+    description: stored?.set ? t('secret.replaceHelp') : help,
+    required: required && !stored?.set,
+    error,
+    value,
+    spellCheck: false,
+  };
+  return kind === 'lines' || kind === 'map' ? (
+    <Textarea
+      {...common}
+      autosize
+      minRows={2}
+      maxRows={12}
+      autoComplete="off"
+      placeholder={kind === 'map' ? t('form.mapPlaceholder') : undefined}
+      classNames={{ input: 'kf-mono' }}
+      onChange={(event) => onChange({ mode: 'replace', value: event.currentTarget.value })}
+    />
+  ) : (
+    <PasswordInput
+      {...common}
+      autoComplete="new-password"
+      visibilityToggleButtonProps={{ 'aria-label': t('secret.show'), tabIndex: 0 }}
+      onChange={(event) => onChange({ mode: 'replace', value: event.currentTarget.value })}
+    />
   );
 }
 

@@ -37,7 +37,7 @@ export function PromoteStep({ credential, onBack, onValues, onPromoted }: Props)
       <Stack gap="md">
         <List size="sm" spacing={4}>
           <List.Item>{t('rotation.effect', { count: credential.used_by ?? 0 })}</List.Item>
-          <List.Item>{t('rotation.testedFirst')}</List.Item>
+          {tested && <List.Item>{t('rotation.testedFirst')}</List.Item>}
           <List.Item>
             {credential.grace ? t('rotation.keptGrace', { grace: credential.grace }) : t('rotation.kept')}
           </List.Item>

@@ -33,17 +33,24 @@ export function TestStep({ credential, onBack, onNext }: Props) {
         )}
         {test.isError && <Failure error={test.error} title={t('test.notRun')} />}
         <Group gap="xs">
-          <Button size="sm" variant={passed ? 'default' : 'filled'} onClick={() => test.mutate()} loading={test.isPending}>
-            {result ? t('rotation.testAgain') : t('rotation.runTest')}
-          </Button>
           {passed && (
             <Button size="sm" onClick={onNext}>
               {t('rotation.toPromote')}
             </Button>
           )}
-          <Button size="sm" variant="default" onClick={onBack}>
-            {t('rotation.changeValues')}
+          {result?.ok === false && (
+            <Button size="sm" onClick={onBack}>
+              {t('rotation.changeValues')}
+            </Button>
+          )}
+          <Button size="sm" variant={result ? 'default' : 'filled'} onClick={() => test.mutate()} loading={test.isPending}>
+            {result ? t('rotation.testAgain') : t('rotation.runTest')}
           </Button>
+          {result?.ok !== false && (
+            <Button size="sm" variant="default" onClick={onBack}>
+              {t('rotation.changeValues')}
+            </Button>
+          )}
           {!passed && (
             <Button size="sm" variant="subtle" onClick={onNext}>
               {t('rotation.skipTest')}
