@@ -70,6 +70,7 @@ test('asks before an edit reaches workflows, and not about a name', async ({ pag
   await expect(dialog.getByRole('listitem')).toHaveCount(2);
   await look('credential-affected');
   await dialog.getByRole('button', { name: 'Cancel' }).click();
+  await expect(dialog).toBeHidden();
   await expect(page.getByRole('tab', { name: 'Versions' })).toContainText('1');
   await page.getByRole('button', { name: 'Save' }).click();
   await dialog.getByRole('button', { name: 'Save for all of them' }).click();

@@ -15,7 +15,7 @@ import { useNotify } from '../../components/notify';
 import { When } from '../../components/when';
 import { ConnectPanel } from './connectpanel';
 import { DisconnectDialog } from './disconnect';
-import { Expires } from './expires';
+import { Expires, reasonOf } from './expires';
 import { TestOutcome } from './testresult';
 
 const route = getRouteApi('/shell/credentials/$id');
@@ -47,7 +47,9 @@ function StateSection({ credential, dirty }: { credential: Credential; dirty: bo
             <When time={state.since} words={(time) => t('credentials.since', { time })} />
           </Text>
         </div>
-        {state.message && <Text size="sm">{state.message}</Text>}
+        <Text size="sm" component="div">
+          {reasonOf(state) || (state.message && <Expires credential={credential} />)}
+        </Text>
         {(credential.warnings ?? []).map((warning) => (
           <Alert key={warning} color="orange" icon={<Icon name="alert" />}>
             {warning}

@@ -9,6 +9,11 @@ export function renewsItself(credential: Credential): boolean {
   return credential.type === 'oauth2' && status !== 'needs_connect' && status !== 'needs_reconnect';
 }
 
+/** The server's words for a state; "" for the ends, whose time is told in the page's own language. */
+export function reasonOf({ status, message }: Credential['state']): string {
+  return status === 'expiring' || status === 'expired' ? '' : message;
+}
+
 /** When a credential stops working or is due for new secrets, as far as anybody said. */
 export function Expires({ credential }: { credential: Credential }) {
   const { t } = useTranslation();

@@ -13,7 +13,7 @@ import { Icon } from '../../components/icons';
 import { LoadMore, PageHead } from '../../components/layout';
 import { When } from '../../components/when';
 import { useTypeText } from '../../i18n/fields';
-import { Expires } from './expires';
+import { Expires, reasonOf } from './expires';
 import { useTrail } from './trail';
 import { ExportButton } from './transfer/export';
 
@@ -196,9 +196,9 @@ function CredentialRow({ item }: { item: Credential }) {
       <Table.Td>{words(types.data?.find((type) => type.id === item.type), item.type).label}</Table.Td>
       <Table.Td maw={240}>
         <StateBadge state={item.state} />
-        {item.state.message && (
+        {reasonOf(item.state) && (
           <Text size="xs" c="dimmed" lineClamp={1} mt={2}>
-            {item.state.message}
+            {reasonOf(item.state)}
           </Text>
         )}
       </Table.Td>

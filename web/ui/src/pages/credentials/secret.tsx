@@ -32,7 +32,7 @@ export function SecretField(props: Props) {
 function beside(buttons: ReactNode) {
   return function Beside(input: ReactNode) {
     return (
-      <Group gap="xs" wrap="nowrap" align="flex-start">
+      <Group gap="xs" wrap="nowrap" align="flex-end">
         <Box flex={1}>{input}</Box>
         {buttons}
       </Group>

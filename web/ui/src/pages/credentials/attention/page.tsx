@@ -8,6 +8,7 @@ import { CopyableID } from '../../../components/copy';
 import { Empty, Failure, Loading } from '../../../components/feedback';
 import { PageHead } from '../../../components/layout';
 import { When } from '../../../components/when';
+import { reasonOf } from '../expires';
 import { useTrail } from '../trail';
 import { inOrder, type Concern } from './order';
 
@@ -101,9 +102,9 @@ function ConcernRow({ concern }: { concern: Concern }) {
       </Table.Td>
       <Table.Td maw={300} visibleFrom="md">
         <StateBadge state={{ status: state.status, message: '' }} />
-        {state.message && (
+        {reasonOf(state) && (
           <Text size="xs" c="dimmed" lineClamp={3} mt={2}>
-            {state.message}
+            {reasonOf(state)}
           </Text>
         )}
       </Table.Td>
