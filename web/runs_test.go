@@ -93,6 +93,18 @@ func TestStartingAndWaiting(t *testing.T) {
 	}
 }
 
+func TestHeldStepNamesItsCredential(t *testing.T) {
+	t.Parallel()
+	held := viewStep(engine.Step{Node: "call", Index: engine.NoIndex, Status: engine.StepWaiting, Hold: "portal"})
+	if held.WaitsFor != "portal" {
+		t.Errorf("waits_for is %q, want portal", held.WaitsFor)
+	}
+	text, err := json.Marshal(viewStep(engine.Step{Node: "call", Index: engine.NoIndex, Status: engine.StepWaiting}))
+	if err != nil || strings.Contains(string(text), "waits_for") {
+		t.Errorf("a step that waits for time only: %s, %v", text, err)
+	}
+}
+
 func TestStepsAreInOrder(t *testing.T) {
 	t.Parallel()
 	step := func(node workflows.NodeID, index int) engine.Step { return engine.Step{Node: node, Index: index} }
