@@ -252,6 +252,19 @@ test('shows why a run failed, and cancels one under way', async ({ page, look })
   await look('triggers');
 });
 
+test('gets a new token, and forgets it when asked to', async ({ page, look }) => {
+  await signIn(page, '/credentials/hr-portal');
+  await page.getByRole('button', { name: 'Get a new token' }).click();
+  await expect(page.getByText('A new token is in use')).toBeVisible();
+  await page.getByRole('button', { name: 'Disconnect' }).click();
+  const dialog = page.getByRole('dialog');
+  await expect(dialog.getByRole('link', { name: 'everything' })).toBeVisible();
+  await look('credential-disconnect');
+  await dialog.getByRole('button', { name: 'Disconnect' }).click();
+  await expect(page.getByRole('heading', { level: 1 })).toContainText('Needs connecting');
+  await expect(page.getByRole('button', { name: 'Get a new token' })).toBeHidden();
+});
+
 test('refuses to delete what is used, until its ID is typed', async ({ page, look }) => {
   await signIn(page, '/credentials/public-rates');
   await page.getByRole('button', { name: 'Delete' }).click();
