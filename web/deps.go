@@ -37,6 +37,8 @@ type Deps struct {
 	// made from it, never from request headers.
 	PublicURL *url.URL
 
+	// Stopping, when closed, ends streams that would otherwise keep the server from stopping; nil never.
+	Stopping <-chan struct{}
 	// TrustedProxies are those whose X-Forwarded-For counts; none by default.
 	TrustedProxies []netip.Prefix
 	// Metrics is where /metrics reads from and the handler counts; nil is a new registry.
@@ -139,6 +141,7 @@ type Runs interface {
 	Wait(ctx context.Context, id engine.RunID) (engine.Run, error)
 	Run(ctx context.Context, id engine.RunID) (engine.Run, []engine.Step, error)
 	Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, error)
+	Watch(ctx context.Context, id engine.RunID) (<-chan engine.Update, error)
 	Cancel(ctx context.Context, id engine.RunID) error
 	Delete(ctx context.Context, id engine.RunID) error
 }

@@ -169,6 +169,10 @@ func (f *fakeRuns) Runs(_ context.Context, filter engine.RunFilter) (list []engi
 	return list, nil
 }
 
+func (f *fakeRuns) Watch(context.Context, engine.RunID) (<-chan engine.Update, error) {
+	return nil, fault.New(fault.Unavailable, "watching is tested with the engine")
+}
+
 func (f *fakeRuns) Cancel(_ context.Context, id engine.RunID) error {
 	r, err := f.find(id)
 	if err == nil && r.run.Status.Final() {

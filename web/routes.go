@@ -57,6 +57,7 @@ func (s *server) register(a *api) {
 	add(a, post("/runs/{id}/cancel", "Cancel a run").answers(202), s.cancelRun)
 	add(a, get("/triggers", "List triggers with their next times"), s.listTriggers)
 
+	a.plain("GET "+v1+"/runs/{id}/events", s.runEvents)
 	a.plain("GET "+v1+"/schema/workflow", s.workflowSchema)
 	a.plain("GET "+v1+"/schema/credential", s.credentialSchema)
 	a.plain("GET /metrics", s.metrics.handler())

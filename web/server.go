@@ -36,6 +36,7 @@ type server struct {
 	triggers    Triggers
 	ready       func(ctx context.Context) error
 	backUp      func(ctx context.Context, path string) error
+	stopping    <-chan struct{}
 
 	public  *url.URL
 	headers http.Header // of every answer
@@ -104,7 +105,7 @@ func newServer(d Deps) *server {
 	}
 	s := &server{
 		session: d.Session, credentials: d.Credentials, workflows: d.Workflows, runs: d.Runs, uses: d.Uses, triggers: d.Triggers,
-		ready: d.Ready, backUp: d.Backup, public: d.PublicURL, headers: secureHeaders(d.PublicURL), base: strings.TrimSuffix(d.PublicURL.Path, "/"),
+		ready: d.Ready, stopping: d.Stopping, backUp: d.Backup, public: d.PublicURL, headers: secureHeaders(d.PublicURL), base: strings.TrimSuffix(d.PublicURL.Path, "/"),
 		proxies: d.TrustedProxies, version: d.Version, now: d.Now, log: d.Logger,
 		callbackTemplate: template.Must(template.New("callback").Parse(callbackPage)),
 		docsTemplate:     template.Must(template.New("docs").Parse(docsPage)),

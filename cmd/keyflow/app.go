@@ -273,9 +273,10 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 	if s.setup, err = s.session.OpenSetup(ctx, cfg.dataDir, cfg.adminPassword); err != nil {
 		return &exitError{exitCannotStart, err}
 	}
+	stopping := make(chan struct{})
 	handler, err := web.NewHandler(web.Deps{
 		Session: s.session, Credentials: s.vault, Workflows: s.catalog, Runs: s.engine, Uses: s.runs, Triggers: s.manager,
-		Hooks: s.manager.Hooks(), Ready: s.ready, Backup: s.db.Backup, PublicURL: public, TrustedProxies: cfg.proxies, Metrics: s.metrics, Version: version, Logger: log,
+		Hooks: s.manager.Hooks(), Ready: s.ready, Stopping: stopping, Backup: s.db.Backup, PublicURL: public, TrustedProxies: cfg.proxies, Metrics: s.metrics, Version: version, Logger: log,
 	})
 	if err != nil {
 		return &exitError{exitCannotStart, err}
@@ -287,6 +288,7 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	s.http.RegisterOnShutdown(func() { close(stopping) })
 	return nil
 }
 

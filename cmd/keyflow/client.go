@@ -130,6 +130,24 @@ type request struct {
 
 // sendAs is send for a body of another kind than JSON.
 func (c *client) sendAs(ctx context.Context, r request) ([]byte, error) {
+	req, err := c.prepare(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	res, err := c.do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswerSize))
+	if err != nil {
+		return nil, &exitError{exitUnreachable, fmt.Errorf("the connection to %s broke in the middle of an answer", c.base)}
+	}
+	return answer, nil
+}
+
+// prepare makes a request with the token.
+func (c *client) prepare(ctx context.Context, r request) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, c.base+r.path, bytes.NewReader(r.body))
 	if err != nil {
 		return nil, usagef("KEYFLOW_URL: %w", err)
@@ -140,6 +158,11 @@ func (c *client) sendAs(ctx context.Context, r request) ([]byte, error) {
 	if c.token.IsSet() {
 		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
 	}
+	return req, nil
+}
+
+// do sends a request. The answer is a success, and the caller closes its body.
+func (c *client) do(req *http.Request) (*http.Response, error) {
 	res, err := c.http.Do(req)
 	if err != nil {
 		if errors.Is(err, context.Canceled) {
@@ -147,15 +170,15 @@ func (c *client) sendAs(ctx context.Context, r request) ([]byte, error) {
 		}
 		return nil, &exitError{exitUnreachable, fmt.Errorf("no Keyflow server answers at %s (KEYFLOW_URL); start one with: keyflow serve", c.base)}
 	}
+	if res.StatusCode < http.StatusBadRequest {
+		return res, nil
+	}
 	defer func() { _ = res.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswerSize))
 	if err != nil {
 		return nil, &exitError{exitUnreachable, fmt.Errorf("the connection to %s broke in the middle of an answer", c.base)}
 	}
-	if res.StatusCode >= http.StatusBadRequest {
-		return nil, refusal(res, answer)
-	}
-	return answer, nil
+	return nil, refusal(res, answer)
 }
 
 func refusal(res *http.Response, answer []byte) error {

@@ -19,8 +19,6 @@ import (
 	"keyflow/workflows"
 )
 
-const pollInterval = 300 * time.Millisecond
-
 func runCommand(p process) *cobra.Command {
 	var cfg config
 	var input string
@@ -182,32 +180,4 @@ func runOnServer(cmd *cobra.Command, p process, c *client, arg string, input jso
 		return show(cmd, started, line("run %s %s", started.value.ID, started.value.Status))
 	}
 	return follow(cmd, p, c, started.value.ID)
-}
-
-// follow shows a run's steps until it ends.
-func follow(cmd *cobra.Command, p process, c *client, id string) error {
-	ctx := cmd.Context()
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	var tree *tree
-	for {
-		var r runItem
-		if err := c.call(ctx, http.MethodGet, runPath(id, ""), nil, &r); err != nil {
-			return err
-		}
-		if tree == nil {
-			tree = newTree(p.stderr, r.Workflow)
-		}
-		for _, s := range r.Steps {
-			tree.step(s)
-		}
-		if r.final() {
-			return tree.end(cmd.OutOrStdout(), r)
-		}
-		select {
-		case <-ctx.Done():
-			return &exitError{exitFailed, fmt.Errorf("interrupted; the run goes on: keyflow runs watch %s", id)}
-		case <-tick.C:
-		}
-	}
 }

@@ -1,0 +1,171 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"keyflow/engine"
+	"keyflow/internal/fault"
+	"keyflow/internal/identity"
+)
+
+const (
+	// heartbeat is how often a silent stream shows that it lives, and how soon it ends after
+	// its reader lost the right to read it (docs/security.md).
+	heartbeat = 5 * time.Second
+	// eventTimeout is how long a reader may take to accept one event.
+	eventTimeout = 30 * time.Second
+	// maxEventOutput bounds the output inside an event; a larger one is null there and whole in
+	// the run itself.
+	maxEventOutput = 64 << 10
+	// resumeMargin is how far before its last event a returning reader is shown steps again:
+	// events of parallel steps are not strictly in the order of their times.
+	resumeMargin = 10 * time.Second
+)
+
+// runEvent is a run within a stream.
+type runEvent struct {
+	RunSummary
+	Output rawJSON `json:"output"`
+}
+
+// runEvents streams a run as server-sent events (WHATWG HTML, section 9.2): what it and its
+// steps are now, then each change, and the end after the final run. An event is "run" or
+// "step" with the object of GET /runs/{id}; its id never falls. Whoever comes back with
+// Last-Event-ID misses nothing and may see a change twice; 204 says that nothing will come.
+func (s *server) runEvents(w http.ResponseWriter, r *http.Request) {
+	ctx, stop := context.WithCancel(r.Context())
+	defer stop()
+	run, _, err := s.visibleRun(ctx, requestFrom(ctx).who.Caller, identity.View, r.PathValue("id"))
+	if err != nil {
+		s.fail(ctx, w, err)
+		return
+	}
+	e := &eventWriter{w: w, control: http.NewResponseController(w)}
+	if text := r.Header.Get("Last-Event-ID"); text != "" {
+		if e.resumed, err = strconv.ParseInt(text, 10, 64); err != nil || e.resumed < 0 {
+			s.fail(ctx, w, fault.New(fault.Invalid, "Last-Event-ID: send the id of an event of this stream, or leave it out"))
+			return
+		}
+	}
+	if run.Status.Final() && e.resumed >= instantOf(&run) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	updates, err := s.runs.Watch(ctx, run.ID)
+	if err != nil {
+		s.fail(ctx, w, err)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+	s.stream(r.WithContext(ctx), e, updates)
+}
+
+// stream writes until the run has ended, the reader is gone or not allowed any more, or the
+// server stops.
+func (s *server) stream(r *http.Request, e *eventWriter, updates <-chan engine.Update) {
+	ticker := time.NewTicker(heartbeat)
+	defer ticker.Stop()
+	err := e.text(": " + "events of a run\n\n")
+	for err == nil {
+		select {
+		case u, open := <-updates:
+			if !open {
+				return
+			}
+			err = e.update(u)
+		case <-ticker.C:
+			if _, err = s.session.Authenticate(r.Context(), r); err == nil {
+				err = e.text(":\n\n")
+			}
+		case <-s.stopping:
+			return
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+// eventWriter writes events to one reader.
+type eventWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	resumed int64 // the last id that a returning reader has seen; 0 is none
+	newest  int64 // the last id that was written
+}
+
+func (e *eventWriter) update(u engine.Update) error {
+	if u.Run != nil {
+		view := runEvent{RunSummary: viewRunSummary(*u.Run), Output: shortOutput(u.Run.Output)}
+		return e.event("run", instantOf(u.Run), view)
+	}
+	id := stepInstant(u.Step)
+	if u.Step.Status.Final() && id < e.resumed-resumeMargin.Microseconds() {
+		return nil
+	}
+	view := viewStep(*u.Step)
+	view.Output = shortOutput(view.Output)
+	return e.event("step", id, view)
+}
+
+func shortOutput(output json.RawMessage) json.RawMessage {
+	if len(output) > maxEventOutput {
+		return nil
+	}
+	return output
+}
+
+// event writes one event. JSON has no line breaks, so it is one line of data.
+func (e *eventWriter) event(name string, id int64, view any) error {
+	data, err := json.Marshal(view)
+	if err != nil {
+		return err
+	}
+	e.newest = max(e.newest, id, e.resumed)
+	return e.text(fmt.Sprintf("event: %s\nid: %d\ndata: %s\n\n", name, e.newest, data))
+}
+
+func (e *eventWriter) text(text string) error {
+	_ = e.control.SetWriteDeadline(time.Now().Add(eventTimeout)) // a recorder in tests has none
+	if _, err := e.w.Write([]byte(text)); err != nil {
+		return err
+	}
+	return e.control.Flush()
+}
+
+// instantOf is the microsecond of the newest thing known of a run.
+func instantOf(r *engine.Run) int64 {
+	at := r.CreatedAt
+	for _, t := range []*time.Time{r.StartedAt, r.FinishedAt} {
+		if t != nil && t.After(at) {
+			at = *t
+		}
+	}
+	return at.UnixMicro()
+}
+
+// stepInstant is the microsecond of the newest thing that happened to a step.
+func stepInstant(s *engine.Step) int64 {
+	var at time.Time
+	newer := func(t *time.Time) {
+		if t != nil && t.After(at) {
+			at = *t
+		}
+	}
+	newer(s.StartedAt)
+	newer(s.FinishedAt)
+	if n := len(s.Attempts); n > 0 {
+		newer(&s.Attempts[n-1].StartedAt)
+		newer(s.Attempts[n-1].FinishedAt)
+	}
+	if at.IsZero() {
+		return 0
+	}
+	return at.UnixMicro()
+}
