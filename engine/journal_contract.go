@@ -34,6 +34,7 @@ type Outcome struct {
 // Dedupe nil: always a new run.
 type NewRun struct {
 	Run    Run
+	Steps  []Step // that have ended already: of a run that this one retries
 	Dedupe *DedupeKey
 	// SkipOnly records the key without making a run (an occurrence that overlap skipped).
 	SkipOnly bool

@@ -20,6 +20,8 @@ type Start struct {
 	Dedupe   *DedupeKey      // nil: always a new run
 	Depth    int             // how many workflow starts led here; over MaxDepth is refused
 	SkipOnly bool            // record the dedupe key without making a run
+
+	kept []Step // of the run that this one retries
 }
 
 // MaxDepth is how many workflows may start one another in a row.
@@ -84,17 +86,18 @@ func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run Run) (Start
 	case e.queue.queued() >= e.o.QueueLimit:
 		return Started{}, errUnavailable("the queue is full")
 	}
-	stored := e.journal.Send(Entry{Create: &NewRun{Run: run, Dedupe: s.Dedupe, SkipOnly: s.SkipOnly}})
+	create := &NewRun{Run: run, Steps: s.kept, Dedupe: s.Dedupe, SkipOnly: s.SkipOnly}
+	stored := e.journal.Send(Entry{Create: create})
 	select {
 	case out := <-stored:
-		return e.created(plan, run, out)
+		return e.created(plan, create, out)
 	case <-ctx.Done():
 	}
 	// The run may be stored all the same, as one of this process.
 	if e.enter() {
 		go func() {
 			defer e.exit()
-			_, _ = e.created(plan, run, <-stored)
+			_, _ = e.created(plan, create, <-stored)
 		}()
 	}
 	return Started{}, fault.New(fault.Unavailable, "the database did not answer in time").Because(ctx.Err())
@@ -134,7 +137,8 @@ func (e *Engine) fill(run *Run, plan *Plan, s Start) error {
 const triggerManual = "manual"
 
 // created goes on after a run was stored, or was not.
-func (e *Engine) created(plan *Plan, run Run, out Outcome) (Started, error) {
+func (e *Engine) created(plan *Plan, n *NewRun, out Outcome) (Started, error) {
+	run := n.Run
 	if out.Err != nil {
 		return Started{}, out.Err
 	}
@@ -157,7 +161,11 @@ func (e *Engine) created(plan *Plan, run Run, out Outcome) (Started, error) {
 		r.stop()
 		return started, nil
 	}
-	r.begin()
+	if len(n.Steps) > 0 {
+		r.restore(&Loaded{Run: run, Steps: n.Steps})
+	} else {
+		r.begin()
+	}
 	return started, nil
 }
 

@@ -143,6 +143,7 @@ type Runs interface {
 	Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, error)
 	Watch(ctx context.Context, id engine.RunID) (<-chan engine.Update, error)
 	Cancel(ctx context.Context, id engine.RunID) error
+	Retry(ctx context.Context, r engine.Retry) (engine.Started, error)
 	Delete(ctx context.Context, id engine.RunID) error
 }
 

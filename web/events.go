@@ -8,9 +8,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
 	"keyflow/engine"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
+	"keyflow/web/session"
 )
 
 const (
@@ -33,38 +37,43 @@ type runEvent struct {
 	Output rawJSON `json:"output"`
 }
 
+type runEventsOf struct {
+	RunPath
+	LastEventID string `header:"Last-Event-ID" maxLength:"20" doc:"The id of the last event that was seen, to go on from there."`
+}
+
 // runEvents streams a run as server-sent events (WHATWG HTML, section 9.2): what it and its
 // steps are now, then each change, and the end after the final run. An event is "run" or
 // "step" with the object of GET /runs/{id}; its id never falls. Whoever comes back with
 // Last-Event-ID misses nothing and may see a change twice; 204 says that nothing will come.
-func (s *server) runEvents(w http.ResponseWriter, r *http.Request) {
-	ctx, stop := context.WithCancel(r.Context())
-	defer stop()
-	run, _, err := s.visibleRun(ctx, requestFrom(ctx).who.Caller, identity.View, r.PathValue("id"))
+func (s *server) runEvents(ctx context.Context, who session.Who, in *runEventsOf) (*huma.StreamResponse, error) {
+	run, _, err := s.visibleRun(ctx, who.Caller, identity.View, in.ID)
 	if err != nil {
-		s.fail(ctx, w, err)
-		return
+		return nil, err
 	}
-	e := &eventWriter{w: w, control: http.NewResponseController(w)}
-	if text := r.Header.Get("Last-Event-ID"); text != "" {
-		if e.resumed, err = strconv.ParseInt(text, 10, 64); err != nil || e.resumed < 0 {
-			s.fail(ctx, w, fault.New(fault.Invalid, "Last-Event-ID: send the id of an event of this stream, or leave it out"))
-			return
+	var seen int64
+	if in.LastEventID != "" {
+		if seen, err = strconv.ParseInt(in.LastEventID, 10, 64); err != nil || seen < 0 {
+			return nil, fault.New(fault.Invalid, "Last-Event-ID: send the id of an event of this stream, or leave it out")
 		}
 	}
-	if run.Status.Final() && e.resumed >= instantOf(&run) {
-		w.WriteHeader(http.StatusNoContent)
-		return
+	if run.Status.Final() && seen >= instantOf(&run) {
+		return &huma.StreamResponse{Body: func(c huma.Context) { c.SetStatus(http.StatusNoContent) }}, nil
 	}
+	ctx, stop := context.WithCancel(ctx)
 	updates, err := s.runs.Watch(ctx, run.ID)
 	if err != nil {
-		s.fail(ctx, w, err)
-		return
+		stop()
+		return nil, err
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream; charset=utf-8")
-	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
-	s.stream(r.WithContext(ctx), e, updates)
+	return &huma.StreamResponse{Body: func(c huma.Context) {
+		defer stop()
+		r, w := humago.Unwrap(c)
+		h := w.Header()
+		h.Set("Content-Type", "text/event-stream; charset=utf-8")
+		h.Set("X-Accel-Buffering", "no") // nginx would hold events back
+		s.stream(r.WithContext(ctx), &eventWriter{w: w, control: http.NewResponseController(w), resumed: seen}, updates)
+	}}, nil
 }
 
 // stream writes until the run has ended, the reader is gone or not allowed any more, or the
@@ -72,7 +81,7 @@ func (s *server) runEvents(w http.ResponseWriter, r *http.Request) {
 func (s *server) stream(r *http.Request, e *eventWriter, updates <-chan engine.Update) {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
-	err := e.text(": " + "events of a run\n\n")
+	err := e.text(":\n\n") // so that the reader sees at once that it is connected
 	for err == nil {
 		select {
 		case u, open := <-updates:

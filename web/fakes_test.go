@@ -173,6 +173,17 @@ func (f *fakeRuns) Watch(context.Context, engine.RunID) (<-chan engine.Update, e
 	return nil, fault.New(fault.Unavailable, "watching is tested with the engine")
 }
 
+func (f *fakeRuns) Retry(ctx context.Context, r engine.Retry) (engine.Started, error) {
+	of, err := f.find(r.Run)
+	if err != nil {
+		return engine.Started{}, err
+	}
+	if !of.run.Status.Final() {
+		return engine.Started{}, fault.New(fault.Conflict, "the run is %s", of.run.Status)
+	}
+	return f.Start(ctx, engine.Start{Workflow: of.run.Workflow, Input: of.run.Input, Trigger: of.run.Trigger})
+}
+
 func (f *fakeRuns) Cancel(_ context.Context, id engine.RunID) error {
 	r, err := f.find(id)
 	if err == nil && r.run.Status.Final() {

@@ -53,11 +53,12 @@ func (s *server) register(a *api) {
 
 	add(a, get("/runs", "List runs, newest first"), s.listRuns)
 	add(a, get("/runs/{id}", "Read a run with its steps"), s.getRun)
+	add(a, get("/runs/{id}/events", "Follow a run: server-sent events, resumable with Last-Event-ID"), s.runEvents)
 	add(a, del("/runs/{id}", "Delete a finished run"), s.deleteRun)
 	add(a, post("/runs/{id}/cancel", "Cancel a run").answers(202), s.cancelRun)
+	add(a, post("/runs/{id}/retry", "Start an ended run again, from what failed or from the start").json(runRetry{}).optionalBody().answers(202), s.retryRun)
 	add(a, get("/triggers", "List triggers with their next times"), s.listTriggers)
 
-	a.plain("GET "+v1+"/runs/{id}/events", s.runEvents)
 	a.plain("GET "+v1+"/schema/workflow", s.workflowSchema)
 	a.plain("GET "+v1+"/schema/credential", s.credentialSchema)
 	a.plain("GET /metrics", s.metrics.handler())

@@ -39,7 +39,8 @@ type runBody struct {
 	Input json.RawMessage `json:"input,omitempty"`
 }
 
-type runID struct {
+// RunPath is the input of operations on one run.
+type RunPath struct {
 	ID string `path:"id"`
 }
 
@@ -202,7 +203,7 @@ func (s *server) listRuns(ctx context.Context, who session.Who, in *runList) (*a
 	return pageOf(runs, in.Limit, viewRunSummary, func(r engine.Run) string { return r.ID.String() }), nil
 }
 
-func (s *server) getRun(ctx context.Context, who session.Who, in *runID) (*answer[runView], error) {
+func (s *server) getRun(ctx context.Context, who session.Who, in *RunPath) (*answer[runView], error) {
 	run, steps, err := s.visibleRun(ctx, who.Caller, identity.View, in.ID)
 	if err != nil {
 		return nil, err
@@ -210,7 +211,7 @@ func (s *server) getRun(ctx context.Context, who session.Who, in *runID) (*answe
 	return ok(viewRun(run, steps)), nil
 }
 
-func (s *server) cancelRun(ctx context.Context, who session.Who, in *runID) (*answer[startedView], error) {
+func (s *server) cancelRun(ctx context.Context, who session.Who, in *RunPath) (*answer[startedView], error) {
 	run, _, err := s.visibleRun(ctx, who.Caller, identity.Operate, in.ID)
 	if err != nil {
 		return nil, err
@@ -221,7 +222,66 @@ func (s *server) cancelRun(ctx context.Context, who session.Who, in *runID) (*an
 	return &answer[startedView]{Status: http.StatusAccepted, Body: startedView{run.ID.String(), run.Status}}, nil
 }
 
-func (s *server) deleteRun(ctx context.Context, who session.Who, in *runID) (*empty, error) {
+type runRetryOf struct {
+	RunPath
+	JSONBody
+}
+
+// runRetry says from where a run is started again.
+type runRetry struct {
+	From    string `json:"from,omitempty" enum:"failed,start" doc:"failed (default) keeps the results of the steps that succeeded."`
+	Version string `json:"version,omitempty" enum:"same,newest" doc:"Of the workflow; newest only with start."`
+}
+
+// retriedView is the answer to a retry.
+type retriedView struct {
+	startedView
+	RetryOf string `json:"retry_of"`
+}
+
+func (s *server) retryRun(ctx context.Context, who session.Who, in *runRetryOf) (*answer[retriedView], error) {
+	run, _, err := s.visibleRun(ctx, who.Caller, identity.Operate, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	var body runRetry
+	if len(in.RawBody) > 0 {
+		if body, err = decode[runRetry](in.RawBody); err != nil {
+			return nil, err
+		}
+	}
+	if err := body.check(); err != nil {
+		return nil, err
+	}
+	started, err := s.runs.Retry(ctx, engine.Retry{Run: run.ID, FromStart: body.From == "start", Newest: body.Version == "newest"})
+	if err != nil {
+		return nil, err
+	}
+	id := started.Run.String()
+	return &answer[retriedView]{
+		Status: http.StatusAccepted, Location: v1 + "/runs/" + id,
+		Body: retriedView{startedView{id, started.Status}, run.ID.String()},
+	}, nil
+}
+
+func (b runRetry) check() error {
+	var wrong []fault.Problem
+	if !slices.Contains([]string{"", "failed", "start"}, b.From) {
+		wrong = append(wrong, fault.Problem{Path: "/from", Code: "invalid_value", Message: "must be failed or start"})
+	}
+	switch {
+	case !slices.Contains([]string{"", "same", "newest"}, b.Version):
+		wrong = append(wrong, fault.Problem{Path: "/version", Code: "invalid_value", Message: "must be same or newest"})
+	case b.Version == "newest" && b.From != "start":
+		wrong = append(wrong, fault.Problem{Path: "/version", Code: "invalid_value", Message: "newest needs from: start, because steps of one version do not fit another"})
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fault.Problems("the retry is not valid", wrong)
+}
+
+func (s *server) deleteRun(ctx context.Context, who session.Who, in *RunPath) (*empty, error) {
 	run, _, err := s.visibleRun(ctx, who.Caller, identity.EditWorkflows, in.ID)
 	if err != nil {
 		return nil, err

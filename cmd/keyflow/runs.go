@@ -11,8 +11,8 @@ import (
 )
 
 func runsCommand(p process) *cobra.Command {
-	cmd := group("runs", "List, show, watch and cancel runs on a server", "retry")
-	cmd.AddCommand(runsList(p), runsGet(p), runsWatch(p), runsCancel(p))
+	cmd := group("runs", "List, show, watch, cancel and retry runs on a server")
+	cmd.AddCommand(runsList(p), runsGet(p), runsWatch(p), runsCancel(p), runsRetry(p))
 	return cmd
 }
 
@@ -120,4 +120,34 @@ func runsCancel(p process) *cobra.Command {
 			return show(cmd, map[string]any{"id": args[0], "canceled": true}, line("run %s: cancel requested", args[0]))
 		}),
 	}
+}
+
+func runsRetry(p process) *cobra.Command {
+	var from string
+	var newest, watch bool
+	cmd := &cobra.Command{
+		Use: "retry ID", Short: "Start an ended run again, from what failed or from the start", Args: oneOf("run ID"),
+		Long: "A new run with the same input. From failed (default), steps that succeeded keep their results and\n" +
+			"are not called again; from start, every step runs.",
+		Example: "  keyflow runs retry 01a20433-6380-7c45-a07c-a90ef96a4aea --watch\n" +
+			"  keyflow runs retry 01a20433-6380-7c45-a07c-a90ef96a4aea --from start --newest",
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			body := map[string]string{"from": from}
+			if newest {
+				body["version"] = "newest"
+			}
+			var started received[runItem]
+			if err := c.call(cmd.Context(), http.MethodPost, runPath(args[0], "/retry"), body, &started); err != nil {
+				return err
+			}
+			if watch {
+				return follow(cmd, p, c, started.value.ID)
+			}
+			return show(cmd, started, line("run %s %s, in place of %s", started.value.ID, started.value.Status, args[0]))
+		}),
+	}
+	cmd.Flags().StringVar(&from, "from", "failed", "failed or start")
+	cmd.Flags().BoolVar(&newest, "newest", false, "with the workflow's current version (needs --from start)")
+	cmd.Flags().BoolVar(&watch, "watch", false, "follow the new run until it ends")
+	return cmd
 }

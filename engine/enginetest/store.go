@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -202,6 +203,18 @@ func (s *suite) createAndReadBack() {
 	s.commit(create(event), create(failed))
 	s.equal("run with event", s.run(event.ID), event)
 	s.equal("run that failed at once", s.run(failed.ID), failed)
+
+	again := s.queued()
+	kept := engine.Step{
+		Node: "done", Index: engine.NoIndex, Status: engine.StepSucceeded, StartedAt: s.at(-time.Hour), FinishedAt: s.at(-time.Minute),
+		Output: json.RawMessage(`{"big":"` + strings.Repeat("x", 64<<10) + `"}`),
+	}
+	s.commit(engine.Entry{Create: &engine.NewRun{Run: again, Steps: []engine.Step{kept}}})
+	steps, err := s.Store.Steps(s.ctx, again.ID)
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.equal("steps of a run that retries another", steps, []engine.Step{kept})
 
 	if _, err := s.Store.Run(s.ctx, of); fault.Message(err) != fmt.Sprintf("run %s does not exist", of) {
 		s.Errorf("unknown run: %v", err)

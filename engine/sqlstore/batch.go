@@ -172,6 +172,7 @@ func (b *batch) create(n *engine.NewRun, enc *encoded) engine.Outcome {
 	r.started, r.finished, r.cancel = micros(n.Run.StartedAt), micros(n.Run.FinishedAt), n.Run.CancelRequested
 	r.output, r.failure = enc.output, enc.failure
 	b.inserts = append(b.inserts, r)
+	b.addSteps(enc.steps)
 	b.blobs = append(b.blobs, enc.blobs...)
 	return engine.Outcome{Run: r.id}
 }
@@ -194,19 +195,24 @@ func (b *batch) progress(p *engine.Progress, enc *encoded) error {
 		}
 		r.readTo = p.ReadSignals
 	}
-	for _, step := range enc.steps {
-		if at, ok := b.stepAt[step.key]; ok {
-			b.steps[at] = step
-			continue
-		}
-		b.stepAt[step.key] = len(b.steps)
-		b.steps = append(b.steps, step)
-	}
+	b.addSteps(enc.steps)
 	b.blobs = append(b.blobs, enc.blobs...)
 	if p.Set != nil {
 		b.set(r, p.Set, enc)
 	}
 	return nil
+}
+
+// addSteps adds rows to be stored; of rows of one step the last counts.
+func (b *batch) addSteps(rows []stepRow) {
+	for _, row := range rows {
+		if at, ok := b.stepAt[row.key]; ok {
+			b.steps[at] = row
+			continue
+		}
+		b.stepAt[row.key] = len(b.steps)
+		b.steps = append(b.steps, row)
+	}
 }
 
 func (b *batch) set(r *liveRun, set *engine.RunChange, enc *encoded) {

@@ -83,7 +83,22 @@ func (c *codec) encodeCreate(n *engine.NewRun, out *encoded) error {
 		}
 	}
 	out.run = row
+	if err := c.encodeSteps(r.ID, n.Steps, out); err != nil {
+		return err
+	}
 	return c.encodeEnd(r.ID, r.Output, r.Error, out)
+}
+
+func (c *codec) encodeSteps(run engine.RunID, steps []engine.Step, out *encoded) error {
+	out.steps = make([]stepRow, 0, len(steps))
+	for i := range steps {
+		row, err := c.encodeStep(run, &steps[i], &out.blobs)
+		if err != nil {
+			return err
+		}
+		out.steps = append(out.steps, row)
+	}
+	return nil
 }
 
 // encodeEnd encodes the output and the error of a run.
@@ -101,16 +116,8 @@ func (c *codec) encodeProgress(p *engine.Progress, out *encoded) error {
 	if err := checkProgress(p); err != nil {
 		return err
 	}
-	out.steps = make([]stepRow, 0, len(p.Steps))
-	for i := range p.Steps {
-		row, err := c.encodeStep(p.Run, &p.Steps[i], &out.blobs)
-		if err != nil {
-			return err
-		}
-		out.steps = append(out.steps, row)
-	}
-	if p.Set == nil {
-		return nil
+	if err := c.encodeSteps(p.Run, p.Steps, out); err != nil || p.Set == nil {
+		return err
 	}
 	return c.encodeEnd(p.Run, p.Set.Output, p.Set.Error, out)
 }
