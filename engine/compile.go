@@ -255,26 +255,47 @@ func (c *compiler) typeNames() []string {
 
 // params compiles `with` by the declaration of the type.
 func (p place) params(path string, kind nodes.Type, with map[string]any) []param {
-	known := make([]string, 0, len(kind.Params))
-	for _, decl := range kind.Params {
+	return p.declared(path, declaration{what: kind.Name, of: "parameter", params: kind.Params}, with)
+}
+
+// declaration is what an object may hold: the parameters of a type, or the fields of one.
+type declaration struct {
+	what   string // for messages: the type, or "paginate"
+	of     string // for messages: "parameter" or "field"
+	prefix string // of the names under which the node finds the values
+	params []nodes.Param
+}
+
+// declared compiles the members of an object. Those of a parameter with fields become
+// parameters of their own.
+func (p place) declared(path string, d declaration, with map[string]any) []param {
+	known := make([]string, 0, len(d.params))
+	for _, decl := range d.params {
 		known = append(known, decl.Name)
 		if _, given := with[decl.Name]; decl.Required && !given {
-			p.problem(path, codeRequired, "%s needs the parameter %q", kind.Name, decl.Name)
+			p.problem(path, codeRequired, "%s needs the %s %q", d.what, d.of, decl.Name)
 		}
 	}
 	params := make([]param, 0, len(with))
 	for _, name := range slices.Sorted(maps.Keys(with)) {
 		at := path + "/" + escapePointer(name)
 		i := slices.Index(known, name)
-		switch {
-		case i >= 0:
-			if compiled, ok := p.param(at, kind.Params[i], with[name]); ok {
-				params = append(params, compiled)
+		if i < 0 {
+			p.problem(at, codeUnknownParam, "%s has no %s %.80q%s", d.what, d.of, name, suggest.DidYouMean(name, known))
+			continue
+		}
+		decl := d.params[i]
+		decl.Name = d.prefix + decl.Name
+		if len(decl.Fields) > 0 && with[name] != nil {
+			fields, ok := with[name].(map[string]any)
+			if !ok {
+				p.problem(at, codeWrongType, "must be an object, not %s", typeName(with[name]))
+				continue
 			}
-		case kind.Name == "web_request" && name == "paginate":
-			p.problem(at, codeNotSupported, "%q is not supported by this release", name)
-		default:
-			p.problem(at, codeUnknownParam, "%s has no parameter %.80q%s", kind.Name, name, suggest.DidYouMean(name, known))
+			inner := declaration{what: decl.Name, of: "field", prefix: decl.Name + ".", params: decl.Fields}
+			params = append(params, p.declared(at, inner, fields)...)
+		} else if compiled, ok := p.param(at, decl, with[name]); ok {
+			params = append(params, compiled)
 		}
 	}
 	return params

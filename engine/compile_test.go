@@ -30,7 +30,9 @@ func compileTypes() *nodes.Registry {
 			{Name: "fail_if", Kind: nodes.Expression, Scope: []string{"response"}},
 		}},
 		nodes.Type{Name: "plain", New: newNode},
-		nodes.Type{Name: "web_request", New: newNode, Params: []nodes.Param{{Name: "url", Kind: nodes.String}}},
+		nodes.Type{Name: "pages", New: newNode, Params: []nodes.Param{{Name: "paginate", Kind: nodes.Object, Fields: []nodes.Param{
+			{Name: "next", Kind: nodes.Expression, Required: true, Scope: []string{"response"}}, {Name: "max", Kind: nodes.Integer, Minimum: &one},
+		}}}},
 	)
 }
 
@@ -51,9 +53,18 @@ func TestCompileProblems(t *testing.T) {
 			nodes: `{"a": {"type": "approval"}}`,
 			want:  []string{`/nodes/a/type not_supported nodes of type "approval" are not supported by this release`},
 		},
-		"parameter of a later release": {
-			nodes: `{"a": {"type": "web_request", "with": {"paginate": {}}}}`,
-			want:  []string{`/nodes/a/with/paginate not_supported "paginate" is not supported by this release`},
+		"fields of a parameter": {nodes: `{"a": {"type": "pages", "with": {"paginate": {"next": "response.next", "max": "{{ input.n }}"}}}}`},
+		"wrong fields of a parameter": {
+			nodes: `{"a": {"type": "pages", "with": {"paginate": {"nxt": "response.next", "max": 0}}}}`,
+			want: []string{
+				`/nodes/a/with/paginate required paginate needs the field "next"`,
+				`/nodes/a/with/paginate/max invalid_value must be at least 1`,
+				`/nodes/a/with/paginate/nxt unknown_param paginate has no field "nxt" (did you mean "next"?)`,
+			},
+		},
+		"a parameter with fields that is none": {
+			nodes: `{"a": {"type": "pages", "with": {"paginate": "response.next"}}}`,
+			want:  []string{`/nodes/a/with/paginate wrong_type must be an object, not text`},
 		},
 		"missing and unknown parameter": {
 			nodes: `{"a": {"type": "call", "with": {"ulr": "x"}}}`,

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -305,6 +306,11 @@ func (s *stepRun) Eval(ctx context.Context, name string, vars map[string]any) (a
 		return v, true, nil
 	}
 	return nil, false, nil
+}
+
+// Has implements nodes.Env.
+func (s *stepRun) Has(name string) bool {
+	return slices.ContainsFunc(s.plan.params, func(p param) bool { return p.decl.Name == name && p.expression != nil })
 }
 
 // DeliveryID implements nodes.Env.

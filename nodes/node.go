@@ -38,6 +38,8 @@ type Env interface {
 	// Act works on the node's credential itself: "test", "refresh", or "rotate" to the fields.
 	// The answer is plain data and holds no secret. Errors are *Error.
 	Act(ctx context.Context, action string, fields map[string]any) (map[string]any, error)
+	// Has reports whether the expression was given for the parameter.
+	Has(param string) bool
 	// DeliveryID is the same over retries and restarts of this step: "run/node/index".
 	DeliveryID() string
 	// Attempt counts from 1.
@@ -136,6 +138,7 @@ type Param struct {
 	Default  string   // for docs
 	Help     string   // one line
 	Scope    []string // extra names an Expression may read, for example "response"
+	Fields   []Param  // properties of an Object; Input and Env.Eval know each as "param.field"
 	// Sealed parameters see the outputs of sensitive nodes as they are; all others see "***".
 	Sealed  bool
 	Minimum *int // of an Integer

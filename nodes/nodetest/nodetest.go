@@ -72,6 +72,9 @@ func (e *Env) Act(_ context.Context, action string, fields map[string]any) (map[
 	return e.Action(action, fields)
 }
 
+// Has implements nodes.Env.
+func (e *Env) Has(param string) bool { return e.Expressions[param] != "" }
+
 // DeliveryID implements nodes.Env.
 func (e *Env) DeliveryID() string { return e.Delivery }
 

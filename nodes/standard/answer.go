@@ -34,6 +34,8 @@ type answer struct {
 	host    string
 	url     string    // where the answer came from; see finalURL
 	at      time.Time // when it came
+	asked   *url.URL  // of web_request: what was asked, before redirects
+	size    int       // of the body, in bytes
 }
 
 // readAnswer reads the body whole. When the body cannot be had, the error
@@ -47,6 +49,7 @@ func readAnswer(res *http.Response, as string, now time.Time) (*answer, error) {
 	if err != nil {
 		return nil, a.broken(err)
 	}
+	a.size = len(data)
 	if a.body, err = decodeBody(data, as, res.Header.Get("Content-Type")); err != nil {
 		return nil, a.failed(nodes.CodeNetwork, a.host+" answered with a body that is not JSON", err)
 	}

@@ -41,6 +41,7 @@ func webRequestType() nodes.Type {
 			{Name: "fail_if", Kind: nodes.Expression, Scope: []string{"response"}, Help: "Whether a successful status is a failure all the same."},
 			{Name: "follow_redirects", Kind: nodes.Integer, Default: "10", Minimum: &zero, Maximum: &redirects, Help: "How many redirects to follow; 0 is none."},
 			{Name: "max_bytes", Kind: nodes.Integer, Default: "10485760", Minimum: &one, Maximum: &answer, Help: "The largest answer, decompressed."},
+			paginateParam(),
 		},
 		Credential: true,
 		Timeout:    30 * time.Second,
@@ -48,8 +49,8 @@ func webRequestType() nodes.Type {
 	}
 }
 
-// webRequest sends one request and gives the answer as
-// {status, headers, body, url, duration_ms}.
+// webRequest sends a request and gives the answer as {status, headers, body, url,
+// duration_ms}; with paginate it sends one for each page.
 type webRequest struct{ now func() time.Time }
 
 var _ nodes.Node = (*webRequest)(nil)
@@ -60,13 +61,6 @@ func (w *webRequest) Run(ctx context.Context, env nodes.Env, in nodes.Input) (no
 	if err != nil {
 		return nil, err
 	}
-	req, err := newWebRequest(ctx, in.With)
-	if err != nil {
-		return nil, err
-	}
-	if req.Method == http.MethodPost || req.Method == http.MethodPatch {
-		setDefault(req.Header, headerIdempotency, env.DeliveryID())
-	}
 	client, err := env.Client(nodes.ClientOptions{
 		MaxRedirects: integerOr(in.With, "follow_redirects", maxRedirects),
 		MaxBytes:     int64(integerOr(in.With, "max_bytes", egress.DefaultMaxBytes)),
@@ -74,26 +68,61 @@ func (w *webRequest) Run(ctx context.Context, env nodes.Env, in nodes.Input) (no
 	if err != nil {
 		return nil, err
 	}
+	call := webCall{env: env, client: client, success: success, id: env.DeliveryID(), now: w.now}
 	start := w.now()
-	res, err := client.Do(req)
+	with, all := in.With, newPages(env, in.With)
+	for {
+		a, err := call.do(ctx, with)
+		if err != nil {
+			return nil, err
+		}
+		if all != nil {
+			if with, err = all.next(ctx, a); err != nil {
+				return nil, err
+			}
+		}
+		if all == nil || with == nil {
+			output := a.data()
+			output["url"], output["duration_ms"] = a.url, int(w.now().Sub(start).Milliseconds())
+			return nodes.Done{Output: all.output(output)}, nil
+		}
+		call.id = fmt.Sprintf("%s/%d", env.DeliveryID(), all.read)
+	}
+}
+
+// webCall is what the requests of a step have in common.
+type webCall struct {
+	env     nodes.Env
+	client  *http.Client
+	success ranges
+	id      string // Idempotency-Key
+	now     func() time.Time
+}
+
+// do sends one request; its answer is a success.
+func (c *webCall) do(ctx context.Context, with map[string]any) (*answer, error) {
+	req, err := newWebRequest(ctx, with)
+	if err != nil {
+		return nil, err
+	}
+	if req.Method == http.MethodPost || req.Method == http.MethodPatch {
+		setDefault(req.Header, headerIdempotency, c.id)
+	}
+	start, to := c.now(), *req.URL
+	res, err := c.client.Do(req)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }() // it has been read, or is not wanted
-	a, err := readAnswer(res, textOr(in.With, "response", answerAuto), start)
+	a, err := readAnswer(res, textOr(with, "response", answerAuto), start)
 	if err != nil {
 		return nil, err
 	}
-	took := w.now().Sub(start)
-	if !success.include(a.status) {
+	a.asked = &to
+	if !c.success.include(a.status) {
 		return nil, a.refused()
 	}
-	if err := failIf(ctx, env, a); err != nil {
-		return nil, err
-	}
-	output := a.data()
-	output["url"], output["duration_ms"] = a.url, int(took.Milliseconds())
-	return nodes.Done{Output: output}, nil
+	return a, failIf(ctx, c.env, a)
 }
 
 // newWebRequest builds the request. Its body can be sent again.
