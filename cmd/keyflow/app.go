@@ -220,7 +220,8 @@ type server struct {
 	session  *session.Service
 	listener net.Listener
 	http     *http.Server
-	setup    string // one-time link; "" when an administrator exists
+	folder   *folder // of workflow files; nil without
+	setup    string  // one-time link; "" when an administrator exists
 }
 
 // newServer listens first, so that a taken port is known before anything is written.
@@ -258,6 +259,9 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 	}
 	if s.core, err = newCore(ctx, cfg, log, public, own); err != nil {
 		return err
+	}
+	if cfg.workflows != "" {
+		s.folder = &folder{dir: cfg.workflows, catalog: s.catalog, log: log}
 	}
 	token, err := session.AdminToken(cfg.dataDir, cfg.adminToken)
 	if err != nil {
@@ -305,6 +309,9 @@ func (s *server) run(ctx context.Context) error {
 	err := s.serve(ctx, func(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)
 		g.Go(func() error { return s.manager.Serve(ctx) })
+		if s.folder != nil {
+			g.Go(func() error { return s.folder.serve(ctx) })
+		}
 		g.Go(func() error {
 			if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("serve: %w", err)

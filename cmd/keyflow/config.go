@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -26,6 +27,7 @@ type config struct {
 	dataDir     string
 	databaseURL string
 	concurrency int
+	workflows   string // folder of workflow files; "" is none
 	egressAllow []string
 	sources     []string // where references to secrets may lead
 	logFormat   string
@@ -53,6 +55,7 @@ func (c *config) storageFlags(f *pflag.FlagSet) {
 func (c *config) serverFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "address of the page, the API and inbound webhooks")
 	f.StringVar(&c.publicURL, "public-url", "", "where people and providers reach this server (default: http:// and the listening address)")
+	f.StringVar(&c.workflows, "workflows", "", "folder of workflow files, applied at the start and when they change")
 	f.StringSliceVar(&c.trustedProxies, "trusted-proxies", nil, "CIDRs of proxies whose X-Forwarded-For counts (default: none)")
 	c.storageFlags(f)
 }
@@ -72,6 +75,11 @@ func (c *config) secrets(getenv func(string) string) {
 func (c *config) validate() error {
 	if c.concurrency < 1 {
 		return usagef("--concurrency must be at least 1")
+	}
+	if c.workflows != "" {
+		if info, err := os.Stat(c.workflows); err != nil || !info.IsDir() {
+			return usagef("--workflows: %s is not a folder", c.workflows)
+		}
 	}
 	if c.publicURL != "" {
 		u, err := url.Parse(c.publicURL)

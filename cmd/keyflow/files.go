@@ -11,8 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
-
 	"keyflow/engine"
 	"keyflow/nodes"
 	"keyflow/nodes/standard"
@@ -99,16 +97,20 @@ func checkOnServer(ctx context.Context, c *client, files []checkedFile) error {
 		if f.definition == nil {
 			continue
 		}
-		others := siblings(files[:i])
-		twice, _ := others.Check(ctx, f.definition)
-		taken, _ := triggers.NewChecker(others).Check(ctx, f.definition)
-		for _, problem := range append(twice, taken...) {
-			if !slices.ContainsFunc(f.Errors, func(known workflows.Problem) bool { return known.Path == problem.Path }) {
-				f.Errors, f.Valid = append(f.Errors, problem), false
-			}
-		}
+		f.compareWith(ctx, siblings(files[:i]))
 	}
 	return nil
+}
+
+// compareWith adds what contradicts the files before this one.
+func (c *checkedFile) compareWith(ctx context.Context, others siblings) {
+	twice, _ := others.Check(ctx, c.definition)
+	taken, _ := triggers.NewChecker(others).Check(ctx, c.definition)
+	for _, problem := range append(twice, taken...) {
+		if !slices.ContainsFunc(c.Errors, func(known workflows.Problem) bool { return known.Path == problem.Path }) {
+			c.Errors, c.Valid = append(c.Errors, problem), false
+		}
+	}
 }
 
 // siblings are the files before one in the same command.
@@ -188,45 +190,4 @@ func count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// applyFiles checks all files, on the server too, and then applies them in order.
-func applyFiles(cmd *cobra.Command, p process, c *client, paths []string) ([]applied, error) {
-	names, err := definitionFiles(paths)
-	if err != nil {
-		return nil, err
-	}
-	files, err := readFiles(p, names)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkOnServer(cmd.Context(), c, files); err != nil {
-		return nil, err
-	}
-	if err := refuse(p.stderr, files); err != nil {
-		return nil, &exitError{exitUsage, fmt.Errorf("nothing was applied: %w", err)}
-	}
-	out := make([]applied, len(files))
-	for i, f := range files {
-		if out[i], err = applyOne(cmd, c, string(f.definition.ID), f.source); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.File, err)
-		}
-	}
-	return out, nil
-}
-
-// applied is the server's answer to an applied workflow.
-type applied struct {
-	ID       string              `json:"id"`
-	Version  int                 `json:"version"`
-	Warnings []workflows.Problem `json:"warnings"`
-}
-
-func applyOne(cmd *cobra.Command, c *client, id string, source []byte) (applied, error) {
-	var a applied
-	answer, err := c.send(cmd.Context(), http.MethodPut, workflowPath(id, ""), source)
-	if err == nil {
-		err = json.Unmarshal(answer, &a)
-	}
-	return a, err
 }

@@ -162,11 +162,14 @@ func runOf(r engine.Run) runItem {
 func runOnServer(cmd *cobra.Command, p process, c *client, arg string, input json.RawMessage) error {
 	id := arg
 	if isFile(arg) {
-		out, err := applyFiles(cmd, p, c, []string{arg})
+		plan, err := planFiles(cmd.Context(), p, c, []string{arg})
+		if err == nil {
+			err = carryOut(cmd.Context(), c, plan)
+		}
 		if err != nil {
 			return err
 		}
-		id = out[0].ID
+		id = plan[0].ID
 	}
 	body := map[string]any{}
 	if input != nil {

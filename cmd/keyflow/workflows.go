@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -24,29 +23,6 @@ func workflowsCommand(p process) *cobra.Command {
 
 func workflowPath(id string, rest string) string {
 	return "/api/v1/workflows/" + url.PathEscape(id) + rest
-}
-
-func workflowsApply(p process) *cobra.Command {
-	return &cobra.Command{
-		Use: "apply PATH…", Short: "Create or replace workflows from files or folders", Args: atLeastOne("file or folder"),
-		Long:    "Every file is checked before the first is applied: a bad file changes nothing.",
-		Example: "  keyflow workflows apply sync.json\n  keyflow workflows apply workflows/",
-		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
-			out, err := applyFiles(cmd, p, c, args)
-			if err != nil {
-				return err
-			}
-			return show(cmd, out, func(w io.Writer) error {
-				for _, a := range out {
-					_, _ = fmt.Fprintf(w, "%s version %d\n", a.ID, a.Version)
-					for _, warning := range a.Warnings {
-						_, _ = fmt.Fprintf(w, "  warning: %s%s\n", pointerPrefix(warning), oneLine(warning.Message))
-					}
-				}
-				return nil
-			})
-		}),
-	}
 }
 
 // workflowItem is a workflow as the API lists it.

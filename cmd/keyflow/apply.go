@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"keyflow/workflows"
+)
+
+// What apply does to a workflow.
+const (
+	actionCreate    = "create"
+	actionUpdate    = "update"
+	actionDelete    = "delete"
+	actionUnchanged = "unchanged"
+)
+
+// planned is what apply does, or did, to one workflow.
+type planned struct {
+	ID       string              `json:"id"`
+	Action   string              `json:"action"`
+	File     string              `json:"file,omitempty"`
+	Version  int                 `json:"version,omitempty"` // after it was applied
+	Changes  []workflows.Change  `json:"changes,omitempty"`
+	Warnings []workflows.Problem `json:"warnings,omitempty"`
+
+	source []byte
+}
+
+func workflowsApply(p process) *cobra.Command {
+	var prune, dryRun, yes bool
+	var folder string
+	cmd := &cobra.Command{
+		Use: "apply PATH…", Short: "Create or replace workflows from files or folders", Args: atLeastOne("file or folder"),
+		Long: "Every file is checked before the first is applied: a bad file changes nothing.\n" +
+			"--dry-run shows what would change. --prune deletes the workflows that no file holds, in --folder\n" +
+			"and below, after asking; their runs and history stay.",
+		Example: "  keyflow workflows apply sync.json\n  keyflow workflows apply workflows/ --dry-run\n" +
+			"  keyflow workflows apply workflows/ --prune --folder /marketing --yes",
+		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
+			if folder != "" && !prune {
+				return usagef("--folder says where --prune deletes: give both")
+			}
+			plan, err := planFiles(cmd.Context(), p, c, args)
+			if err == nil && prune {
+				plan, err = planPrune(cmd.Context(), c, plan, folder)
+			}
+			if err != nil {
+				return err
+			}
+			if dryRun {
+				return show(cmd, plan, func(w io.Writer) error { return printPlan(w, plan, "would ") })
+			}
+			if n := doomed(plan); n > 0 {
+				if err := confirm(p, yes, fmt.Sprintf("Delete %s that no file holds (%s)? This cannot be undone.", count(n, "workflow"), listDoomed(plan))); err != nil {
+					return err
+				}
+			}
+			if err := carryOut(cmd.Context(), c, plan); err != nil {
+				return err
+			}
+			return show(cmd, plan, func(w io.Writer) error { return printPlan(w, plan, "") })
+		}),
+	}
+	cmd.Flags().BoolVar(&prune, "prune", false, "delete workflows that no file holds")
+	cmd.Flags().StringVar(&folder, "folder", "", "prune only this folder and below")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would change and change nothing")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// planFiles checks files, on the server too, and compares them with what is stored.
+func planFiles(ctx context.Context, p process, c *client, paths []string) ([]planned, error) {
+	names, err := definitionFiles(paths)
+	if err != nil {
+		return nil, err
+	}
+	files, err := readFiles(p, names)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkOnServer(ctx, c, files); err != nil {
+		return nil, err
+	}
+	if err := refuse(p.stderr, files); err != nil {
+		return nil, &exitError{exitUsage, fmt.Errorf("nothing was applied: %w", err)}
+	}
+	plan := make([]planned, len(files))
+	for i, f := range files {
+		plan[i] = planned{ID: string(f.definition.ID), File: f.File, Warnings: f.Warnings, source: f.source}
+		if err := plan[i].compare(ctx, c, f.definition); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.File, err)
+		}
+	}
+	return plan, nil
+}
+
+// compare finds out what applying would do. A definition that says the same can still turn
+// the workflow on or off.
+func (a *planned) compare(ctx context.Context, c *client, d *workflows.Definition) error {
+	var stored struct {
+		Version    int             `json:"version"`
+		Enabled    bool            `json:"enabled"`
+		Definition json.RawMessage `json:"definition"`
+	}
+	err := c.call(ctx, http.MethodGet, workflowPath(a.ID, ""), nil, &stored)
+	if e, ok := errors.AsType[*apiError](err); ok && e.Status == http.StatusNotFound {
+		a.Action = actionCreate
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a.Action, a.Version = actionUpdate, stored.Version
+	if a.Changes, err = workflows.Diff(stored.Definition, a.source); err != nil {
+		return &exitError{exitFailed, err}
+	}
+	old, problems := workflows.Parse(stored.Definition)
+	same := old != nil && len(problems) == 0 && old.Digest == d.Digest
+	if same && (d.Enabled == nil || *d.Enabled == stored.Enabled) {
+		a.Action, a.Changes = actionUnchanged, nil
+	}
+	return nil
+}
+
+// planPrune adds the workflows that the plan does not name.
+func planPrune(ctx context.Context, c *client, plan []planned, folder string) ([]planned, error) {
+	q := url.Values{}
+	setIf(q, "folder", folder)
+	stored, err := list[workflowItem](ctx, c, "/api/v1/workflows", q, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range stored {
+		if !slices.ContainsFunc(plan, func(a planned) bool { return a.ID == item.ID }) {
+			plan = append(plan, planned{ID: item.ID, Action: actionDelete, Version: item.Version})
+		}
+	}
+	return plan, nil
+}
+
+func doomed(plan []planned) (n int) {
+	for _, a := range plan {
+		if a.Action == actionDelete {
+			n++
+		}
+	}
+	return n
+}
+
+// listDoomed names the workflows that would be deleted, the first ten.
+func listDoomed(plan []planned) string {
+	var ids []string
+	for _, a := range plan {
+		if a.Action == actionDelete {
+			ids = append(ids, a.ID)
+		}
+	}
+	if len(ids) > 10 {
+		ids = append(ids[:10], fmt.Sprintf("and %d more", len(ids)-10))
+	}
+	return strings.Join(ids, ", ")
+}
+
+// carryOut applies in the order of the plan. Files that change nothing are sent too: whether
+// something changed meanwhile is for the server to say.
+func carryOut(ctx context.Context, c *client, plan []planned) error {
+	for i := range plan {
+		a := &plan[i]
+		if a.Action == actionDelete {
+			if err := c.call(ctx, http.MethodDelete, workflowPath(a.ID, ""), nil, nil); err != nil {
+				return fmt.Errorf("delete %s: %w", a.ID, err)
+			}
+			continue
+		}
+		answer, err := c.send(ctx, http.MethodPut, workflowPath(a.ID, ""), a.source)
+		if err == nil {
+			err = json.Unmarshal(answer, a)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", a.File, err)
+		}
+	}
+	return nil
+}
+
+// printPlan prints a line for each workflow and below it what differs.
+func printPlan(w io.Writer, plan []planned, would string) error {
+	for _, a := range plan {
+		_, _ = fmt.Fprintln(w, a.line(would))
+		for _, change := range a.Changes {
+			_, _ = fmt.Fprintf(w, "  %s\n", cut(oneLine(change.String())))
+		}
+		for _, warning := range a.Warnings {
+			_, _ = fmt.Fprintf(w, "  warning: %s%s\n", pointerPrefix(warning), oneLine(warning.Message))
+		}
+	}
+	return nil
+}
+
+// maxLine is how much of a change a line shows; JSON output has all of it.
+const maxLine = 160
+
+func cut(s string) string {
+	if r := []rune(s); len(r) > maxLine {
+		return string(r[:maxLine]) + "…"
+	}
+	return s
+}
+
+func (a *planned) line(would string) string {
+	switch {
+	case a.Action == actionUnchanged:
+		return fmt.Sprintf("%s version %d unchanged", a.ID, a.Version)
+	case would != "":
+		return a.ID + " " + would + a.Action
+	case a.Action == actionDelete:
+		return a.ID + " deleted"
+	default:
+		return fmt.Sprintf("%s version %d", a.ID, a.Version)
+	}
+}
