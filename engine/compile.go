@@ -213,6 +213,7 @@ func (c *compiler) compileNode(n int) {
 		c.problem(path, codeRequired, "a node of type %s needs \"credential\": the id of the one to work on", p.kind.Name)
 	}
 	p.params = at.params(path+"/with", p.kind, def.With)
+	c.checkType(path, def, p)
 	if def.HasOutput {
 		p.output = at.also(nameThis).template(path+"/output", def.Output)
 	}
@@ -240,9 +241,22 @@ func (c *compiler) findType(path string, def *workflows.Node, p *planNode) bool 
 	return true
 }
 
+// checkType asks the type whether the parameters fit together.
+func (c *compiler) checkType(path string, def *workflows.Node, p *planNode) {
+	given := func(name string) bool { return def.With[name] != nil }
+	if p.kind.Check != nil {
+		if wrong := p.kind.Check(given); wrong != "" {
+			c.problem(path+"/with", codeInvalid, "%s", wrong)
+		}
+	}
+	if p.forEach != nil && (p.kind.Name == "approval" || p.waitsForCallback()) {
+		c.problem(path+"/for_each", codeInvalid, "a node that waits for somebody is named by its id alone, so it cannot stand for many; let for_each start a workflow that waits")
+	}
+}
+
 // laterTypes are types of the format that this release does not have.
 func laterTypes() []string {
-	return []string{"wait", "approval", "workflow", "respond", "emit"}
+	return []string{"respond", "emit"}
 }
 
 func (c *compiler) typeNames() []string {

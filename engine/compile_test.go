@@ -50,8 +50,8 @@ func TestCompileProblems(t *testing.T) {
 			want:  []string{`/nodes/a/type unknown_type unknown node type "cal" (did you mean "call"?)`},
 		},
 		"type of a later release": {
-			nodes: `{"a": {"type": "approval"}}`,
-			want:  []string{`/nodes/a/type not_supported nodes of type "approval" are not supported by this release`},
+			nodes: `{"a": {"type": "emit"}}`,
+			want:  []string{`/nodes/a/type not_supported nodes of type "emit" are not supported by this release`},
 		},
 		"fields of a parameter": {nodes: `{"a": {"type": "pages", "with": {"paginate": {"next": "response.next", "max": "{{ input.n }}"}}}}`},
 		"wrong fields of a parameter": {

@@ -312,6 +312,12 @@ func (e *Entry) payload() int {
 		if e.Progress.Set != nil {
 			n += len(e.Progress.Set.Output)
 		}
+		for i := range e.Progress.Starts {
+			n += len(e.Progress.Starts[i].Run.Input)
+		}
+		for i := range e.Progress.Signals {
+			n += len(e.Progress.Signals[i].Data)
+		}
 		return n
 	default:
 		return 0
@@ -366,13 +372,18 @@ func (j *Journal) commit(ctx context.Context, batch []pendingEntry) ([]Outcome, 
 	return outcomes, err
 }
 
-// mayBeStored marks the entry; it is written again, and a Claim must know its own trace.
+// mayBeStored marks the entry; it is written again, and a Claim or Signal must know its own trace.
 func (p *pendingEntry) mayBeStored() {
 	p.unknown = true
 	if p.entry.Claim != nil {
 		again := *p.entry.Claim
 		again.Again = true
 		p.entry.Claim = &again
+	}
+	if p.entry.Signal != nil {
+		again := *p.entry.Signal
+		again.Again = true
+		p.entry.Signal = &again
 	}
 }
 

@@ -23,7 +23,7 @@ type Entry struct {
 // never fails the batch.
 type Outcome struct {
 	Run       RunID   // Create: the new run, or the one that has the dedupe key already
-	Duplicate bool    // Create: Run is an earlier one
+	Duplicate bool    // Create: Run is an earlier one. Signal: not stored, an earlier one counts
 	Skipped   bool    // Create: the dedupe key was recorded without a run
 	Loaded    *Loaded // Claim: the run and its steps
 	Err       error
@@ -58,6 +58,10 @@ type Progress struct {
 	Fence int64
 	Steps []Step     // replace the rows (run, node, index)
 	Set   *RunChange // nil: only steps
+	// Starts are runs that steps start: queued, without an owner. Signals go to other runs; one
+	// to a run that has ended, or that is none, goes nowhere.
+	Starts  []NewRun
+	Signals []Signal
 	// ReadSignals: every signal of the run with Seq <= this has been applied and may go.
 	ReadSignals int64
 }
@@ -96,15 +100,22 @@ const SignalCancel = "cancel"
 // SignalConnected is the kind of the signal that a credential can be used again; Data is its id.
 const SignalConnected = "connected"
 
+// SignalStep is the kind of the signal that brings a step what it waits for.
+const SignalStep = "step"
+
 // Signal is a fact from outside the owner of a run: cancel, a connected credential.
-// An unowned waiting run is queued in the same transaction. NotFound and Conflict (the run
-// is final) are faults.
+// An unowned waiting run is queued in the same transaction. Of signals with one ID the first
+// counts, and none for a step that has ended or been brought something. NotFound and Conflict (the run is final) are faults.
 type Signal struct {
 	Run  RunID
 	Kind string // SignalCancel, ...
 	Data []byte
+	Step *StepRef  // of a SignalStep: the step it is for; Run is that of the signal
 	Seq  int64     // given by the store
 	ID   uuid.UUID // makes the entry idempotent; Journal.Send fills it in
+	// Again is set by the journal when it writes the signal once more because the answer to the
+	// first COMMIT was lost: then one with this ID is its own.
+	Again bool
 }
 
 // Loaded is a claimed run with all that is needed to go on.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"keyflow/internal/fault"
@@ -85,12 +86,21 @@ func (e *Engine) planOf(run Run) (*Plan, error) {
 // fail ends a run that cannot go on.
 func (e *Engine) fail(run Run, cause error) {
 	now := e.now()
-	err := e.write(&Progress{Run: run.ID, Owner: run.Owner, Fence: run.Fence, Set: &RunChange{
+	p := &Progress{Run: run.ID, Owner: run.Owner, Fence: run.Fence, Set: &RunChange{
 		Status: RunFailed, FinishedAt: &now,
 		Error: &RunError{Code: nodes.CodeInterrupted, Message: "the run cannot be resumed: " + fault.Message(cause)},
-	}})
-	if err != nil {
+	}}
+	if run.Parent != nil {
+		if s, err := run.report(p.Set); err == nil {
+			p.Signals = []Signal{s}
+		}
+	}
+	if err := e.write(p); err != nil {
 		e.o.Logger.Error("cannot store the end of a run", "run", run.ID, "error", err)
+		return
+	}
+	for i := range p.Signals {
+		e.told(p.Signals[i].Run)
 	}
 }
 
@@ -159,6 +169,9 @@ func (r *runner) replay(row *Step) {
 			return
 		}
 	}
+	if row.Status == StepPending && row.Output != nil {
+		r.broughtAgain(key, row)
+	}
 	step := r.live[key]
 	if step == nil {
 		return // derived from other events: a skip, an aggregate
@@ -172,6 +185,12 @@ func (r *runner) replay(row *Step) {
 		step.status = StepWaiting
 		if row.DueAt != nil {
 			step.due = *row.DueAt
+		}
+		if row.Error != nil && row.Error.Code != nodes.CodeWaitsForTime && strings.HasPrefix(row.Error.Code, "waits_for_") {
+			step.awaits = row.Error.Code
+		}
+		if step.awaits == nodes.CodeWaitsForWorkflow {
+			step.child = childOf(row.Output)
 		}
 		if step.hold = row.Hold; step.hold != "" {
 			step.holdEnd = step.due

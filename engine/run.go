@@ -85,7 +85,8 @@ type Run struct {
 	FinishedAt *time.Time
 
 	RetryOf *RunID
-	Depth   int // how many workflow starts led here (Keyflow-Depth)
+	Parent  *StepRef // the step that started the run and waits for its end; nil without
+	Depth   int      // how many workflow starts led here (Keyflow-Depth)
 
 	// Owner is the process that runs it; zero when none. Fence grows with each change of owner.
 	Owner  OwnerID
@@ -93,6 +94,13 @@ type Run struct {
 	WakeAt *time.Time // of a waiting run: when it is due again; nil waits for a signal
 	// CancelRequested is set by the cancel signal.
 	CancelRequested bool
+}
+
+// StepRef names a step of a run.
+type StepRef struct {
+	Run   RunID            `json:"run"`
+	Node  workflows.NodeID `json:"node"`
+	Index int              `json:"index"`
 }
 
 // TriggerRef says why a run started: what expressions see as `trigger`.

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"keyflow/credentials"
 	"keyflow/nodes"
 )
@@ -31,10 +33,13 @@ type runner struct {
 	state   *state
 	results []nodeResult
 	live    map[stepKey]*liveStep // steps at work or waiting
+	brought map[stepKey]*brought  // what steps were given from outside; may be nil
 	newest  time.Time             // of all events; grows with each, so that they can be replayed in order
 	failure *RunError             // of the first node that fails the run
 
 	rows     []Step    // news to be stored
+	starts   []NewRun  // runs to be started with them
+	tell     []Signal  // to other runs, to be stored with them
 	next     []stepKey // to be started once the rows are stored
 	unarmed  []stepKey // waiting steps without a timer
 	settling bool
@@ -70,6 +75,8 @@ type liveStep struct {
 	// holdEnd is until when the step waits for its credential, also between two waits without
 	// an attempt; zero when it does not.
 	holdEnd time.Time
+	awaits  string // of a waiting step: what else can end the wait, a nodes.CodeWaitsFor…
+	child   RunID  // the run that a workflow node started and waits for
 	timer   *time.Timer
 }
 
@@ -178,6 +185,9 @@ func (r *runner) ended(a action, at time.Time) {
 	if step := r.live[key]; step != nil {
 		step.into(&row)
 		delete(r.live, key)
+		if step.child != (RunID{}) {
+			r.tell = append(r.tell, Signal{Run: step.child, Kind: SignalCancel, ID: uuid.NewSHA1(uuid.UUID(step.child), []byte(SignalCancel))})
+		}
 	}
 	elements := r.results[a.node].elements
 	if elements != nil && a.index == NoIndex {
@@ -248,7 +258,7 @@ func (r *runner) stopTimers() {
 // arm sets the timers of waiting steps whose due time is on disk. r.mu is held.
 func (r *runner) arm() {
 	for _, key := range r.unarmed {
-		if step := r.live[key]; step != nil && step.status == StepWaiting {
+		if step := r.live[key]; step != nil && step.status == StepWaiting && !step.due.IsZero() {
 			step.timer = time.AfterFunc(step.due.Sub(r.engine.now()), func() { r.dueNow(key) })
 		}
 	}
@@ -259,7 +269,11 @@ func (r *runner) dueNow(key stepKey) {
 	r.mu.Lock()
 	if step := r.live[key]; !r.leaving && !r.gone && step != nil {
 		step.timer = nil
-		r.happen(event{kind: due, node: key.node, index: key.index}, r.tick())
+		if step.awaits != "" {
+			go r.engine.late(r.run.ID, r.plan.nodes[key.node].id, key.index)
+		} else {
+			r.happen(event{kind: due, node: key.node, index: key.index}, r.tick())
+		}
 	}
 	r.settle()
 }
@@ -283,6 +297,8 @@ func (r *runner) apply(signals []Signal) {
 			r.happen(event{kind: canceled}, r.tick())
 		case SignalConnected:
 			r.connected(credentials.ID(s.Data))
+		case SignalStep:
+			r.bring(s.Data)
 		}
 	}
 }

@@ -12,11 +12,7 @@ func (e *Engine) Cancel(ctx context.Context, id RunID) error {
 	if _, err := e.journal.Write(ctx, Entry{Signal: &Signal{Run: id, Kind: SignalCancel}}); err != nil {
 		return err
 	}
-	if e.running(id) != nil {
-		e.lookNow()
-		return nil
-	}
-	go e.claim(id, nil) // needs no slot: it starts nothing
+	e.told(id)
 	return nil
 }
 
@@ -35,6 +31,11 @@ func (e *Engine) Run(ctx context.Context, id RunID) (Run, []Step, error) {
 		steps = overlay(steps, r.atWorkNow())
 	}
 	e.collect(steps)
+	for i := range steps {
+		if steps[i].Status == StepPending {
+			steps[i].Output = nil // what it was brought is not its output yet
+		}
+	}
 	return run, steps, nil
 }
 

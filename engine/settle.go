@@ -59,41 +59,58 @@ func (r *runner) takeNext() []stepKey {
 
 // news takes what is to be stored now; nil when nothing is. r.mu is held.
 func (r *runner) news() *Progress {
-	p := &Progress{Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Steps: r.rows, ReadSignals: r.readSeq}
+	p := &Progress{Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Steps: r.rows, Starts: r.starts, Signals: r.tell, ReadSignals: r.readSeq}
 	switch {
 	case r.verdict != "":
 		p.Set = r.conclude()
+		r.reportEnd(p)
 	case r.leaving && r.atWork == 0:
 		p.Set = r.handBack()
 	case r.state.idle() && len(r.next) == 0 && !r.awake && !r.leaving:
-		if due := r.soonest(); due.Sub(r.engine.now()) >= parkAfter {
-			p.Set = &RunChange{Status: RunWaiting, WakeAt: &due, Release: true}
+		if due := r.soonest(); due == nil || due.Sub(r.engine.now()) >= parkAfter {
+			p.Set = &RunChange{Status: RunWaiting, WakeAt: due, Release: true}
 		}
 	}
-	if p.Set == nil && len(p.Steps) == 0 {
+	if p.Set == nil && len(p.Steps) == 0 && len(p.Signals) == 0 {
 		r.arm()
 		return nil
 	}
-	r.rows = nil
+	r.rows, r.starts, r.tell = nil, nil, nil
 	return p
 }
 
-// soonest is the earliest due time of the waiting steps. r.mu is held.
-func (r *runner) soonest() time.Time {
-	var first time.Time
+// reportEnd tells the step that started this run how it ended.
+func (r *runner) reportEnd(p *Progress) {
+	if r.run.Parent == nil {
+		return
+	}
+	s, err := r.run.report(p.Set)
+	if err != nil { // plain JSON cannot fail
+		r.engine.o.Logger.Error("cannot report the end of a run", "run", r.run.ID, "error", err)
+		return
+	}
+	p.Signals = append(p.Signals, s)
+}
+
+// soonest is the earliest due time of the waiting steps; nil when none has one. r.mu is held.
+func (r *runner) soonest() *time.Time {
+	var first *time.Time
 	for _, step := range r.live {
-		if first.IsZero() || step.due.Before(first) {
-			first = step.due
+		if !step.due.IsZero() && (first == nil || step.due.Before(*first)) {
+			first = &step.due
 		}
 	}
-	return first
+	if first == nil {
+		return nil
+	}
+	at := *first // the step goes on living
+	return &at
 }
 
 // handBack gives the run up, so that another process, or the next start of this one, goes on.
 func (r *runner) handBack() *RunChange {
 	if r.state.idle() {
-		due := r.soonest()
-		return &RunChange{Status: RunWaiting, WakeAt: &due, Release: true}
+		return &RunChange{Status: RunWaiting, WakeAt: r.soonest(), Release: true}
 	}
 	return &RunChange{Status: RunQueued, Release: true}
 }
@@ -142,6 +159,12 @@ func (r *runner) stored(p *Progress) {
 		return
 	}
 	r.engine.watchHolds(p.Steps)
+	for i := range p.Starts {
+		r.engine.enqueue(DueRun{Run: p.Starts[i].Run.ID, Workflow: p.Starts[i].Run.Workflow}, nil)
+	}
+	for i := range p.Signals {
+		r.engine.told(p.Signals[i].Run)
+	}
 	if p.Set == nil {
 		r.arm()
 		return
@@ -151,7 +174,7 @@ func (r *runner) stored(p *Progress) {
 		r.final = &final
 	}
 	r.leave(errLeaving)
-	if p.Set.Status == RunWaiting {
+	if p.Set.Status == RunWaiting && p.Set.WakeAt != nil {
 		r.engine.wakeAt(r.run.ID, r.run.Workflow, *p.Set.WakeAt)
 	}
 }
@@ -172,7 +195,7 @@ func (r Run) with(set *RunChange) Run {
 func (r *runner) refused(p *Progress, err error) {
 	switch {
 	case errors.Is(err, ErrSignals):
-		r.rows = append(p.Steps, r.rows...)
+		r.rows, r.starts, r.tell = append(p.Steps, r.rows...), append(p.Starts, r.starts...), append(p.Signals, r.tell...)
 		r.awake = true
 		r.mu.Unlock()
 		signals, err := r.engine.o.Store.Signals(r.engine.steps, r.run.Owner)

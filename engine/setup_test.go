@@ -19,6 +19,7 @@ import (
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/nodes"
+	"keyflow/nodes/standard"
 	"keyflow/workflows"
 	workflowstore "keyflow/workflows/sqlstore"
 )
@@ -140,7 +141,13 @@ func setupOn(tb testing.TB, db *database.DB) *world {
 	tb.Helper()
 	w := &world{TB: tb, db: db, calls: map[string]int{}, persons: &persons{absent: map[credentials.ID]bool{}}}
 	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) { return c.arg, nil }
-	w.types = nodes.NewRegistry(
+	waits := []nodes.Type{}
+	for _, kind := range standard.Types() {
+		if kind.Name == "wait" || kind.Name == "approval" || kind.Name == "workflow" {
+			waits = append(waits, kind)
+		}
+	}
+	w.types = nodes.NewRegistry(append(waits,
 		nodes.Type{
 			Name: "call", Credential: true, New: func() nodes.Node { return callNode{w} },
 			Params: []nodes.Param{
@@ -154,7 +161,7 @@ func setupOn(tb testing.TB, db *database.DB) *world {
 			Params: []nodes.Param{{Name: "action", Kind: nodes.String}, {Name: "fields", Kind: nodes.Object, Sealed: true}},
 		},
 		nodes.Type{Name: "fail", New: func() nodes.Node { return failNode{} }, Params: []nodes.Param{{Name: "message", Kind: nodes.String, Required: true}}},
-	)
+	)...)
 	w.catalog = workflows.NewCatalog(workflowstore.New(w.db), workflows.CatalogOptions{Checkers: []workflows.Checker{engine.NewChecker(w.types)}})
 	w.boot(engine.Options{Exclusive: true})
 	return w

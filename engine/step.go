@@ -39,6 +39,7 @@ type stepRun struct {
 	attempt int    // from 1
 	readyAt time.Time
 	holdEnd time.Time // see liveStep
+	brought *brought  // nil: nothing was brought to the step
 	vars    map[string]any
 	sealed  map[int]any // sealed outputs that a parameter reads, by node: []byte, or a list of them
 	fresh   bool        // `if` and for_each have not been evaluated
@@ -64,6 +65,9 @@ type outcome struct {
 	wait     time.Duration  // of postponed
 	idle     bool           // of postponed: the attempt did nothing and does not count
 	hold     credentials.ID // of postponed: the credential that must be connected
+	forever  bool           // of postponed: without an end
+	awaits   string         // of postponed: what can end the wait, a nodes.CodeWaitsFor…
+	start    *NewRun        // the run that the step starts
 	elements *elements      // of expanded
 	attempt  *Attempt       // nil when the node did not get to run
 }
@@ -79,8 +83,8 @@ func (s *stepRun) run(ctx context.Context) outcome {
 		return s.expand(ctx)
 	}
 	started := s.runner.engine.now()
-	out := outcome{kind: succeeded}
-	if err := s.try(ctx, started, &out); err != nil {
+	out, err := s.try(ctx, started)
+	if err != nil {
 		out = s.failure(ctx, s.hideAnswer(err))
 	}
 	if out.idle {
@@ -175,34 +179,63 @@ func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
 	}
 }
 
-// try runs the node once and puts its output into out.
-func (s *stepRun) try(ctx context.Context, started time.Time, out *outcome) *nodes.Error {
+// try runs the node once, unless what it waits for has been brought.
+func (s *stepRun) try(ctx context.Context, started time.Time) (outcome, *nodes.Error) {
 	if s.plan.timeout > 0 {
 		ctx, s.clock = withAttemptClock(ctx, s.plan.timeout)
 		defer s.clock.end()
 	}
 	s.ctx = ctx
+	if s.brought != nil && !s.brought.Late {
+		return s.given(ctx)
+	}
 	if err := s.findCredential(ctx); err != nil {
-		return err
+		return outcome{}, err
 	}
 	with, wrong := s.plan.evaluate(ctx, s.paramEnv)
 	if wrong != nil {
-		return wrong
+		return outcome{}, wrong
 	}
 	if s.plan.atMostOnce {
 		if err := s.runner.storeStart(ctx, s.key, s.attempt, started); err != nil {
-			return contextError(ctx)
+			return outcome{}, contextError(ctx)
 		}
 	}
 	result, err := s.call(ctx, nodes.Input{With: with})
 	if err != nil {
-		return nodeError(ctx, err)
+		return outcome{}, nodeError(ctx, err)
 	}
-	done, ok := result.(nodes.Done)
-	if !ok {
-		return &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: fmt.Errorf("node gave %T", result)}
+	return s.result(ctx, result)
+}
+
+// result carries out what the node asks for.
+func (s *stepRun) result(ctx context.Context, result nodes.Result) (outcome, *nodes.Error) {
+	switch result := result.(type) {
+	case nodes.Done:
+		return s.done(ctx, result.Output)
+	case nodes.Park:
+		return s.parked(&result), nil
+	case nodes.Start:
+		n, err := s.start(ctx, &result)
+		if err != nil {
+			return outcome{}, err
+		}
+		if result.Wait {
+			return s.started(n), nil
+		}
+		out, err := s.done(ctx, map[string]any{"run_id": n.Run.ID.String()})
+		out.start = n
+		return out, err
+	default:
+		return outcome{}, &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: fmt.Errorf("node gave %T", result)}
 	}
-	return s.output(ctx, done.Output, out)
+}
+
+// done is the outcome of a step with this raw output.
+func (s *stepRun) done(ctx context.Context, v any) (outcome, *nodes.Error) {
+	out := outcome{kind: succeeded}
+	err := s.output(ctx, v, &out)
+	return out, err
 }
 
 // call runs the node; a panic of one node is that step's failure and nobody else's.
@@ -317,6 +350,9 @@ func (s *stepRun) Has(name string) bool {
 func (s *stepRun) DeliveryID() string {
 	return s.runner.run.ID.String() + "/" + string(s.plan.id) + "/" + strconv.Itoa(max(s.key.index, 0))
 }
+
+// ReadyAt implements nodes.Env.
+func (s *stepRun) ReadyAt() time.Time { return s.readyAt }
 
 // Attempt implements nodes.Env.
 func (s *stepRun) Attempt() int { return s.attempt }

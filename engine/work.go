@@ -50,7 +50,7 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 	plan := &r.plan.nodes[key.node]
 	s := &stepRun{
 		runner: r, plan: plan, key: key, name: string(plan.id),
-		attempt: len(step.attempts) + 1, readyAt: r.readyAt(plan), holdEnd: step.holdEnd,
+		attempt: len(step.attempts) + 1, readyAt: r.readyAt(plan), holdEnd: step.holdEnd, brought: r.brought[key],
 		fresh: len(step.attempts) == 0 && key.index == NoIndex,
 	}
 	step.begun, step.current = true, r.engine.now()
@@ -122,6 +122,16 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 	}
 	if out.kind == postponed && r.state.stopped == goingOn {
 		due := at.Add(out.wait)
+		if out.forever {
+			due = time.Time{}
+		}
+		if out.start != nil {
+			r.starts = append(r.starts, *out.start)
+			step.child = out.start.Run.ID
+		}
+		if step.awaits = out.awaits; !out.idle {
+			delete(r.brought, key) // the next attempt begins anew
+		}
 		if out.hold == "" {
 			step.holdEnd = time.Time{}
 		} else {
@@ -130,6 +140,9 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 		step.hold, row.Hold = out.hold, out.hold
 		r.postpone(key, step, due, row)
 		return
+	}
+	if out.start != nil && out.kind == succeeded {
+		r.starts = append(r.starts, *out.start)
 	}
 	row.Status, row.FinishedAt = r.endStatus(out.kind), &at
 	if out.kind == cut || out.kind == postponed {
@@ -161,14 +174,20 @@ func (r *runner) endStatus(kind eventKind) StepStatus {
 	}
 }
 
-// postpone stores when the next attempt is due; only then the wait begins.
-func (r *runner) postpone(key stepKey, step *liveStep, due time.Time, row Step) {
-	step.status, step.due = StepWaiting, due
-	row.Status, row.DueAt = StepWaiting, &due
+// postpone stores until when a step waits; only then the wait begins. Zero is without an end.
+func (r *runner) postpone(key stepKey, step *liveStep, until time.Time, row Step) {
+	step.status, step.due = StepWaiting, until
+	row.Status = StepWaiting
+	if !until.IsZero() {
+		row.DueAt = &until
+		r.unarmed = append(r.unarmed, key)
+	}
 	r.rows = append(r.rows, row)
-	r.unarmed = append(r.unarmed, key)
 	r.awake = false
-	r.happen(event{kind: postponed, node: key.node, index: key.index}, due)
+	r.happen(event{kind: postponed, node: key.node, index: key.index}, r.newest)
+	if step.awaits != "" && r.brought[key] != nil { // it came early
+		r.happen(event{kind: due, node: key.node, index: key.index}, r.tick())
+	}
 }
 
 // keepElement notes what a for_each keeps of an element that has ended. r.mu is held.

@@ -44,6 +44,8 @@ type Env interface {
 	DeliveryID() string
 	// Attempt counts from 1.
 	Attempt() int
+	// ReadyAt is when the step could begin, the same over retries and restarts.
+	ReadyAt() time.Time
 	Log() *slog.Logger
 }
 
@@ -53,14 +55,35 @@ type ClientOptions struct {
 	MaxBytes     int64 // of a decompressed answer body; more is too_large
 }
 
-// Result is what a node asks the engine to do. Done is the only one so far; waits,
-// child runs and emitted events are further variants.
+// Result is what a node asks the engine to do: Done, Park or Start.
 type Result interface{ result() }
 
 // Done ends the step with its raw output: plain data as in package jsonvalue.
 type Done struct{ Output any }
 
 func (Done) result() {}
+
+// Park lets the step wait, for days if need be, without a goroutine: until a time, then the
+// node runs again as the same attempt; or for what somebody outside brings, which is the raw
+// output; or for whichever comes first.
+type Park struct {
+	Until time.Time // zero: no end
+	For   string    // CodeWaitsForCallback or CodeWaitsForApproval; "" for a time only
+	// Message tells people what the step waits for; safe to show.
+	Message string
+}
+
+func (Park) result() {}
+
+// Start starts another workflow, in the same transaction that stores the step. With Wait the
+// raw output is that run's output, its failure the step's; without it is {run_id}.
+type Start struct {
+	Workflow string
+	Input    any
+	Wait     bool
+}
+
+func (Start) result() {}
 
 // Error is a step's failure as it appears in the history and to expressions as `error`.
 type Error struct {
@@ -111,6 +134,12 @@ const (
 	CodeInterrupted            = "interrupted"
 	CodeInternal               = "internal"
 	CodeFailed                 = "failed" // the fail node
+
+	// Reasons of steps that wait; steps do not fail with them.
+	CodeWaitsForTime     = "waits_for_time"
+	CodeWaitsForCallback = "waits_for_callback"
+	CodeWaitsForApproval = "waits_for_approval"
+	CodeWaitsForWorkflow = "waits_for_workflow"
 )
 
 // Kind is the type of a parameter after its templates were evaluated.
@@ -154,7 +183,9 @@ type Type struct {
 	Acts       bool          // whether they work on the credential itself: then they must name one
 	Timeout    time.Duration // default of one attempt; 0 is none
 	Retry      RetryDefault  // default when the node states no retry
-	New        func() Node   // called once per compiled node; the Node is used concurrently
+	// Check, when not nil, says what is wrong with which parameters are given; "" is nothing.
+	Check func(given func(name string) bool) string
+	New   func() Node // called once per compiled node; the Node is used concurrently
 }
 
 // RetryDefault is a type's retry policy; the zero value is one attempt.

@@ -28,6 +28,10 @@ type batch struct {
 	keys   []*dedupeRow              // to insert where free, then to read: the row that is stored
 	parked []engine.RunID            // runs whose highest unread signal apply needs to know
 	runs   map[engine.RunID]*liveRun // one for each of ids
+	told   []engine.RunID            // ids of signals, to see which are stored
+	unread map[engine.RunID]bool     // those that are stored
+	asked  []int                     // entries with asks
+	status map[stepKey]int16         // of the steps that asks are about; none: no row
 	held   map[[16]byte]*dedupeRow   // keys by hash
 	stepAt map[stepKey]int           // place in steps
 
@@ -69,12 +73,16 @@ func newBatch(c *codec, entries []engine.Entry, now time.Time) *batch {
 		now: now.UnixMicro(), entries: entries,
 		encoded: make([]encoded, len(entries)), outcomes: make([]engine.Outcome, len(entries)),
 		runs: make(map[engine.RunID]*liveRun, len(entries)), held: map[[16]byte]*dedupeRow{}, stepAt: map[stepKey]int{},
+		unread: map[engine.RunID]bool{}, status: map[stepKey]int16{},
 	}
 	for i := range entries {
 		enc := c.encode(&entries[i])
 		b.encoded[i] = enc
 		if enc.err == nil {
 			b.gather(&entries[i], &enc)
+			if len(enc.asks) > 0 {
+				b.asked = append(b.asked, i)
+			}
 		}
 	}
 	slices.SortFunc(b.ids, func(x, y engine.RunID) int { return bytes.Compare(x[:], y[:]) })
@@ -86,24 +94,39 @@ func newBatch(c *codec, entries []engine.Entry, now time.Time) *batch {
 func (b *batch) gather(e *engine.Entry, enc *encoded) {
 	switch {
 	case e.Create != nil:
-		if enc.key != nil && b.held[enc.key.hash] == nil {
-			key := *enc.key
-			b.held[key.hash] = &key
-			b.keys = append(b.keys, &key)
-		}
-		if !e.Create.SkipOnly {
-			b.touch(e.Create.Run.ID)
-		}
+		b.gatherCreate(e.Create, enc)
 	case e.Progress != nil:
 		b.touch(e.Progress.Run)
+		for i := range e.Progress.Starts {
+			b.gatherCreate(&e.Progress.Starts[i], &enc.starts[i])
+		}
+		for i := range e.Progress.Signals {
+			b.gatherSignal(&e.Progress.Signals[i])
+		}
 		if parks(e.Progress.Set) {
 			b.parked = append(b.parked, e.Progress.Run)
 		}
 	case e.Claim != nil:
 		b.touch(e.Claim.Run)
 	case e.Signal != nil:
-		b.touch(e.Signal.Run)
+		b.gatherSignal(e.Signal)
 	}
+}
+
+func (b *batch) gatherCreate(n *engine.NewRun, enc *encoded) {
+	if enc.key != nil && b.held[enc.key.hash] == nil {
+		key := *enc.key
+		b.held[key.hash] = &key
+		b.keys = append(b.keys, &key)
+	}
+	if !n.SkipOnly {
+		b.touch(n.Run.ID)
+	}
+}
+
+func (b *batch) gatherSignal(s *engine.Signal) {
+	b.touch(s.Run)
+	b.told = append(b.told, engine.RunID(s.ID))
 }
 
 func (b *batch) touch(id engine.RunID) {
@@ -139,7 +162,7 @@ func (b *batch) outcome(e *engine.Entry, enc *encoded) engine.Outcome {
 	case e.Claim != nil:
 		return engine.Outcome{Run: e.Claim.Run, Err: b.claim(e.Claim)}
 	default:
-		return engine.Outcome{Run: e.Signal.Run, Err: b.signal(e.Signal)}
+		return b.signal(e.Signal)
 	}
 }
 
@@ -197,6 +220,12 @@ func (b *batch) progress(p *engine.Progress, enc *encoded) error {
 	}
 	b.addSteps(enc.steps)
 	b.blobs = append(b.blobs, enc.blobs...)
+	for i := range p.Starts {
+		b.create(&p.Starts[i], &enc.starts[i])
+	}
+	for i := range p.Signals {
+		b.signal(&p.Signals[i]) // to an ended run: nobody waits for it
+	}
 	if p.Set != nil {
 		b.set(r, p.Set, enc)
 	}
@@ -273,14 +302,23 @@ func (b *batch) grant(r *liveRun) {
 	b.claimed = append(b.claimed, r.id)
 }
 
-func (b *batch) signal(s *engine.Signal) error {
-	r := b.runs[s.Run]
+func (b *batch) signal(s *engine.Signal) engine.Outcome {
+	r, id := b.runs[s.Run], engine.RunID(s.ID)
+	out := engine.Outcome{Run: s.Run}
 	switch {
 	case !r.exists:
-		return missing(s.Run)
+		out.Err = missing(s.Run)
 	case word(runStatuses[:], r.status).Final():
-		return fault.New(fault.Conflict, "run %s has ended", s.Run)
+		out.Err = fault.New(fault.Conflict, "run %s has ended", s.Run)
+	case b.unread[id]:
+		out.Duplicate = !s.Again
+	case s.Step != nil && b.settled(stepKey{s.Run, s.Step.Node, s.Step.Index}):
+		out.Duplicate = true
 	}
+	if out.Err != nil || out.Duplicate || b.unread[id] {
+		return out
+	}
+	b.unread[id] = true
 	b.signals = append(b.signals, signalRow{id: s.ID, run: s.Run, kind: s.Kind, data: s.Data})
 	r.signaled = true
 	if s.Kind == engine.SignalCancel {
@@ -290,6 +328,28 @@ func (b *batch) signal(s *engine.Signal) error {
 	if r.status == runWaiting && r.owner == (engine.OwnerID{}) {
 		b.change(r)
 		r.status, r.due = runQueued, b.now
+	}
+	return out
+}
+
+// settled reports whether a step has ended or been brought what it waits for.
+func (b *batch) settled(key stepKey) bool {
+	status := b.status[key]
+	if at, ok := b.stepAt[key]; ok {
+		status = b.steps[at].status
+	}
+	word := word(stepStatuses[:], status)
+	return word == engine.StepPending || word.Final()
+}
+
+// asks calls each with every step that a signal of the batch is for.
+func (b *batch) asks(each func(a *stepAsk) error) error {
+	for _, i := range b.asked {
+		for j := range b.encoded[i].asks {
+			if err := each(&b.encoded[i].asks[j]); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 // encoded is an entry turned into column values, before the database is asked anything.
 type encoded struct {
 	err     error // refuses the entry
+	starts  []encoded
+	asks    []stepAsk // of signals for steps
 	run     *newRunRow
 	output  []byte
 	failure []byte
@@ -29,7 +31,7 @@ func (c *codec) encode(e *engine.Entry) encoded {
 	case e.Progress != nil:
 		out.err = c.encodeProgress(e.Progress, &out)
 	case e.Signal != nil:
-		out.err = checkSignal(e.Signal)
+		out.err = encodeSignal(e.Signal, &out)
 	case e.Claim != nil:
 		if e.Claim.Owner == (engine.OwnerID{}) {
 			out.err = fault.New(fault.Invalid, "a claim needs an owner")
@@ -44,6 +46,7 @@ func (c *codec) encode(e *engine.Entry) encoded {
 type cause struct {
 	Request json.RawMessage `json:"q,omitempty"`
 	Event   json.RawMessage `json:"e,omitempty"`
+	Parent  *engine.StepRef `json:"p,omitempty"`
 }
 
 func (c *codec) encodeCreate(n *engine.NewRun, out *encoded) error {
@@ -76,8 +79,8 @@ func (c *codec) encodeCreate(n *engine.NewRun, out *encoded) error {
 	if row.input, err = c.pack(r.ID, "the run's input", r.Input, &out.blobs); err != nil {
 		return err
 	}
-	if len(r.Trigger.Request) > 0 || len(r.Trigger.Event) > 0 {
-		why := cause{r.Trigger.Request, r.Trigger.Event}
+	if len(r.Trigger.Request) > 0 || len(r.Trigger.Event) > 0 || r.Parent != nil {
+		why := cause{r.Trigger.Request, r.Trigger.Event, r.Parent}
 		if row.cause, err = c.packJSON(r.ID, "the trigger's request or event", why, &out.blobs); err != nil {
 			return err
 		}
@@ -116,10 +119,28 @@ func (c *codec) encodeProgress(p *engine.Progress, out *encoded) error {
 	if err := checkProgress(p); err != nil {
 		return err
 	}
+	for i := range p.Signals {
+		if err := encodeSignal(&p.Signals[i], out); err != nil {
+			return err
+		}
+	}
+	out.starts = make([]encoded, len(p.Starts))
+	for i := range p.Starts {
+		if err := c.encodeCreate(&p.Starts[i], &out.starts[i]); err != nil {
+			return err
+		}
+	}
 	if err := c.encodeSteps(p.Run, p.Steps, out); err != nil || p.Set == nil {
 		return err
 	}
 	return c.encodeEnd(p.Run, p.Set.Output, p.Set.Error, out)
+}
+
+func encodeSignal(s *engine.Signal, out *encoded) error {
+	if s.Step != nil {
+		out.asks = append(out.asks, stepAsk{key: stepKey{s.Run, s.Step.Node, s.Step.Index}})
+	}
+	return checkSignal(s)
 }
 
 func (c *codec) encodeStep(run engine.RunID, s *engine.Step, blobs *[]blobRow) (stepRow, error) {

@@ -34,21 +34,35 @@ func (n *names) resolve(ctx context.Context, b *batch) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := range b.encoded {
-		enc := &b.encoded[i]
-		if enc.err != nil {
-			continue
+		if err := n.entry(ctx, &b.encoded[i]); err != nil {
+			return err
 		}
-		if enc.run != nil {
-			id, err := n.origin(ctx, enc.run.originKey)
-			if err != nil {
-				return err
-			}
-			enc.run.origin = id
+	}
+	return nil
+}
+
+func (n *names) entry(ctx context.Context, enc *encoded) (err error) {
+	if enc.err != nil {
+		return nil
+	}
+	if enc.run != nil {
+		if enc.run.origin, err = n.origin(ctx, enc.run.originKey); err != nil {
+			return err
 		}
-		for j := range enc.steps {
-			if err := n.step(ctx, &enc.steps[j]); err != nil {
-				return err
-			}
+	}
+	for i := range enc.steps {
+		if err := n.step(ctx, &enc.steps[i]); err != nil {
+			return err
+		}
+	}
+	for i := range enc.asks {
+		if enc.asks[i].node, err = n.node(ctx, enc.asks[i].key.node); err != nil {
+			return err
+		}
+	}
+	for i := range enc.starts {
+		if err := n.entry(ctx, &enc.starts[i]); err != nil {
+			return err
 		}
 	}
 	return nil

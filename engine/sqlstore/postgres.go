@@ -74,6 +74,8 @@ func readAndLock(ctx context.Context, conn *pgx.Conn, b *batch) error {
 	queueRuns(q, b)
 	queueKeys(q, b)
 	queueUnread(q, b)
+	queueTold(q, b)
+	queueAsked(q, b)
 	return conn.SendBatch(ctx, q).Close()
 }
 
@@ -153,6 +155,35 @@ func queueUnread(q *pgx.Batch, b *batch) {
 			return nil
 		})
 		return wrap("read signals", err)
+	})
+}
+
+func queueTold(q *pgx.Batch, b *batch) {
+	if len(b.told) == 0 {
+		return
+	}
+	const query = "SELECT id FROM signals WHERE id = ANY($1::bytea[])"
+	q.Queue(query, column(b.told, func(id engine.RunID) []byte { return id[:] })).Query(func(rows pgx.Rows) error {
+		var id []byte
+		_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
+			b.unread[engine.RunID(id)] = true
+			return nil
+		})
+		return wrap("read signals", err)
+	})
+}
+
+func queueAsked(q *pgx.Batch, b *batch) {
+	_ = b.asks(func(a *stepAsk) error { // queueing cannot fail
+		q.Queue("SELECT status FROM steps WHERE run = $1 AND node = $2 AND idx = $3", a.key.run[:], a.node, a.key.idx).Query(func(rows pgx.Rows) error {
+			var status int16
+			_, err := pgx.ForEachRow(rows, []any{&status}, func() error {
+				b.status[a.key] = status
+				return nil
+			})
+			return wrap("read steps", err)
+		})
+		return nil
 	})
 }
 

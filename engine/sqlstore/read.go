@@ -290,7 +290,7 @@ func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (engine.Run, erro
 	if err := c.unpackJSON(row.Cause, blobs, &why); err != nil {
 		return r, fmt.Errorf("cause of run %s: %w", r.ID, err)
 	}
-	r.Trigger.Request, r.Trigger.Event = why.Request, why.Event
+	r.Trigger.Request, r.Trigger.Event, r.Parent = why.Request, why.Event, why.Parent
 	return r, nil
 }
 

@@ -93,6 +93,12 @@ type stepKey struct {
 	idx  int
 }
 
+// stepAsk asks whether a step can still be brought something.
+type stepAsk struct {
+	key  stepKey
+	node int64 // resolved from key.node
+}
+
 // signalRow is a signal to be inserted.
 type signalRow struct {
 	id   [16]byte

@@ -68,7 +68,7 @@ func syncError(err error) error {
 }
 
 func (w *sqliteWriter) carryOut(b *batch) error {
-	for _, read := range []func(*batch) error{w.readRuns, w.reserveKeys, w.readUnread} {
+	for _, read := range []func(*batch) error{w.readRuns, w.reserveKeys, w.readUnread, w.readTold, w.readAsked} {
 		if err := read(b); err != nil {
 			return err
 		}
@@ -157,6 +157,19 @@ func (w *sqliteWriter) readUnread(b *batch) error {
 	return w.queryIDs("SELECT run, seq FROM signals WHERE run IN ", b.parked, func(row []driver.Value) {
 		r := b.runs[engine.RunID(row[0].([]byte))]
 		r.unread = max(r.unread, row[1].(int64))
+	})
+}
+
+func (w *sqliteWriter) readTold(b *batch) error {
+	return w.queryIDs("SELECT id FROM signals WHERE id IN ", b.told, func(row []driver.Value) {
+		b.unread[engine.RunID(row[0].([]byte))] = true
+	})
+}
+
+func (w *sqliteWriter) readAsked(b *batch) error {
+	return b.asks(func(a *stepAsk) error {
+		return w.query(func(row []driver.Value) { b.status[a.key] = int16(row[0].(int64)) },
+			"SELECT status FROM steps WHERE run = ? AND node = ? AND idx = ?", a.key.run[:], a.node, int64(a.key.idx))
 	})
 }
 

@@ -24,6 +24,7 @@ type Env struct {
 	ClientErr   error                                                              // what Client fails with
 	Expressions map[string]string                                                  // source by parameter, for Eval
 	Action      func(action string, fields map[string]any) (map[string]any, error) // what Act does
+	Ready       time.Time                                                          // what ReadyAt gives
 	transport   *egress.Transport
 }
 
@@ -80,6 +81,9 @@ func (e *Env) DeliveryID() string { return e.Delivery }
 
 // Attempt implements nodes.Env.
 func (e *Env) Attempt() int { return e.Number }
+
+// ReadyAt implements nodes.Env.
+func (e *Env) ReadyAt() time.Time { return e.Ready }
 
 // Log implements nodes.Env.
 func (e *Env) Log() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

@@ -8,5 +8,7 @@ import "keyflow/nodes"
 
 // Types returns the built-in node types, in the order in which they are documented.
 func Types() []nodes.Type {
-	return []nodes.Type{webRequestType(), webhookType(), transformType(), credentialType(), failType()}
+	return []nodes.Type{
+		webRequestType(), webhookType(), transformType(), waitType(), approvalType(), workflowType(), credentialType(), failType(),
+	}
 }

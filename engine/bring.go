@@ -1,0 +1,217 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"keyflow/internal/fault"
+	"keyflow/internal/jsonvalue"
+	"keyflow/nodes"
+	"keyflow/workflows"
+)
+
+// brought is what somebody outside gave a step: a call of its URL, a person's decision, the
+// end of the run that it started, or that nobody came in time. It is the data of a SignalStep
+// and then of a pending step, until the step's own result is stored.
+type brought struct {
+	Node   workflows.NodeID `json:"node"`
+	Index  int              `json:"index"`
+	Output json.RawMessage  `json:"output,omitempty"` // the raw output
+	Error  *StepError       `json:"error,omitempty"`
+	Late   bool             `json:"late,omitempty"` // nobody came: the node says what that means
+}
+
+// signal makes the signal that brings b to a run. All that could end one wait have one id, so
+// that exactly one of them does.
+func (b *brought) signal(run RunID) (*Signal, error) {
+	data, err := jsonvalue.Encode(b)
+	if err != nil {
+		return nil, fmt.Errorf("encode what is brought to a step: %w", err)
+	}
+	id := uuid.NewSHA1(uuid.UUID(run), fmt.Appendf(nil, "step/%s/%d", b.Node, b.Index))
+	return &Signal{Run: run, Kind: SignalStep, Data: data, ID: id, Step: &StepRef{Run: run, Node: b.Node, Index: b.Index}}, nil
+}
+
+// Bring gives a step that waits for reason (nodes.CodeWaitsForCallback or CodeWaitsForApproval)
+// its raw output, and returns once that is on disk. A callback may come before the step waits;
+// it is kept. Faults: NotFound (no such run or node), Conflict (the run or step has ended, does
+// not wait for this, or somebody was faster).
+func (e *Engine) Bring(ctx context.Context, id RunID, node workflows.NodeID, reason string, output any) error {
+	run, err := e.o.Store.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	plan, err := e.planOf(run)
+	if err != nil {
+		return err
+	}
+	n, known := plan.index[node]
+	switch {
+	case !known:
+		return fault.New(fault.NotFound, "the run has no node %q", node)
+	case run.Status.Final():
+		return fault.New(fault.Conflict, "the run has ended: it is %s", run.Status)
+	}
+	steps, err := e.o.Store.Steps(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := plan.nodes[n].takes(steps, reason); err != nil {
+		return err
+	}
+	raw, err := jsonvalue.Encode(output)
+	if err != nil {
+		return fmt.Errorf("encode what is brought to a step: %w", err)
+	}
+	s, err := (&brought{Node: node, Index: NoIndex, Output: raw}).signal(id)
+	if err != nil {
+		return err
+	}
+	out, err := e.journal.Write(ctx, Entry{Signal: s})
+	if err == nil && out.Duplicate {
+		err = errDecided(node)
+	}
+	if err == nil {
+		e.told(id)
+	}
+	return err
+}
+
+func errDecided(node workflows.NodeID) error {
+	return fault.New(fault.Conflict, "step %q does not wait any more: somebody was faster, or its time is over", node)
+}
+
+// takes reports whether the node's step can be brought something now.
+func (p *planNode) takes(steps []Step, reason string) error {
+	i := slices.IndexFunc(steps, func(s Step) bool { return s.Node == p.id && s.Index == NoIndex })
+	if i < 0 {
+		if reason == nodes.CodeWaitsForCallback && p.waitsForCallback() {
+			return nil // it comes early
+		}
+		return fault.New(fault.Conflict, "step %q has not begun to wait", p.id)
+	}
+	switch s := &steps[i]; {
+	case s.Status == StepWaiting && s.Error != nil && s.Error.Code == reason:
+		return nil
+	case s.Status.Final(), s.Status == StepPending && s.Output != nil:
+		return errDecided(p.id)
+	default:
+		return fault.New(fault.Conflict, "step %q does not wait for this", p.id)
+	}
+}
+
+// waitsForCallback reports whether a call of callback_url can be meant for the node.
+func (p *planNode) waitsForCallback() bool {
+	return slices.ContainsFunc(p.params, func(q param) bool { return p.kind.Name == "wait" && q.decl.Name == "callback" })
+}
+
+// told brings a signal that is on disk to its run: to the runner in this process, or by
+// claiming a run that nobody owns. Another process finds it with its beat.
+func (e *Engine) told(id RunID) {
+	if e.running(id) != nil {
+		e.lookNow()
+		return
+	}
+	go e.claim(id, nil) // needs no slot: its steps do
+}
+
+// bring takes a SignalStep in. It becomes a stored step at once, because the signal is removed
+// with the next entry. r.mu is held.
+func (r *runner) bring(data []byte) {
+	var b brought
+	if err := json.Unmarshal(data, &b); err != nil {
+		r.engine.o.Logger.Error("a signal of a run cannot be read", "run", r.run.ID, "error", err)
+		return
+	}
+	node, known := r.plan.index[b.Node]
+	key := stepKey{node, b.Index}
+	if !known || r.brought[key] != nil || r.state.ended(node, b.Index) {
+		return
+	}
+	row := Step{Node: b.Node, Index: b.Index, Status: StepPending, Output: data}
+	step := r.live[key]
+	if step != nil {
+		step.into(&row)
+		if step.timer != nil {
+			step.timer.Stop()
+		}
+	}
+	r.rows = append(r.rows, row)
+	r.keepBrought(key, &b)
+	if step != nil && step.status == StepWaiting {
+		r.happen(event{kind: due, node: node, index: b.Index}, r.tick())
+	}
+}
+
+func (r *runner) keepBrought(key stepKey, b *brought) {
+	if r.brought == nil {
+		r.brought = map[stepKey]*brought{}
+	}
+	r.brought[key] = b
+}
+
+// broughtAgain reads back what a pending step was given before a crash. r.mu is held.
+func (r *runner) broughtAgain(key stepKey, row *Step) {
+	var b brought
+	if err := json.Unmarshal(row.Output, &b); err != nil {
+		r.engine.o.Logger.Error("what a step was given cannot be read", "run", r.run.ID, "node", row.Node, "error", err)
+		return
+	}
+	r.keepBrought(key, &b)
+}
+
+// ended reports whether a step has its final status.
+func (s *state) ended(node, index int) bool {
+	n := &s.nodes[node]
+	if index == NoIndex || n.status.Final() {
+		return n.status.Final()
+	}
+	return n.items != nil && (index < 0 || index >= len(n.items.status) || n.items.status[index] == itemEnded)
+}
+
+// given is the outcome of a step that was brought something.
+func (s *stepRun) given(ctx context.Context) (outcome, *nodes.Error) {
+	if failure := s.brought.Error; failure != nil {
+		return outcome{}, &nodes.Error{Code: failure.Code, Message: failure.Message}
+	}
+	v, err := jsonvalue.Decode(s.brought.Output)
+	if err != nil {
+		return outcome{}, &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: err}
+	}
+	return s.done(ctx, v)
+}
+
+// parked is the outcome of an attempt that asks to wait.
+func (s *stepRun) parked(p *nodes.Park) outcome {
+	out := outcome{kind: postponed, idle: true, awaits: p.For, err: &nodes.Error{Code: p.For, Message: p.Message}}
+	if p.For == "" {
+		out.err.Code = nodes.CodeWaitsForTime
+	}
+	if p.Until.IsZero() {
+		out.forever = true
+	} else {
+		out.wait = max(p.Until.Sub(s.runner.engine.now()), 0)
+	}
+	return out
+}
+
+// late says, by a signal that competes with what it waited for, that a step's time is over.
+func (e *Engine) late(run RunID, node workflows.NodeID, index int) {
+	s, err := (&brought{Node: node, Index: index, Late: true}).signal(run)
+	if err == nil {
+		err = (<-e.journal.Send(Entry{Signal: s})).Err
+	}
+	switch {
+	case err == nil:
+		e.lookNow()
+	case fault.Is(err, fault.Conflict), fault.Is(err, fault.NotFound), e.steps.Err() != nil: // nobody waits any more
+	default:
+		e.o.Logger.Warn("cannot end the wait of a step; it is tried again", "run", run, "node", node, "error", err)
+		time.AfterFunc(feedEvery, func() { e.late(run, node, index) })
+	}
+}

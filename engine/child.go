@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+
+	"keyflow/internal/fault"
+	"keyflow/internal/jsonvalue"
+	"keyflow/nodes"
+	"keyflow/workflows"
+)
+
+// maxChildDepth is how many workflows may start one another by workflow nodes.
+const maxChildDepth = 16
+
+// triggerWorkflow is the type of the trigger of a run that another run started.
+const triggerWorkflow = "workflow"
+
+// start prepares the run that a step asks for.
+func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*NewRun, *nodes.Error) {
+	e, parent := s.runner.engine, &s.runner.run
+	if parent.Depth+1 > maxChildDepth {
+		return nil, refusedStart("more than %d workflows have started one another in a row; this looks like a loop", maxChildDepth)
+	}
+	if e.o.Catalog == nil {
+		return nil, refusedStart("there are no other workflows here")
+	}
+	id := workflows.ID(ask.Workflow)
+	summary, err := e.o.Catalog.Summary(ctx, id)
+	if err != nil {
+		return nil, startError(ctx, id, err)
+	}
+	if !s.mayStart(summary.Folder) {
+		return nil, refusedStart("workflow %q in folder %s may not be started from folder %s by a computed name; write its id into the definition", id, summary.Folder, parent.Folder)
+	}
+	plan, err := e.plan(ctx, id, summary.Version)
+	if err != nil {
+		return nil, startError(ctx, id, err)
+	}
+	input, err := jsonvalue.Encode(ask.Input)
+	if err != nil {
+		return nil, startError(ctx, id, err)
+	}
+	if ask.Input == nil {
+		input = nil
+	}
+	n := &NewRun{Run: Run{Workflow: id, Version: summary.Version, Folder: summary.Folder}}
+	err = e.fill(&n.Run, plan, Start{
+		Input: input, Depth: parent.Depth + 1, Trigger: TriggerRef{ID: string(s.plan.id), Type: triggerWorkflow},
+	})
+	if err != nil {
+		return nil, startError(ctx, id, err)
+	}
+	if ask.Wait {
+		n.Run.Parent = &StepRef{Run: parent.ID, Node: s.plan.id, Index: s.key.index}
+	}
+	return n, nil
+}
+
+// mayStart reports whether a step may start a workflow in folder. Whoever applied the
+// definition needed the right to start those that it names literally; a computed name stays
+// in the run's own folder and below.
+func (s *stepRun) mayStart(folder string) bool {
+	for i := range s.plan.params {
+		if p := &s.plan.params[i]; p.decl.Name == "workflow" && p.literal {
+			return true
+		}
+	}
+	own := strings.TrimSuffix(s.runner.run.Folder, "/")
+	return folder == s.runner.run.Folder || strings.HasPrefix(folder, own+"/")
+}
+
+func refusedStart(format string, args ...any) *nodes.Error {
+	return &nodes.Error{Code: nodes.CodeInvalidParam, Message: "with.workflow: " + fault.New(fault.Invalid, format, args...).Message, Permanent: true}
+}
+
+// startError is the failure of a step whose workflow cannot be started.
+func startError(ctx context.Context, id workflows.ID, err error) *nodes.Error {
+	switch {
+	case ctx.Err() != nil:
+		return contextError(ctx)
+	case fault.Is(err, fault.NotFound):
+		return refusedStart("there is no workflow %q", id)
+	case fault.Is(err, fault.Invalid):
+		out := refusedStart("workflow %q cannot be started: %s", id, fault.Message(err))
+		for _, p := range fault.ProblemsOf(err) {
+			out.Message += "; " + p.Path + ": " + p.Message
+		}
+		return out
+	default:
+		return &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: err}
+	}
+}
+
+// started is the outcome of a step that started a run and waits for its end.
+func (s *stepRun) started(n *NewRun) outcome {
+	return outcome{
+		kind: postponed, idle: true, forever: true, awaits: nodes.CodeWaitsForWorkflow, start: n,
+		output: childOutput(n.Run.ID),
+		err:    &nodes.Error{Code: nodes.CodeWaitsForWorkflow, Message: "waits for run " + n.Run.ID.String() + " of workflow " + string(n.Run.Workflow)},
+	}
+}
+
+// childOutput is the output of a step that started a run: what the history shows while it
+// waits, and the raw output of one that does not wait.
+func childOutput(id RunID) json.RawMessage {
+	return json.RawMessage(`{"run_id":"` + id.String() + `"}`)
+}
+
+// childOf reads the run that a waiting step started; zero when it started none.
+func childOf(output json.RawMessage) RunID {
+	var v struct {
+		RunID RunID `json:"run_id"`
+	}
+	if json.Unmarshal(output, &v) != nil {
+		return RunID{}
+	}
+	return v.RunID
+}
+
+// report is the signal with which a run ends the wait of the step that started it.
+func (r *Run) report(set *RunChange) (Signal, error) {
+	b := brought{Node: r.Parent.Node, Index: r.Parent.Index, Output: set.Output}
+	switch {
+	case set.Status == RunCanceled:
+		b.Error = &StepError{Code: nodes.CodeCanceled, Message: "run " + r.ID.String() + " of workflow " + string(r.Workflow) + " was canceled"}
+	case set.Status == RunFailed && set.Error != nil:
+		where := string(r.Workflow)
+		if set.Error.Node != "" {
+			where += "/" + string(set.Error.Node)
+		}
+		b.Error = &StepError{Code: set.Error.Code, Message: where + ": " + set.Error.Message}
+	case set.Output == nil:
+		b.Output = json.RawMessage("null")
+	}
+	if b.Error != nil {
+		b.Output = nil
+	}
+	s, err := b.signal(r.Parent.Run)
+	if err != nil {
+		return Signal{}, err
+	}
+	return *s, nil
+}
