@@ -40,9 +40,11 @@ type Options struct {
 	Credentials Resolver
 	// Connections, when not nil, lets steps wait for a credential that must be connected.
 	Connections Connections
-	// Sealer is needed by sensitive nodes, Actor by those that work on credentials.
+	// Sealer is needed by sensitive nodes and callback URLs, Actor by those that work on credentials.
 	Sealer Sealer
 	Actor  Actor
+	// CallbackURL is what stands before the token, "https://keyflow.example.com/callbacks/".
+	CallbackURL string
 	// Exclusive says that no other process can run on the same store (SQLite): at boot every
 	// unfinished run is taken over at once instead of after its owner was silent for 5 s.
 	Exclusive   bool

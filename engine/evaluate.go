@@ -165,7 +165,9 @@ func (s *stepRun) env(site string, extra ...any) expression.Env {
 			vars[pair[0].(string)] = pair[1]
 		}
 	}
-	return environment(s.runner.run.ID, s.name+"/"+site, s.readyAt, vars)
+	env := environment(s.runner.run.ID, s.name+"/"+site, s.readyAt, vars)
+	env.CallbackURL = func(node string) (string, error) { return s.runner.engine.callbackURL(s.runner, node) }
+	return env
 }
 
 // environment makes now() and uuid() deterministic (docs/architecture.md): now is a stored

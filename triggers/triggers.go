@@ -56,7 +56,8 @@ type Options struct {
 	// Shared says that other processes change the same workflows (Postgres): their changes
 	// are looked for every few seconds.
 	Shared    bool
-	PublicURL string // in front of the URLs that List shows; no slash at the end
+	PublicURL string  // in front of the URLs that List shows; no slash at the end
+	Waiters   Waiters // nil: there are no callbacks
 	// ClientIP is the address that failed calls are counted by; nil: the peer's.
 	ClientIP func(*http.Request) string
 	Now      func() time.Time // nil: time.Now
@@ -71,6 +72,7 @@ type Manager struct {
 	catalog  Catalog
 	starter  Starter
 	verifier Verifier
+	waiters  Waiters
 	shared   bool
 	public   string
 	clientIP func(*http.Request) string
@@ -98,7 +100,7 @@ var (
 // webhook is answered with 503, not 404.
 func New(o Options) *Manager {
 	m := &Manager{
-		store: o.Store, catalog: o.Catalog, starter: o.Starter, verifier: o.Verifier,
+		store: o.Store, catalog: o.Catalog, starter: o.Starter, verifier: o.Verifier, waiters: o.Waiters,
 		shared: o.Shared, public: o.PublicURL, clientIP: o.ClientIP, now: o.Now, logger: o.Logger,
 		wake: make(chan struct{}, 1), routes: newRoutes(), gate: newGate(), known: make(map[workflows.ID]*known),
 		headers: http.Header{

@@ -29,6 +29,8 @@ type Deps struct {
 	Triggers    Triggers    // *triggers.Manager
 	// Hooks answers /hooks/ and everything below it; its answers are treated as hostile.
 	Hooks http.Handler
+	// Callbacks answers /callbacks/ and everything below it, as Hooks does.
+	Callbacks http.Handler
 	// Ready is nil while the process can accept and do work (database, key, queue).
 	Ready func(ctx context.Context) error
 	// Backup writes a copy of the database to a new file; nil cannot.
@@ -144,6 +146,8 @@ type Runs interface {
 	Watch(ctx context.Context, id engine.RunID) (<-chan engine.Update, error)
 	Cancel(ctx context.Context, id engine.RunID) error
 	Retry(ctx context.Context, r engine.Retry) (engine.Started, error)
+	// Bring gives a waiting step what it waits for.
+	Bring(ctx context.Context, id engine.RunID, node workflows.NodeID, reason string, output any) error
 	Delete(ctx context.Context, id engine.RunID) error
 }
 

@@ -127,7 +127,7 @@ func shortOutput(output json.RawMessage) json.RawMessage {
 	if len(output) > maxEventOutput {
 		return nil
 	}
-	return output
+	return withoutTokens(output)
 }
 
 // event writes one event. JSON has no line breaks, so it is one line of data.

@@ -184,6 +184,10 @@ func (f *fakeRuns) Retry(ctx context.Context, r engine.Retry) (engine.Started, e
 	return f.Start(ctx, engine.Start{Workflow: of.run.Workflow, Input: of.run.Input, Trigger: of.run.Trigger})
 }
 
+func (f *fakeRuns) Bring(context.Context, engine.RunID, workflows.NodeID, string, any) error {
+	return fault.New(fault.Conflict, "decisions are tested with the engine")
+}
+
 func (f *fakeRuns) Cancel(_ context.Context, id engine.RunID) error {
 	r, err := f.find(id)
 	if err == nil && r.run.Status.Final() {

@@ -69,7 +69,7 @@ func (s *server) outermost(next http.Handler) http.Handler {
 			if level := levelOf(r, out.code()); s.log.Enabled(r.Context(), level) {
 				s.log.LogAttrs(r.Context(), level, "request",
 					slog.String("request_id", rec.id), slog.String("method", r.Method), slog.String("route", rec.route),
-					slog.String("path", r.URL.Path), slog.Int("status", out.code()), slog.Duration("duration", took),
+					slog.String("path", logPath(rec, r)), slog.Int("status", out.code()), slog.Duration("duration", took),
 					slog.String("caller", rec.who.Caller.Name), slog.String("source", rec.source))
 			}
 			s.metrics.observe(r.Method, rec.route, out.code(), took)
@@ -232,7 +232,8 @@ func isTrusted(addr netip.Addr, trusted []netip.Prefix) bool {
 // levelOf keeps a busy server's log readable: what worked and changed nothing here, and
 // webhooks, which have their runs as a record, are for debugging.
 func levelOf(r *http.Request, status int) slog.Level {
-	quiet := r.Method == http.MethodGet || r.Method == http.MethodHead || strings.HasPrefix(r.URL.Path, "/hooks/")
+	quiet := r.Method == http.MethodGet || r.Method == http.MethodHead ||
+		strings.HasPrefix(r.URL.Path, "/hooks/") || strings.HasPrefix(r.URL.Path, callbacksPrefix)
 	switch {
 	case status >= http.StatusInternalServerError:
 		return slog.LevelWarn
@@ -241,6 +242,16 @@ func levelOf(r *http.Request, status int) slog.Level {
 	default:
 		return slog.LevelInfo
 	}
+}
+
+const callbacksPrefix = "/callbacks/"
+
+// logPath leaves out what a path itself proves: who has the URL of a callback may call it.
+func logPath(rec *request, r *http.Request) string {
+	if rec.route == callbacksPrefix {
+		return callbacksPrefix + "***"
+	}
+	return r.URL.Path
 }
 
 // statusWriter remembers the status for the access log.

@@ -57,6 +57,8 @@ func (s *server) register(a *api) {
 	add(a, del("/runs/{id}", "Delete a finished run"), s.deleteRun)
 	add(a, post("/runs/{id}/cancel", "Cancel a run").answers(202), s.cancelRun)
 	add(a, post("/runs/{id}/retry", "Start an ended run again, from what failed or from the start").json(runRetry{}).optionalBody().answers(202), s.retryRun)
+	add(a, post("/runs/{id}/steps/{node}/approve", "Approve what a step waits for").json(decisionBody{}).optionalBody(), s.approveStep)
+	add(a, post("/runs/{id}/steps/{node}/reject", "Reject what a step waits for").json(decisionBody{}).optionalBody(), s.rejectStep)
 	add(a, get("/triggers", "List triggers with their next times"), s.listTriggers)
 
 	a.plain("GET "+v1+"/schema/workflow", s.workflowSchema)

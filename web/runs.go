@@ -370,7 +370,7 @@ func viewRunSummary(r engine.Run) RunSummary {
 
 func viewRun(r engine.Run, steps []engine.Step) runView {
 	steps = ordered(steps)
-	v := runView{RunSummary: viewRunSummary(r), Input: r.Input, Output: r.Output, Steps: make([]stepView, len(steps))}
+	v := runView{RunSummary: viewRunSummary(r), Input: withoutTokens(r.Input), Output: withoutTokens(r.Output), Steps: make([]stepView, len(steps))}
 	for i, step := range steps {
 		v.Steps[i] = viewStep(step)
 	}
@@ -393,7 +393,7 @@ func ordered(steps []engine.Step) []engine.Step {
 func viewStep(s engine.Step) stepView {
 	v := stepView{
 		Node: s.Node, Status: s.Status, Attempt: len(s.Attempts), StartedAt: utc(s.StartedAt),
-		FinishedAt: utc(s.FinishedAt), DueAt: utc(s.DueAt), WaitsFor: s.Hold, Output: s.Output, Error: s.Error,
+		FinishedAt: utc(s.FinishedAt), DueAt: utc(s.DueAt), WaitsFor: s.Hold, Output: withoutTokens(s.Output), Error: withoutTokensIn(s.Error),
 		Attempts: orEmpty(s.Attempts), Calls: make([]callView, len(s.Calls)),
 	}
 	if s.Index != engine.NoIndex {

@@ -61,7 +61,7 @@ var _ http.Handler = (*server)(nil)
 // ReadTimeout would end the context of requests that wait for a run.
 func NewHandler(d Deps) (http.Handler, error) {
 	if d.Session == nil || d.Credentials == nil || d.Workflows == nil || d.Runs == nil ||
-		d.Uses == nil || d.Triggers == nil || d.Hooks == nil || d.Ready == nil || d.PublicURL == nil {
+		d.Uses == nil || d.Triggers == nil || d.Hooks == nil || d.Callbacks == nil || d.Ready == nil || d.PublicURL == nil {
 		return nil, errors.New("web: a required part is missing")
 	}
 	s := newServer(d)
@@ -78,7 +78,7 @@ func NewHandler(d Deps) (http.Handler, error) {
 		return nil, fmt.Errorf("web: %w", err)
 	}
 	own := protection.Handler(s.routed(s.authenticated(s.api.mux)))
-	s.handler = s.outermost(s.split(own, d.Hooks))
+	s.handler = s.outermost(s.split(own, map[string]http.Handler{"/hooks": d.Hooks, "/callbacks": d.Callbacks}))
 	return s, nil
 }
 
@@ -131,19 +131,20 @@ func (s *server) crossOrigin() (*http.CrossOriginProtection, error) {
 
 // split takes off the path under which a proxy publishes us, refuses paths that are not
 // clean (nothing is redirected to another route), and sends what strangers may
-// call to the hooks, whose answers are written by authors of workflows: they get a policy
+// call to hooks and callbacks, whose answers are written by authors of workflows: they get a policy
 // that gives them no power over this origin, and never our cookies.
-func (s *server) split(own, hooks http.Handler) http.Handler {
+func (s *server) split(own http.Handler, strangers map[string]http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = s.belowBase(r)
 		if r.URL.Path != cleaned(r.URL.Path) || !isText(r.URL.Path) {
 			s.fail(r.Context(), w, fault.New(fault.NotFound, "nothing is at this path"))
 			return
 		}
-		if r.URL.Path == "/hooks" || strings.HasPrefix(r.URL.Path, "/hooks/") {
-			requestFrom(r.Context()).route = "/hooks/"
+		first, _, _ := strings.Cut(r.URL.Path[1:], "/")
+		if handler := strangers["/"+first]; handler != nil {
+			requestFrom(r.Context()).route = "/" + first + "/"
 			w.Header().Set("Content-Security-Policy", "sandbox")
-			hooks.ServeHTTP(w, s.session.WithoutSession(r))
+			handler.ServeHTTP(w, s.session.WithoutSession(r))
 			return
 		}
 		own.ServeHTTP(w, r)

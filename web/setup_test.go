@@ -55,7 +55,7 @@ func newSetup(t *testing.T, change ...func(*Deps)) *setup {
 	catalog := workflows.NewCatalog(workflowssql.New(db), workflows.CatalogOptions{Logger: log})
 	deps := Deps{
 		Credentials: newVault(t, db, public.String(), catalog), Workflows: catalog, Runs: s.runs, Uses: s.runs, Triggers: fakeTriggers{},
-		Hooks:     http.HandlerFunc(fakeHooks),
+		Hooks: http.HandlerFunc(fakeHooks), Callbacks: http.HandlerFunc(fakeHooks),
 		Ready:     func(context.Context) error { return nil },
 		PublicURL: public, Logger: log, Version: "1.2.3",
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,6 +52,8 @@ type core struct {
 	events      *eventstore.Queue
 	metrics     *prometheus.Registry
 	public      *url.URL
+	// callbackURL stands before the token of a callback; "" when nobody can call.
+	callbackURL string
 }
 
 // newCore opens the database and wires the parts; own are this process's listening addresses.
@@ -64,6 +67,9 @@ func newCore(ctx context.Context, cfg config, log *slog.Logger, public *url.URL,
 	c.db, err = database.Open(ctx, database.Options{URL: cfg.databaseURL, Dir: cfg.dataDir, Logger: log})
 	if err != nil {
 		return nil, &exitError{exitCannotStart, err}
+	}
+	if len(own) > 0 {
+		c.callbackURL = strings.TrimSuffix(public.String(), "/") + triggers.CallbacksPrefix
 	}
 	if err := c.wire(cfg); err != nil {
 		return nil, &exitError{exitCannotStart, errors.Join(err, c.db.Close())}
@@ -92,13 +98,13 @@ func (c *core) wire(cfg config) error {
 	}
 	c.engine, err = engine.New(engine.Options{
 		Store: c.runs, Owners: runstore.NewOwners(c.db), Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(), Connections: c.vault, Sealer: c.vault, Actor: c.vault,
-		Exclusive: !shared, Concurrency: cfg.concurrency, Logger: c.log,
+		CallbackURL: c.callbackURL, Exclusive: !shared, Concurrency: cfg.concurrency, Logger: c.log,
 	})
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
 	c.manager = triggers.New(triggers.Options{
-		Store: triggerstore.New(c.db), Catalog: c.catalog, Starter: c.engine, Verifier: c.vault,
+		Store: triggerstore.New(c.db), Catalog: c.catalog, Starter: c.engine, Verifier: c.vault, Waiters: c.engine,
 		Shared: shared, PublicURL: c.public.String(), ClientIP: web.ClientAddress(cfg.proxies), Logger: c.log,
 	})
 	return nil
@@ -280,7 +286,7 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 	stopping := make(chan struct{})
 	handler, err := web.NewHandler(web.Deps{
 		Session: s.session, Credentials: s.vault, Workflows: s.catalog, Runs: s.engine, Uses: s.runs, Triggers: s.manager,
-		Hooks: s.manager.Hooks(), Ready: s.ready, Stopping: stopping, Backup: s.db.Backup, PublicURL: public, TrustedProxies: cfg.proxies, Metrics: s.metrics, Version: version, Logger: log,
+		Hooks: s.manager.Hooks(), Callbacks: s.manager.Callbacks(), Ready: s.ready, Stopping: stopping, Backup: s.db.Backup, PublicURL: public, TrustedProxies: cfg.proxies, Metrics: s.metrics, Version: version, Logger: log,
 	})
 	if err != nil {
 		return &exitError{exitCannotStart, err}

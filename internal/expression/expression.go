@@ -41,6 +41,8 @@ type Env struct {
 	Vars map[string]any   // plain data by root name; an absent root is null
 	Now  func() time.Time // what now() gives; nil: now() is an error
 	UUID func() string    // what uuid() gives; nil: uuid() is an error
+	// CallbackURL is what callback_url(node) gives; nil: it is an error. Its errors are shown.
+	CallbackURL func(node string) (string, error)
 }
 
 // Expression is a compiled bare expression. It is immutable and safe for concurrent use.

@@ -14,13 +14,14 @@ var errNotRewritten = errors.New("function was not rewritten")
 
 // additions are the functions that expr does not have or has otherwise, with their types.
 var additions = map[string][]reflect.Type{
-	"now":       {reflect.TypeFor[func() string]()},
-	"uuid":      {reflect.TypeFor[func() string]()},
-	"sha256":    {reflect.TypeFor[func(string) string]()},
-	"hex":       {reflect.TypeFor[func(string) string]()},
-	"base64":    {reflect.TypeFor[func(string) string]()},
-	"unbase64":  {reflect.TypeFor[func(string) string]()},
-	"urlencode": {reflect.TypeFor[func(string) string]()},
+	"now":          {reflect.TypeFor[func() string]()},
+	"uuid":         {reflect.TypeFor[func() string]()},
+	"callback_url": {reflect.TypeFor[func(string) string]()},
+	"sha256":       {reflect.TypeFor[func(string) string]()},
+	"hex":          {reflect.TypeFor[func(string) string]()},
+	"base64":       {reflect.TypeFor[func(string) string]()},
+	"unbase64":     {reflect.TypeFor[func(string) string]()},
+	"urlencode":    {reflect.TypeFor[func(string) string]()},
 }
 
 // function is a checked function: it charges the machine for what it reads and, before

@@ -36,6 +36,7 @@ func textFunctions() []function {
 		{"urlencode", "t", encode(4, urlencode)},
 		{"now", "", now},
 		{"uuid", "", uuid},
+		{"callback_url", "t", callbackURL},
 	}
 }
 
@@ -183,4 +184,11 @@ func uuid(m *machine, _ []any) (any, error) {
 		return nil, errors.New("uuid() is not available here")
 	}
 	return m.given.UUID(), nil
+}
+
+func callbackURL(m *machine, args []any) (any, error) {
+	if m.given.CallbackURL == nil {
+		return nil, errors.New("callback_url() is not available here")
+	}
+	return m.given.CallbackURL(args[0].(string))
 }

@@ -1,0 +1,60 @@
+package engine
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"keyflow/internal/fault"
+	"keyflow/nodes"
+	"keyflow/workflows"
+)
+
+// callbackPlace is the index for which the tokens of callback URLs are sealed; no step has it.
+const callbackPlace = -2
+
+// callbackText is what a token has sealed; that it opens for its run and node is the proof.
+const callbackText = "callback"
+
+// callbackURL is the one-time URL of a node that waits for a call. Each is another one and all
+// are good, until one is called.
+func (e *Engine) callbackURL(r *runner, node string) (string, error) {
+	n, known := r.plan.index[workflows.NodeID(node)]
+	switch {
+	case !known || !r.plan.nodes[n].waitsForCallback():
+		return "", fmt.Errorf("callback_url: the workflow has no node %q that waits for a callback", node)
+	case e.o.Sealer == nil || e.o.CallbackURL == "":
+		return "", fmt.Errorf("callback_url: nobody can call this process: run the workflow on a server")
+	}
+	sealed, err := e.o.Sealer.SealOutput(r.run.ID.String(), node, callbackPlace, []byte(callbackText))
+	if err != nil {
+		return "", fmt.Errorf("callback_url: the URL cannot be made")
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	return e.o.CallbackURL + encode(r.run.ID[:]) + "." + node + "." + encode(sealed), nil
+}
+
+// Callback brings what a stranger sent to the URL with this token: {method, headers, query,
+// body}. NotFound for a token that no run has given out, Conflict for one that was used, or
+// whose run has ended.
+func (e *Engine) Callback(ctx context.Context, token string, request any) error {
+	nothing := fault.New(fault.NotFound, "nothing is at this address")
+	id, rest, _ := strings.Cut(token, ".")
+	node, proof, _ := strings.Cut(rest, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(id)
+	sealed, proofErr := base64.RawURLEncoding.DecodeString(proof)
+	if err != nil || proofErr != nil || len(raw) != len(RunID{}) || e.o.Sealer == nil {
+		return nothing
+	}
+	run := RunID(raw)
+	text, err := e.o.Sealer.OpenOutput(run.String(), node, callbackPlace, sealed)
+	if err != nil || string(text) != callbackText {
+		return nothing
+	}
+	err = e.Bring(ctx, run, workflows.NodeID(node), nodes.CodeWaitsForCallback, request)
+	if fault.Is(err, fault.NotFound) {
+		return nothing // the run was deleted
+	}
+	return err
+}
