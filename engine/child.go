@@ -27,35 +27,37 @@ func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*NewRun, *nodes.
 		return nil, refusedStart("there are no other workflows here")
 	}
 	id := workflows.ID(ask.Workflow)
-	summary, err := e.o.Catalog.Summary(ctx, id)
+	n, err := e.newStart(ctx, id, ask.Input, Start{Depth: parent.Depth + 1, Trigger: TriggerRef{ID: string(s.plan.id), Type: triggerWorkflow}})
 	if err != nil {
 		return nil, startError(ctx, id, err)
 	}
-	if !s.mayStart(summary.Folder) {
-		return nil, refusedStart("workflow %q in folder %s may not be started from folder %s by a computed name; write its id into the definition", id, summary.Folder, parent.Folder)
-	}
-	plan, err := e.plan(ctx, id, summary.Version)
-	if err != nil {
-		return nil, startError(ctx, id, err)
-	}
-	input, err := jsonvalue.Encode(ask.Input)
-	if err != nil {
-		return nil, startError(ctx, id, err)
-	}
-	if ask.Input == nil {
-		input = nil
-	}
-	n := &NewRun{Run: Run{Workflow: id, Version: summary.Version, Folder: summary.Folder}}
-	err = e.fill(&n.Run, plan, Start{
-		Input: input, Depth: parent.Depth + 1, Trigger: TriggerRef{ID: string(s.plan.id), Type: triggerWorkflow},
-	})
-	if err != nil {
-		return nil, startError(ctx, id, err)
+	if !s.mayStart(n.Run.Folder) {
+		return nil, refusedStart("workflow %q in folder %s may not be started from folder %s by a computed name; write its id into the definition", id, n.Run.Folder, parent.Folder)
 	}
 	if ask.Wait {
 		n.Run.Parent = &StepRef{Run: parent.ID, Node: s.plan.id, Index: s.key.index}
 	}
 	return n, nil
+}
+
+// newStart prepares a run of a workflow's current version, to be stored with the progress of
+// another run. Faults as those of Start.
+func (e *Engine) newStart(ctx context.Context, id workflows.ID, input any, s Start) (*NewRun, error) {
+	summary, err := e.o.Catalog.Summary(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := e.plan(ctx, id, summary.Version)
+	if err != nil {
+		return nil, err
+	}
+	if input != nil {
+		if s.Input, err = jsonvalue.Encode(input); err != nil {
+			return nil, fault.New(fault.Invalid, "the input cannot be written as JSON").Because(err)
+		}
+	}
+	n := &NewRun{Run: Run{Workflow: id, Version: summary.Version, Folder: summary.Folder}}
+	return n, e.fill(&n.Run, plan, s)
 }
 
 // mayStart reports whether a step may start a workflow in folder. Whoever applied the

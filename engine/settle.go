@@ -64,6 +64,7 @@ func (r *runner) news() *Progress {
 	case r.verdict != "":
 		p.Set = r.conclude()
 		r.reportEnd(p)
+		r.startOnFailure(p)
 	case r.leaving && r.atWork == 0:
 		p.Set = r.handBack()
 	case r.state.idle() && len(r.next) == 0 && !r.awake && !r.leaving:

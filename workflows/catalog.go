@@ -142,6 +142,9 @@ func (c *Catalog) Apply(ctx context.Context, caller identity.Caller, id ID, sour
 	if err := c.requireCredentials(ctx, caller, d); err != nil {
 		return Applied{}, err
 	}
+	if err := c.requireStarts(ctx, caller, d); err != nil {
+		return Applied{}, err
+	}
 	if d.ID != id && d.ID != "" {
 		problems = append(problems, d.Problemf("/id", "id_mismatch", "the id is %q here but %q in the address", d.ID, id))
 		sortProblems(problems)
@@ -179,6 +182,24 @@ func (c *Catalog) requireCredentials(ctx context.Context, caller identity.Caller
 	for _, id := range slices.Sorted(maps.Keys(d.Usages())) {
 		if err := c.credentials.RequireUse(ctx, caller, id); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// requireStarts requires the right to start every workflow that d starts by a literal id: its
+// runs will do so in the caller's place. A computed id stays within the folder of the run.
+func (c *Catalog) requireStarts(ctx context.Context, caller identity.Caller, d *Definition) error {
+	for _, id := range d.Starts() {
+		s, err := c.store.Get(ctx, id)
+		if fault.Is(err, fault.NotFound) {
+			continue // the run will say so
+		}
+		if err != nil {
+			return err
+		}
+		if !caller.May(identity.Operate, s.Folder) {
+			return fault.New(fault.Forbidden, "%s may not start the workflow %q", caller.Name, id)
 		}
 	}
 	return nil

@@ -311,3 +311,28 @@ func TestUsages(t *testing.T) {
 		t.Errorf("%v -want +got\n%s", err, diff)
 	}
 }
+
+// Whoever writes that a workflow starts another one must be allowed to start that one.
+func TestApplyNeedsTheRightToStart(t *testing.T) {
+	t.Parallel()
+	c, _ := setup(t, workflows.CatalogOptions{})
+	apply(t, c, "pay", "/finance", "")
+	for name, test := range map[string]struct {
+		caller identity.Caller
+		nodes  string
+		ok     bool
+	}{
+		"node":         {editor("/it"), `{"a": {"type": "workflow", "with": {"workflow": "pay"}}}`, false},
+		"on_failure":   {editor("/it"), `{"a": {"type": "x"}}, "on_failure": "pay"`, false},
+		"with right":   {editor("/"), `{"a": {"type": "workflow", "with": {"workflow": "pay"}}}`, true},
+		"computed":     {editor("/it"), `{"a": {"type": "workflow", "with": {"workflow": "{{ input.w }}"}}}`, true},
+		"unknown":      {editor("/it"), `{"a": {"type": "workflow", "with": {"workflow": "nope"}}}`, true},
+		"itself":       {editor("/it"), `{"a": {"type": "x"}}, "on_failure": "w"`, true},
+		"another type": {editor("/it"), `{"a": {"type": "x", "with": {"workflow": "pay"}}}`, true},
+	} {
+		_, err := c.Apply(t.Context(), test.caller, "w", []byte(`{"id": "w", "folder": "/it", "nodes": `+test.nodes+`}`), -1)
+		if test.ok != (err == nil) || !test.ok && !fault.Is(err, fault.Forbidden) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -92,7 +92,7 @@ func (d *Definition) fields() fields {
 		{name: "on_needs_connect", help: "What a step does whose credential must be connected: wait for it (default), or fail.", shape: choice[string]{into: &d.OnNeedsConnect, options: []string{Wait, Fail}}},
 		{name: "needs_connect_timeout", help: "How long such a step waits before it fails. Default 24h.", shape: duration{&d.NeedsConnectTimeout, Duration(time.Millisecond), maxTimeout}},
 		{name: "concurrency", later: true},
-		{name: "on_failure", later: true},
+		{name: "on_failure", help: "ID of the workflow that is started when a run fails, with {run_id, workflow, error, failed_nodes, input}.", shape: text[ID]{&d.OnFailure, idGrammar}},
 	}
 }
 

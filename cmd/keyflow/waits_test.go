@@ -103,7 +103,9 @@ func TestWaitsSurviveRestartAndUpgrade(t *testing.T) {
 			t.Errorf("%s: status %d, want %d\n%s", test.name, got.status, test.status, got.body)
 		}
 	}
-	eventually(t, "the run ends", func() bool { return strings.Contains(s.do("GET", "/api/v1/runs/"+run, "").body, `"status":"succeeded","trigger"`) })
+	eventually(t, "the run ends", func() bool {
+		return strings.Contains(s.do("GET", "/api/v1/runs/"+run, "").body, `"status":"succeeded","trigger"`)
+	})
 	if got := s.do("GET", "/api/v1/runs/"+run, "").body; !strings.Contains(got, `"output":{"by":"token:admin","method":"POST","n":7,"ok":true,"version":1}`) {
 		t.Errorf("the run gave\n%s", got)
 	}

@@ -1,0 +1,49 @@
+package engine
+
+import (
+	"encoding/json"
+
+	"keyflow/workflows"
+)
+
+// triggerFailure is the type of the trigger of a run that the failure of another one started.
+const triggerFailure = "on_failure"
+
+// startOnFailure adds, to the end of a failed run, the start of the workflow that its
+// definition names for that. A run that was started so itself starts no other one: failures
+// must not go round in circles. r.mu is held.
+func (r *runner) startOnFailure(p *Progress) {
+	id := r.plan.definition.OnFailure
+	if p.Set.Status != RunFailed || id == "" || r.run.Version == 0 || r.run.Trigger.Type == triggerFailure {
+		return
+	}
+	var failed []workflows.NodeID
+	for n := range r.results {
+		if r.results[n].status == StepFailed {
+			failed = append(failed, r.plan.nodes[n].id)
+		}
+	}
+	input := map[string]any{
+		"run_id": r.run.ID.String(), "workflow": string(r.run.Workflow), "failed_nodes": texts(failed), "input": nil,
+		"error": map[string]any{"node": string(p.Set.Error.Node), "code": p.Set.Error.Code, "message": p.Set.Error.Message},
+	}
+	if json.Valid(r.run.Input) {
+		input["input"] = r.run.Input
+	}
+	n, err := r.engine.newStart(r.engine.steps, id, input, Start{
+		Depth: r.run.Depth + 1, Trigger: TriggerRef{ID: triggerFailure, Type: triggerFailure},
+	})
+	if err != nil {
+		r.engine.o.Logger.Error("the workflow for failures cannot be started", "run", r.run.ID, "workflow", r.run.Workflow, "on_failure", id, "error", err)
+		return
+	}
+	p.Starts = append(p.Starts, *n)
+}
+
+func texts(ids []workflows.NodeID) []any {
+	out := make([]any, len(ids))
+	for i, id := range ids {
+		out[i] = string(id)
+	}
+	return out
+}
