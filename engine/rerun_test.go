@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"keyflow/credentials"
 	"keyflow/engine"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
@@ -169,5 +171,35 @@ func TestRetryRefused(t *testing.T) {
 		if _, err := w.engine.Retry(t.Context(), test.retry); !fault.Is(err, test.kind) || fault.Message(err) != test.message {
 			t.Errorf("%s: %v", test.name, err)
 		}
+	}
+}
+
+// A sealed output that is taken over opens for the new run, and for nobody else.
+func TestRetryKeepsSealedOutputs(t *testing.T) {
+	t.Parallel()
+	w, c := rotating(t)
+	c.err = &credentials.Error{Code: credentials.CodeRefused, Message: "no"}
+	id := w.apply(`{"id": "rot", "nodes": {"make": {"type": "call", "sensitive": true, "with": {"name": "make"}},
+		"put": {"type": "act", "needs": ["make"], "credential": "api", "with": {"action": "rotate", "fields": {"value": "{{ nodes.make.output.key }}"}}}}}`)
+	first := w.start(id, "")
+	if run, _ := w.wait(first); run.Status != engine.RunFailed {
+		t.Fatalf("run %s", run.Status)
+	}
+	c.mu.Lock()
+	c.err = nil
+	c.mu.Unlock()
+	started, err := w.engine.Retry(t.Context(), engine.Retry{Run: first})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, _ := w.wait(started.Run)
+	if run.Status != engine.RunSucceeded || w.count("make") != 1 {
+		t.Errorf("run %s: %+v; the key was made %d times", run.Status, run.Error, w.count("make"))
+	}
+	if got := c.done[len(c.done)-1].Fields["value"]; got != newKey {
+		t.Errorf("rotated to %v", got)
+	}
+	if strings.Contains(w.all(started.Run), newKey) {
+		t.Error("the key is shown")
 	}
 }

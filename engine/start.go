@@ -77,6 +77,9 @@ func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run Run) (Start
 	if err := e.fill(&run, plan, s); err != nil {
 		return Started{}, err
 	}
+	if err := e.resealKept(&run, s.kept); err != nil {
+		return Started{}, err
+	}
 	own := e.queue.idle() && e.owner.Confirmed()
 	switch {
 	case s.SkipOnly:
