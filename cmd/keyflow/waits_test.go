@@ -106,7 +106,7 @@ func TestWaitsSurviveRestartAndUpgrade(t *testing.T) {
 	eventually(t, "the run ends", func() bool {
 		return strings.Contains(s.do("GET", "/api/v1/runs/"+run, "").body, `"status":"succeeded","trigger"`)
 	})
-	if got := s.do("GET", "/api/v1/runs/"+run, "").body; !strings.Contains(got, `"output":{"by":"token:admin","method":"POST","n":7,"ok":true,"version":1}`) {
+	if got := s.do("GET", "/api/v1/runs/"+run, "").body; !strings.Contains(got, `"output":{"by":"token:admin-token","method":"POST","n":7,"ok":true,"version":1}`) {
 		t.Errorf("the run gave\n%s", got)
 	}
 }
