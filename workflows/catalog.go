@@ -295,6 +295,22 @@ func (c *Catalog) Summary(ctx context.Context, id ID) (Summary, error) {
 	return c.cache.summary(id, func() (Summary, error) { return c.store.Get(ctx, id) })
 }
 
+// Current is Summary past the cache: what is stored now, also by other processes.
+func (c *Catalog) Current(ctx context.Context, id ID) (Summary, error) {
+	c.cache.forget(id)
+	return c.Summary(ctx, id)
+}
+
+// Changes returns workflows that changed since revision after, oldest change first and at
+// most limit of them: for package triggers, which follows what other processes change.
+func (c *Catalog) Changes(ctx context.Context, after int64, limit int) ([]Change, error) {
+	changes, err := c.store.Changes(ctx, after, limit)
+	for _, change := range changes {
+		c.cache.forget(change.ID)
+	}
+	return changes, err
+}
+
 // Definition returns a parsed version for those that run it; number 0 is the current one.
 // The definition is shared and must not be changed.
 func (c *Catalog) Definition(ctx context.Context, id ID, number int) (*Definition, error) {

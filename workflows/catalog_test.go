@@ -85,7 +85,7 @@ func TestApply(t *testing.T) {
 	c, _ := setup(t, workflows.CatalogOptions{Checkers: []workflows.Checker{meaning{}}})
 	first := apply(t, c, "sync", "/a", "")
 	want := workflows.Applied{
-		Summary:  workflows.Summary{ID: "sync", Name: "sync", Folder: "/a", Version: 1, Enabled: true, CreatedAt: start, UpdatedAt: start, UpdatedBy: "system"},
+		Summary:  workflows.Summary{ID: "sync", Name: "sync", Folder: "/a", Version: 1, Enabled: true, CreatedAt: start, UpdatedAt: start, UpdatedBy: "system", Revision: 1},
 		Changed:  true,
 		Created:  true,
 		Warnings: []workflows.Problem{{Path: "/name", Code: "no_name", Message: "give it a name", Line: 1, Column: 1}},

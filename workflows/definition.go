@@ -169,6 +169,13 @@ type Summary struct {
 	CreatedAt time.Time
 	UpdatedAt time.Time
 	UpdatedBy string
+	Revision  int64 // grows with each change of any workflow: the latest change has the highest
+}
+
+// Change is the latest change of one workflow, which may be its deletion.
+type Change struct {
+	Summary
+	Deleted bool
 }
 
 // Filter selects workflows for a list page, ordered by id.
@@ -191,6 +198,10 @@ type Store interface {
 	List(ctx context.Context, f Filter) ([]Summary, error)
 	SetEnabled(ctx context.Context, id ID, enabled bool, by string, now time.Time) (Summary, error)
 	Delete(ctx context.Context, id ID) error // versions stay readable for running runs and history
+	// Changes returns workflows whose revision is higher than after, lowest first and at most
+	// limit of them. A change that becomes visible later has a higher revision than all that
+	// were visible before it, so that nobody who asks again from the last one misses any.
+	Changes(ctx context.Context, after int64, limit int) ([]Change, error)
 	CredentialIndex
 }
 

@@ -35,7 +35,11 @@ const (
 	RespondOnAccept = "on_accept"
 	RespondOnFinish = "on_finish"
 
-	overlapAllow = "allow"
+	// What a cron trigger does while its previous run goes on.
+	OverlapAllow          = "allow"
+	OverlapSkip           = "skip"
+	OverlapQueue          = "queue"
+	OverlapCancelPrevious = "cancel_previous"
 )
 
 // The grammars of names. They are immutable.

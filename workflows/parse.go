@@ -55,7 +55,7 @@ func (t *Trigger) fill() {
 	switch t.Type {
 	case TriggerCron:
 		setDefault(&t.Timezone, "UTC")
-		setDefault(&t.Overlap, overlapAllow)
+		setDefault(&t.Overlap, OverlapAllow)
 		if t.CatchUp == nil {
 			t.CatchUp = new(defaultCatchUp)
 		}

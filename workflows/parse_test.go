@@ -74,7 +74,8 @@ const full = `{
   "input": {"type": "object", "properties": {"ids": {"type": "array", "items": {"type": "integer"}}}},
   "vars": {"base": "https://123-abc-456.mktorest.com", "big": 9007199254740993, "f": 1.5},
   "triggers": {
-    "nightly": {"type": "cron", "schedule": "0 2 * * *", "timezone": "Asia/Seoul", "overlap": "allow", "catch_up": "60s", "input": {"ids": [1, 2]}},
+    "nightly": {"type": "cron", "schedule": "0 2 * * *", "timezone": "Asia/Seoul", "overlap": "skip", "catch_up": "0s",
+                "from": "2026-01-01T09:00:00+09:00", "until": "2027-01-01T00:00:00.0000009Z", "seconds": false, "input": {"ids": [1, 2]}},
     "form": {"type": "webhook", "path": "forms/{kind}", "methods": ["POST", "PUT"], "credential": "form-signing", "respond": "on_finish",
              "respond_timeout": "5s", "input": null, "dedupe": "{{ trigger.request.headers['x-delivery-id'] }}"}
   },
@@ -94,7 +95,7 @@ const full = `{
 func TestParseFull(t *testing.T) {
 	t.Parallel()
 	got := parse(t, full)
-	minute := workflows.Duration(time.Minute)
+	from, until := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
 	want := &workflows.Definition{
 		ID: "sync-leads", Name: "Sync Marketo leads to the CRM", Folder: "/marketing", Description: "Nightly.",
 		Labels: map[string]string{"owner": "it-ops"}, Enabled: new(false),
@@ -102,7 +103,7 @@ func TestParseFull(t *testing.T) {
 		Vars:  map[string]any{"base": "https://123-abc-456.mktorest.com", "big": 9007199254740993, "f": 1.5},
 		Triggers: map[string]workflows.Trigger{
 			"nightly": {
-				Type: "cron", Schedule: "0 2 * * *", Timezone: "Asia/Seoul", Overlap: "allow", CatchUp: &minute,
+				Type: "cron", Schedule: "0 2 * * *", Timezone: "Asia/Seoul", Overlap: "skip", CatchUp: new(workflows.Duration(0)), From: &from, Until: &until,
 				Input: map[string]any{"ids": []any{1, 2}}, HasInput: true,
 			},
 			"form": {
@@ -136,7 +137,7 @@ func TestParseFull(t *testing.T) {
 		t.Error("the input schema was not compiled")
 	}
 	for pointer, want := range map[string]workflows.Position{
-		"": {1, 1}, "/id": {3, 9}, "/triggers/nightly/input/ids/1": {12, 144}, "/nodes/leads/at_most_once": {21, 79},
+		"": {1, 1}, "/id": {3, 9}, "/triggers/nightly/input/ids/1": {13, 134}, "/nodes/leads/at_most_once": {22, 79},
 	} {
 		if got.Positions[pointer] != want {
 			t.Errorf("position of %q is %v, want %v", pointer, got.Positions[pointer], want)

@@ -23,13 +23,15 @@ func (t *Trigger) types() map[string]fields {
 
 func (t *Trigger) cronFields() fields {
 	return fields{
-		{name: "schedule", help: "Five cron fields (minute hour day month weekday), a name such as @daily, or @every 5m.", shape: text[string]{&t.Schedule, grammar{max: 200}}, required: true},
+		{name: "schedule", help: "Five cron fields (minute hour day month weekday), six with \"seconds\", a name such as @daily, or @every 5m.", shape: text[string]{&t.Schedule, grammar{max: 200}}, required: true},
 		{name: "timezone", help: "IANA name such as Asia/Seoul. Default UTC.", shape: text[string]{&t.Timezone, grammar{max: 100}}},
-		{name: "seconds", help: "Whether the schedule has a field for seconds.", shape: truth{&t.Seconds, new(false)}},
-		{name: "overlap", help: "What happens while the previous run goes on.", shape: choice[string]{into: &t.Overlap, options: []string{overlapAllow}, later: []string{"skip", "queue", "cancel_previous"}}},
-		{name: "catch_up", help: "How old a missed occurrence may be to be made up.", shape: catchUp{&t.CatchUp}},
-		{name: "from", later: true},
-		{name: "until", later: true},
+		{name: "seconds", help: "True: the schedule has six fields, the first for seconds.", shape: truth{into: &t.Seconds}},
+		{name: "overlap", help: "What happens while the previous run goes on: allow starts another; skip starts none; queue lets one occurrence wait; cancel_previous cancels it.", shape: choice[string]{
+			into: &t.Overlap, options: []string{OverlapAllow, OverlapSkip, OverlapQueue, OverlapCancelPrevious},
+		}},
+		{name: "catch_up", help: "How old a missed occurrence may be to be made up. Default 1m; 0s makes none up.", shape: maybeDuration{into: &t.CatchUp, max: maxTimeout}},
+		{name: "from", help: "The first moment at which it may fire, with an offset: 2026-03-01T00:00:00+09:00.", shape: instant{&t.From}},
+		{name: "until", help: "The last moment at which it may fire.", shape: instant{&t.Until}},
 	}
 }
 
@@ -85,24 +87,4 @@ func (s triggerShape) schema() map[string]any {
 		variants = append(variants, variant)
 	}
 	return map[string]any{"oneOf": variants}
-}
-
-// catchUp is one minute in this release, however it is written.
-type catchUp struct{ into **Duration }
-
-func (c catchUp) read(r *report, v *value) {
-	var d Duration
-	before := len(r.problems)
-	if (duration{&d, 0, maxTimeout}).read(r, v); len(r.problems) > before {
-		return
-	}
-	if d != defaultCatchUp {
-		r.add(v, codeNotSupported, "%q is not supported by this release; use %q", v.text, defaultCatchUp)
-		return
-	}
-	*c.into = &d
-}
-
-func (c catchUp) schema() map[string]any {
-	return map[string]any{"type": "string", "enum": []any{"1m", "60s", "1m0s"}}
 }

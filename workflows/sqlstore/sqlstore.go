@@ -38,6 +38,7 @@ type workflowRow struct {
 	UpdatedAt int64 `gorm:"autoUpdateTime:false"`
 	UpdatedBy string
 	DeletedAt *int64
+	Revision  int64
 }
 
 func (workflowRow) TableName() string { return "workflows" }
@@ -45,7 +46,7 @@ func (workflowRow) TableName() string { return "workflows" }
 func (r workflowRow) summary() workflows.Summary {
 	return workflows.Summary{
 		ID: workflows.ID(r.ID), Name: r.Name, Folder: r.Folder, Version: r.Version, Enabled: r.Enabled == 1,
-		CreatedAt: time.UnixMicro(r.CreatedAt).UTC(), UpdatedAt: time.UnixMicro(r.UpdatedAt).UTC(), UpdatedBy: r.UpdatedBy,
+		CreatedAt: time.UnixMicro(r.CreatedAt).UTC(), UpdatedAt: time.UnixMicro(r.UpdatedAt).UTC(), UpdatedBy: r.UpdatedBy, Revision: r.Revision,
 	}
 }
 
@@ -99,7 +100,7 @@ func (s *Store) Put(ctx context.Context, d *workflows.Definition, enabled *bool,
 		}
 		if changed || row.Enabled != before.Enabled {
 			row.UpdatedAt, row.UpdatedBy = now.UnixMicro(), by
-			if err := tx.Save(&row).Error; err != nil {
+			if err := save(tx, &row); err != nil {
 				return err
 			}
 		}
@@ -107,6 +108,15 @@ func (s *Store) Put(ctx context.Context, d *workflows.Definition, enabled *bool,
 		return nil
 	})
 	return sum, changed, database.Translate(err, what(d.ID))
+}
+
+// save stores a changed row under the next revision. On Postgres the lock on the counter lasts
+// until the commit, so that revisions become visible in their order.
+func save(tx *gorm.DB, row *workflowRow) error {
+	if err := tx.Raw("UPDATE workflow_revision SET value = value + 1 WHERE id = 1 RETURNING value").Scan(&row.Revision).Error; err != nil {
+		return err
+	}
+	return tx.Save(row).Error
 }
 
 // lock reads the workflow's row, deleted or not, and keeps others from changing it.
@@ -240,6 +250,19 @@ func (s *Store) List(ctx context.Context, f workflows.Filter) ([]workflows.Summa
 	return out, nil
 }
 
+// Changes implements workflows.Store.
+func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]workflows.Change, error) {
+	var rows []workflowRow
+	if err := s.db.Read().WithContext(ctx).Where("revision > ?", after).Order("revision").Limit(limit).Find(&rows).Error; err != nil {
+		return nil, database.Translate(err, "the changes of workflows")
+	}
+	out := make([]workflows.Change, len(rows))
+	for i, r := range rows {
+		out[i] = workflows.Change{Summary: r.summary(), Deleted: r.DeletedAt != nil}
+	}
+	return out, nil
+}
+
 // SetEnabled implements workflows.Store.
 func (s *Store) SetEnabled(ctx context.Context, id workflows.ID, enabled bool, by string, now time.Time) (sum workflows.Summary, err error) {
 	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
@@ -252,7 +275,7 @@ func (s *Store) SetEnabled(ctx context.Context, id workflows.ID, enabled bool, b
 		}
 		if position := switched(row.Enabled, true, &enabled); position != row.Enabled {
 			row.Enabled, row.UpdatedAt, row.UpdatedBy = position, now.UnixMicro(), by
-			if err := tx.Save(&row).Error; err != nil {
+			if err := save(tx, &row); err != nil {
 				return err
 			}
 		}
@@ -273,7 +296,7 @@ func (s *Store) Delete(ctx context.Context, id workflows.ID) error {
 			return gorm.ErrRecordNotFound
 		}
 		row.DeletedAt = new(time.Now().UnixMicro())
-		if err := tx.Save(&row).Error; err != nil {
+		if err := save(tx, &row); err != nil {
 			return err
 		}
 		return tx.Where("workflow = ?", string(id)).Delete(&credentialRow{}).Error

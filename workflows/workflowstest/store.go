@@ -33,6 +33,8 @@ func TestStore(t *testing.T, open func() workflows.Store) {
 		{"list by folder and page", testList},
 		{"usages of credentials", testUsages},
 		{"concurrent puts make one version each", testConcurrentPuts},
+		{"changes follow each other", testChanges},
+		{"a change is not overtaken", testConcurrentChanges},
 	}
 	for _, tt := range tests {
 		s := open()
@@ -77,7 +79,7 @@ func testPutVersions(t *testing.T, s workflows.Store) {
 	t.Helper()
 	first, second := Definition(t, "sync", "/a"), Definition(t, "sync", "/b", `"name": "Sync"`)
 	sum, changed := put(t, s, first)
-	want := workflows.Summary{ID: "sync", Name: "sync", Folder: "/a", Version: 1, Enabled: true, CreatedAt: Time, UpdatedAt: Time, UpdatedBy: "ann"}
+	want := workflows.Summary{ID: "sync", Name: "sync", Folder: "/a", Version: 1, Enabled: true, CreatedAt: Time, UpdatedAt: Time, UpdatedBy: "ann", Revision: 1}
 	if diff := cmp.Diff(want, sum); diff != "" || !changed {
 		t.Errorf("first Put (changed %t): -want +got\n%s", changed, diff)
 	}
@@ -86,7 +88,7 @@ func testPutVersions(t *testing.T, s workflows.Store) {
 	if err != nil {
 		t.Fatalf("Put: %v", err)
 	}
-	want = workflows.Summary{ID: "sync", Name: "Sync", Folder: "/b", Version: 2, Enabled: true, CreatedAt: Time, UpdatedAt: later, UpdatedBy: "bob"}
+	want = workflows.Summary{ID: "sync", Name: "Sync", Folder: "/b", Version: 2, Enabled: true, CreatedAt: Time, UpdatedAt: later, UpdatedBy: "bob", Revision: 2}
 	if diff := cmp.Diff(want, sum); diff != "" || !changed {
 		t.Errorf("second Put (changed %t): -want +got\n%s", changed, diff)
 	}
@@ -211,7 +213,7 @@ func testRecreate(t *testing.T, s workflows.Store) {
 	}
 	again, later := Definition(t, "sync", "/"), Time.Add(time.Hour)
 	sum, changed, err := s.Put(t.Context(), again, nil, "bob", 0, later)
-	want := workflows.Summary{ID: "sync", Name: "sync", Folder: "/", Version: 2, Enabled: true, CreatedAt: later, UpdatedAt: later, UpdatedBy: "bob"}
+	want := workflows.Summary{ID: "sync", Name: "sync", Folder: "/", Version: 2, Enabled: true, CreatedAt: later, UpdatedAt: later, UpdatedBy: "bob", Revision: 3}
 	if diff := cmp.Diff(want, sum); err != nil || !changed || diff != "" {
 		t.Errorf("Put: changed %t, %v, -want +got\n%s", changed, err, diff)
 	}
