@@ -56,18 +56,19 @@ func checkSchedule(d *workflows.Definition, t workflows.Trigger, path string) []
 	if t.Schedule == "" {
 		return nil // reported by its absence
 	}
-	_, err := ParseSchedule(t.Schedule, t.Timezone)
+	_, err := specOf(t).Parse()
+	if err == nil {
+		return nil
+	}
 	if zone, ok := errors.AsType[*ZoneError](err); ok {
 		problems := []workflows.Problem{d.Problemf(path+"/timezone", "invalid_timezone", "%v", zone)}
-		if _, err := ParseSchedule(t.Schedule, "UTC"); err != nil {
-			problems = append(problems, d.Problemf(path+"/schedule", "invalid_schedule", "%v", err))
-		}
-		return problems
+		t.Timezone = "UTC" // what else is wrong
+		return append(problems, checkSchedule(d, t, path)...)
 	}
-	if err != nil {
-		return []workflows.Problem{d.Problemf(path+"/schedule", "invalid_schedule", "%v", err)}
+	if _, ok := errors.AsType[*BoundsError](err); ok {
+		return []workflows.Problem{d.Problemf(path+"/until", "invalid_schedule", "%v", err)}
 	}
-	return nil
+	return []workflows.Problem{d.Problemf(path+"/schedule", "invalid_schedule", "%v", err)}
 }
 
 func (c checker) checkPath(d *workflows.Definition, t workflows.Trigger, path, sibling string) []workflows.Problem {

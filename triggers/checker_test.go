@@ -26,6 +26,10 @@ func TestChecker(t *testing.T) {
 			`1:83 /triggers/c/timezone invalid_timezone "KST" is not an IANA time zone; write a name such as "Asia/Seoul", "Europe/Berlin" or "UTC"`,
 			`1:63 /triggers/c/schedule invalid_schedule a schedule has five fields (minute, hour, day of month, month, day of week), not 1`,
 		}},
+		{"bounds and zone", `"c": {"type": "cron", "schedule": "@daily", "timezone": "KST", "from": "2026-02-02T00:00:00Z", "until": "2026-02-01T00:00:00Z"}`, []string{
+			`1:85 /triggers/c/timezone invalid_timezone "KST" is not an IANA time zone; write a name such as "Asia/Seoul", "Europe/Berlin" or "UTC"`,
+			`1:133 /triggers/c/until invalid_schedule "until" is before "from"`,
+		}},
 		{"path of another workflow", `"w": {"type": "webhook", "path": "taken", "credential": "c"}`, []string{`1:62 /triggers/w/path path_taken the workflow "other" has a webhook at this path already`}},
 		{"path of a sleeping workflow", `"w": {"type": "webhook", "path": "asleep", "credential": "c"}`, []string{`1:62 /triggers/w/path path_taken the workflow "off" has a webhook at this path already`}},
 		{"same shape", `"w": {"type": "webhook", "path": "orders/{number}", "credential": "c"}`, []string{`1:62 /triggers/w/path path_taken the workflow "other" has a webhook at this path already`}},

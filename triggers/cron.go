@@ -14,11 +14,40 @@ import (
 	"keyflow/workflows"
 )
 
-// Schedule is a parsed cron schedule in its time zone. It is immutable.
+// Spec is what a cron trigger says about its times.
+type Spec struct {
+	Schedule string // five cron fields, a name such as "@daily", or "@every 5m"
+	Timezone string // IANA name
+	Seconds  bool   // six fields, the first for seconds
+	// From and Until are the first and the last moment; zero is unbounded. "@every" counts
+	// from From.
+	From, Until time.Time
+}
+
+// specOf is the spec of a cron trigger, as it is stored.
+func specOf(t workflows.Trigger) Spec {
+	s := Spec{Schedule: t.Schedule, Timezone: t.Timezone, Seconds: t.Seconds}
+	if t.From != nil {
+		s.From = *t.From
+	}
+	if t.Until != nil {
+		s.Until = *t.Until
+	}
+	return s
+}
+
+// same reports whether both say the same in the same words.
+func (s Spec) same(o Spec) bool {
+	return s.Schedule == o.Schedule && s.Timezone == o.Timezone && s.Seconds == o.Seconds && s.From.Equal(o.From) && s.Until.Equal(o.Until)
+}
+
+// Schedule is a parsed [Spec]. It is immutable.
 type Schedule struct {
-	every time.Duration // of "@every"; else 0
-	spec  *cron.SpecSchedule
-	zone  *time.Location
+	every       time.Duration // of "@every"; else 0
+	spec        *cron.SpecSchedule
+	zone        *time.Location
+	grain       time.Duration // occurrences are at least this far apart
+	from, until time.Time
 
 	// realTime says that the minute or hour field begins with a star: the schedule follows
 	// real time through clock changes instead of local times of day.
@@ -30,28 +59,56 @@ type Schedule struct {
 // shortest is the shortest interval of "@every".
 const shortest = time.Second
 
-// ParseSchedule parses five cron fields, a name such as "@daily" or "@every 5m"; timezone is
-// an IANA name. Errors say what to write instead. The conventions are those of
+// Parse returns the schedule. Errors say what to write instead; a [*ZoneError] and a
+// [*BoundsError] blame another field than the schedule. The conventions are those of
 // docs/triggers.md (classic cron).
-func ParseSchedule(text, timezone string) (*Schedule, error) {
-	zone, err := parseZone(timezone)
+func (s Spec) Parse() (*Schedule, error) {
+	zone, err := parseZone(s.Timezone)
 	if err != nil {
 		return nil, err
 	}
-	text = strings.TrimSpace(text)
+	out, err := parseText(strings.TrimSpace(s.Schedule), s.Seconds)
+	if err != nil {
+		return nil, err
+	}
+	out.zone, out.from, out.until = zone, s.From.UTC(), s.Until.UTC()
+	return out, out.checkBounds()
+}
+
+func parseText(text string, seconds bool) (*Schedule, error) {
 	switch {
 	case strings.Contains(strings.ToUpper(text), "TZ="): // the parser panics on some of these
 		return nil, errors.New("a time zone cannot be part of the schedule; write it in the field \"timezone\"")
 	case strings.HasPrefix(text, "@every"):
-		return parseEvery(text, zone)
+		return parseEvery(text)
 	case strings.HasPrefix(text, "@"):
 		fields, ok := descriptors[text]
 		if !ok {
 			return nil, fmt.Errorf("%.40q is not a known name; use @hourly, @daily, @weekly, @monthly, @yearly or \"@every 5m\"", text)
 		}
-		text = fields
+		return parseFields(strings.Fields(fields), false)
+	default:
+		return parseFields(strings.Fields(text), seconds)
 	}
-	return parseFields(strings.Fields(text), zone)
+}
+
+// BoundsError says that no occurrence lies within from and until.
+type BoundsError struct{ message string }
+
+// Error implements error.
+func (e *BoundsError) Error() string { return e.message }
+
+func (s *Schedule) checkBounds() error {
+	if s.from.IsZero() || s.until.IsZero() {
+		return nil
+	}
+	if s.until.Before(s.from) {
+		return &BoundsError{"\"until\" is before \"from\""}
+	}
+	if s.Next(s.from.Add(-1), s.from).IsZero() {
+		return &BoundsError{"the schedule never happens between \"from\" and \"until\""}
+	}
+	return nil
 }
 
 // descriptors are names for schedules; the map is not changed.
@@ -78,7 +135,7 @@ type ZoneError struct{ message string }
 // Error implements error.
 func (e *ZoneError) Error() string { return e.message }
 
-func parseEvery(text string, zone *time.Location) (*Schedule, error) {
+func parseEvery(text string) (*Schedule, error) {
 	words := strings.Fields(text)
 	if len(words) != 2 || words[0] != "@every" {
 		return nil, errors.New("\"@every\" takes one duration, for example \"@every 5m\"")
@@ -91,12 +148,12 @@ func parseEvery(text string, zone *time.Location) (*Schedule, error) {
 	case every < shortest || every > maxEvery || every%time.Second != 0:
 		return nil, fmt.Errorf("%.40q is out of range: \"@every\" takes whole seconds from 1s to %v", words[1], workflows.Duration(maxEvery))
 	}
-	return &Schedule{every: every, zone: zone}, nil
+	return &Schedule{every: every, grain: every}, nil
 }
 
 const maxEvery = 366 * 24 * time.Hour
 
-// cronField is the grammar of one of the five fields.
+// cronField is the grammar of one field.
 type cronField struct {
 	name     string
 	min, max int
@@ -104,7 +161,8 @@ type cronField struct {
 	base     int    // number of the first
 }
 
-var cronFields = [5]cronField{
+var cronFields = [6]cronField{
+	{name: "second", max: 59},
 	{name: "minute", max: 59},
 	{name: "hour", max: 23},
 	{name: "day of month", min: 1, max: 31},
@@ -112,21 +170,22 @@ var cronFields = [5]cronField{
 	{name: "day of week", max: 7, words: "sunmontuewedthufrisat"},
 }
 
-func parseFields(fields []string, zone *time.Location) (*Schedule, error) {
-	if len(fields) != 5 {
-		hint := ""
-		if len(fields) == 6 {
-			hint = "; seconds are not supported by this release"
-		}
-		return nil, fmt.Errorf("a schedule has five fields (minute, hour, day of month, month, day of week), not %d%s", len(fields), hint)
+// parseFields takes the five fields from the minute on, and one for seconds before them.
+func parseFields(fields []string, seconds bool) (*Schedule, error) {
+	if err := countFields(fields, seconds); err != nil {
+		return nil, err
+	}
+	grain := time.Second
+	if !seconds {
+		fields, grain = append([]string{"0"}, fields...), time.Minute
 	}
 	for i, f := range cronFields {
 		if err := f.check(fields[i]); err != nil {
 			return nil, err
 		}
 	}
-	fields[4] = cronFields[4].sundayIsZero(fields[4])
-	parsed, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(strings.Join(fields, " "))
+	fields[5] = cronFields[5].sundayIsZero(fields[5])
+	parsed, err := cron.NewParser(cron.Second | cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(strings.Join(fields, " "))
 	if err != nil {
 		return nil, err
 	}
@@ -135,11 +194,23 @@ func parseFields(fields []string, zone *time.Location) (*Schedule, error) {
 		return nil, fmt.Errorf("the schedule is %T", parsed)
 	}
 	star := func(i int) bool { return strings.HasPrefix(fields[i], "*") }
-	s := &Schedule{spec: spec, zone: zone, realTime: star(0) || star(1), eitherDay: !star(2) && !star(4)}
+	s := &Schedule{spec: spec, grain: grain, realTime: star(1) || star(2), eitherDay: !star(3) && !star(5)}
 	if _, ok := s.nextWall(epoch, epoch.AddDate(horizonYears, 0, 0)); !ok {
 		return nil, errors.New("this never happens: no month of the schedule has that day")
 	}
 	return s, nil
+}
+
+func countFields(fields []string, seconds bool) error {
+	switch {
+	case seconds && len(fields) != 6:
+		return fmt.Errorf("with \"seconds\" a schedule has six fields (second, minute, hour, day of month, month, day of week), not %d", len(fields))
+	case !seconds && len(fields) == 6:
+		return errors.New("a schedule has five fields (minute, hour, day of month, month, day of week), not 6; for a field of seconds set \"seconds\": true")
+	case !seconds && len(fields) != 5:
+		return fmt.Errorf("a schedule has five fields (minute, hour, day of month, month, day of week), not %d", len(fields))
+	}
+	return nil
 }
 
 // epoch is any time; a schedule without an occurrence in the hundred years after it has none.

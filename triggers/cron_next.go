@@ -19,8 +19,23 @@ const (
 // all.
 func (s *Schedule) Next(t, anchor time.Time) time.Time {
 	t = t.UTC()
+	if t.Before(s.from) {
+		t = s.from.Add(-1)
+	}
+	if !s.from.IsZero() {
+		anchor = s.from
+	}
+	next := s.next(t, anchor.UTC())
+	if !s.until.IsZero() && next.After(s.until) {
+		return time.Time{}
+	}
+	return next
+}
+
+// next is Next without bounds.
+func (s *Schedule) next(t, anchor time.Time) time.Time {
 	if s.every > 0 {
-		return s.nextEvery(t, anchor.UTC())
+		return s.nextEvery(t, anchor)
 	}
 	horizon := t.AddDate(horizonYears, 0, 0)
 	for from := t.Add(1); from.Before(horizon); {
@@ -108,9 +123,9 @@ func (s *Schedule) nextIn(st stretch, from, horizon time.Time) (time.Time, bool)
 // nextWall finds the first local time of the schedule at or after from and before limit.
 // Local times are held as if they were UTC, where every day has 24 hours.
 func (s *Schedule) nextWall(from, limit time.Time) (time.Time, bool) {
-	t := from.Truncate(time.Minute)
+	t := from.Truncate(s.grain)
 	if t.Before(from) {
-		t = t.Add(time.Minute)
+		t = t.Add(s.grain)
 	}
 	for t.Before(limit) {
 		year, month, day := t.Date()
@@ -122,7 +137,9 @@ func (s *Schedule) nextWall(from, limit time.Time) (time.Time, bool) {
 		case s.spec.Hour&(1<<t.Hour()) == 0:
 			t = t.Truncate(time.Hour).Add(time.Hour)
 		case s.spec.Minute&(1<<t.Minute()) == 0:
-			t = t.Add(time.Minute)
+			t = t.Truncate(time.Minute).Add(time.Minute)
+		case s.spec.Second&(1<<t.Second()) == 0:
+			t = t.Add(time.Second)
 		default:
 			return t, true
 		}
@@ -136,4 +153,46 @@ func (s *Schedule) matchesDay(t time.Time) bool {
 		return date || weekday
 	}
 	return date && weekday
+}
+
+// skip returns the first occurrence that is not before oldest, and how many come before it,
+// counted from the occurrence first; of a very long outage at least maxCounted.
+func (s *Schedule) skip(first, oldest, anchor time.Time) (next time.Time, missed int64) {
+	if s.every > 0 && !first.IsZero() && first.Before(oldest) {
+		last := oldest.Add(-1)
+		if !s.until.IsZero() && s.until.Before(last) {
+			last = s.until
+		}
+		return s.Next(oldest.Add(-1), anchor), int64(last.Sub(first)/s.every) + 1
+	}
+	for next = first; !next.IsZero() && next.Before(oldest); next = s.Next(next, anchor) {
+		if missed++; missed == maxCounted {
+			return s.Next(oldest.Add(-1), anchor), missed
+		}
+	}
+	return next, missed
+}
+
+// maxCounted bounds the walk over missed occurrences.
+const maxCounted = 10_000
+
+// latest returns the n-th last of the occurrences from a time up to another, both inclusive;
+// from itself when there are fewer.
+func (s *Schedule) latest(n int, from, to, anchor time.Time) time.Time {
+	for window := time.Duration(n) * s.grain; ; window *= 2 {
+		begin := to.Add(-window)
+		if begin.Before(from) {
+			begin = from
+		}
+		var found []time.Time
+		for at := s.Next(begin.Add(-1), anchor); !at.IsZero() && !at.After(to); at = s.Next(at, anchor) {
+			found = append(found, at)
+		}
+		if len(found) >= n {
+			return found[len(found)-n]
+		}
+		if !begin.After(from) {
+			return from
+		}
+	}
 }

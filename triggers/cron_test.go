@@ -80,13 +80,15 @@ func TestScheduleNext(t *testing.T) {
 		{"hourly", "UTC", "@hourly", "2026-02-01 00:00", "2026-02-01 01:00, 2026-02-01 02:00"},
 		{"exactly on the time", "UTC", "0 12 * * *", "2026-02-01 12:00", "2026-02-02 12:00"},
 		{"C56 every 90 minutes from the anchor", "UTC", "@every 90m", "2026-02-01 00:00", "2026-02-01 00:20, 2026-02-01 01:50, 2026-02-01 03:20"},
+		{"C60 no 61st second", "UTC", "59 23 31 12 *", "2016-12-31 00:00", "2016-12-31 23:59, 2017-12-31 23:59"},                        // 2016-12-31 23:59:60 was one
+		{"C61 a zone that changed its rules", "Europe/Istanbul", "0 3 * * *", "2016-10-29 12:00", "2016-10-30 00:00, 2016-10-31 00:00"}, // summer time for good
 		{"C56 before the anchor", "UTC", "@every 90m", "2026-01-31 10:00", "2026-01-31 10:50, 2026-01-31 12:20"},
 	}
 	anchor := time.Date(2026, 1, 31, 13, 50, 0, 0, time.UTC)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s, err := triggers.ParseSchedule(tt.spec, tt.zone)
+			s, err := triggers.Spec{Schedule: tt.spec, Timezone: tt.zone}.Parse()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -106,6 +108,78 @@ func TestScheduleNext(t *testing.T) {
 	}
 }
 
+func TestScheduleNextWithSecondsAndBounds(t *testing.T) {
+	t.Parallel()
+	at := func(text string) time.Time {
+		if text == "" {
+			return time.Time{}
+		}
+		out, err := time.Parse(time.DateTime, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	tests := []struct {
+		name, zone, spec   string
+		seconds            bool
+		from, until, after string
+		want               string // until the end, or the first four
+	}{
+		{"every ten seconds", "UTC", "*/10 * * * * *", true, "", "", "2026-02-01 00:00:35", "2026-02-01 00:00:40, 2026-02-01 00:00:50, 2026-02-01 00:01:00, 2026-02-01 00:01:10"},
+		{"one second a day", "UTC", "7 30 2 * * *", true, "", "", "2026-02-01 02:30:07", "2026-02-02 02:30:07, 2026-02-03 02:30:07, 2026-02-04 02:30:07, 2026-02-05 02:30:07"},
+		{"skipped seconds run once", "America/New_York", "*/30 30 2 * * *", true, "", "", "2026-03-08 00:00:00", "2026-03-08 07:00:00, 2026-03-09 06:30:00, 2026-03-09 06:30:30, 2026-03-10 06:30:00"},
+		{"repeated seconds run the first time", "America/New_York", "*/30 30 1 * * *", true, "", "", "2026-11-01 00:00:00", "2026-11-01 05:30:00, 2026-11-01 05:30:30, 2026-11-02 06:30:00, 2026-11-02 06:30:30"},
+		{"a name", "UTC", "@hourly", true, "", "", "2026-02-01 00:00:00", "2026-02-01 01:00:00, 2026-02-01 02:00:00, 2026-02-01 03:00:00, 2026-02-01 04:00:00"},
+		{"bounds are inclusive", "UTC", "0 * * * *", false, "2026-02-01 05:00:00", "2026-02-01 07:00:00", "2026-01-01 00:00:00", "2026-02-01 05:00:00, 2026-02-01 06:00:00, 2026-02-01 07:00:00"},
+		{"bounds between occurrences", "UTC", "0 * * * *", false, "2026-02-01 05:00:01", "2026-02-01 07:59:59", "2026-02-01 05:30:00", "2026-02-01 06:00:00, 2026-02-01 07:00:00"},
+		{"only from", "UTC", "0 0 * * *", false, "2026-02-01 12:00:00", "", "2020-01-01 00:00:00", "2026-02-02 00:00:00, 2026-02-03 00:00:00, 2026-02-04 00:00:00, 2026-02-05 00:00:00"},
+		{"over", "UTC", "0 0 * * *", false, "", "2026-02-01 12:00:00", "2026-02-01 00:00:00", ""},
+		{"every counts from from", "UTC", "@every 90m", false, "2026-02-01 00:20:00", "2026-02-01 04:50:00", "2026-01-01 00:00:00", "2026-02-01 00:20:00, 2026-02-01 01:50:00, 2026-02-01 03:20:00, 2026-02-01 04:50:00"},
+		{"bounds in a skipped hour", "Europe/Berlin", "30 2 * * *", false, "2026-03-29 00:30:00", "2026-03-29 01:00:00", "2026-03-28 12:00:00", "2026-03-29 01:00:00"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s, err := triggers.Spec{Schedule: tt.spec, Timezone: tt.zone, Seconds: tt.seconds, From: at(tt.from), Until: at(tt.until)}.Parse()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for next := s.Next(at(tt.after), at(tt.after)); !next.IsZero() && len(got) < 4; next = s.Next(next, at(tt.after)) {
+				got = append(got, next.Format(time.DateTime))
+			}
+			if diff := cmp.Diff(tt.want, strings.Join(got, ", ")); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestParseRefusesBounds(t *testing.T) {
+	t.Parallel()
+	day := func(n int) time.Time { return time.Date(2026, 2, n, 0, 0, 0, 0, time.UTC) }
+	tests := []struct {
+		name string
+		spec triggers.Spec
+		want string
+	}{
+		{"backwards", triggers.Spec{Schedule: "@daily", Timezone: "UTC", From: day(2), Until: day(1)}, `"until" is before "from"`},
+		{"nothing within", triggers.Spec{Schedule: "0 12 * * *", Timezone: "UTC", From: day(1), Until: day(1).Add(time.Hour)}, `the schedule never happens between "from" and "until"`},
+		{"five fields with seconds", triggers.Spec{Schedule: "0 12 * * *", Timezone: "UTC", Seconds: true}, `with "seconds" a schedule has six fields (second, minute, hour, day of month, month, day of week), not 5`},
+		{"second 60", triggers.Spec{Schedule: "60 0 12 * * *", Timezone: "UTC", Seconds: true}, `"60" is out of range: the second must be between 0 and 59`},
+		{"six fields without a day", triggers.Spec{Schedule: "0 0 0 30 2 *", Timezone: "UTC", Seconds: true}, `this never happens: no month of the schedule has that day`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := tt.spec.Parse(); err == nil || err.Error() != tt.want {
+				t.Errorf("got %v\nwant %s", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestParseScheduleRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, spec, zone, want string }{
@@ -115,7 +189,7 @@ func TestParseScheduleRefuses(t *testing.T) {
 		{"C49 a step of 61", "*/61 * * * *", "UTC", `the step in "*/61" is out of range: for the minute it must be between 1 and 59`},
 		{"a step of 0", "*/0 * * * *", "UTC", `the step in "*/0" is out of range: for the minute it must be between 1 and 59`},
 		{"C50 empty items", "0,, * * * *", "UTC", `the field for the minute has an empty item: "0,,"`},
-		{"C51 seconds", "* * * * * *", "UTC", "a schedule has five fields (minute, hour, day of month, month, day of week), not 6; seconds are not supported by this release"},
+		{"C51 seconds", "* * * * * *", "UTC", "a schedule has five fields (minute, hour, day of month, month, day of week), not 6; for a field of seconds set \"seconds\": true"},
 		{"four fields", "* * * *", "UTC", "a schedule has five fields (minute, hour, day of month, month, day of week), not 4"},
 		{"nothing", "", "UTC", "a schedule has five fields (minute, hour, day of month, month, day of week), not 0"},
 		{"C52 nth weekday", "0 0 * * 5#2", "UTC", `"5#2" is not valid for the day of week; write *, a number, a range such as 1-5, a step such as */15, or a list of these`},
@@ -149,7 +223,7 @@ func TestParseScheduleRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := triggers.ParseSchedule(tt.spec, tt.zone)
+			_, err := triggers.Spec{Schedule: tt.spec, Timezone: tt.zone}.Parse()
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("got %v\nwant %s", err, tt.want)
 			}
@@ -164,7 +238,7 @@ func TestScheduleNextOncePerLocalDay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		zone := rapid.SampledFrom(zones).Draw(t, "zone")
 		spec := rapid.StringMatching(`[0-5][0-9] ([01][0-9]|2[0-3]) \* \* \*`).Draw(t, "spec")
-		s, err := triggers.ParseSchedule(spec, zone)
+		s, err := triggers.Spec{Schedule: spec, Timezone: zone}.Parse()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +263,7 @@ func FuzzParseSchedule(f *testing.F) {
 		f.Add(spec, "Europe/Berlin")
 	}
 	f.Fuzz(func(t *testing.T, spec, zone string) {
-		s, err := triggers.ParseSchedule(spec, zone)
+		s, err := triggers.Spec{Schedule: spec, Timezone: zone}.Parse()
 		if err != nil {
 			return
 		}
@@ -205,7 +279,7 @@ func FuzzParseSchedule(f *testing.F) {
 }
 
 func BenchmarkScheduleNext(b *testing.B) {
-	s, err := triggers.ParseSchedule("30 2 * * 1-5", "America/New_York")
+	s, err := triggers.Spec{Schedule: "30 2 * * 1-5", Timezone: "America/New_York"}.Parse()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -20,8 +20,14 @@ type Trigger struct {
 
 	Schedule string      `json:"schedule,omitempty"`
 	Timezone string      `json:"timezone,omitempty"`
-	Next     []time.Time `json:"next,omitzero"`    // of cron, never nil there: the next five times, UTC; none when switched off
-	Missed   int64       `json:"missed,omitempty"` // occurrences too old to be made up
+	Next     []time.Time `json:"next,omitzero"`     // of cron, never nil there: the next five times, UTC; none when switched off
+	Missed   int64       `json:"missed,omitempty"`  // occurrences too old to be made up
+	Overlap  string      `json:"overlap,omitempty"` // what happens while the previous run goes on
+	Skipped  int64       `json:"skipped,omitempty"` // occurrences that came while the previous run went on
+	Waiting  *time.Time  `json:"waiting,omitempty"` // the occurrence that waits until the previous run ends
+	From     *time.Time  `json:"from,omitempty"`    // bounds, both inclusive
+	Until    *time.Time  `json:"until,omitempty"`
+	Seconds  bool        `json:"seconds,omitempty"` // the schedule has six fields
 
 	URL        string   `json:"url,omitempty"`
 	Path       string   `json:"path,omitempty"`
@@ -98,9 +104,11 @@ func (m *Manager) triggersOf(ctx context.Context, id workflows.ID) ([]Trigger, e
 	}
 	var out []Trigger
 	for trigger, c := range k.crons {
-		t := Trigger{Workflow: id, Folder: k.folder, ID: trigger, Type: workflows.TriggerCron, Enabled: k.enabled, Schedule: c.text, Timezone: c.timezone, Next: []time.Time{}}
+		t := c.show()
+		t.Workflow, t.Folder, t.ID, t.Enabled = id, k.folder, trigger, k.enabled
 		if i := slices.IndexFunc(plans, func(p Plan) bool { return p.Trigger == trigger }); i >= 0 {
-			t.Missed, t.Next = plans[i].Missed, upcoming(c.schedule, plans[i])
+			t.Missed, t.Skipped, t.Waiting = plans[i].Missed, plans[i].Skipped, orNil(plans[i].Held)
+			t.Next = upcoming(c.schedule, plans[i], m.now())
 		}
 		out = append(out, t)
 	}
@@ -114,10 +122,29 @@ func (m *Manager) triggersOf(ctx context.Context, id workflows.ID) ([]Trigger, e
 	return out, nil
 }
 
-// upcoming returns the planned time and those after it.
-func upcoming(s *Schedule, p Plan) []time.Time {
+// show returns what the trigger says itself.
+func (c cronTrigger) show() Trigger {
+	return Trigger{
+		Type: workflows.TriggerCron, Schedule: c.Schedule, Timezone: c.Timezone, Seconds: c.Seconds, Overlap: c.overlap,
+		From: orNil(c.From), Until: orNil(c.Until), Next: []time.Time{},
+	}
+}
+
+func orNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// upcoming returns the planned time and those after it; one that waits is not among them.
+func upcoming(s *Schedule, p Plan, now time.Time) []time.Time {
+	at := p.NextAt
+	if !p.Held.IsZero() {
+		at = s.Next(now, p.Anchor)
+	}
 	next := make([]time.Time, 0, nextShown)
-	for at := p.NextAt; !at.IsZero() && len(next) < nextShown; at = s.Next(at, p.Anchor) {
+	for ; !at.IsZero() && len(next) < nextShown; at = s.Next(at, p.Anchor) {
 		next = append(next, at)
 	}
 	return next

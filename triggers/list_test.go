@@ -15,7 +15,7 @@ func TestList(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := setup(t)
-		h.apply(t, "b", `"tick": {"type": "cron", "schedule": "0 2 * * *", "timezone": "Asia/Seoul"}, "hook": {"type": "webhook", "path": "b/{id}", "methods": ["PUT"], "credential": "c"}`)
+		h.apply(t, "b", `"tick": {"type": "cron", "schedule": "0 0 2 * * *", "seconds": true, "timezone": "Asia/Seoul", "overlap": "queue", "until": "2000-01-05T18:00:00Z"}, "hook": {"type": "webhook", "path": "b/{id}", "methods": ["PUT"], "credential": "c"}`)
 		h.apply(t, "a", everyMinute, `"enabled": false`)
 		h.apply(t, "none", ``)
 		got, err := h.manager.List(t.Context(), triggers.Filter{})
@@ -24,13 +24,14 @@ func TestList(t *testing.T) {
 		}
 		at := time.Date(2000, 1, 1, 17, 0, 0, 0, time.UTC)
 		want := []triggers.Trigger{
-			{Workflow: "a", Folder: "/team", ID: "tick", Type: "cron", Schedule: "* * * * *", Timezone: "UTC", Next: []time.Time{}},
+			{Workflow: "a", Folder: "/team", ID: "tick", Type: "cron", Schedule: "* * * * *", Timezone: "UTC", Overlap: "allow", Next: []time.Time{}},
 			{
 				Workflow: "b", Folder: "/team", ID: "hook", Type: "webhook", Enabled: true, URL: "https://flow.example.com/hooks/b/{id}",
 				Path: "b/{id}", Methods: []string{"PUT"}, Credential: "c",
 			},
 			{
-				Workflow: "b", Folder: "/team", ID: "tick", Type: "cron", Enabled: true, Schedule: "0 2 * * *", Timezone: "Asia/Seoul",
+				Workflow: "b", Folder: "/team", ID: "tick", Type: "cron", Enabled: true, Schedule: "0 0 2 * * *", Timezone: "Asia/Seoul",
+				Seconds: true, Overlap: "queue", Until: new(time.Date(2000, 1, 5, 18, 0, 0, 0, time.UTC)),
 				Next: []time.Time{at, at.AddDate(0, 0, 1), at.AddDate(0, 0, 2), at.AddDate(0, 0, 3), at.AddDate(0, 0, 4)},
 			},
 		}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/triggers"
@@ -197,15 +196,15 @@ func TestServeSurvivesABadStoredSchedule(t *testing.T) {
 		if err := h.manager.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		bad := triggers.Plan{Workflow: "a", Trigger: "tick", Schedule: "TZ=0", Timezone: "UTC", Anchor: time.Now(), NextAt: time.Now()}
-		if err := h.store.Arm(t.Context(), bad); err != nil {
+		bad := triggers.Plan{Workflow: "a", Trigger: "tick", Spec: triggers.Spec{Schedule: "TZ=0", Timezone: "UTC"}, Anchor: time.Now(), NextAt: time.Now()}
+		if err := h.store.Arm(t.Context(), []triggers.Plan{bad}); err != nil {
 			t.Fatal(err)
 		}
 		stop := serve(t, h.manager)
 		pass(3*time.Minute + time.Second)
 		stop()
 		wantPlanned(t, h, "b", "00:01:00", "00:02:00", "00:03:00")
-		wantPlanned(t, h, "a", "00:02:00", "00:03:00") // mended by the next look at all workflows
+		wantPlanned(t, h, "a", "00:01:00", "00:02:00", "00:03:00") // made anew when it was due
 	})
 }
 
@@ -228,29 +227,6 @@ func TestServeManyProcesses(t *testing.T) {
 		if len(got) != 30 {
 			t.Errorf("%d runs, want 30", len(got))
 		}
-	})
-}
-
-// A row whose planned instant lies ahead fires nothing, whatever the clock does (C63).
-func TestServeWhenTheClockGoesBack(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		var shift time.Duration
-		h := setupOn(databasetest.SQLite(t), func() time.Time {
-			mu.Lock()
-			defer mu.Unlock()
-			return time.Now().Add(shift)
-		})
-		h.apply(t, "a", everyMinute)
-		stop := serve(t, h.manager)
-		pass(150 * time.Second) // 00:02:30
-		mu.Lock()
-		shift = -2 * time.Minute
-		mu.Unlock()
-		pass(3 * time.Minute) // 00:03:30 on the clock
-		stop()
-		wantPlanned(t, h, "a", "00:01:00", "00:02:00", "00:03:00")
 	})
 }
 
@@ -285,7 +261,7 @@ func TestLoadMendsPlans(t *testing.T) {
 		if err := h.store.Keep(ctx, "a", nil); err != nil { // lost
 			t.Fatal(err)
 		}
-		if err := h.store.Arm(ctx, triggers.Plan{Workflow: "stranger", Trigger: "t", Schedule: "* * * * *", Timezone: "UTC", Anchor: time.Now(), NextAt: time.Now()}); err != nil {
+		if err := h.store.Arm(ctx, []triggers.Plan{{Workflow: "stranger", Trigger: "t", Spec: triggers.Spec{Schedule: "* * * * *", Timezone: "UTC"}, Anchor: time.Now(), NextAt: time.Now()}}); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.manager.Load(ctx); err != nil {

@@ -26,12 +26,16 @@ import (
 // recorder is a Starter that keeps what it is asked to start, with the engine's rule for
 // dedupe keys.
 type recorder struct {
-	mu     sync.Mutex
-	starts []engine.Start
-	runs   map[string]engine.RunID // by workflow, kind, trigger, key
-	err    error                   // answered instead, when set
-	wait   func(context.Context, engine.RunID) (engine.Run, error)
-	large  chan struct{} // when set, inputs over 64 KiB are not stored before it is closed
+	mu      sync.Mutex
+	starts  []engine.Start
+	runs    map[string]engine.RunID // by workflow, kind, trigger, key
+	err     error                   // answered instead, when set
+	wait    func(context.Context, engine.RunID) (engine.Run, error)
+	going   []engine.Run // runs that have not ended, newest first
+	cancel  []engine.RunID
+	goal    int // with so many starts, reached is closed
+	reached chan struct{}
+	large   chan struct{} // when set, inputs over 64 KiB are not stored before it is closed
 }
 
 func (r *recorder) Start(_ context.Context, s engine.Start) (engine.Started, error) {
@@ -47,14 +51,21 @@ func (r *recorder) Start(_ context.Context, s engine.Start) (engine.Started, err
 	if s.Dedupe != nil {
 		key = string(s.Workflow) + "|" + s.Dedupe.Kind + "|" + s.Dedupe.Trigger + "|" + s.Dedupe.Key
 		if id, ok := r.runs[key]; ok {
-			return engine.Started{Run: id, Workflow: s.Workflow, Duplicate: true}, nil
+			return engine.Started{Run: id, Workflow: s.Workflow, Duplicate: true, Skipped: id == engine.RunID{}}, nil
+		}
+		if s.SkipOnly {
+			r.runs[key] = engine.RunID{}
+			return engine.Started{Workflow: s.Workflow, Skipped: true}, nil
 		}
 	}
 	id := engine.RunID(uuid.Must(uuid.NewV7()))
 	if key != "" {
 		r.runs[key] = id
 	}
-	r.starts = append(r.starts, s)
+	if r.starts = append(r.starts, s); r.goal > 0 && len(r.starts) == r.goal {
+		close(r.reached)
+	}
+	r.going = append(r.going, engine.Run{ID: id, Workflow: s.Workflow, Trigger: s.Trigger, Status: engine.RunRunning})
 	return engine.Started{Run: id, Workflow: s.Workflow, Status: engine.RunRunning}, nil
 }
 
@@ -63,6 +74,42 @@ func (r *recorder) Wait(ctx context.Context, id engine.RunID) (engine.Run, error
 		return r.wait(ctx, id)
 	}
 	return engine.Run{ID: id, Status: engine.RunSucceeded, Output: json.RawMessage(`{"ok":true}`)}, nil
+}
+
+// Runs returns those of one trigger that go on; all go on until finish or Cancel.
+func (r *recorder) Runs(_ context.Context, f engine.RunFilter) (list []engine.Run, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return nil, r.err
+	}
+	for _, run := range r.going {
+		if run.Workflow == f.Workflow && run.Trigger.ID == f.Trigger {
+			list = append(list, run)
+		}
+	}
+	return list, nil
+}
+
+// Cancel ends a run at once.
+func (r *recorder) Cancel(_ context.Context, id engine.RunID) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.going {
+		if r.going[i].ID == id {
+			r.going[i].Status = engine.RunCanceled
+			r.cancel = append(r.cancel, id)
+			return nil
+		}
+	}
+	return fault.New(fault.NotFound, "no run")
+}
+
+// finish ends all runs.
+func (r *recorder) finish() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.going = nil
 }
 
 func (r *recorder) fail(err error) {

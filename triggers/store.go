@@ -11,19 +11,27 @@ import (
 type Plan struct {
 	Workflow workflows.ID
 	Trigger  string
-	Schedule string // the text and zone that the plan was made for
-	Timezone string
+	Spec               // what the plan was made for
 	Anchor   time.Time // what "@every" counts from
 	Revision int64     // set by the store; grows with each Arm
-	NextAt   time.Time // zero: nothing planned
+	NextAt   time.Time // the next occurrence, or the next try for Held; zero: nothing planned
+	Held     time.Time // the occurrence that waits until the run before it ends; zero: none
 	Missed   int64     // occurrences that were too old to be made up, since it was armed
+	Skipped  int64     // occurrences that came while the run before them went on
+}
+
+// Move is how a plan goes on after it was due.
+type Move struct {
+	Plan            Plan      // as it was read
+	NextAt, Held    time.Time // the plan's from now on
+	Missed, Skipped int64     // to be added
 }
 
 // Store keeps the plans. The cost of Due and NextDue must not grow with the number of
 // plans that are not due. Times keep microseconds.
 type Store interface {
-	// Arm stores a plan with a new revision, in place of an older one.
-	Arm(ctx context.Context, p Plan) error
+	// Arm stores plans with a new revision each, in place of older ones.
+	Arm(ctx context.Context, plans []Plan) error
 	// Keep removes the plans of a workflow whose trigger is not listed.
 	Keep(ctx context.Context, workflow workflows.ID, triggers []string) error
 	// Plans returns the plans of a workflow, ordered by trigger.
@@ -35,7 +43,7 @@ type Store interface {
 	Due(ctx context.Context, now time.Time, after Plan, limit int) ([]Plan, error)
 	// NextDue returns when the earliest plan is due; zero when none is.
 	NextDue(ctx context.Context) (time.Time, error)
-	// Advance plans the next occurrence (zero: none) and adds to the missed ones, if the plan
-	// still has p's revision and p's NextAt; else it changes nothing and returns false.
-	Advance(ctx context.Context, p Plan, next time.Time, missed int64) (bool, error)
+	// Advance moves plans on, each if it still has the revision and the NextAt that it was
+	// read with, and reports which it has moved. One transaction for all.
+	Advance(ctx context.Context, moves []Move) ([]bool, error)
 }

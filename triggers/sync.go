@@ -2,23 +2,24 @@ package triggers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"keyflow/internal/fault"
-	"keyflow/internal/identity"
 	"keyflow/workflows"
 )
 
-// known is what the manager has taken over from one workflow.
+// known is what the manager has taken over from one workflow. It is immutable.
 type known struct {
-	version int
-	enabled bool
-	folder  string
-	crons   map[string]cronTrigger
-	hooks   []*route
+	revision int64
+	version  int
+	enabled  bool
+	broken   bool // it could not be taken over: tried again from time to time
+	folder   string
+	crons    map[string]cronTrigger
+	hooks    []*route
 }
 
 // planned returns the cron triggers that fire: none of a switched-off workflow.
@@ -30,108 +31,64 @@ func (k *known) planned() map[string]cronTrigger {
 }
 
 type cronTrigger struct {
-	text, timezone string
-	schedule       *Schedule
+	Spec
+	overlap  string
+	schedule *Schedule
 }
 
 // WorkflowChanged implements workflows.Listener.
 func (m *Manager) WorkflowChanged(ctx context.Context, id workflows.ID) error {
-	s, err := m.catalog.Summary(ctx, id)
+	_, err := m.update(ctx, id)
+	return err
+}
+
+// update takes over a workflow as it is stored now and returns how many plans it made.
+func (m *Manager) update(ctx context.Context, id workflows.ID) (armed int, err error) {
+	m.syncing.Lock()
+	defer m.syncing.Unlock()
+	s, err := m.catalog.Current(ctx, id)
 	if fault.Is(err, fault.NotFound) {
-		return m.forget(ctx, id)
+		m.adopt(id, nil)
+		m.expect(id, 0)
+		return 0, m.store.Keep(ctx, id, nil)
 	}
 	if err != nil {
-		return fmt.Errorf("read workflow %s: %w", id, err)
+		return 0, fmt.Errorf("read workflow %s: %w", id, err)
 	}
 	return m.sync(ctx, s)
 }
 
-// Load takes over all workflows of the catalog and mends plans that do not fit them:
-// enabled triggers with nothing planned, plans of triggers that are gone. Serve does it at
-// its start and from time to time.
-func (m *Manager) Load(ctx context.Context) error {
-	counts, err := m.store.Counts(ctx)
-	if err != nil {
-		return fmt.Errorf("count plans: %w", err)
+// sync takes over a workflow's version: routes into memory, plans into the store. The caller
+// holds m.syncing.
+func (m *Manager) sync(ctx context.Context, s workflows.Summary) (armed int, err error) {
+	before := m.lookup(s.ID)
+	if before != nil && before.revision > s.Revision {
+		return 0, nil // somebody was faster
 	}
-	seen := make(map[workflows.ID]bool)
-	var failed []error
-	for f := (workflows.Filter{Limit: 200}); ; {
-		page, err := m.catalog.List(ctx, identity.System(), f)
-		if err != nil {
-			return fmt.Errorf("list workflows: %w", err)
-		}
-		for _, s := range page {
-			seen[s.ID] = true
-			if !m.fits(s, counts[s.ID]) {
-				failed = append(failed, m.sync(ctx, s))
-			}
-		}
-		if len(page) < f.Limit {
-			break
-		}
-		f.After = page[len(page)-1].ID
-	}
-	for _, id := range m.strangers(seen, counts) {
-		failed = append(failed, m.forget(ctx, id))
-	}
-	m.loaded.Store(true)
-	return errors.Join(failed...)
-}
-
-// fits reports whether a workflow and its plans are as they were taken over.
-func (m *Manager) fits(s workflows.Summary, planned int) bool {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	k := m.known[s.ID]
-	return k != nil && k.version == s.Version && k.enabled == s.Enabled && len(k.planned()) == planned
-}
-
-// strangers returns workflows that are known or planned but no longer in the catalog. One
-// that was made after the catalog was listed comes back with its own WorkflowChanged.
-func (m *Manager) strangers(seen map[workflows.ID]bool, counts map[workflows.ID]int) []workflows.ID {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	gone := make(map[workflows.ID]bool)
-	for id := range m.known {
-		gone[id] = !seen[id]
-	}
-	for id := range counts {
-		gone[id] = !seen[id]
-	}
-	maps.DeleteFunc(gone, func(_ workflows.ID, is bool) bool { return !is })
-	return slices.Sorted(maps.Keys(gone))
-}
-
-// forget drops a workflow that the catalog has no more. It looks once more, because the
-// workflow may have been made since.
-func (m *Manager) forget(ctx context.Context, id workflows.ID) error {
-	m.syncing.Lock()
-	defer m.syncing.Unlock()
-	if _, err := m.catalog.Summary(ctx, id); !fault.Is(err, fault.NotFound) {
-		return err
-	}
-	m.adopt(id, nil)
-	return m.store.Keep(ctx, id, nil)
-}
-
-// sync takes over a workflow's current version: routes into memory, plans into the store.
-func (m *Manager) sync(ctx context.Context, s workflows.Summary) error {
-	m.syncing.Lock()
-	defer m.syncing.Unlock()
 	d, err := m.catalog.Definition(ctx, s.ID, s.Version)
-	if err != nil {
-		m.adopt(s.ID, nil) // it cannot run; other workflows go on
-		return fmt.Errorf("triggers of workflow %s: %w", s.ID, err)
+	if err != nil { // it cannot run; other workflows go on
+		m.adopt(s.ID, &known{revision: s.Revision, version: s.Version, folder: s.Folder, broken: true})
+		return 0, fmt.Errorf("triggers of workflow %s: %w", s.ID, err)
 	}
-	k := &known{version: s.Version, enabled: s.Enabled, folder: s.Folder, crons: map[string]cronTrigger{}}
+	k := m.read(d, s)
+	m.adopt(s.ID, k)
+	if before == nil && len(k.planned()) == 0 {
+		return 0, nil // nothing was planned here; what others left behind is found by reconcile
+	}
+	return m.arm(ctx, s.ID, k.planned())
+}
+
+// read compiles the triggers of a definition.
+func (m *Manager) read(d *workflows.Definition, s workflows.Summary) *known {
+	k := &known{revision: s.Revision, version: s.Version, enabled: s.Enabled, folder: s.Folder, crons: map[string]cronTrigger{}}
 	for id, t := range d.Triggers {
 		switch t.Type {
 		case workflows.TriggerCron:
-			if schedule, err := ParseSchedule(t.Schedule, t.Timezone); err != nil {
+			spec := specOf(t)
+			if schedule, err := spec.Parse(); err != nil {
 				m.logger.Error("schedule is not valid", reference(s.ID, id), "error", err)
 			} else {
-				k.crons[id] = cronTrigger{t.Schedule, t.Timezone, schedule}
+				k.crons[id] = cronTrigger{spec, t.Overlap, schedule}
 			}
 		case workflows.TriggerWebhook:
 			r, err := newRoute(d, s, id)
@@ -142,11 +99,16 @@ func (m *Manager) sync(ctx context.Context, s workflows.Summary) error {
 			k.hooks = append(k.hooks, r)
 		}
 	}
-	m.adopt(s.ID, k)
-	return m.arm(ctx, s.ID, k.planned())
+	return k
 }
 
-// adopt replaces what is known of a workflow.
+func (m *Manager) lookup(id workflows.ID) *known {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.known[id]
+}
+
+// adopt replaces what is known of a workflow; nil is that it is gone.
 func (m *Manager) adopt(id workflows.ID, k *known) {
 	m.mu.Lock()
 	before := m.known[id]
@@ -166,34 +128,63 @@ func (m *Manager) adopt(id workflows.ID, k *known) {
 	m.routes.replace(old, hooks)
 }
 
-// arm makes the stored plans those of the given triggers. A plan whose schedule did not
-// change goes on; a new or edited one begins now.
-func (m *Manager) arm(ctx context.Context, id workflows.ID, crons map[string]cronTrigger) error {
+// arm makes the stored plans those of the given triggers and returns how many it made. A plan
+// whose schedule did not change goes on; a new or edited one begins now.
+func (m *Manager) arm(ctx context.Context, id workflows.ID, crons map[string]cronTrigger) (armed int, err error) {
+	m.expect(id, unsettled)
 	if err := m.store.Keep(ctx, id, slices.Sorted(maps.Keys(crons))); err != nil {
-		return fmt.Errorf("remove plans of %s: %w", id, err)
-	}
-	if len(crons) == 0 {
-		return nil
+		return 0, fmt.Errorf("remove plans of %s: %w", id, err)
 	}
 	stored, err := m.store.Plans(ctx, id)
 	if err != nil {
-		return fmt.Errorf("read plans of %s: %w", id, err)
+		return 0, fmt.Errorf("read plans of %s: %w", id, err)
 	}
-	now := m.now()
+	var fresh []Plan
+	live, now := 0, m.now()
 	for trigger, c := range crons {
-		same := slices.ContainsFunc(stored, func(p Plan) bool {
-			return p.Trigger == trigger && p.Schedule == c.text && p.Timezone == c.timezone && !p.NextAt.IsZero()
-		})
-		if same {
+		next, goesOn := c.goesOn(stored, trigger, now)
+		if !next.IsZero() {
+			live++
+		}
+		if goesOn {
 			continue
 		}
-		p := Plan{Workflow: id, Trigger: trigger, Schedule: c.text, Timezone: c.timezone, Anchor: now, NextAt: c.schedule.Next(now, now)}
-		if err := m.store.Arm(ctx, p); err != nil {
-			return fmt.Errorf("plan %s/%s: %w", id, trigger, err)
+		fresh = append(fresh, Plan{Workflow: id, Trigger: trigger, Spec: c.Spec, Anchor: now, NextAt: next})
+	}
+	if len(fresh) > 0 {
+		if err := m.store.Arm(ctx, fresh); err != nil {
+			return 0, fmt.Errorf("plan schedules of %s: %w", id, err)
 		}
 	}
+	m.expect(id, live)
 	m.notify()
-	return nil
+	return len(fresh), nil
+}
+
+// goesOn looks for the trigger's plan and returns when it is due next; a plan that must be
+// made anew would be due at next.
+func (c cronTrigger) goesOn(stored []Plan, trigger string, now time.Time) (next time.Time, ok bool) {
+	i := slices.IndexFunc(stored, func(p Plan) bool { return p.Trigger == trigger && p.same(c.Spec) })
+	if i < 0 {
+		return c.schedule.Next(now, now), false
+	}
+	if !stored[i].NextAt.IsZero() {
+		return stored[i].NextAt, true
+	}
+	next = c.schedule.Next(now, stored[i].Anchor)
+	return next, next.IsZero() // it has come to its end
+}
+
+// unsettled is no number of plans: reconcile looks at the workflow again.
+const unsettled = -1
+
+// expect notes how many triggers of a workflow should have something planned.
+func (m *Manager) expect(id workflows.ID, live int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.live[id] = live; live == 0 {
+		delete(m.live, id)
+	}
 }
 
 // notify wakes Serve.

@@ -21,14 +21,15 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
-	"keyflow/internal/identity"
 	"keyflow/workflows"
 )
 
-// Starter starts runs; *engine.Engine is one.
+// Starter starts runs and knows those that go on; *engine.Engine is one.
 type Starter interface {
 	Start(ctx context.Context, s engine.Start) (engine.Started, error)
 	Wait(ctx context.Context, id engine.RunID) (engine.Run, error)
+	Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, error)
+	Cancel(ctx context.Context, id engine.RunID) error
 }
 
 // Verifier checks who calls a webhook; *credentials.Vault is one. The names it returns are
@@ -41,9 +42,10 @@ type Verifier interface {
 
 // Catalog is where definitions come from; *workflows.Catalog is one.
 type Catalog interface {
-	Summary(ctx context.Context, id workflows.ID) (workflows.Summary, error)
+	Summary(ctx context.Context, id workflows.ID) (workflows.Summary, error) // may be a moment old
+	Current(ctx context.Context, id workflows.ID) (workflows.Summary, error)
 	Definition(ctx context.Context, id workflows.ID, version int) (*workflows.Definition, error)
-	List(ctx context.Context, caller identity.Caller, f workflows.Filter) ([]workflows.Summary, error)
+	Changes(ctx context.Context, after int64, limit int) ([]workflows.Change, error)
 }
 
 // Options are what a manager is made of. Store, Catalog, Starter and Verifier are required.
@@ -54,7 +56,7 @@ type Options struct {
 	Verifier Verifier
 
 	// Shared says that other processes change the same workflows (Postgres): their changes
-	// are looked for every few seconds.
+	// are looked for every second.
 	Shared    bool
 	PublicURL string  // in front of the URLs that List shows; no slash at the end
 	Waiters   Waiters // nil: there are no callbacks
@@ -84,11 +86,16 @@ type Manager struct {
 	routes   *routes
 	failures *limiter
 	gate     gate
+	metrics  *metrics
 
-	loaded  atomic.Bool // all workflows have been looked at once
-	syncing sync.Mutex  // one sync at a time: the last one sees the latest state
-	mu      sync.RWMutex
-	known   map[workflows.ID]*known // guarded by mu
+	loaded   atomic.Bool // all workflows have been looked at once
+	loading  sync.Mutex
+	revision int64      // of the last change that was taken over; guarded by loading
+	syncing  sync.Mutex // one sync at a time: the last one sees the latest state
+
+	mu    sync.RWMutex
+	known map[workflows.ID]*known // guarded by mu
+	live  map[workflows.ID]int    // how many triggers have something planned; none: 0; guarded by mu
 }
 
 var (
@@ -102,7 +109,8 @@ func New(o Options) *Manager {
 	m := &Manager{
 		store: o.Store, catalog: o.Catalog, starter: o.Starter, verifier: o.Verifier, waiters: o.Waiters,
 		shared: o.Shared, public: o.PublicURL, clientIP: o.ClientIP, now: o.Now, logger: o.Logger,
-		wake: make(chan struct{}, 1), routes: newRoutes(), gate: newGate(), known: make(map[workflows.ID]*known),
+		wake: make(chan struct{}, 1), routes: newRoutes(), gate: newGate(), metrics: newMetrics(),
+		known: make(map[workflows.ID]*known), live: make(map[workflows.ID]int),
 		headers: http.Header{
 			"Content-Security-Policy": {"sandbox"}, // authors' content on our origin
 			"X-Content-Type-Options":  {"nosniff"},

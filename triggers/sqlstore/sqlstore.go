@@ -31,19 +31,30 @@ type scheduleRow struct {
 	Revision  int64
 	NextAt    *int64
 	Missed    int64
+	Seconds   int
+	FromAt    *int64
+	UntilAt   *int64
+	HeldAt    *int64
+	Skipped   int64
 }
 
 func (scheduleRow) TableName() string { return "schedules" }
 
 func (r scheduleRow) plan() triggers.Plan {
-	p := triggers.Plan{
-		Workflow: workflows.ID(r.Workflow), Trigger: r.TriggerID, Schedule: r.Schedule, Timezone: r.Timezone,
-		Anchor: time.UnixMicro(r.Anchor).UTC(), Revision: r.Revision, Missed: r.Missed,
+	return triggers.Plan{
+		Workflow: workflows.ID(r.Workflow), Trigger: r.TriggerID,
+		Spec:   triggers.Spec{Schedule: r.Schedule, Timezone: r.Timezone, Seconds: r.Seconds == 1, From: instant(r.FromAt), Until: instant(r.UntilAt)},
+		Anchor: time.UnixMicro(r.Anchor).UTC(), Revision: r.Revision, NextAt: instant(r.NextAt), Held: instant(r.HeldAt),
+		Missed: r.Missed, Skipped: r.Skipped,
 	}
-	if r.NextAt != nil {
-		p.NextAt = time.UnixMicro(*r.NextAt).UTC()
+}
+
+// instant is zero for null.
+func instant(micros *int64) time.Time {
+	if micros == nil {
+		return time.Time{}
 	}
-	return p
+	return time.UnixMicro(*micros).UTC()
 }
 
 func plans(rows []scheduleRow) []triggers.Plan {
@@ -65,17 +76,24 @@ func micros(t time.Time) *int64 {
 const what = "the schedule"
 
 // Arm implements triggers.Store.
-func (s *Store) Arm(ctx context.Context, p triggers.Plan) error {
-	row := scheduleRow{
-		Workflow: string(p.Workflow), TriggerID: p.Trigger, Schedule: p.Schedule, Timezone: p.Timezone,
-		Anchor: p.Anchor.UnixMicro(), Revision: 1, NextAt: micros(p.NextAt), Missed: p.Missed,
+func (s *Store) Arm(ctx context.Context, plans []triggers.Plan) error {
+	rows := make([]scheduleRow, len(plans))
+	for i, p := range plans {
+		rows[i] = scheduleRow{
+			Workflow: string(p.Workflow), TriggerID: p.Trigger, Schedule: p.Schedule, Timezone: p.Timezone,
+			Anchor: p.Anchor.UnixMicro(), Revision: 1, NextAt: micros(p.NextAt), Missed: p.Missed,
+			FromAt: micros(p.From), UntilAt: micros(p.Until), HeldAt: micros(p.Held), Skipped: p.Skipped,
+		}
+		if p.Seconds {
+			rows[i].Seconds = 1
+		}
 	}
 	onConflict := clause.OnConflict{
 		Columns: []clause.Column{{Name: "workflow"}, {Name: "trigger_id"}},
-		DoUpdates: append(clause.AssignmentColumns([]string{"schedule", "timezone", "anchor", "next_at", "missed"}),
+		DoUpdates: append(clause.AssignmentColumns([]string{"schedule", "timezone", "anchor", "next_at", "missed", "seconds", "from_at", "until_at", "held_at", "skipped"}),
 			clause.Assignment{Column: clause.Column{Name: "revision"}, Value: gorm.Expr("schedules.revision + 1")}),
 	}
-	return database.Translate(s.db.Write().WithContext(ctx).Clauses(onConflict).Create(&row).Error, what)
+	return database.Translate(s.db.Write().WithContext(ctx).Clauses(onConflict).Create(&rows).Error, what)
 }
 
 // Keep implements triggers.Store.
@@ -128,12 +146,4 @@ func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
 		return time.Time{}, database.Translate(err, what)
 	}
 	return rows[0].plan().NextAt, nil
-}
-
-// Advance implements triggers.Store.
-func (s *Store) Advance(ctx context.Context, p triggers.Plan, next time.Time, missed int64) (bool, error) {
-	result := s.db.Write().WithContext(ctx).Model(&scheduleRow{}).
-		Where("workflow = ? AND trigger_id = ? AND revision = ? AND next_at = ?", string(p.Workflow), p.Trigger, p.Revision, p.NextAt.UnixMicro()).
-		Updates(map[string]any{"next_at": micros(next), "missed": gorm.Expr("missed + ?", missed)})
-	return result.RowsAffected == 1, database.Translate(result.Error, what)
 }

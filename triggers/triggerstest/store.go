@@ -3,6 +3,8 @@
 package triggerstest
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,6 +28,7 @@ func TestStore(t *testing.T, open func() triggers.Store) {
 		{"keep removes the others", testKeep},
 		{"due in order and pages", testDue},
 		{"advance compares and sets", testAdvance},
+		{"many advance at once", testAdvanceMany},
 		{"one of many wins an occurrence", testConcurrentAdvance},
 		{"counts what is planned", testCounts},
 	}
@@ -42,16 +45,14 @@ var base = time.Date(2026, 11, 5, 9, 30, 0, 123456000, time.UTC)
 
 func plan(workflow, trigger string, next time.Time) triggers.Plan {
 	return triggers.Plan{
-		Workflow: workflows.ID(workflow), Trigger: trigger, Schedule: "0 2 * * *", Timezone: "Asia/Seoul", Anchor: base, NextAt: next,
+		Workflow: workflows.ID(workflow), Trigger: trigger, Spec: triggers.Spec{Schedule: "0 2 * * *", Timezone: "Asia/Seoul"}, Anchor: base, NextAt: next,
 	}
 }
 
 func arm(t *testing.T, s triggers.Store, list ...triggers.Plan) {
 	t.Helper()
-	for _, p := range list {
-		if err := s.Arm(t.Context(), p); err != nil {
-			t.Fatalf("Arm: %v", err)
-		}
+	if err := s.Arm(t.Context(), list); err != nil {
+		t.Fatalf("Arm: %v", err)
 	}
 }
 
@@ -67,14 +68,15 @@ func only(t *testing.T, s triggers.Store, workflow workflows.ID) triggers.Plan {
 func testArm(t *testing.T, s triggers.Store) {
 	t.Helper()
 	p := plan("a", "t", base)
-	p.Missed = 3
+	p.Missed, p.Skipped, p.Held = 3, 4, base.Add(-time.Hour)
+	p.Spec.Seconds, p.From, p.Until = true, base.Add(-24*time.Hour), base.Add(24*time.Hour)
 	arm(t, s, p)
 	want := p
 	want.Revision = 1
 	if diff := cmp.Diff(want, only(t, s, "a")); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	next := triggers.Plan{Workflow: "a", Trigger: "t", Schedule: "@every 5m", Timezone: "UTC", Anchor: base.Add(time.Hour)}
+	next := triggers.Plan{Workflow: "a", Trigger: "t", Spec: triggers.Spec{Schedule: "@every 5m", Timezone: "UTC"}, Anchor: base.Add(time.Hour)}
 	arm(t, s, next)
 	next.Revision = 2
 	if diff := cmp.Diff(next, only(t, s, "a")); diff != "" {
@@ -135,49 +137,88 @@ func testAdvance(t *testing.T, s triggers.Store) {
 	arm(t, s, plan("a", "t", base))
 	first := only(t, s, "a")
 	later := base.Add(time.Hour)
-	advance(t, s, first, later, 2, true)
+	advance(t, s, true, triggers.Move{Plan: first, NextAt: later, Held: base, Missed: 2, Skipped: 3})
 	want := first
-	want.NextAt, want.Missed = later, 2
+	want.NextAt, want.Held, want.Missed, want.Skipped = later, base, 2, 3
 	if diff := cmp.Diff(want, only(t, s, "a")); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	advance(t, s, first, later.Add(time.Hour), 0, false) // another planned instant
+	advance(t, s, false, triggers.Move{Plan: first, NextAt: later.Add(time.Hour)}) // another planned instant
 	current := only(t, s, "a")
 	arm(t, s, plan("a", "t", later))
-	advance(t, s, current, later.Add(time.Hour), 0, false) // another revision
-	advance(t, s, only(t, s, "a"), time.Time{}, 1, true)
-	if p := only(t, s, "a"); !p.NextAt.IsZero() || p.Missed != 1 {
+	advance(t, s, false, triggers.Move{Plan: current, NextAt: later.Add(time.Hour)}) // another revision
+	advance(t, s, true, triggers.Move{Plan: only(t, s, "a"), Missed: 1})
+	if p := only(t, s, "a"); !p.NextAt.IsZero() || !p.Held.IsZero() || p.Missed != 1 {
 		t.Errorf("got %+v", p)
 	}
 }
 
-func advance(t *testing.T, s triggers.Store, p triggers.Plan, next time.Time, missed int64, want bool) {
+func advance(t *testing.T, s triggers.Store, want bool, m triggers.Move) {
 	t.Helper()
-	if ok, err := s.Advance(t.Context(), p, next, missed); err != nil || ok != want {
+	if ok, err := s.Advance(t.Context(), []triggers.Move{m}); err != nil || len(ok) != 1 || ok[0] != want {
 		t.Errorf("Advance: %t, %v; want %t", ok, err, want)
 	}
 }
 
+func testAdvanceMany(t *testing.T, s triggers.Store) {
+	t.Helper()
+	if ok, err := s.Advance(t.Context(), nil); err != nil || len(ok) != 0 {
+		t.Errorf("Advance of none: %v, %v", ok, err)
+	}
+	arm(t, s, plan("a", "t", base), plan("b", "t", base), plan("c", "t", base))
+	a, b, c := only(t, s, "a"), only(t, s, "b"), only(t, s, "c")
+	b.Revision++
+	later := base.Add(time.Hour)
+	ok, err := s.Advance(t.Context(), []triggers.Move{{Plan: c, NextAt: later}, {Plan: b, NextAt: later}, {Plan: a, Skipped: 1}})
+	if diff := cmp.Diff([]bool{true, false, true}, ok); err != nil || diff != "" {
+		t.Errorf("%v -want +got\n%s", err, diff)
+	}
+	for id, next := range map[workflows.ID]time.Time{"a": {}, "b": base, "c": later} {
+		if got := only(t, s, id).NextAt; !got.Equal(next) {
+			t.Errorf("%s is due at %v, want %v", id, got, next)
+		}
+	}
+}
+
+// Many processes move the same plans, in any order: each plan is moved by one of them.
 func testConcurrentAdvance(t *testing.T, s triggers.Store) {
 	t.Helper()
-	arm(t, s, plan("a", "t", base))
-	p := only(t, s, "a")
+	const processes, count = 8, 20
+	for i := range count {
+		arm(t, s, plan(fmt.Sprintf("w%02d", i), "t", base))
+	}
+	due, err := s.Due(t.Context(), base, triggers.Plan{}, count)
+	if err != nil || len(due) != count {
+		t.Fatalf("Due: %d, %v", len(due), err)
+	}
 	var wg sync.WaitGroup
 	var won atomic.Int32
-	for range 8 {
+	for process := range processes {
 		wg.Go(func() {
-			ok, err := s.Advance(t.Context(), p, base.Add(time.Hour), 1)
+			moves := make([]triggers.Move, count)
+			for i, p := range due {
+				moves[(i*(2*process+1))%count] = triggers.Move{Plan: p, NextAt: base.Add(time.Hour), Missed: 1}
+			}
+			moves = slices.DeleteFunc(moves, func(m triggers.Move) bool { return m.Plan.Workflow == "" })
+			ok, err := s.Advance(t.Context(), moves)
 			if err != nil {
 				t.Errorf("Advance: %v", err)
 			}
-			if ok {
-				won.Add(1)
+			for _, moved := range ok {
+				if moved {
+					won.Add(1)
+				}
 			}
 		})
 	}
 	wg.Wait()
-	if got := only(t, s, "a"); won.Load() != 1 || got.Missed != 1 {
-		t.Errorf("%d won, missed %d; want 1 and 1", won.Load(), got.Missed)
+	for _, p := range due {
+		if got := only(t, s, p.Workflow); got.Missed != 1 {
+			t.Errorf("%s missed %d, want 1", p.Workflow, got.Missed)
+		}
+	}
+	if won.Load() != count {
+		t.Errorf("%d won, want %d", won.Load(), count)
 	}
 }
 

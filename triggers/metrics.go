@@ -1,0 +1,64 @@
+package triggers
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// What became of an occurrence, as the metric's label.
+const (
+	resultStarted = "started"
+	resultSkipped = "skipped" // its predecessor went on
+	resultMissed  = "missed"  // too old to be made up
+	resultRefused = "refused" // it can never start
+)
+
+// metrics is what an operator sees of schedules. An occurrence is counted by the process that
+// moved its plan on.
+type metrics struct {
+	occurrences *prometheus.CounterVec
+	lateness    prometheus.Histogram
+	rearmed     prometheus.Counter
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		occurrences: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyflow_schedule_occurrences_total", Help: "Planned times of schedules, by what became of them.",
+		}, []string{"result"}),
+		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "keyflow_schedule_lateness_seconds", Help: "How long after its planned time an occurrence started.",
+			Buckets: []float64{.1, .5, 1, 2.5, 5, 10, 30, 60, 300, 3600},
+		}),
+		rearmed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "keyflow_schedules_rearmed_total", Help: "Enabled schedules that were found with nothing planned.",
+		}),
+	}
+	for _, result := range []string{resultStarted, resultSkipped, resultMissed, resultRefused} {
+		m.occurrences.WithLabelValues(result) // shown from the beginning, as zero
+	}
+	return m
+}
+
+// Register shows the metrics of schedules in a registry.
+func (m *Manager) Register(r prometheus.Registerer) error {
+	for _, c := range []prometheus.Collector{m.metrics.occurrences, m.metrics.lateness, m.metrics.rearmed} {
+		if err := r.Register(c); err != nil {
+			return fmt.Errorf("register metrics of triggers: %w", err)
+		}
+	}
+	return nil
+}
+
+func (m *metrics) observe(o outcome) {
+	m.occurrences.WithLabelValues(resultMissed).Add(float64(o.move.Missed))
+	m.occurrences.WithLabelValues(resultSkipped).Add(float64(o.move.Skipped))
+	switch o.result {
+	case resultStarted:
+		m.lateness.Observe(o.late.Seconds())
+		m.occurrences.WithLabelValues(o.result).Inc()
+	case resultRefused:
+		m.occurrences.WithLabelValues(o.result).Inc()
+	}
+}
