@@ -4,23 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"maps"
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"keyflow/credentials"
 	"keyflow/engine"
-	"keyflow/internal/expression"
 	"keyflow/internal/fault"
-	"keyflow/internal/jsonvalue"
-	"keyflow/workflows"
 )
 
 const (
@@ -32,6 +26,8 @@ const (
 	DuplicateHeader = "Keyflow-Duplicate"
 
 	maxBody = 5 << 20 // bytes of a request body
+	// storeWithin is how long a run may take to be stored.
+	storeWithin = 30 * time.Second
 )
 
 // Hooks returns the handler of /hooks/ and everything below it. It must see paths as they
@@ -91,6 +87,9 @@ func (m *Manager) serveHook(w http.ResponseWriter, r *http.Request) {
 // start reads the request and stores a run.
 func (m *Manager) start(w http.ResponseWriter, r *http.Request, c *call) (engine.Started, bool) {
 	leave, ok := m.gate.enter(r.Context(), len(c.body))
+	if !ok && hungUp(w, r) {
+		return engine.Started{}, false
+	}
 	if !ok {
 		w.Header().Set("Retry-After", "5")
 		refuse(w, http.StatusServiceUnavailable, "the call was not accepted: too many large bodies at once")
@@ -105,9 +104,13 @@ func (m *Manager) start(w http.ResponseWriter, r *http.Request, c *call) (engine
 	if !ok {
 		return engine.Started{}, false
 	}
-	started, err := m.starter.Start(r.Context(), start)
-	if err != nil {
-		m.refuseStart(w, r, c.route, err)
+	// A caller that hangs up now is one whose run may be stored: whether it is decides if its
+	// request counts as received.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeWithin)
+	defer cancel()
+	started, err := m.starter.Start(ctx, start)
+	if err != nil && !hungUp(w, r) {
+		m.refuseStart(w, c.route, err)
 	}
 	return started, err == nil
 }
@@ -173,6 +176,7 @@ func (m *Manager) verify(w http.ResponseWriter, r *http.Request, rt *route, body
 	switch {
 	case err == nil:
 		return verified, !m.throttled(w, source) // the right guess among many at once is none
+	case hungUp(w, r):
 	case fault.Is(err, fault.Unavailable):
 		m.unavailable(w, rt, err)
 	default:
@@ -217,7 +221,7 @@ func (m *Manager) prepare(w http.ResponseWriter, r *http.Request, c *call) (engi
 }
 
 // refuseStart answers when no run was stored.
-func (m *Manager) refuseStart(w http.ResponseWriter, r *http.Request, rt *route, err error) {
+func (m *Manager) refuseStart(w http.ResponseWriter, rt *route, err error) {
 	switch fault.KindOf(err) {
 	case fault.Invalid:
 		writeProblem(w, problem{Status: http.StatusUnprocessableEntity, Detail: fault.Message(err), Errors: fault.ProblemsOf(err)})
@@ -230,12 +234,22 @@ func (m *Manager) refuseStart(w http.ResponseWriter, r *http.Request, rt *route,
 	case fault.Unavailable:
 		m.unavailable(w, rt, err)
 	default:
-		if r.Context().Err() != nil {
-			return // nobody reads the answer
-		}
 		m.logger.Error("webhook start", reference(rt.workflow, rt.trigger), "error", err)
 		refuse(w, http.StatusInternalServerError, "internal error")
 	}
+}
+
+// statusHungUp is what the log and the metrics show of a caller who did not wait for the
+// answer (nginx's number). It is sent to nobody.
+const statusHungUp = 499
+
+// hungUp reports whether the caller is gone.
+func hungUp(w http.ResponseWriter, r *http.Request) bool {
+	if r.Context().Err() == nil {
+		return false
+	}
+	w.WriteHeader(statusHungUp)
+	return true
 }
 
 func (m *Manager) unavailable(w http.ResponseWriter, rt *route, err error) {
@@ -265,146 +279,4 @@ func (m *Manager) answerFinish(w http.ResponseWriter, r *http.Request, rt *route
 	default:
 		writeProblem(w, problem{Status: http.StatusBadGateway, Detail: "the run ended as " + string(run.Status), Run: started.Run.String()})
 	}
-}
-
-// call is one verified request.
-type call struct {
-	route  *route
-	params map[string]any
-	fired  time.Time
-
-	body     []byte
-	verified []string // names of what holds the caller's secret
-
-	request map[string]any // what expressions see as trigger.request
-	raw     json.RawMessage
-}
-
-const hidden = "***"
-
-// read makes trigger.request of the request, without what authenticates its caller.
-func (c *call) read(r *http.Request) error {
-	headers := make(map[string]any, len(r.Header)+1)
-	headers["host"] = r.Host
-	for name, values := range r.Header {
-		headers[strings.ToLower(name)] = strings.Join(values, ", ")
-	}
-	query := make(map[string]any)
-	if r.URL.RawQuery != "" {
-		for name, values := range r.URL.Query() {
-			query[name] = strings.Join(values, ", ")
-		}
-	}
-	text := string(c.body)
-	if _, password, basic := r.BasicAuth(); basic && len(c.verified) > 0 {
-		text = hideSecret(text, password)
-	}
-	for _, name := range c.verified {
-		for _, presented := range []any{query[name], headers[strings.ToLower(name)]} {
-			secret, _ := presented.(string)
-			if scheme, token, ok := strings.Cut(secret, " "); ok && len(scheme) < 10 {
-				secret = token
-			}
-			text = hideSecret(text, secret)
-		}
-		if _, ok := query[name]; ok {
-			query[name] = hidden
-		}
-	}
-	for _, name := range append([]string{"authorization", "proxy-authorization", "cookie"}, c.verified...) {
-		if name = strings.ToLower(name); headers[name] != nil {
-			headers[name] = hidden
-		}
-	}
-	parsed, err := parseBody(r.Header.Get("Content-Type"), text)
-	if err != nil {
-		return err
-	}
-	params := c.params
-	if params == nil {
-		params = map[string]any{}
-	}
-	c.request = map[string]any{
-		"method": r.Method, "path": r.URL.Path, "params": params, "query": query, "headers": headers,
-		"body": parsed, "raw_body": strings.ToValidUTF8(text, "�"),
-	}
-	c.raw, err = jsonvalue.Encode(c.request)
-	return err
-}
-
-// hideSecret takes a presented secret out of a body that repeats it. A very short one is
-// left: replacing it would garble the body and hide nothing that cannot be guessed.
-func hideSecret(text, secret string) string {
-	if len(secret) < 6 {
-		return text
-	}
-	return strings.ReplaceAll(text, secret, hidden)
-}
-
-// parseBody parses by content type. Without one, JSON is tried and text is the rest.
-func parseBody(contentType, text string) (any, error) {
-	media, _, _ := mime.ParseMediaType(contentType)
-	switch {
-	case text == "":
-		return nil, nil
-	case media == "application/json", strings.HasSuffix(media, "+json"):
-		if !utf8.ValidString(text) { // encoding/json would replace what is wrong
-			return nil, errors.New("not UTF-8")
-		}
-		return jsonvalue.Decode([]byte(text))
-	case media == "application/x-www-form-urlencoded":
-		return parseForm(text), nil
-	case media == "":
-		if v, err := jsonvalue.Decode([]byte(text)); err == nil {
-			return v, nil
-		}
-		return strings.ToValidUTF8(text, "�"), nil
-	case strings.HasPrefix(media, "text/"):
-		return strings.ToValidUTF8(text, "�"), nil
-	default:
-		return nil, nil
-	}
-}
-
-// env is what the route's templates read.
-func (c *call) env() expression.Env {
-	return expression.Env{Vars: map[string]any{"vars": c.route.vars, "trigger": map[string]any{
-		"id": c.route.trigger, "type": workflows.TriggerWebhook, "fired_at": c.fired.Format(time.RFC3339Nano), "request": c.request,
-	}}}
-}
-
-func (c *call) trigger() engine.TriggerRef {
-	return engine.TriggerRef{ID: c.route.trigger, Type: workflows.TriggerWebhook, FiredAt: c.fired, Request: c.raw}
-}
-
-// input is the trigger's input; without one the parsed body.
-func (c *call) input(ctx context.Context) (json.RawMessage, error) {
-	value := c.request["body"]
-	if c.route.input != nil {
-		var err error
-		if value, err = c.route.input.Eval(ctx, c.env()); err != nil {
-			return nil, err
-		}
-	}
-	return jsonvalue.Encode(value)
-}
-
-// dedupe is the key of the delivery; nil when the trigger has none or it is empty.
-func (c *call) dedupe(ctx context.Context) (*engine.DedupeKey, error) {
-	if c.route.dedupe == nil {
-		return nil, nil
-	}
-	value, err := c.route.dedupe.Eval(ctx, c.env())
-	if err != nil || value == nil || value == "" {
-		return nil, err
-	}
-	key, ok := value.(string)
-	if !ok {
-		text, err := jsonvalue.Encode(value)
-		if err != nil {
-			return nil, err
-		}
-		key = string(text)
-	}
-	return &engine.DedupeKey{Kind: workflows.TriggerWebhook, Trigger: c.route.trigger, Key: key, ExpiresAt: c.fired.Add(dedupeFor)}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -531,5 +532,49 @@ func TestHookGivesBackWhatItCouldNotTake(t *testing.T) {
 		if got := h.verifier.unverified.Load(); res.StatusCode != step.status || got != step.unverified {
 			t.Errorf("step %d: %d %s, given back %d", i, res.StatusCode, body, got)
 		}
+	}
+}
+
+// A caller who is gone gets no answer and makes no noise; what was stored stays received.
+func TestHookWhenTheCallerHangsUp(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name       string
+		start      error
+		path       string
+		status     int
+		runs       int
+		unverified int32
+	}{
+		{"stored all the same", nil, "/hooks/key", 202, 1, 0},
+		{"not stored", fault.New(fault.Unavailable, "the queue is full"), "/hooks/key", 499, 0, 1},
+		{"the vault gave up", nil, "/hooks/away", 499, 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := setup(t)
+			var log bytes.Buffer
+			m := triggers.New(triggers.Options{
+				Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: h.verifier, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			})
+			h.apply(t, "flow", hooks, `"vars": {"k": "v"}`)
+			if err := m.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			h.starter.fail(tt.start)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if h.starter.during = cancel; tt.path == "/hooks/away" {
+				cancel()
+			}
+			r := httptest.NewRequestWithContext(ctx, "POST", tt.path, nil)
+			r.Header.Set("X-Key", "right-key-123")
+			w := httptest.NewRecorder()
+			m.Hooks().ServeHTTP(w, r)
+			if w.Code != tt.status || len(h.starter.all()) != tt.runs || h.verifier.unverified.Load() != tt.unverified || log.Len() > 0 {
+				t.Errorf("%d %s, %d runs, %d given back, log %s", w.Code, w.Body, len(h.starter.all()), h.verifier.unverified.Load(), log.String())
+			}
+		})
 	}
 }

@@ -33,12 +33,19 @@ type recorder struct {
 	wait    func(context.Context, engine.RunID) (engine.Run, error)
 	going   []engine.Run // runs that have not ended, newest first
 	cancel  []engine.RunID
-	goal    int // with so many starts, reached is closed
+	during  func() // called by Start
+	goal    int    // with so many starts, reached is closed
 	reached chan struct{}
 	large   chan struct{} // when set, inputs over 64 KiB are not stored before it is closed
 }
 
-func (r *recorder) Start(_ context.Context, s engine.Start) (engine.Started, error) {
+func (r *recorder) Start(ctx context.Context, s engine.Start) (engine.Started, error) {
+	if r.during != nil {
+		r.during()
+	}
+	if ctx.Err() != nil {
+		return engine.Started{}, fault.New(fault.Unavailable, "not in time")
+	}
 	if r.large != nil && len(s.Input) > 64<<10 {
 		<-r.large
 	}

@@ -52,6 +52,7 @@ type core struct {
 	events      *eventstore.Queue
 	metrics     *prometheus.Registry
 	public      *url.URL
+	now         func() time.Time
 	// callbackURL stands before the token of a callback; "" when nobody can call.
 	callbackURL string
 }
@@ -60,6 +61,9 @@ type core struct {
 func newCore(ctx context.Context, cfg config, log *slog.Logger, public *url.URL, own []netip.AddrPort) (*core, error) {
 	c := &core{log: log, public: public, metrics: web.NewMetrics()}
 	var err error
+	if c.now, err = testClock(cfg.clockOffset); err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
 	c.egress, err = egress.New(egress.Options{Allow: cfg.egressAllow, Own: func() []netip.AddrPort { return own }, Logger: log})
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
@@ -90,7 +94,7 @@ func (c *core) wire(cfg config) error {
 	c.catalog = workflows.NewCatalog(workflowstore.New(c.db), workflows.CatalogOptions{
 		Checkers:    []workflows.Checker{engine.NewChecker(types), triggers.NewChecker(routes(func() *triggers.Manager { return c.manager })), engine.NewCredentialChecker(c.vault)},
 		Listeners:   []workflows.Listener{changed(func(ctx context.Context, id workflows.ID) error { return c.manager.WorkflowChanged(ctx, id) })},
-		Credentials: naming{c.vault}, Refresh: refresh, Logger: c.log,
+		Credentials: naming{c.vault}, Refresh: refresh, Now: c.now, Logger: c.log,
 	})
 	var err error
 	if c.runs, err = runstore.New(c.db); err != nil {
@@ -98,16 +102,16 @@ func (c *core) wire(cfg config) error {
 	}
 	c.engine, err = engine.New(engine.Options{
 		Store: c.runs, Owners: runstore.NewOwners(c.db), Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(), Connections: c.vault, Sealer: c.vault, Actor: c.vault,
-		CallbackURL: c.callbackURL, Exclusive: !shared, Concurrency: cfg.concurrency, Logger: c.log,
+		CallbackURL: c.callbackURL, Exclusive: !shared, Concurrency: cfg.concurrency, Now: c.now, Logger: c.log,
 	})
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
 	c.manager = triggers.New(triggers.Options{
 		Store: triggerstore.New(c.db), Catalog: c.catalog, Starter: c.engine, Verifier: c.vault, Waiters: c.engine,
-		Shared: shared, PublicURL: c.public.String(), ClientIP: web.ClientAddress(cfg.proxies), Logger: c.log,
+		Shared: shared, PublicURL: c.public.String(), ClientIP: web.ClientAddress(cfg.proxies), Now: c.now, Logger: c.log,
 	})
-	return nil
+	return c.manager.Register(c.metrics)
 }
 
 func (c *core) openVault(cfg config) error {
@@ -124,7 +128,7 @@ func (c *core) openVault(cfg config) error {
 	store.OnEvents(c.events.Notify)
 	c.vault, err = credentials.New(credentials.Options{
 		Store: store, Tokens: store, Limits: store, Canary: store, Seen: store, Reminders: store, Keyset: keys,
-		PublicURL: c.public.String(), Transport: c.egress, Logger: c.log, Sources: from,
+		PublicURL: c.public.String(), Transport: c.egress, Now: c.now, Logger: c.log, Sources: from,
 		Connected: func(id credentials.ID) { c.engine.CredentialConnected(id) },
 		Usages: func(ctx context.Context, id credentials.ID) ([]credentials.Usage, error) {
 			found, err := c.catalog.Usages(ctx, string(id))
@@ -197,7 +201,7 @@ func (c *core) serve(ctx context.Context, fire func(context.Context) error) erro
 	var inner, outer errgroup.Group
 	failed, fail := context.WithCancel(ctx)
 	defer fail()
-	for _, serve := range []func(context.Context) error{c.engine.Serve, c.vault.Serve, c.serveEvents} {
+	for _, serve := range []func(context.Context) error{c.engine.Serve, c.vault.Serve, c.serveEvents, c.prune} {
 		inner.Go(func() error {
 			defer fail() // one part that ends takes the rest down
 			return serve(engineCtx)
@@ -275,7 +279,7 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 	}
 	s.session, err = session.New(session.Options{
 		Accounts: sessionstore.NewAccounts(s.db), Tokens: sessionstore.NewTokens(s.db),
-		Sessions: sessionstore.NewSessions(s.db, time.Now), PublicURL: public, AdminToken: token, Logger: log,
+		Sessions: sessionstore.NewSessions(s.db, s.now), PublicURL: public, AdminToken: token, Now: s.now, Logger: log,
 	})
 	if err != nil {
 		return &exitError{exitCannotStart, err}

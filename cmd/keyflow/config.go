@@ -40,6 +40,8 @@ type config struct {
 	masterKey     string              // KEYFLOW_MASTER_KEY
 	adminToken    secret.Text         // KEYFLOW_ADMIN_TOKEN
 	adminPassword secret.Text         // KEYFLOW_ADMIN_PASSWORD
+
+	clockOffset string // KEYFLOW_TEST_CLOCK_OFFSET
 }
 
 func (c *config) storageFlags(f *pflag.FlagSet) {
@@ -60,10 +62,10 @@ func (c *config) serverFlags(f *pflag.FlagSet) {
 	c.storageFlags(f)
 }
 
-// secrets reads what must not stand in a process list.
+// secrets reads what must not stand in a process list, and what is for tests only.
 func (c *config) secrets(getenv func(string) string) {
 	c.getenv = getenv
-	c.masterKey = getenv("KEYFLOW_MASTER_KEY")
+	c.masterKey, c.clockOffset = getenv("KEYFLOW_MASTER_KEY"), getenv("KEYFLOW_TEST_CLOCK_OFFSET")
 	if v := getenv("KEYFLOW_ADMIN_TOKEN"); v != "" {
 		c.adminToken = secret.New(v)
 	}

@@ -1,0 +1,49 @@
+package sqlstore_test
+
+import (
+	"testing"
+	"time"
+
+	"keyflow/engine"
+	"keyflow/engine/sqlstore"
+	"keyflow/internal/database"
+	"keyflow/internal/database/databasetest"
+)
+
+func TestPruneDedupe(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
+		t.Helper()
+		store, err := sqlstore.New(open())
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Date(2026, 11, 5, 9, 30, 0, 0, time.UTC)
+		start := func(key string, expires time.Time) engine.Outcome {
+			t.Helper()
+			entry := engine.Entry{Create: &engine.NewRun{
+				Run: engine.Run{Workflow: "a", Trigger: engine.TriggerRef{ID: "t", Type: "cron", FiredAt: now}}, SkipOnly: true,
+				Dedupe: &engine.DedupeKey{Kind: "cron", Trigger: "t", Key: key, ExpiresAt: expires},
+			}}
+			out, err := store.Commit(t.Context(), []engine.Entry{entry}, now)
+			if err != nil || out[0].Err != nil {
+				t.Fatalf("Commit: %v, %v", err, out)
+			}
+			return out[0]
+		}
+		for i, key := range []string{"a", "b", "c", "d"} {
+			start(key, now.Add(time.Duration(i)*time.Minute))
+		}
+		prune := func(at time.Time, limit, want int) {
+			t.Helper()
+			if n, err := store.PruneDedupe(t.Context(), at, limit); err != nil || n != want {
+				t.Errorf("PruneDedupe: %d, %v; want %d", n, err, want)
+			}
+		}
+		prune(now.Add(-time.Second), 10, 0)
+		prune(now.Add(2*time.Minute), 2, 2)
+		prune(now.Add(2*time.Minute), 2, 1)
+		prune(now.Add(2*time.Minute), 2, 0)
+		prune(now.Add(time.Hour), 10, 1)
+	})
+}
