@@ -1,0 +1,42 @@
+package sqlstore_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"keyflow/internal/database/databasetest"
+	"keyflow/triggers"
+	"keyflow/triggers/sqlstore"
+	"keyflow/workflows"
+)
+
+// BenchmarkDue is the cost of a look at schedules of which none is due, by how many sleep.
+func BenchmarkDue(b *testing.B) {
+	for _, sleeping := range []int{100, 10_000, 100_000} {
+		b.Run(fmt.Sprint(sleeping), func(b *testing.B) {
+			s := sqlstore.New(databasetest.SQLite(b))
+			now := time.Now()
+			for left := sleeping; left > 0; left -= 100 {
+				plans := make([]triggers.Plan, 100)
+				for i := range plans {
+					plans[i] = triggers.Plan{
+						Workflow: workflows.ID(fmt.Sprint("w", left)), Trigger: fmt.Sprint("t", i), Spec: triggers.Spec{Schedule: "@daily", Timezone: "UTC"},
+						Anchor: now, NextAt: now.Add(time.Hour),
+					}
+				}
+				if err := s.Arm(b.Context(), plans); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for b.Loop() {
+				if due, err := s.Due(b.Context(), now, triggers.Plan{}, 256); err != nil || len(due) > 0 {
+					b.Fatal(due, err)
+				}
+				if _, err := s.NextDue(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
