@@ -37,8 +37,8 @@ func TestTriggersCommands(t *testing.T) {
 func TestTriggerStates(t *testing.T) {
 	t.Parallel()
 	for want, trigger := range map[string]listedTrigger{
-		"enabled":                                 {Enabled: true},
-		"disabled, 3 missed":                      {Missed: 3},
+		"enabled":            {Enabled: true},
+		"disabled, 3 missed": {Missed: 3},
 		"enabled, one waits, 1 missed, 2 skipped": {Enabled: true, Waiting: new(time.Time), Missed: 1, Skipped: 2},
 	} {
 		if got := trigger.state(); got != want {
