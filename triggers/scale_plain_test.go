@@ -1,0 +1,6 @@
+//go:build !race
+
+package triggers_test
+
+// crowd is how many workflows with a hundred schedules each are due at one instant.
+const crowd = 100
