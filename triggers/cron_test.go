@@ -260,10 +260,11 @@ func TestScheduleNextOncePerLocalDay(t *testing.T) {
 
 func FuzzParseSchedule(f *testing.F) {
 	for _, spec := range []string{"*/5 1-3 * jan,feb mon-7/2", "@every 1h", "TZ=0", "@daily", "0 0 29 2 1"} {
-		f.Add(spec, "Europe/Berlin")
+		f.Add(spec, "Europe/Berlin", false)
+		f.Add("*/7 "+spec, "America/New_York", true)
 	}
-	f.Fuzz(func(t *testing.T, spec, zone string) {
-		s, err := triggers.Spec{Schedule: spec, Timezone: zone}.Parse()
+	f.Fuzz(func(t *testing.T, spec, zone string, seconds bool) {
+		s, err := triggers.Spec{Schedule: spec, Timezone: zone, Seconds: seconds}.Parse()
 		if err != nil {
 			return
 		}

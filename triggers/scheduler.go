@@ -26,7 +26,8 @@ const (
 // Serve fires due schedules until ctx is done. Any number of processes may serve the same
 // store. It returns nil: what fails is logged and tried again.
 func (m *Manager) Serve(ctx context.Context) error {
-	follow, reconcile := ticker{every: followAlone}, ticker{every: reconcileEvery}
+	follow := ticker{every: followAlone}
+	reconcile := ticker{every: reconcileEvery, last: m.now()} // the first Load does it
 	if m.shared {
 		follow.every = followShared
 	}

@@ -198,11 +198,16 @@ type Store interface {
 	List(ctx context.Context, f Filter) ([]Summary, error)
 	SetEnabled(ctx context.Context, id ID, enabled bool, by string, now time.Time) (Summary, error)
 	Delete(ctx context.Context, id ID) error // versions stay readable for running runs and history
+	ChangeLog
+	CredentialIndex
+}
+
+// ChangeLog tells what changed since somebody looked.
+type ChangeLog interface {
 	// Changes returns workflows whose revision is higher than after, lowest first and at most
 	// limit of them. A change that becomes visible later has a higher revision than all that
 	// were visible before it, so that nobody who asks again from the last one misses any.
 	Changes(ctx context.Context, after int64, limit int) ([]Change, error)
-	CredentialIndex
 }
 
 // CredentialIndex knows which current definitions name which credential literally.
