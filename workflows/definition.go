@@ -193,13 +193,18 @@ type Store interface {
 	// expect is the version the caller saw: -1 any, 0 must not exist (else Stale).
 	Put(ctx context.Context, d *Definition, enabled *bool, by string, expect int, now time.Time) (s Summary, changed bool, err error)
 	Get(ctx context.Context, id ID) (Summary, error)
-	Version(ctx context.Context, id ID, number int) (Version, error) // number 0: the current one
-	Versions(ctx context.Context, id ID) ([]Version, error)          // newest first, definitions not parsed beyond Source
+	History
 	List(ctx context.Context, f Filter) ([]Summary, error)
 	SetEnabled(ctx context.Context, id ID, enabled bool, by string, now time.Time) (Summary, error)
 	Delete(ctx context.Context, id ID) error // versions stay readable for running runs and history
 	ChangeLog
 	CredentialIndex
+}
+
+// History keeps the versions of workflows, also of deleted ones.
+type History interface {
+	Version(ctx context.Context, id ID, number int) (Version, error) // number 0: the current one
+	Versions(ctx context.Context, id ID) ([]Version, error)          // newest first, definitions not parsed beyond Source
 }
 
 // ChangeLog tells what changed since somebody looked.
