@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// Change is one difference between two definitions.
-type Change struct {
+// Difference is one thing that two definitions say differently.
+type Difference struct {
 	Path string `json:"path"` // JSON pointer
 	// Old and New are the value as JSON on one line; empty where there is none.
 	Old string `json:"old,omitempty"`
@@ -19,7 +19,7 @@ type Change struct {
 }
 
 // String is one line: "~ /path: old -> new", "+ /path: new" or "- /path: old".
-func (c Change) String() string {
+func (c Difference) String() string {
 	switch {
 	case c.Old == "":
 		return "+ " + c.Path + ": " + c.New
@@ -32,7 +32,7 @@ func (c Change) String() string {
 
 // Diff lists what was changed, added and removed between two definitions, by path: the
 // smallest values that differ. Spacing and the order of keys are no difference. Both must be JSON.
-func Diff(before, after []byte) ([]Change, error) {
+func Diff(before, after []byte) ([]Difference, error) {
 	var old, now any
 	for source, to := range map[*[]byte]*any{&before: &old, &after: &now} {
 		decoder := json.NewDecoder(bytes.NewReader(*source))
@@ -47,7 +47,7 @@ func Diff(before, after []byte) ([]Change, error) {
 }
 
 type differ struct {
-	changes []Change
+	changes []Difference
 	err     error
 }
 
@@ -79,7 +79,7 @@ func (d *differ) value(path string, old, now any) {
 		}
 	default:
 		if o, n := d.text(old), d.text(now); o != n {
-			d.changes = append(d.changes, Change{Path: path, Old: o, New: n})
+			d.changes = append(d.changes, Difference{Path: path, Old: o, New: n})
 		}
 	}
 }
@@ -95,9 +95,9 @@ func (d *differ) member(path string, old, now pair) {
 	case old.is && now.is:
 		d.value(path, old.value, now.value)
 	case old.is:
-		d.changes = append(d.changes, Change{Path: path, Old: d.text(old.value)})
+		d.changes = append(d.changes, Difference{Path: path, Old: d.text(old.value)})
 	default:
-		d.changes = append(d.changes, Change{Path: path, New: d.text(now.value)})
+		d.changes = append(d.changes, Difference{Path: path, New: d.text(now.value)})
 	}
 }
 

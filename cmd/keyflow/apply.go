@@ -26,12 +26,12 @@ const (
 
 // planned is what apply does, or did, to one workflow.
 type planned struct {
-	ID       string              `json:"id"`
-	Action   string              `json:"action"`
-	File     string              `json:"file,omitempty"`
-	Version  int                 `json:"version,omitempty"` // after it was applied
-	Changes  []workflows.Change  `json:"changes,omitempty"`
-	Warnings []workflows.Problem `json:"warnings,omitempty"`
+	ID       string                 `json:"id"`
+	Action   string                 `json:"action"`
+	File     string                 `json:"file,omitempty"`
+	Version  int                    `json:"version,omitempty"` // after it was applied
+	Changes  []workflows.Difference `json:"changes,omitempty"`
+	Warnings []workflows.Problem    `json:"warnings,omitempty"`
 
 	source []byte
 }
