@@ -20,7 +20,7 @@ const stampTimeout = 10 * time.Second
 func (v *Vault) open(ctx context.Context, id ID) (*opened, error) {
 	o := v.cache.get(id)
 	if v.store.Shared() {
-		stamp, err := v.stamps.read(ctx, v.store, id)
+		stamp, err := v.stamp(ctx, id)
 		if err != nil {
 			return nil, unknownOr(id, err)
 		}
@@ -38,6 +38,15 @@ func (v *Vault) open(ctx context.Context, id ID) (*opened, error) {
 		return o, nil
 	}
 	return v.load(ctx, id)
+}
+
+// stamp reads revision and state from the store; many callers share a read.
+func (v *Vault) stamp(ctx context.Context, id ID) (Stamp, error) {
+	return v.stamps.Do(ctx, id, func(ctx context.Context) (Stamp, error) {
+		ctx, cancel := context.WithTimeout(ctx, stampTimeout)
+		defer cancel()
+		return v.store.Stamp(ctx, id)
+	})
 }
 
 func (v *Vault) load(ctx context.Context, id ID) (*opened, error) {
@@ -135,64 +144,4 @@ func (c *cache) changed(id ID, keep func(o *opened) *opened) {
 		}
 	}
 	delete(c.entries, id)
-}
-
-// stamps reads revisions for many callers at once: whoever comes while a read of the same
-// credential is under way shares the next one, which has not started yet. Its zero value is ready.
-type stamps struct {
-	mu    sync.Mutex
-	gates map[ID]*gate
-}
-
-type gate struct{ next *reading }
-
-// reading is one read and, after done is closed, its result.
-type reading struct {
-	done  chan struct{}
-	stamp Stamp
-	err   error
-}
-
-func (s *stamps) read(ctx context.Context, store Store, id ID) (Stamp, error) {
-	r := s.join(context.WithoutCancel(ctx), store, id)
-	select {
-	case <-r.done:
-		return r.stamp, r.err
-	case <-ctx.Done():
-		return Stamp{}, ctx.Err()
-	}
-}
-
-func (s *stamps) join(ctx context.Context, store Store, id ID) *reading {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if g := s.gates[id]; g != nil {
-		if g.next == nil {
-			g.next = &reading{done: make(chan struct{})}
-		}
-		return g.next
-	}
-	if s.gates == nil {
-		s.gates = make(map[ID]*gate)
-	}
-	r := &reading{done: make(chan struct{})}
-	s.gates[id] = &gate{}
-	go s.run(ctx, store, id, r)
-	return r
-}
-
-// run reads until nobody waits any more.
-func (s *stamps) run(ctx context.Context, store Store, id ID, r *reading) {
-	for r != nil {
-		once, cancel := context.WithTimeout(ctx, stampTimeout)
-		r.stamp, r.err = store.Stamp(once, id)
-		cancel()
-		close(r.done)
-		s.mu.Lock()
-		r, s.gates[id].next = s.gates[id].next, nil
-		if r == nil {
-			delete(s.gates, id)
-		}
-		s.mu.Unlock()
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"keyflow/credentials/joined"
 	"keyflow/credentials/sources"
 	"keyflow/internal/identity"
 )
@@ -68,7 +69,7 @@ type Vault struct {
 	types     map[TypeName]*Type
 
 	cache     cache
-	stamps    stamps
+	stamps    joined.Reads[ID, Stamp]
 	uses      uses
 	seen      seenUses
 	renewals  renewals

@@ -11,7 +11,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -37,7 +36,7 @@ func (s *Sources) checkVault(ref, rest string) error {
 // time share a read that begins after all of them asked.
 func (s *Sources) readVault(ctx context.Context, ref, rest string) (string, error) {
 	path, key, _ := strings.Cut(rest, "#")
-	data, err := s.reads.do(ctx, path, func(ctx context.Context) (map[string]any, error) { return s.askVault(ctx, path) })
+	data, err := s.reads.Do(ctx, path, func(ctx context.Context) (map[string]any, error) { return s.askVault(ctx, path) })
 	if err != nil {
 		if e, ok := errors.AsType[*Error](err); ok {
 			return "", failed(e.Err, "%s: %s", ref, e.Message)
@@ -56,6 +55,8 @@ func (s *Sources) readVault(ctx context.Context, ref, rest string) (string, erro
 
 // askVault makes one request (KV v2, read secret version). Messages do not repeat ref.
 func (s *Sources) askVault(ctx context.Context, path string) (map[string]any, error) {
+	ctx, cancel := context.WithTimeout(ctx, vaultTimeout)
+	defer cancel()
 	req, err := s.vaultRequest(ctx, path)
 	if err != nil {
 		return nil, err
@@ -143,64 +144,5 @@ func readAnswer(status int, body []byte) (map[string]any, error) {
 		return nil, failed(nil, "the answer of Vault is none of a KV version 2 engine")
 	default:
 		return answer.Data.Data, nil
-	}
-}
-
-// joined lets many callers share reads: whoever comes while a read of the same secret is under
-// way shares the next one, which has not started yet. Its zero value is ready.
-type joined struct {
-	mu   sync.Mutex
-	next map[string]*shared // the read to join; present while one is under way
-}
-
-// shared is one read and, after done is closed, its result.
-type shared struct {
-	done chan struct{}
-	data map[string]any
-	err  error
-}
-
-func (j *joined) do(ctx context.Context, path string, read func(context.Context) (map[string]any, error)) (map[string]any, error) {
-	r := j.join(context.WithoutCancel(ctx), path, read)
-	select {
-	case <-r.done:
-		return r.data, r.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (j *joined) join(ctx context.Context, path string, read func(context.Context) (map[string]any, error)) *shared {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if next, busy := j.next[path]; busy {
-		if next == nil {
-			next = &shared{done: make(chan struct{})}
-			j.next[path] = next
-		}
-		return next
-	}
-	if j.next == nil {
-		j.next = make(map[string]*shared)
-	}
-	r := &shared{done: make(chan struct{})}
-	j.next[path] = nil
-	go j.run(ctx, path, r, read)
-	return r
-}
-
-// run reads until nobody waits any more.
-func (j *joined) run(ctx context.Context, path string, r *shared, read func(context.Context) (map[string]any, error)) {
-	for r != nil {
-		once, cancel := context.WithTimeout(ctx, vaultTimeout)
-		r.data, r.err = read(once)
-		cancel()
-		close(r.done)
-		j.mu.Lock()
-		r, j.next[path] = j.next[path], nil
-		if r == nil {
-			delete(j.next, path)
-		}
-		j.mu.Unlock()
 	}
 }
