@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"keyflow/internal/jsonvalue"
 	"keyflow/internal/secret"
@@ -140,7 +142,8 @@ func pruned(v any) any {
 func (v *Vault) openFields(o *opened, at place, sealed map[string][]byte) error {
 	o.secrets = make(map[string]secret.Text, len(sealed))
 	var errs []error
-	for field, info := range o.Secrets {
+	for _, field := range slices.Sorted(maps.Keys(o.Secrets)) {
+		info := o.Secrets[field]
 		if !info.Set {
 			continue
 		}

@@ -3,7 +3,6 @@ package credentials
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"keyflow/internal/fault"
@@ -261,20 +260,3 @@ func (v *Vault) tryCandidate(ctx context.Context, now *stored, o *opened) (TestR
 }
 
 var errReplaced = errors.New("replaced in the meantime")
-
-// checkRotation checks by whom and within which time the fields may be changed for others.
-func (e *edit) checkRotation() {
-	if len(e.in.RotatableBy) > maxEntries {
-		e.add("/rotatable_by", codeTooLong, fmt.Sprintf("can hold at most %d patterns", maxEntries))
-	}
-	for i, pattern := range e.in.RotatableBy {
-		if err := checkWorkflowPattern(pattern); err != nil {
-			e.add(fmt.Sprintf("/rotatable_by/%d", i), codeInvalidValue, err.Error())
-		}
-	}
-	if e.in.Grace != "" {
-		if _, err := parseDuration(e.in.Grace); err != nil {
-			e.add("/grace", codeInvalidValue, err.Error())
-		}
-	}
-}

@@ -150,7 +150,7 @@ func (in Input) Format(f fmt.State, _ rune) {
 // LogValue implements slog.LogValuer and shows id and type only.
 func (in Input) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(in)) }
 
-// Filter selects credentials for a list page, newest change first... ordered by id.
+// Filter selects credentials for a list page, which is ordered by id.
 type Filter struct {
 	Folder string // this folder and below; "" is all
 	Type   TypeName

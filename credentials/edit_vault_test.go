@@ -2,6 +2,7 @@ package credentials_test
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"keyflow/credentials"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
+	"keyflow/internal/jsonvalue"
 )
 
 func TestPatchKeepsWhatItDoesNotName(t *testing.T) {
@@ -39,6 +41,32 @@ func TestPatchKeepsWhatItDoesNotName(t *testing.T) {
 }
 
 // createNamed makes a credential for one subtest of a shared vault.
+// What a GET answered may come back: as a patch, and as a row of an import.
+func TestWhatIsShownCanBeSentBack(t *testing.T) {
+	t.Parallel()
+	k := setup(t)
+	shown := k.create(t, strings.Replace(erp, `"id"`, `"rotate_every": "90d", "id"`, 1))
+	text, err := json.Marshal(shown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := k.patch(t, "erp", string(text)); again.Version != shown.Version {
+		t.Errorf("version %d after a patch that changes nothing, want %d", again.Version, shown.Version)
+	}
+	row, err := jsonvalue.Decode(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := credentials.JSONImport([]any{row})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := k.Import(t.Context(), admin, credentials.ImportOptions{}, file)
+	if err != nil || plan.Unchanged != 1 {
+		t.Errorf("import: %+v, %v %+v", plan, err, fault.ProblemsOf(err))
+	}
+}
+
 func (k *keep) createNamed(t *testing.T, text string) credentials.ID {
 	t.Helper()
 	in := input(t, text)

@@ -3,6 +3,7 @@ package credentials
 import (
 	"encoding/json"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +49,9 @@ func ChangeEvents(old, next *Record) []outbox.Event {
 	case old == nil:
 		return []outbox.Event{event(EventCreated, &next.Credential, "created")}
 	}
+	if onlyTested(old, next) {
+		return nil
+	}
 	events := []outbox.Event{event(EventUpdated, &next.Credential, "changed")}
 	if names := changedSecrets(old, next); len(names) > 0 {
 		events = append(events, event(EventRotated, &next.Credential, "new "+strings.Join(names, ", ")))
@@ -58,14 +62,20 @@ func ChangeEvents(old, next *Record) []outbox.Event {
 	return events
 }
 
-// changedSecrets lists the secret fields whose value is another one.
+// onlyTested reports whether all that is new is what the test of the candidate found.
+func onlyTested(old, next *Record) bool {
+	return old.Staged != nil && next.Staged != nil && old.Staged.Revision == next.Staged.Revision &&
+		!reflect.DeepEqual(old.Candidate.Test, next.Candidate.Test)
+}
+
+// changedSecrets lists the secret fields whose value or reference is another one.
 func changedSecrets(old, next *Record) []string {
 	if old.Version == next.Version {
 		return nil
 	}
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(next.Secrets)) {
-		if now := next.Secrets[name]; now.Set && now.Fingerprint != old.Secrets[name].Fingerprint {
+		if now := next.Secrets[name]; now.Set && (now.Fingerprint != old.Secrets[name].Fingerprint || now.Ref != old.Secrets[name].Ref) {
 			names = append(names, name)
 		}
 	}

@@ -195,7 +195,7 @@ func (v *Vault) item(old *stored, next *opened, row *importRow) ImportItem {
 				for field := range fields {
 					it.Changed = append(it.Changed, "fields."+field)
 				}
-			} else if name != "id" && !slices.Contains(readOnly(), name) {
+			} else if name != "id" && !slices.Contains(ReadOnly(), name) {
 				it.Changed = append(it.Changed, name)
 			}
 		}

@@ -12,11 +12,11 @@ import (
 	"keyflow/internal/suggest"
 )
 
-// readOnly are the parts of a credential that an input may repeat and that are ignored.
-func readOnly() []string {
+// ReadOnly lists the parts of a credential that an input may repeat and that are ignored.
+func ReadOnly() []string {
 	return []string{
-		"secrets", "state", "version", "created_at", "created_by", "updated_at", "updated_by", "last_used_at", "redirect_url", "warnings",
-		"candidate", "fall_back",
+		"secrets", "state", "version", "created_at", "created_by", "updated_at", "updated_by", "last_used_at",
+		"expires", "used_by", "redirect_url", "warnings", "candidate", "fall_back",
 	}
 }
 
@@ -87,7 +87,7 @@ func readParts(doc map[string]any) (in Input, wrong problems) {
 	for _, name := range slices.Sorted(maps.Keys(doc)) {
 		part, ok := parts[name]
 		switch {
-		case !ok && slices.Contains(readOnly(), name):
+		case !ok && slices.Contains(ReadOnly(), name):
 		case !ok:
 			known := slices.Sorted(maps.Keys(parts))
 			wrong.add(namePointer(name), codeUnknownField, "is not part of a credential"+suggest.DidYouMean(name, known))

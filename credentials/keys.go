@@ -3,6 +3,8 @@ package credentials
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +16,7 @@ import (
 type KeyStatus struct {
 	Source   string      `json:"source" enum:"file,environment" doc:"Where the keys come from."`
 	Primary  uint32      `json:"primary" doc:"ID of the key that seals."`
-	Keys     []KeyInfo   `json:"keys" nullable:"false" doc:"Oldest first."`
+	Keys     []KeyInfo   `json:"keys" nullable:"false" doc:"Oldest first, then those that are missing."`
 	Rotation KeyRotation `json:"rotation"`
 }
 
@@ -84,9 +86,9 @@ func (v *Vault) Keys(ctx context.Context, caller identity.Caller) (KeyStatus, er
 		}
 		delete(count, id)
 	}
-	for id, n := range count {
-		status.Keys = append(status.Keys, KeyInfo{ID: id, Sealed: n, Missing: true})
-		status.Rotation.Pending += n
+	for _, id := range slices.Sorted(maps.Keys(count)) {
+		status.Keys = append(status.Keys, KeyInfo{ID: id, Sealed: count[id], Missing: true})
+		status.Rotation.Pending += count[id]
 	}
 	v.rotation.update(func() {
 		status.Rotation.Running, status.Rotation.Done, status.Rotation.Message = v.rotation.running, v.rotation.done, v.rotation.message

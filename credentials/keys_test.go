@@ -85,6 +85,24 @@ func (k *keep) rotate(t *testing.T) credentials.KeyStatus {
 	return s
 }
 
+func TestMissingKeysAreListedInOrder(t *testing.T) {
+	t.Parallel()
+	k := setup(t)
+	for id := byte(9); id > 1; id-- {
+		k.create(t, strings.Replace(erp, `"erp"`, fmt.Sprintf(`"erp-%d"`, id), 1))
+		k.exec(t, "UPDATE credentials SET fingerprint_key = ? WHERE id = ?", []byte{1, 0, 0, 0, id, 0}, fmt.Sprintf("erp-%d", id))
+	}
+	var missing []uint32
+	for _, key := range k.status(t).Keys {
+		if key.Missing {
+			missing = append(missing, key.ID)
+		}
+	}
+	if diff := cmp.Diff([]uint32{2, 3, 4, 5, 6, 7, 8, 9}, missing); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestRotationSealsEverythingAgain(t *testing.T) {
 	t.Parallel()
 	k := setup(t)

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"keyflow/internal/fault"
@@ -103,6 +105,7 @@ func (v *Vault) unseal(r Record) (o *opened, broken map[string]error, err error)
 		Credential: v.view(r.Credential), typ: t, plain: fieldTexts(t, r.Fields), hosts: parseHosts(r.AllowedHosts),
 		secrets: make(map[string]secret.Text, len(r.Sealed)), grant: r.Grant,
 	}
+	o.State = r.State // as stored: what is shown of one that ends soon is no state
 	broken = make(map[string]error)
 	if err := v.bound(&r); err != nil {
 		broken[""] = err
@@ -139,8 +142,8 @@ func (v *Vault) unseal(r Record) (o *opened, broken map[string]error, err error)
 // damaged is the error of a credential whose ciphertext does not open.
 func damaged(id ID, broken map[string]error) error {
 	var errs []error
-	for _, err := range broken {
-		errs = append(errs, err)
+	for _, field := range slices.Sorted(maps.Keys(broken)) {
+		errs = append(errs, broken[field])
 	}
 	if missing, ok := errors.AsType[*unheldKey](errors.Join(errs...)); ok {
 		return fault.New(fault.Conflict, "credential %q is sealed with key %d, which is not in %s: put the key file that holds it there; "+

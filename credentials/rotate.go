@@ -28,8 +28,7 @@ func (v *Vault) Rotate(ctx context.Context, use Use, fields map[string]any) (Cre
 	}
 	old := before.opened
 	if !allowedWorkflow(old.RotatableBy, use.Folder, use.Workflow) {
-		return Credential{}, old.failed(CodeWorkflowNotAllowed, nil,
-			"credential %q may not be rotated by the workflow %q in folder %s; add it to the credential's rotatable_by", old.ID, use.Workflow, use.Folder)
+		return Credential{}, old.failed(CodeWorkflowNotAllowed, nil, "%s", notRotatable(old.ID, use.Folder, use.Workflow))
 	}
 	caller := identity.Caller{Name: "workflow:" + use.Workflow} // without the rights of a person
 	o, err := v.composeFields(caller, before, fields)

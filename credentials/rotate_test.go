@@ -23,7 +23,7 @@ func TestRotateByAWorkflow(t *testing.T) {
 		"good":            {use("rotate"), newKey(), "", ""},
 		"same values":     {use("rotate"), map[string]any{"value": "old-key-1"}, "", ""},
 		"wrong value":     {use("rotate"), map[string]any{"value": "wrong-key"}, credentials.CodeRefused, "was not rotated, the new values did not pass the test"},
-		"may only use it": {use("sync"), newKey(), credentials.CodeWorkflowNotAllowed, `may not be rotated by the workflow "sync" in folder /it; add it to the credential's rotatable_by`},
+		"may only use it": {use("sync"), newKey(), credentials.CodeWorkflowNotAllowed, `may not be tested, refreshed or rotated by the workflow "sync" in folder /it; add it to the credential's rotatable_by`},
 		"may not use it":  {credentials.Use{ID: "api", Workflow: "rotate", Folder: "/hr"}, newKey(), credentials.CodeWorkflowNotAllowed, "may not be used by the workflow"},
 		"unknown":         {credentials.Use{ID: "nope", Workflow: "rotate", Folder: "/it"}, newKey(), credentials.CodeUnknown, "does not exist"},
 		"widening":        {use("rotate"), map[string]any{"key": "X-Echoed"}, "invalid_param", "/fields/key this change could send the stored secret somewhere new"},

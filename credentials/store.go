@@ -71,9 +71,9 @@ type RecordStore interface {
 	// change may run more than once; its error ends the transaction and is returned as it is. A
 	// damaged record is passed to it like any other.
 	// CurrentVersion of what is stored becomes or replaces a row of Versions; deleting removes
-	// those, the token and connects under way. LastUsedAt is not written. The
-	// events of the edit (ChangeEvents) are stored in the same transaction; change may set old's
-	// UpdatedBy and UpdatedAt to say who deletes it, and when.
+	// those, the token and connects under way. LastUsedAt is not written. The events of the edit
+	// (ChangeEvents) are stored in the same transaction; change may set old's UpdatedBy and
+	// UpdatedAt to say who deletes it, and when.
 	Change(ctx context.Context, id ID, change func(old *Record, revision int64) (*Record, error)) (*Record, error)
 	// ChangeAll is Change for many credentials in one transaction: all are stored or none.
 	// change gets those of ids that exist and returns the records to store: with revision first

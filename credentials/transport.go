@@ -174,10 +174,9 @@ func (t *transport) exchange(req *http.Request, body io.ReadCloser, s *sent) err
 	return nil
 }
 
-// prepare waits for the limits, gets a token if the type needs one, reads what references lead to
-// and then, last of all, reads
-// the credential again: what it says now counts (promise P1). The result has no credential for a redirect hop
-// that may not have it.
+// prepare waits for the limits, gets a token if the type needs one, reads what references lead
+// to and then, last of all, reads the credential again: what it says now counts (promise P1).
+// The result has no credential for a redirect hop that may not have it.
 func (t *transport) prepare(req *http.Request) (*sent, error) {
 	ctx, s := req.Context(), &sent{}
 	var full *opened // with what its references lead to

@@ -331,6 +331,7 @@ func (j *Journal) write(ctx context.Context, batch []pendingEntry) (rest []pendi
 	outcomes, err := j.commit(ctx, batch)
 	switch {
 	case err == nil:
+		j.up() // before anyone hears that something was stored
 		for i, p := range batch {
 			p.done <- outcomes[i]
 		}

@@ -50,14 +50,6 @@ type credentialTypeView struct {
 	Fields  []credentials.Field  `json:"fields" nullable:"false"`
 }
 
-// credentialReadOnly are properties of a credential that a caller may send back; they are ignored.
-func credentialReadOnly() []string {
-	return []string{
-		"secrets", "state", "version", "created_at", "created_by", "updated_at", "updated_by",
-		"last_used_at", "expires", "used_by", "redirect_url", "warnings", "candidate", "fall_back",
-	}
-}
-
 func (s *server) listCredentials(ctx context.Context, who session.Who, in *credentialList) (*answer[page[credentials.Credential]], error) {
 	list, err := s.credentials.List(ctx, who.Caller, credentials.Filter{
 		Folder: in.Folder, Type: credentials.TypeName(in.Type), Status: in.State, Query: in.Q,
@@ -71,7 +63,7 @@ func (s *server) listCredentials(ctx context.Context, who session.Who, in *crede
 }
 
 func (s *server) createCredential(ctx context.Context, who session.Who, in *JSONBody) (*answer[credentials.Credential], error) {
-	input, err := decode[credentials.Input](in.RawBody, credentialReadOnly()...)
+	input, err := decode[credentials.Input](in.RawBody, credentials.ReadOnly()...)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +89,7 @@ func (s *server) replaceCredential(ctx context.Context, who session.Who, in *cre
 	if err != nil {
 		return nil, err
 	}
-	input, err := decode[credentials.Input](in.RawBody, credentialReadOnly()...)
+	input, err := decode[credentials.Input](in.RawBody, credentials.ReadOnly()...)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +106,7 @@ func (s *server) patchCredential(ctx context.Context, who session.Who, in *crede
 		return nil, err
 	}
 	// The vault applies the patch; here only its shape is checked, which is that of an input.
-	if _, err := decode[credentials.Input](in.RawBody, credentialReadOnly()...); err != nil {
+	if _, err := decode[credentials.Input](in.RawBody, credentials.ReadOnly()...); err != nil {
 		return nil, err
 	}
 	c, err := s.credentials.Patch(ctx, who.Caller, in.ID, in.copied(), expect)
@@ -172,7 +164,7 @@ func (s *server) credentialVersions(ctx context.Context, who session.Who, in *Cr
 }
 
 func (s *server) testUnsaved(ctx context.Context, who session.Who, in *JSONBody) (*answer[credentials.TestResult], error) {
-	input, err := decode[credentials.Input](in.RawBody, credentialReadOnly()...)
+	input, err := decode[credentials.Input](in.RawBody, credentials.ReadOnly()...)
 	if err != nil {
 		return nil, err
 	}

@@ -193,8 +193,8 @@ func (r routes) Taken(path string, except workflows.ID) (workflows.ID, bool) {
 	return r().Taken(path, except)
 }
 
-// serve runs the engine, the vault's background work and the handing out of events, and fire beside them, until ctx is
-// done. What is fired stops before the engine does.
+// serve runs the engine, the vault's background work and the handing out of events, and fire
+// beside them, until ctx is done. What is fired stops before the engine does.
 func (c *core) serve(ctx context.Context, fire func(context.Context) error) error {
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngine()

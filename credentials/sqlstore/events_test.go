@@ -127,15 +127,35 @@ func TestEventsOfCredentials(t *testing.T) {
 		s.change("erp", secret("password", "bbbbbbbbbbbb"))
 		want("rotated", "updated credentials/erp /hr/pay basic_auth v4 needs_reconnect by admin: changed",
 			"rotated credentials/erp /hr/pay basic_auth v4 needs_reconnect by admin: new password")
+		s.change("erp", func(r *credentials.Record) {
+			r.Version++
+			r.Secrets = map[string]credentials.SecretInfo{"password": {Set: true, Ref: "env:ERP_1"}}
+		})
+		want("kept elsewhere", "updated credentials/erp /hr/pay basic_auth v5 needs_reconnect by admin: changed",
+			"rotated credentials/erp /hr/pay basic_auth v5 needs_reconnect by admin: new password")
+		s.change("erp", func(r *credentials.Record) {
+			r.Version++
+			r.Secrets = map[string]credentials.SecretInfo{"password": {Set: true, Ref: "env:ERP_2"}}
+		})
+		want("another reference", "updated credentials/erp /hr/pay basic_auth v6 needs_reconnect by admin: changed",
+			"rotated credentials/erp /hr/pay basic_auth v6 needs_reconnect by admin: new password")
+		s.change("erp", func(r *credentials.Record) {
+			r.Candidate, r.Staged = &credentials.Candidate{}, &credentials.Staged{Revision: r.Revision}
+		})
+		want("staged", "updated credentials/erp /hr/pay basic_auth v6 needs_reconnect by admin: changed")
+		s.change("erp", func(r *credentials.Record) {
+			r.Candidate = &credentials.Candidate{Test: &credentials.CandidateTest{OK: true, At: noon}}
+		})
+		want("the candidate was tested, nothing was edited")
 		s.change("erp", func(r *credentials.Record) { r.ExpiresAt = new(noon.Add(36 * time.Hour)) })
-		want("expires", "updated credentials/erp /hr/pay basic_auth v4 needs_reconnect by admin: changed")
+		want("expires", "updated credentials/erp /hr/pay basic_auth v6 needs_reconnect by admin: changed")
 		if _, err := s.Remind(t.Context(), noon, 10); err != nil {
 			t.Fatal(err)
 		}
-		want("expiring", "expiring credentials/erp /hr/pay basic_auth v4 needs_reconnect by system: expires in 36 hours, at 2026-03-03 00:00 UTC")
+		want("expiring", "expiring credentials/erp /hr/pay basic_auth v6 needs_reconnect by system: expires in 36 hours, at 2026-03-03 00:00 UTC")
 		notified := s.notified
 		s.change("erp", nil)
-		want("delete", "deleted credentials/erp /hr/pay basic_auth v4 needs_reconnect by token:ci: deleted")
+		want("delete", "deleted credentials/erp /hr/pay basic_auth v6 needs_reconnect by token:ci: deleted")
 		if s.notified != notified+1 {
 			t.Errorf("notified %d times of one change", s.notified-notified)
 		}
