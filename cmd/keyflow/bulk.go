@@ -57,7 +57,7 @@ func credentialsImport(p process) *cobra.Command {
 
 // updateFolder changes the credentials of a folder that a file names.
 func (f *credentialFlags) updateFolder(cmd *cobra.Command, p process, c *client, bulk importFlags) error {
-	for _, name := range []string{"name", "description", "test-url", "field", "allowed-host", "allowed-workflow", "secret"} {
+	for _, name := range []string{"name", "description", "test-url", "field", "allowed-host", "allowed-workflow", "ref", "secret"} {
 		if cmd.Flags().Changed(name) {
 			return usagef("--%s changes one credential: give its ID", name)
 		}

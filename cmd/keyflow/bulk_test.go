@@ -108,6 +108,7 @@ func TestImportProblems(t *testing.T) {
 		"another folder":           {[]string{"update", "--folder", "/clouds/aws", "--from-file", write(t, "x.csv", "id,name\none,x\n")}, exitUsage, "/clouds is outside of /clouds/aws"},
 		"a new one in an update":   {[]string{"update", "--folder", "/clouds", "--from-file", write(t, "x.csv", "id,type\ntwo,no_auth\n")}, exitUsage, "x.csv:2: /items/0/id: credential \"two\" does not exist"},
 		"neither ID nor folder":    {[]string{"update"}, exitUsage, "give the ID of a credential, or --folder and --from-file"},
+		"reference and many":       {[]string{"update", "--folder", "/clouds", "--from-file", bad, "--ref", "password=env:X"}, exitUsage, "--ref changes one credential: give its ID"},
 		"one and many":             {[]string{"update", "--folder", "/clouds", "--from-file", bad, "--name", "x"}, exitUsage, "--name changes one credential: give its ID"},
 		"dry run of one":           {[]string{"update", "one", "--dry-run"}, exitUsage, "are for updates of a folder"},
 		"form":                     {[]string{"import", bad, "--format", "xml"}, exitUsage, "--format must be json or csv"},

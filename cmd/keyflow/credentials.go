@@ -52,7 +52,7 @@ func credentialsGet(p process) *cobra.Command {
 type credentialFlags struct {
 	name, folder, description, fromFile, testURL string
 	fields, refs, hosts, workflows               []string
-	prompts                                      []string // secret fields to ask for; of update
+	prompts                                      []string // secret fields to ask for; of update and candidate
 }
 
 func (f *credentialFlags) bind(cmd *cobra.Command) {
@@ -61,11 +61,15 @@ func (f *credentialFlags) bind(cmd *cobra.Command) {
 	fs.StringVar(&f.folder, "folder", "", "folder, for example /partners/acme")
 	fs.StringVar(&f.description, "description", "", "description")
 	fs.StringVar(&f.testURL, "test-url", "", "where a test request goes")
-	fs.StringArrayVar(&f.fields, "field", nil, "non-secret field as name=value (repeat)")
-	fs.StringArrayVar(&f.refs, "ref", nil, "secret field that is kept elsewhere, as name=env:NAME, name=file:/path or name=vault:path#key (repeat)")
+	f.bindFields(cmd)
 	fs.StringArrayVar(&f.hosts, "allowed-host", nil, "host that may get the secret (repeat)")
 	fs.StringArrayVar(&f.workflows, "allowed-workflow", nil, "folder/id pattern of workflows that may use it (repeat)")
 	fs.StringVar(&f.fromFile, "from-file", "", "JSON of the credential, secrets included; - is stdin")
+}
+
+func (f *credentialFlags) bindFields(cmd *cobra.Command) {
+	cmd.Flags().StringArrayVar(&f.fields, "field", nil, "non-secret field as name=value (repeat)")
+	cmd.Flags().StringArrayVar(&f.refs, "ref", nil, "secret field that is kept elsewhere, as name=env:NAME, name=file:/path or name=vault:path#key (repeat)")
 }
 
 // input merges the file and the flags; flags win.
@@ -76,7 +80,7 @@ func (f *credentialFlags) input(p process) (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(data, &in); err != nil {
+		if err := json.Unmarshal(data, &in); err != nil || in == nil { // null makes it nil
 			return nil, usagef("%s is not a JSON object", f.fromFile)
 		}
 	}
@@ -93,7 +97,7 @@ func (f *credentialFlags) input(p process) (map[string]any, error) {
 	return in, nil
 }
 
-// mergeFields adds --field values; a secret field there is refused.
+// mergeFields adds --field values, where a secret field is refused, and references.
 func (f *credentialFlags) mergeFields(in map[string]any, t credentialType) (map[string]any, error) {
 	fields, _ := in["fields"].(map[string]any)
 	if fields == nil {
@@ -259,27 +263,9 @@ func credentialsUpdate(p process) *cobra.Command {
 
 // updateOne changes one credential.
 func (f *credentialFlags) updateOne(cmd *cobra.Command, p process, c *client, id string) error {
-	in, err := f.input(p)
+	in, err := f.changes(cmd, p, c, id)
 	if err != nil {
 		return err
-	}
-	var before credentials.Credential
-	if err := c.call(cmd.Context(), http.MethodGet, credentialPath(id), nil, &before); err != nil {
-		return err
-	}
-	t, err := typeOf(cmd, c, string(before.Type))
-	if err != nil {
-		return err
-	}
-	fields, err := f.mergeFields(in, t)
-	if err != nil {
-		return err
-	}
-	for _, name := range f.prompts {
-		if fields[name], err = promptSecret(p, name); err != nil {
-			return err
-		}
-		in["fields"] = fields
 	}
 	if len(in) == 0 {
 		return usagef("nothing to change: give --secret FIELD, --field name=value, --from-file or another flag")
@@ -289,6 +275,33 @@ func (f *credentialFlags) updateOne(cmd *cobra.Command, p process, c *client, id
 		return err
 	}
 	return show(cmd, out, created(out))
+}
+
+// changes is what is to be new about a credential, as a merge patch; secrets are asked for.
+func (f *credentialFlags) changes(cmd *cobra.Command, p process, c *client, id string) (map[string]any, error) {
+	in, err := f.input(p)
+	if err != nil {
+		return nil, err
+	}
+	var before credentials.Credential
+	if err := c.call(cmd.Context(), http.MethodGet, credentialPath(id), nil, &before); err != nil {
+		return nil, err
+	}
+	t, err := typeOf(cmd, c, string(before.Type))
+	if err != nil {
+		return nil, err
+	}
+	fields, err := f.mergeFields(in, t)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range f.prompts {
+		if fields[name], err = promptSecret(p, name); err != nil {
+			return nil, err
+		}
+		in["fields"] = fields
+	}
+	return in, nil
 }
 
 func credentialsDelete(p process) *cobra.Command {

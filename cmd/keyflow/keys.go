@@ -102,13 +102,10 @@ func rotateHere(ctx context.Context, cmd *cobra.Command, p process, vault *crede
 	if err == nil {
 		status, err = vault.Keys(ctx, identity.System())
 	}
-	if err == nil {
-		return showKeys(cmd, status)
+	if err != nil {
+		return failure(err)
 	}
-	if _, coded := errors.AsType[*exitError](err); coded {
-		return err
-	}
-	return &exitError{exitFailed, err}
+	return showKeys(cmd, status)
 }
 
 // confirmKeys asks before a key seals that other processes must have by then.

@@ -62,7 +62,6 @@ func credentialsRollback(p process) *cobra.Command {
 
 func credentialsCandidate(p process) *cobra.Command {
 	var f credentialFlags
-	var prompts []string
 	var drop bool
 	cmd := &cobra.Command{
 		Use: "candidate ID", Short: "Put new values beside the current ones, to be tested and promoted", Args: oneOf("ID"),
@@ -79,9 +78,13 @@ func credentialsCandidate(p process) *cobra.Command {
 				}
 				return show(cmd, out, line("credential %s has no candidate any more", out.ID))
 			}
-			fields, err := candidateFields(cmd, c, p, candidateInput{args[0], f, prompts})
+			in, err := f.changes(cmd, p, c, args[0])
 			if err != nil {
 				return err
+			}
+			fields, _ := in["fields"].(map[string]any)
+			if len(fields) == 0 {
+				return usagef("nothing new: give --secret FIELD, --field name=value, --ref name=reference or --from-file")
 			}
 			body := map[string]any{"fields": fields}
 			if err := c.call(cmd.Context(), http.MethodPut, credentialPath(args[0], "/candidate"), body, &out); err != nil {
@@ -90,46 +93,11 @@ func credentialsCandidate(p process) *cobra.Command {
 			return show(cmd, out, line("credential %s has a candidate; next: keyflow credentials promote %s", out.ID, out.ID))
 		}),
 	}
-	cmd.Flags().StringArrayVar(&f.fields, "field", nil, "non-secret field as name=value (repeat)")
+	f.bindFields(cmd)
 	cmd.Flags().StringVar(&f.fromFile, "from-file", "", "JSON with fields, secrets included; - is stdin")
-	cmd.Flags().StringArrayVar(&prompts, "secret", nil, "secret field to ask for (repeat)")
+	cmd.Flags().StringArrayVar(&f.prompts, "secret", nil, "secret field to ask for (repeat)")
 	cmd.Flags().BoolVar(&drop, "drop", false, "drop the candidate")
 	return cmd
-}
-
-// candidateInput is where the values of a candidate come from.
-type candidateInput struct {
-	id      string
-	flags   credentialFlags
-	prompts []string
-}
-
-func candidateFields(cmd *cobra.Command, c *client, p process, from candidateInput) (map[string]any, error) {
-	in, err := from.flags.input(p)
-	if err != nil {
-		return nil, err
-	}
-	var now credentials.Credential
-	if err := c.call(cmd.Context(), http.MethodGet, credentialPath(from.id), nil, &now); err != nil {
-		return nil, err
-	}
-	t, err := typeOf(cmd, c, string(now.Type))
-	if err != nil {
-		return nil, err
-	}
-	fields, err := from.flags.mergeFields(in, t)
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range from.prompts {
-		if fields[name], err = promptSecret(p, name); err != nil {
-			return nil, err
-		}
-	}
-	if len(fields) == 0 {
-		return nil, usagef("nothing new: give --secret FIELD, --field name=value or --from-file")
-	}
-	return fields, nil
 }
 
 func credentialsPromote(p process) *cobra.Command {
