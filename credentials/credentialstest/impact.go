@@ -107,15 +107,7 @@ func testImpactList(t *testing.T, s Store) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tt.filter.Now = now
-			records, err := s.List(t.Context(), tt.filter)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []credentials.ID
-			for _, r := range records {
-				got = append(got, r.ID)
-			}
-			equal(t, "ids", got, tt.want)
+			listed(t, s, tt.filter, tt.want)
 		})
 	}
 }

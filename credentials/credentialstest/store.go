@@ -274,18 +274,22 @@ func testList(t *testing.T, s Store) {
 		"folder with a dot": {credentials.Filter{Folder: "/h_"}, nil},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			records, err := s.List(t.Context(), tt.filter)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []credentials.ID
-			for _, r := range records {
-				got = append(got, r.ID)
-			}
-			equal(t, "ids", got, tt.want)
-		})
+		t.Run(name, func(t *testing.T) { listed(t, s, tt.filter, tt.want) })
 	}
+}
+
+// listed requires a list to hold these credentials, in this order.
+func listed(t *testing.T, s Store, f credentials.Filter, want []credentials.ID) {
+	t.Helper()
+	records, err := s.List(t.Context(), f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []credentials.ID
+	for _, r := range records {
+		got = append(got, r.ID)
+	}
+	equal(t, "ids", got, want)
 }
 
 func testVersions(t *testing.T, s Store) {
