@@ -139,11 +139,19 @@ type workflowReads interface {
 // Runs is the part of the engine that the API shows. It authorizes nobody: the handlers do,
 // on the folder of the workflow or run.
 type Runs interface {
-	Start(ctx context.Context, s engine.Start) (engine.Started, error)
+	runReads
+	runChanges
+}
+
+type runReads interface {
 	Wait(ctx context.Context, id engine.RunID) (engine.Run, error)
 	Run(ctx context.Context, id engine.RunID) (engine.Run, []engine.Step, error)
 	Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, error)
 	Watch(ctx context.Context, id engine.RunID) (<-chan engine.Update, error)
+}
+
+type runChanges interface {
+	Start(ctx context.Context, s engine.Start) (engine.Started, error)
 	Cancel(ctx context.Context, id engine.RunID) error
 	Retry(ctx context.Context, r engine.Retry) (engine.Started, error)
 	// Bring gives a waiting step what it waits for.

@@ -34,6 +34,9 @@ func (n *names) resolve(ctx context.Context, b *batch) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := range b.encoded {
+		if b.encoded[i].err != nil {
+			continue // it is refused, and nothing of it stored
+		}
 		if err := n.entry(ctx, &b.encoded[i]); err != nil {
 			return err
 		}
@@ -42,9 +45,6 @@ func (n *names) resolve(ctx context.Context, b *batch) error {
 }
 
 func (n *names) entry(ctx context.Context, enc *encoded) (err error) {
-	if enc.err != nil {
-		return nil
-	}
 	if enc.run != nil {
 		if enc.run.origin, err = n.origin(ctx, enc.run.originKey); err != nil {
 			return err
