@@ -20,7 +20,8 @@ const (
 	maxDescription = 4096
 	maxEntries     = 100
 	maxText        = 64 << 10
-	shortSecret    = 8 // secrets below this length cannot be redacted wherever they appear
+	maxYear        = 9999 // the last that RFC 3339 can write
+	shortSecret    = 8    // secrets below this length cannot be redacted wherever they appear
 )
 
 // edit is an input on its way to become a record: checked, normalized, its secrets apart.
@@ -95,6 +96,9 @@ func (e *edit) checkDescription() {
 	}
 	if in.ExpiresAt != nil {
 		at := in.ExpiresAt.UTC()
+		if at.Year() < 1 || at.Year() > maxYear {
+			e.add("/expires_at", codeInvalidValue, "must lie in the years 1 to 9999, in UTC")
+		}
 		in.ExpiresAt = &at
 	}
 }

@@ -350,6 +350,40 @@ func TestCreateRefusesTakenIdsAndForeignFolders(t *testing.T) {
 	}
 }
 
+// A time near the end of year 9999 may be one of year 10000 in UTC, which JSON cannot write.
+func TestEndsOutsideOfTheCalendarAreRefused(t *testing.T) {
+	t.Parallel()
+	k := setup(t)
+	k.create(t, erp)
+	for at, ok := range map[string]bool{
+		"9999-12-31T23:59:59Z": true, "9999-12-31T23:59:59-12:00": false, "0001-01-01T00:00:00Z": true, "0001-01-01T00:00:00+12:00": false, "0000-06-01T00:00:00Z": false,
+	} {
+		_, err := k.Patch(t.Context(), admin, "erp", []byte(`{"expires_at": "`+at+`"}`), credentials.AnyRevision)
+		want := []string{"/expires_at invalid_value: must lie in the years 1 to 9999, in UTC"}
+		if ok {
+			want = nil
+		}
+		if diff := cmp.Diff(want, problemLines(err)); diff != "" || ok != (err == nil) {
+			t.Errorf("%s: %v (-want +got):\n%s", at, err, diff)
+		}
+	}
+}
+
+// Nobody reads ten thousand lines; the usages have a list of their own.
+func TestRefusedDeleteTellsTheFirstUsages(t *testing.T) {
+	t.Parallel()
+	k := setup(t)
+	k.create(t, erp)
+	for n := range 130 {
+		k.usages["erp"] = append(k.usages["erp"], credentials.Usage{Workflow: fmt.Sprintf("w%03d", n), Node: "push"})
+	}
+	lines := problemLines(k.Delete(t.Context(), admin, "erp", false))
+	if len(lines) != 101 || lines[99] != `/workflows/w099/nodes/push in_use: node "push" of workflow "w099" uses it` ||
+		lines[100] != " more_problems: and 30 more; the usages of the credential list them all" {
+		t.Errorf("%d lines, ending %q", len(lines), lines[max(0, len(lines)-2):])
+	}
+}
+
 func TestDeleteIsRefusedWhileUsed(t *testing.T) {
 	t.Parallel()
 	k := setup(t)

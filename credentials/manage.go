@@ -16,6 +16,8 @@ const AnyRevision int64 = -1
 const (
 	defaultPage = 50
 	maxPage     = 500
+
+	maxUsedProblems = 100 // how many usages a refused delete tells one by one
 )
 
 // Create stores a new credential. Errors: Invalid with every problem of in, Conflict when the
@@ -225,8 +227,11 @@ func inUse(id ID, used []Usage) error {
 	if len(used) == 1 {
 		f.Message = fmt.Sprintf("credential %q is used by a node or trigger: change it first, or delete with force", id)
 	}
-	for _, u := range used {
+	for _, u := range used[:min(len(used), maxUsedProblems)] {
 		f.Problems = append(f.Problems, usedProblem(u))
+	}
+	if more := len(used) - maxUsedProblems; more > 0 {
+		f.Problems = append(f.Problems, fault.Problem{Code: codeMore, Message: fmt.Sprintf("and %d more; the usages of the credential list them all", more)})
 	}
 	return f
 }

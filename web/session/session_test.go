@@ -344,7 +344,7 @@ func TestAPITokens(t *testing.T) {
 func TestTokenRefusals(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t, "http://127.0.0.1:8080")
-	past := s.clock()
+	past, far := s.clock(), time.Date(9999, time.December, 31, 23, 0, 0, 0, time.FixedZone("", -12*60*60))
 	admin := identity.Caller{Name: "admin", Role: identity.Admin, Folder: "/"}
 	hr := identity.Caller{Name: "hr", Role: identity.Admin, Folder: "/hr"}
 	tests := map[string]struct {
@@ -353,6 +353,7 @@ func TestTokenRefusals(t *testing.T) {
 		want   []string // path: code, or one message
 	}{
 		"all wrong":    {admin, session.NewToken{Name: "", Role: "king", Folder: "hr", ExpiresAt: &past}, []string{"/name: invalid_name", "/role: unknown_role", "/folder: invalid_folder", "/expires_at: in_the_past"}},
+		"year 10000":   {admin, session.NewToken{Name: "x", Role: identity.Viewer, ExpiresAt: &far}, []string{"/expires_at: too_late"}},
 		"reserved":     {admin, session.NewToken{Name: "admin-token", Role: identity.Viewer}, []string{"/name: invalid_name"}},
 		"above":        {hr, session.NewToken{Name: "up", Role: identity.Viewer, Folder: "/"}, []string{"hr needs the right administer in folder /"}},
 		"beside":       {hr, session.NewToken{Name: "up", Role: identity.Viewer, Folder: "/hrx"}, []string{"hr needs the right administer in folder /hrx"}},

@@ -189,6 +189,11 @@ func checkToken(n NewToken, now time.Time) (problems []fault.Problem) {
 			Path: "/expires_at", Code: "in_the_past", Message: "a time in the future, or null for never",
 		})
 	}
+	if n.ExpiresAt != nil && n.ExpiresAt.UTC().Year() > 9999 { // JSON could not write it
+		problems = append(problems, fault.Problem{
+			Path: "/expires_at", Code: "too_late", Message: "a time before the year 10000 in UTC, or null for never",
+		})
+	}
 	return problems
 }
 
