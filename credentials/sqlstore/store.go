@@ -109,14 +109,11 @@ func put(tx *gorm.DB, old, r *credentials.Record) error {
 	if err != nil {
 		return err
 	}
-	kept := []string{"LastUsedAt"}
-	if !row.plan(old, r) {
-		kept = append(kept, "RemindAt")
-	}
+	planned := row.plan(old, r)
 	if old == nil {
 		err = tx.Create(&row).Error
 	} else {
-		err = tx.Omit(kept...).Select("*").Updates(&row).Error
+		err = update(tx, &row, planned)
 	}
 	if err == nil {
 		err = outbox.Append(tx, credentials.ChangeEvents(old, r)...)
@@ -125,6 +122,15 @@ func put(tx *gorm.DB, old, r *credentials.Record) error {
 		return err
 	}
 	return tx.Clauses(clause.OnConflict{UpdateAll: true}).Create(&version).Error
+}
+
+// update writes all of a row but what is not part of an edit; planned says that the reminder is.
+func update(tx *gorm.DB, row *credentialRow, planned bool) error {
+	kept := []string{"LastUsedAt"}
+	if !planned {
+		kept = append(kept, "RemindAt")
+	}
+	return tx.Omit(kept...).Select("*").Updates(row).Error
 }
 
 // joined selects credentials with their current version. One whose version is missing comes
