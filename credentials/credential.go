@@ -159,6 +159,7 @@ type Filter struct {
 	// Attention selects those that need a person now or expire within 30 days, Unused those
 	// that nobody has used for 90 days.
 	Attention, Unused bool
+	KeptAlive         bool      // those with keep_alive
 	Now               time.Time // what the last two and the statuses expiring and expired go by
 	IDs               []ID      // only these; nil is all
 	After             ID        // exclusive cursor

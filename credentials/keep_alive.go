@@ -30,7 +30,7 @@ func (v *Vault) serveIdle(ctx context.Context) {
 // keep_alive. With several processes each token is renewed once, as always.
 func (v *Vault) keepAlive(ctx context.Context) error {
 	for after := ID(""); ; {
-		page, err := v.store.List(ctx, Filter{Type: TypeOAuth2, After: after, Limit: idlePage})
+		page, err := v.store.List(ctx, Filter{KeptAlive: true, After: after, Limit: idlePage})
 		if err != nil {
 			return err
 		}

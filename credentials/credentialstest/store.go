@@ -253,6 +253,9 @@ func testList(t *testing.T, s Store) {
 			if id == "c" {
 				r.Type, r.Name, r.State.Status = "api_key", "50% OFF", credentials.Refused
 			}
+			if id == "b_1" {
+				r.Fields = map[string]any{"username": "u", "keep_alive": "7d"}
+			}
 		})
 	}
 	tests := map[string]struct {
@@ -269,6 +272,7 @@ func testList(t *testing.T, s Store) {
 		"part of name":      {credentials.Filter{Query: "0% o"}, []credentials.ID{"c"}},
 		"nothing":           {credentials.Filter{Query: `\`}, nil},
 		"all of them":       {credentials.Filter{Query: "of b", Folder: "/hr", Type: "basic_auth"}, []credentials.ID{"b-2", "b_1"}},
+		"kept alive":        {credentials.Filter{KeptAlive: true}, []credentials.ID{"b_1"}},
 		"these":             {credentials.Filter{IDs: []credentials.ID{"c", "a", "missing"}}, []credentials.ID{"a", "c"}},
 		"none of them":      {credentials.Filter{IDs: []credentials.ID{}}, nil},
 		"folder with a dot": {credentials.Filter{Folder: "/h_"}, nil},

@@ -73,7 +73,7 @@ func (s *Store) remind(ctx context.Context, id credentials.ID, seen int64, now t
 	})
 }
 
-// narrow adds the conditions of a list that concern state, end and last use. A status is that
+// narrow adds the conditions of a list that concern state, end, last use and keep_alive. A status is that
 // which is shown: a credential that works and ends soon is expiring.
 func narrow(q *gorm.DB, f *credentials.Filter) *gorm.DB {
 	now, soon := micros(f.Now), micros(f.Now.Add(credentials.ExpiringSoon))
@@ -88,6 +88,9 @@ func narrow(q *gorm.DB, f *credentials.Filter) *gorm.DB {
 		q = q.Where("c.state = ? AND (c.expires_at IS NULL OR c.expires_at > ?)", string(f.Status), soon)
 	default:
 		q = q.Where("c.state = ?", string(f.Status))
+	}
+	if f.KeptAlive {
+		q = q.Where("c.kept_alive = 1") // as the index says it
 	}
 	if f.Attention {
 		q = q.Where("(c.state IN ('needs_connect', 'needs_reconnect', 'refused', 'quota') OR c.expires_at <= ?)", soon)

@@ -33,6 +33,7 @@ type credentialRow struct {
 	LastUsedAt     *int64
 	ExpiresAt      *int64 // the sooner of expires_at and rotate_every
 	RemindAt       *int64
+	KeptAlive      int // 1: the fields have keep_alive
 }
 
 func (credentialRow) TableName() string { return "credentials" }
@@ -119,6 +120,9 @@ func toRows(r *credentials.Record) (credentialRow, versionRow, error) {
 		Description: r.Description, Labels: r.Labels, AllowedHosts: r.AllowedHosts, AllowedWorkflows: r.AllowedWorkflows, RotatableBy: r.RotatableBy,
 		Limits: r.Limits, FailureRules: r.FailureRules, TestURL: r.TestURL, ExpiresAt: r.ExpiresAt, RotateEvery: r.RotateEvery,
 		Grace: r.Grace, FallBack: r.FallBack, Warnings: r.Warnings,
+	}
+	if every, _ := r.Fields["keep_alive"].(string); every != "" {
+		row.KeptAlive = 1
 	}
 	parts := []part{{&row.Details, &d}}
 	if r.Candidate != nil {
