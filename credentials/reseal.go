@@ -30,7 +30,8 @@ type SealedStore interface {
 	// the given one (nil: from the beginning).
 	SealedRows(ctx context.Context, kind string, after *SealedRow, limit int) ([]SealedRow, error)
 	// Reseal writes the texts of rows in one transaction, each only if the row still holds what
-	// was read, and reports how many it wrote.
+	// was read, and reports how many it wrote. Where writers take turns it waits for the one
+	// before, also when there are no rows.
 	Reseal(ctx context.Context, rows []SealedRow) (int, error)
 	// SwapCanary replaces the canary if it is still old and reports whether it was.
 	SwapCanary(ctx context.Context, old, next []byte) (bool, error)
@@ -107,6 +108,9 @@ func (v *Vault) FinishRotation(ctx context.Context) error {
 func (v *Vault) resealAll(ctx context.Context) (broken int, err error) {
 	for range sealedPasses {
 		left := 0
+		if _, err := v.canary.Reseal(ctx, nil); err != nil { // an edit under way may still seal with the former key
+			return broken, fmt.Errorf("wait for edits: %w", err)
+		}
 		err := v.eachSealed(ctx, sealedBatch, func(rows []SealedRow) error {
 			n, bad, err := v.reseal(ctx, rows)
 			left, broken = left+n, broken+bad

@@ -82,7 +82,7 @@ func (s *Store) SealedRows(ctx context.Context, kind string, after *credentials.
 		query += " AND (" + strings.Join(c.key, ", ") + ") > (?" + strings.Repeat(", ?", len(c.key)-1) + ")"
 		args = append(args, row.key...)
 	}
-	rows, err := s.db.Write().WithContext(ctx).Raw(query+" ORDER BY "+strings.Join(c.key, ", ")+" LIMIT ?", append(args, limit)...).Rows()
+	rows, err := s.db.Read().WithContext(ctx).Raw(query+" ORDER BY "+strings.Join(c.key, ", ")+" LIMIT ?", append(args, limit)...).Rows()
 	if err != nil {
 		return nil, database.Translate(err, "sealed texts")
 	}
