@@ -10,6 +10,7 @@ package redact
 import (
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // Mask is what stands where a secret was.
@@ -35,6 +36,7 @@ type Redactor struct {
 	find    *matcher
 	whole   map[string]bool  // short wire values, replaced only when equal
 	numbers map[float64]bool // secrets that are numbers, compared with JSON numbers
+	names   []string         // in lower case: the case of a header's name is not that of the sender
 }
 
 // New prepares the search for s. Empty texts are ignored.
@@ -53,6 +55,11 @@ func New(s Secrets) *Redactor {
 		}
 	}
 	add(s.Values, minSecret)
+	for _, text := range s.Values {
+		if len(text) >= minSecret {
+			r.names = append(r.names, strings.ToLower(text))
+		}
+	}
 	add(s.Wire, minWire)
 	for _, text := range s.Wire {
 		if text != "" && len(text) < minWire {
@@ -79,11 +86,24 @@ func (r *Redactor) Header(h http.Header) {
 				values[i] = safe
 			}
 		}
-		if safe := r.String(name); safe != name {
+		if safe := r.headerName(name); safe != name {
 			delete(h, name)
 			h[safe] = values
 		}
 	}
+}
+
+func (r *Redactor) headerName(name string) string {
+	if safe := r.String(name); safe != name {
+		return safe
+	}
+	lower := strings.ToLower(name)
+	for _, text := range r.names {
+		if strings.Contains(lower, text) {
+			return Mask
+		}
+	}
+	return name
 }
 
 // Bytes returns a body with every secret replaced; JSON stays JSON. data itself is returned
