@@ -212,6 +212,9 @@ func (m *Manager) prepare(w http.ResponseWriter, r *http.Request, c *call) (engi
 		start.Input = input
 		start.Dedupe, err = c.dedupe(r.Context())
 	}
+	if err != nil && hungUp(w, r) {
+		return start, false
+	}
 	if err != nil {
 		m.logger.Warn("webhook template", reference(c.route.workflow, c.route.trigger), "error", err)
 		refuse(w, http.StatusUnprocessableEntity, "the request does not fit what the webhook expects")

@@ -97,7 +97,6 @@ func TestUnknownCommands(t *testing.T) {
 		"nope":                 `keyflow: unknown command "nope" for "keyflow"; see keyflow --help`,
 		"server":               `keyflow: unknown command "server" for "keyflow" (did you mean "serve"?); see keyflow --help`,
 		"worker":               `keyflow: keyflow worker is not supported by this release`,
-		"runs retry x":         `keyflow: keyflow runs retry is not supported by this release`,
 		"credentials lst":      `keyflow: unknown command "lst" for "keyflow credentials" (did you mean "list"?); see keyflow credentials --help`,
 		"credentials rollback": `keyflow: keyflow credentials rollback needs exactly one ID; see keyflow credentials rollback --help`,
 		"workflows graph w":    `keyflow: keyflow workflows graph is not supported by this release`,
