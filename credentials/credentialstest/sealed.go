@@ -1,8 +1,10 @@
 package credentialstest
 
 import (
+	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -31,6 +33,25 @@ func walk(t *testing.T, s Store) (texts []string, rows []credentials.SealedRow) 
 		}
 	}
 	return texts, rows
+}
+
+// Whoever asks how far a rotation is does not wait until others have written.
+func testSealedIsReadBesideWriters(t *testing.T, s Store) {
+	t.Helper()
+	create(t, s, "a", nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	_, err := s.Change(t.Context(), "a", func(old *credentials.Record, revision int64) (*credentials.Record, error) {
+		rows, err := s.SealedRows(ctx, "fingerprint_key", nil, 10)
+		if len(rows) != 1 {
+			t.Errorf("%d rows beside an edit", len(rows))
+		}
+		old.Revision = revision
+		return old, err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func testSealed(t *testing.T, s Store) {

@@ -57,6 +57,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Store) {
 		"delete takes along": testDelete,
 		"canary":             testCanary,
 		"sealed":             testSealed,
+		"sealed and writers": testSealedIsReadBesideWriters,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
