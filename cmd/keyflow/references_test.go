@@ -90,6 +90,11 @@ func TestReferencesEndToEnd(t *testing.T) {
 	if r.code != exitOK || !strings.Contains(r.stdout, `"ref": "env:APP_SECRET"`) {
 		t.Errorf("create by flag: %d %s%s", r.code, r.stdout, r.stderr)
 	}
+	r = keyflow(t, s.env(), "credentials", "candidate", "by-flag", "--ref", "token=env:APP_SECRET", "--output", "json")
+	sweep.add("cli candidate", r.stdout+r.stderr)
+	if r.code != exitOK || strings.Count(r.stdout, `"ref": "env:APP_SECRET"`) != 2 || !strings.Contains(r.stdout, `"candidate": {`) {
+		t.Errorf("a candidate by flag: %d %s%s", r.code, r.stdout, r.stderr)
+	}
 	types := s.must(http.MethodGet, "/api/v1/credential-types", nil)
 	if !strings.Contains(types.body, `"sources":["env","file","vault"]`) {
 		t.Errorf("the types do not say which references are possible: %s", types.body)
