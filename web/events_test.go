@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -94,7 +95,7 @@ func gatedRun(t *testing.T) (s *setup, id string, release func()) {
 		`{"id":"sync","folder":"/it","nodes":{"first":{"type":"web_request","with":{"url":"%[1]s/fast"}},
 		"second":{"type":"web_request","needs":["first"],"with":{"url":"%[1]s/slow"}}},"output":"{{ nodes.second.output.body }}"}`, upstream.URL)}})
 	id, _ = admin.do("POST", "/api/v1/workflows/sync/runs", `{"input":{}}`).json(t)["id"].(string)
-	return s, id, func() { close(gate) }
+	return s, id, sync.OnceFunc(func() { close(gate) })
 }
 
 func TestEventsOfARun(t *testing.T) {
