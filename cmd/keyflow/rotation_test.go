@@ -205,6 +205,14 @@ func TestRotationUnderLoadLosesNoRun(t *testing.T) {
 	s.says("", "credentials", "promote", "key", "--yes")
 	promoted := l.more(60)
 	rollingBack := l.begun()
+	eventually(t, "the runs begun before the rollback have made their calls", func() bool {
+		for n := promoted; n < rollingBack; n++ {
+			if len(service.keys(fmt.Sprint("/", n))) == 0 {
+				return false
+			}
+		}
+		return true
+	})
 	s.says("", "credentials", "rollback", "key", "--yes")
 	rolledBack := l.more(40)
 	ids := l.end()
