@@ -138,18 +138,13 @@ func notRotatable(id ID, folder, workflow string) string {
 		"\" in folder " + folder + "; add it to the credential's rotatable_by"
 }
 
-// outputPlace is where the output of a sensitive node stands.
-func outputPlace(run, node string, index int) place {
-	return place{kind: "output", id: ID(run), version: int64(index), field: node}
-}
-
 // SealOutput seals the output of a step, for that step alone. It is no secret of a credential
 // and is not kept here.
 func (v *Vault) SealOutput(run, node string, index int, output []byte) ([]byte, error) {
-	return v.keys.seal(outputPlace(run, node, index), output)
+	return v.keys.Seal(outputPlace(run, node, index), output)
 }
 
 // OpenOutput opens what SealOutput made for the same step.
 func (v *Vault) OpenOutput(run, node string, index int, sealed []byte) ([]byte, error) {
-	return v.keys.unseal(outputPlace(run, node, index), sealed)
+	return v.keys.Open(outputPlace(run, node, index), sealed)
 }

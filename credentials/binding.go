@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 
+	"keyflow/credentials/internal/sealing"
 	"keyflow/internal/jsonvalue"
 	"keyflow/internal/secret"
 )
@@ -41,31 +42,25 @@ func (v *Vault) boundVersion(id ID, w Version) error {
 	return v.checkDigest(versionPlace(id, w.Number), w.Binding, w.digest)
 }
 
-func recordPlace(r *Record) place { return place{kind: placeRecord, id: r.ID, version: r.Revision} }
-
-func versionPlace(id ID, number int) place {
-	return place{kind: placeVersion, id: id, version: int64(number)}
-}
-
-func (v *Vault) sealDigest(at place, digest func() ([]byte, error)) ([]byte, error) {
+func (v *Vault) sealDigest(at sealing.Place, digest func() ([]byte, error)) ([]byte, error) {
 	sum, err := digest()
 	if err != nil {
-		return nil, fmt.Errorf("digest of credential %q: %w", at.id, err)
+		return nil, fmt.Errorf("digest of credential %q: %w", at.ID, err)
 	}
-	return v.keys.seal(at, sum)
+	return v.keys.Seal(at, sum)
 }
 
-func (v *Vault) checkDigest(at place, sealed []byte, digest func() ([]byte, error)) error {
+func (v *Vault) checkDigest(at sealing.Place, sealed []byte, digest func() ([]byte, error)) error {
 	if sealed == nil {
 		return errUnbound
 	}
-	want, err := v.keys.unseal(at, sealed)
+	want, err := v.keys.Open(at, sealed)
 	if err != nil {
 		return err
 	}
 	sum, err := digest()
 	if err != nil {
-		return fmt.Errorf("digest of credential %q: %w", at.id, err)
+		return fmt.Errorf("digest of credential %q: %w", at.ID, err)
 	}
 	if subtle.ConstantTimeCompare(want, sum) == 0 {
 		return errRewritten
@@ -139,7 +134,7 @@ func pruned(v any) any {
 }
 
 // openFields decrypts the secrets that o says are set.
-func (v *Vault) openFields(o *opened, at place, sealed map[string][]byte) error {
+func (v *Vault) openFields(o *opened, at sealing.Place, sealed map[string][]byte) error {
 	o.secrets = make(map[string]secret.Text, len(sealed))
 	var errs []error
 	for _, field := range slices.Sorted(maps.Keys(o.Secrets)) {
@@ -151,7 +146,7 @@ func (v *Vault) openFields(o *opened, at place, sealed map[string][]byte) error 
 			o.setReference(field, info.Ref)
 			continue
 		}
-		at.field = field
+		at.Field = field
 		text, err := v.openField(at, sealed[field], o.key, info.Fingerprint)
 		if err != nil {
 			errs = append(errs, err)
@@ -163,13 +158,13 @@ func (v *Vault) openFields(o *opened, at place, sealed map[string][]byte) error 
 }
 
 // openField decrypts one secret, which must be the one that the fingerprint names.
-func (v *Vault) openField(at place, sealed []byte, key secret.Text, print string) (secret.Text, error) {
-	text, err := v.keys.unseal(at, sealed)
+func (v *Vault) openField(at sealing.Place, sealed []byte, key secret.Text, print string) (secret.Text, error) {
+	text, err := v.keys.Open(at, sealed)
 	if err != nil {
 		return secret.Text{}, err
 	}
 	if subtle.ConstantTimeCompare([]byte(fingerprint(key, string(text))), []byte(print)) == 0 {
-		return secret.Text{}, fmt.Errorf("open %s %s of credential %q: %w", at.kind, at.field, at.id, errRewritten)
+		return secret.Text{}, fmt.Errorf("open %s %s of credential %q: %w", at.Kind, at.Field, at.ID, errRewritten)
 	}
 	return secret.New(string(text)), nil
 }

@@ -217,8 +217,6 @@ func (v *Vault) staged(old *stored, o *opened, by author) (*Record, error) {
 	return &next, nil
 }
 
-func candidatePlace(id ID) place { return place{kind: placeCandidate, id: id} }
-
 // candidate opens the candidate under the present rules of the credential.
 func (v *Vault) candidate(now *stored) (*opened, error) {
 	if now.broken[""] != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"keyflow/credentials/internal/sealing"
 	"keyflow/internal/secret"
 )
 
@@ -224,18 +225,18 @@ func initialState(o *opened, at time.Time) State {
 
 // sealFields encrypts all secrets of a new version, kept ones too: each is bound to its version.
 func (v *Vault) sealFields(r *Record, old *stored, o *opened, key secret.Text) (err error) {
-	r.FingerprintKey, err = v.keys.seal(place{kind: placeFingerprintKey, id: r.ID}, []byte(key.Reveal()))
+	r.FingerprintKey, err = v.keys.Seal(fingerprintKeyPlace(r.ID), []byte(key.Reveal()))
 	if err != nil {
 		return err
 	}
 	o.key = key
-	r.Secrets, r.Sealed, err = v.sealSecrets(old, o, place{kind: placeField, id: r.ID, version: int64(r.Version)}, r.UpdatedAt)
+	r.Secrets, r.Sealed, err = v.sealSecrets(old, o, fieldPlace(r.ID, r.Version, ""), r.UpdatedAt)
 	return err
 }
 
 // sealSecrets encrypts the secrets of o for a place. Those that are known from before keep the
 // time when they were entered.
-func (v *Vault) sealSecrets(old *stored, o *opened, in place, now time.Time) (infos map[string]SecretInfo, sealed map[string][]byte, err error) {
+func (v *Vault) sealSecrets(old *stored, o *opened, in sealing.Place, now time.Time) (infos map[string]SecretInfo, sealed map[string][]byte, err error) {
 	infos, sealed = make(map[string]SecretInfo), make(map[string][]byte)
 	for _, f := range o.typ.Fields {
 		if !f.secretIn(o.Fields) {
@@ -260,9 +261,9 @@ func (v *Vault) sealSecrets(old *stored, o *opened, in place, now time.Time) (in
 		} else if old != nil && old.Secrets[f.Name].Set && old.opened.secrets[f.Name].Equal(text) {
 			info.UpdatedAt = old.Secrets[f.Name].UpdatedAt
 		}
-		in.field = f.Name
+		in.Field = f.Name
 		infos[f.Name] = info
-		if sealed[f.Name], err = v.keys.seal(in, []byte(text.Reveal())); err != nil {
+		if sealed[f.Name], err = v.keys.Seal(in, []byte(text.Reveal())); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -26,8 +26,6 @@ type pending struct {
 	Verifier string `json:"verifier,omitempty"` // PKCE
 }
 
-func connectPlace(id ID) place { return place{kind: "connect", id: id} }
-
 // Connect begins an authorization-code connect and returns where to send the browser. session
 // identifies the browser session that must finish it, within ten minutes. Errors: NotFound,
 // Forbidden, Conflict when the credential is of another kind.
@@ -51,7 +49,7 @@ func (v *Vault) Connect(ctx context.Context, caller identity.Caller, id ID, sess
 	if err != nil {
 		return "", err
 	}
-	sealed, err := v.keys.seal(connectPlace(id), text)
+	sealed, err := v.keys.Seal(connectPlace(id), text)
 	if err != nil {
 		return "", err
 	}
@@ -135,7 +133,7 @@ func (v *Vault) begun(ctx context.Context, caller identity.Caller, session, stat
 	if o.grant != c.Grant {
 		return nil, pending{}, fault.New(fault.Conflict, "credential %q was changed while you signed in"+again, o.ID)
 	}
-	text, err := v.keys.unseal(connectPlace(o.ID), c.Sealed)
+	text, err := v.keys.Open(connectPlace(o.ID), c.Sealed)
 	if err != nil {
 		return nil, pending{}, damaged(o.ID, map[string]error{"connect": err})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"keyflow/credentials/internal/sealing"
 	"keyflow/credentials/oauth"
 	"keyflow/internal/identity"
 	"keyflow/internal/secret"
@@ -90,6 +91,6 @@ func (v *Vault) StoredToken(ctx context.Context, id ID) (string, error) {
 
 // OpenVersion gives tests a secret field of one version, current or not.
 func (v *Vault) OpenVersion(id ID, version int64, field string, sealed []byte) (string, error) {
-	text, err := v.keys.unseal(place{kind: "field", id: id, version: version, field: field}, sealed)
+	text, err := v.keys.Open(sealing.Place{Kind: "field", ID: string(id), Version: version, Field: field}, sealed)
 	return string(text), err
 }

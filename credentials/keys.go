@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"keyflow/credentials/internal/sealing"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 )
@@ -74,14 +75,14 @@ func (v *Vault) Keys(ctx context.Context, caller identity.Caller) (KeyStatus, er
 	if err != nil {
 		return KeyStatus{}, err
 	}
-	r := v.keys.ring.Load()
-	status := KeyStatus{Source: "file", Primary: r.primary}
-	if v.keys.file.path == "" {
+	r := v.keys.Keys()
+	status := KeyStatus{Source: "file", Primary: r.Primary}
+	if !v.keys.FromFile() {
 		status.Source = "environment"
 	}
-	for _, id := range r.ids {
-		status.Keys = append(status.Keys, KeyInfo{ID: id, Primary: id == r.primary, Sealed: count[id]})
-		if id != r.primary {
+	for _, id := range r.IDs {
+		status.Keys = append(status.Keys, KeyInfo{ID: id, Primary: id == r.Primary, Sealed: count[id]})
+		if id != r.Primary {
 			status.Rotation.Pending += count[id]
 		}
 		delete(count, id)
@@ -100,12 +101,12 @@ func (v *Vault) Keys(ctx context.Context, caller identity.Caller) (KeyStatus, er
 }
 
 // nextStep says what a person has to do before a key that was added can seal; "" is nothing.
-func (v *Vault) nextStep(r *ring) string {
-	if v.keys.file.path == "" || r.newest() == r.primary {
+func (v *Vault) nextStep(r sealing.Keys) string {
+	if !v.keys.FromFile() || r.Newest() == r.Primary {
 		return ""
 	}
 	return fmt.Sprintf("key %d was added to %s and seals nothing yet. Other processes use this database: put the file into the data folder of each of them, "+
-		"then rotate again, which re-encrypts everything with it", r.newest(), v.keys.source)
+		"then rotate again, which re-encrypts everything with it", r.Newest(), v.keys.Source())
 }
 
 // RotateKeys adds a master key and re-encrypts everything sealed with it, in the background of
@@ -147,16 +148,16 @@ func (v *Vault) prepareKeys(ctx context.Context, caller identity.Caller) (begin 
 	if running || unfinished || err != nil {
 		return unfinished, err
 	}
-	if v.keys.file.path == "" {
+	if !v.keys.FromFile() {
 		return false, fault.New(fault.Conflict, "%s holds the master key, so no key can be added here, and everything is sealed with its primary key already. "+
 			"Set it to a keyset (the text of a %s file) with a new primary key beside the present ones, restart, and rotate again", KeyEnvironment, KeyFileName)
 	}
-	r := v.keys.ring.Load()
-	seals := !v.store.Shared() || r.newest() != r.primary
-	if err := v.keys.grow(seals); err != nil {
+	r := v.keys.Keys()
+	seals := !v.store.Shared() || r.Newest() != r.Primary
+	if err := v.keys.Grow(seals); err != nil {
 		return false, err
 	}
-	v.log.InfoContext(ctx, "master key added", "key", v.keys.ring.Load().newest(), "file", v.keys.source, "seals", seals, "by", caller.Name)
+	v.log.InfoContext(ctx, "master key added", "key", v.keys.Keys().Newest(), "file", v.keys.Source(), "seals", seals, "by", caller.Name)
 	return seals, nil
 }
 
@@ -167,7 +168,7 @@ func (v *Vault) unfinished(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read canary: %w", err)
 	}
-	return keyID(sealed) != v.keys.ring.Load().primary, nil
+	return sealing.KeyID(sealed) != v.keys.Keys().Primary, nil
 }
 
 // rotationPause is the time after which a rotation that failed is tried again.
@@ -177,7 +178,7 @@ const rotationPause = time.Minute
 // done. A new primary in the environment of one process is no rotation that began: with a
 // shared database the others may not have it, so it waits to be asked for.
 func (v *Vault) serveRotation(ctx context.Context) {
-	begin := v.keys.file.path != "" || !v.store.Shared()
+	begin := v.keys.FromFile() || !v.store.Shared()
 	again := time.NewTimer(0)
 	again.Stop()
 	defer again.Stop()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"keyflow/credentials/internal/sealing"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
 	"keyflow/internal/secret"
@@ -110,7 +111,7 @@ func (v *Vault) unseal(r Record) (o *opened, broken map[string]error, err error)
 	if err := v.bound(&r); err != nil {
 		broken[""] = err
 	}
-	if key, err := v.keys.unseal(place{kind: placeFingerprintKey, id: r.ID}, r.FingerprintKey); err != nil {
+	if key, err := v.keys.Open(fingerprintKeyPlace(r.ID), r.FingerprintKey); err != nil {
 		broken[""] = err
 	} else {
 		o.key = secret.New(string(key))
@@ -123,7 +124,7 @@ func (v *Vault) unseal(r Record) (o *opened, broken map[string]error, err error)
 			o.setReference(field, info.Ref)
 			continue
 		}
-		at := place{kind: placeField, id: r.ID, version: int64(r.Version), field: field}
+		at := fieldPlace(r.ID, r.Version, field)
 		text, err := v.openField(at, r.Sealed[field], o.key, info.Fingerprint)
 		if err = cmp.Or(broken[""], err); err != nil {
 			broken[field] = err
@@ -145,9 +146,9 @@ func damaged(id ID, broken map[string]error) error {
 	for _, field := range slices.Sorted(maps.Keys(broken)) {
 		errs = append(errs, broken[field])
 	}
-	if missing, ok := errors.AsType[*unheldKey](errors.Join(errs...)); ok {
+	if missing, ok := errors.AsType[*sealing.MissingKeyError](errors.Join(errs...)); ok {
 		return fault.New(fault.Conflict, "credential %q is sealed with key %d, which is not in %s: put the key file that holds it there; "+
-			"if there is no such key, the credential is damaged: enter its secret fields again, or restore the backup", id, missing.id, missing.source).
+			"if there is no such key, the credential is damaged: enter its secret fields again, or restore the backup", id, missing.KeyID, missing.Source).
 			Because(errors.Join(errs...))
 	}
 	return fault.New(fault.Conflict, "credential %q is damaged in the database: enter its secret fields again, or restore the backup", id).

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+
+	"keyflow/credentials/internal/sealing"
 )
 
 const (
@@ -65,7 +67,7 @@ func (v *Vault) countSealed(ctx context.Context) (map[uint32]int, error) {
 	err := v.eachSealed(ctx, sealedPage, func(rows []SealedRow) error {
 		for _, row := range rows {
 			for _, text := range row.Texts {
-				count[keyID(text)]++
+				count[sealing.KeyID(text)]++
 			}
 		}
 		return nil
@@ -86,7 +88,7 @@ func (v *Vault) FinishRotation(ctx context.Context) error {
 		return err
 	}
 	v.rotation.update(func() { v.rotation.running, v.rotation.done, v.rotation.message = true, 0, "" })
-	primary := v.keys.ring.Load().primary
+	primary := v.keys.Keys().Primary
 	v.log.InfoContext(ctx, "re-encrypting with another master key", "key", primary)
 	broken, err := v.resealAll(ctx)
 	message := ""
@@ -129,17 +131,17 @@ func (v *Vault) resealAll(ctx context.Context) (broken int, err error) {
 
 // reseal seals the texts of rows with the primary key. found is how many were not.
 func (v *Vault) reseal(ctx context.Context, rows []SealedRow) (found, broken int, err error) {
-	primary := v.keys.ring.Load().primary
+	primary := v.keys.Keys().Primary
 	var next []SealedRow
 	for _, row := range rows {
 		texts := maps.Clone(row.Texts)
 		changed := 0
 		for field, text := range row.Texts {
-			if keyID(text) == primary {
+			if sealing.KeyID(text) == primary {
 				continue
 			}
-			at := place{kind: row.Kind, id: row.Credential, version: row.Version, field: field}
-			if texts[field], err = v.resealText(at, text); err != nil {
+			at := sealing.Place{Kind: row.Kind, ID: string(row.Credential), Version: row.Version, Field: field}
+			if texts[field], err = v.keys.Reseal(at, text); err != nil {
 				v.log.WarnContext(ctx, "sealed text left as it is", "error", err)
 				texts[field] = text
 				broken++
@@ -163,21 +165,13 @@ func (v *Vault) reseal(ctx context.Context, rows []SealedRow) (found, broken int
 	return found, broken, ctx.Err()
 }
 
-func (v *Vault) resealText(at place, sealed []byte) ([]byte, error) {
-	text, err := v.keys.unseal(at, sealed)
-	if err != nil {
-		return nil, err
-	}
-	return v.keys.seal(at, text)
-}
-
 // resealCanary ends a rotation. Another process may have done it.
 func (v *Vault) resealCanary(ctx context.Context) error {
 	old, err := v.canary.Canary(ctx)
 	if err != nil {
 		return fmt.Errorf("read canary: %w", err)
 	}
-	next, err := v.resealText(canaryPlace, old)
+	next, err := v.keys.Reseal(sealing.CanaryPlace(), old)
 	if err != nil {
 		return err
 	}

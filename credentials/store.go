@@ -3,6 +3,8 @@ package credentials
 import (
 	"context"
 	"time"
+
+	"keyflow/credentials/internal/sealing"
 )
 
 // Record is a credential as a store keeps it: everything in clear but its secrets.
@@ -170,10 +172,5 @@ func PermitLife(r Rate) time.Duration { return min(time.Second, r.Per/10) }
 // gives the walk over everything sealed that a change of the key needs.
 type CanaryStore interface {
 	SealedStore
-	// Canary returns nil when the database is new.
-	Canary(ctx context.Context) ([]byte, error)
-	// PutCanary stores the canary if there is none yet and returns the one that is stored.
-	PutCanary(ctx context.Context, sealed []byte) ([]byte, error)
-	// Empty reports whether nothing sealed is stored.
-	Empty(ctx context.Context) (bool, error)
+	sealing.Canary
 }

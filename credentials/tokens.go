@@ -40,10 +40,6 @@ type storedToken struct {
 	RestUntil  time.Time `json:"rest_until,omitzero"`
 }
 
-func tokenPlace(id ID, generation int64) place {
-	return place{kind: "token", id: id, version: generation}
-}
-
 // readToken reads the token state from the store. interrupted tells that a renewal of it was
 // begun and not finished. Without a token the result holds the generation alone.
 func (v *Vault) readToken(ctx context.Context, id ID) (h *held, interrupted bool, err error) {
@@ -55,7 +51,7 @@ func (v *Vault) readToken(ctx context.Context, id ID) (h *held, interrupted bool
 	if row.Sealed == nil {
 		return h, false, nil
 	}
-	text, err := v.keys.unseal(tokenPlace(id, row.Generation), row.Sealed)
+	text, err := v.keys.Open(tokenPlace(id, row.Generation), row.Sealed)
 	if err != nil {
 		return nil, false, damaged(id, map[string]error{"token": err})
 	}
@@ -88,7 +84,7 @@ func (v *Vault) sealToken(id ID, h *held, started time.Time) (Token, error) {
 	if err != nil {
 		return row, err
 	}
-	row.Sealed, err = v.keys.seal(tokenPlace(id, h.generation), text)
+	row.Sealed, err = v.keys.Seal(tokenPlace(id, h.generation), text)
 	return row, err
 }
 

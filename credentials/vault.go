@@ -91,7 +91,7 @@ func New(o Options) (*Vault, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
-	if err := o.Keyset.prove(ctx, o.Canary); err != nil {
+	if err := o.Keyset.Prove(ctx, o.Canary); err != nil {
 		return nil, err
 	}
 	v := &Vault{

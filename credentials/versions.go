@@ -155,7 +155,7 @@ func (v *Vault) earlier(ctx context.Context, now *stored, number int) (*opened, 
 		return nil, damagedVersion(now.ID, number, err)
 	}
 	o := now.with(version.Fields, version.Secrets)
-	if err := v.openFields(o, place{kind: placeField, id: now.ID, version: int64(number)}, version.Sealed); err != nil {
+	if err := v.openFields(o, fieldPlace(now.ID, number, ""), version.Sealed); err != nil {
 		return nil, damagedVersion(now.ID, number, err)
 	}
 	return o, o.within(version.Reach, fmt.Sprintf("version %d", number))

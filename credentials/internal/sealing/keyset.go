@@ -1,7 +1,6 @@
-package credentials
+package sealing
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -61,7 +60,7 @@ func (e *KeyError) Unwrap() error {
 
 // OpenKeyset reads the master key from env, the value of KEYFLOW_MASTER_KEY, or when that is
 // empty from the key file in dir. The value is the text of a key file (a Tink keyset in JSON)
-// or 32 random bytes in base64. Without either it makes a new key, which [New] writes to the
+// or 32 random bytes in base64. Without either it makes a new key, which [Keyset.Prove] writes to the
 // file once it has seen that the database is new. Errors are *KeyError.
 func OpenKeyset(dir, env string) (*Keyset, error) {
 	if env != "" {
@@ -145,82 +144,31 @@ func rawKey(text string) (*keyset.Handle, error) {
 // Format implements fmt.Formatter and shows nothing.
 func (k *Keyset) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("***")) }
 
-var canaryPlace = place{kind: "canary"}
-
-const canaryText = "keyflow canary 1"
-
-// prove opens the canary of the database. On a new database it writes the key file, when the
-// key is new, and then the canary; in every other case it writes nothing.
-func (k *Keyset) prove(ctx context.Context, store CanaryStore) error {
-	sealed, err := store.Canary(ctx)
-	if err != nil {
-		return fmt.Errorf("read canary: %w", err)
-	}
-	if sealed != nil {
-		return k.openCanary(sealed)
-	}
-	empty, err := store.Empty(ctx)
-	if err != nil {
-		return fmt.Errorf("read canary: %w", err)
-	}
-	if !empty {
-		return &KeyError{Message: "the database holds sealed credentials but lost the record that says which master key fits them; restore the database from its backup"}
-	}
-	if sealed, err = k.seal(canaryPlace, []byte(canaryText)); err != nil {
-		return err
-	}
-	made := k.fresh
-	if made {
-		if err := k.write(); err != nil {
-			return err
-		}
-	}
-	if sealed, err = store.PutCanary(ctx, sealed); err != nil {
-		return fmt.Errorf("store canary: %w", err)
-	}
-	if err = k.openCanary(sealed); err != nil && made {
-		// Another process began this database in the same moment, with another new key.
-		err = errors.Join(err, os.Remove(k.source))
-	}
-	return err
-}
-
-func (k *Keyset) openCanary(sealed []byte) error {
-	text, err := k.unseal(canaryPlace, sealed)
-	id := keyID(sealed)
-	if err == nil && string(text) == canaryText {
-		return nil
-	}
-	switch {
-	case k.fresh:
-		return &KeyError{KeyID: id, Message: fmt.Sprintf("the master key is missing: the database was sealed with key %d, but %s does not exist; "+
-			"restore that file from its backup, or set %s", id, k.source, KeyEnvironment)}
-	case !k.ring.Load().holds(id):
-		return &KeyError{KeyID: id, Message: fmt.Sprintf("wrong master key: the database was sealed with key %d, which is not in %s; "+
-			"restore the %s that belongs to this database from its backup, or set %s", id, k.source, KeyFileName, KeyEnvironment)}
-	default:
-		return &KeyError{KeyID: id, Message: fmt.Sprintf("the master key in %s has the id %d of the key that sealed the database but does not open it: "+
-			"the file or the database is damaged; restore both from their backups", k.source, id)}
-	}
-}
-
-// keyID reads which key sealed a ciphertext (Tink's prefix: 1, then the id, big endian).
-func keyID(sealed []byte) uint32 {
+// KeyID reads which key sealed a ciphertext (Tink's prefix: 1, then the id, big endian); 0 is none.
+func KeyID(sealed []byte) uint32 {
 	if len(sealed) < 5 || sealed[0] != 1 {
 		return 0
 	}
 	return binary.BigEndian.Uint32(sealed[1:5])
 }
 
-// Fits is nil when the keyset opens what store holds, and when that is sealed with nothing
-// yet. It writes nothing. Errors are *KeyError or those of the store.
-func (k *Keyset) Fits(ctx context.Context, store CanaryStore) error {
-	sealed, err := store.Canary(ctx)
-	if err != nil {
-		return fmt.Errorf("read canary: %w", err)
-	}
-	if sealed == nil {
-		return nil
-	}
-	return k.openCanary(sealed)
+// Keys says which keys a keyset holds.
+type Keys struct {
+	Primary uint32   // seals
+	IDs     []uint32 // all open; oldest first; not to be changed
 }
+
+// Newest is the key that was added last.
+func (k Keys) Newest() uint32 { return k.IDs[len(k.IDs)-1] }
+
+// Keys returns the keys that are held now.
+func (k *Keyset) Keys() Keys {
+	r := k.ring.Load()
+	return Keys{Primary: r.primary, IDs: r.ids}
+}
+
+// Source is the file or the variable that the keys came from.
+func (k *Keyset) Source() string { return k.source }
+
+// FromFile reports whether the keys came from the key file, so that Grow can add to them.
+func (k *Keyset) FromFile() bool { return k.file.path != "" }
