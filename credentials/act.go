@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"keyflow/credentials/internal/reach"
 	"keyflow/internal/egress"
 	"keyflow/internal/fault"
 )
@@ -36,7 +37,7 @@ func (v *Vault) Act(ctx context.Context, use Use, a Action) (map[string]any, err
 	if err != nil {
 		return nil, err
 	}
-	if !allowedWorkflow(o.RotatableBy, use.Folder, use.Workflow) {
+	if !reach.AllowWorkflow(o.RotatableBy, use.Folder, use.Workflow) {
 		return nil, o.failed(CodeWorkflowNotAllowed, nil, "%s", notRotatable(o.ID, use.Folder, use.Workflow))
 	}
 	switch a.Name {
@@ -123,7 +124,7 @@ func (v *Vault) CheckAct(ctx context.Context, id ID, workflow, folder string) (s
 	if err != nil {
 		return nil, err
 	}
-	if !allowedWorkflow(r.RotatableBy, folder, workflow) {
+	if !reach.AllowWorkflow(r.RotatableBy, folder, workflow) {
 		return nil, fault.New(fault.Forbidden, "%s", notRotatable(id, folder, workflow))
 	}
 	t := v.types[r.Type]

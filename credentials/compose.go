@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"keyflow/credentials/internal/reach"
 	"keyflow/credentials/internal/sealing"
 	"keyflow/internal/secret"
 )
@@ -24,7 +25,7 @@ type stored struct {
 // force, and adds what is wrong with the whole. An absent secret keeps its value.
 func (e *edit) merge(old *stored) *opened {
 	o := &opened{
-		typ: e.typ, plain: fieldTexts(e.typ, e.plain), secrets: make(map[string]secret.Text), hosts: parseHosts(e.in.AllowedHosts),
+		typ: e.typ, plain: fieldTexts(e.typ, e.plain), secrets: make(map[string]secret.Text), hosts: reach.ParseHosts(e.in.AllowedHosts),
 		Credential: Credential{
 			ID: e.in.ID, Name: e.in.Name, Description: e.in.Description, Labels: e.in.Labels, Folder: e.in.Folder,
 			Type: e.in.Type, Fields: e.plain, AllowedHosts: e.in.AllowedHosts, AllowedWorkflows: e.in.AllowedWorkflows,
@@ -113,7 +114,7 @@ func (e *edit) checkWidening(old *stored, o *opened) {
 func widenings(old, next *opened) []string {
 	var paths []string
 	for i, p := range next.hosts {
-		if !slices.ContainsFunc(old.hosts, func(was hostPattern) bool { return was.covers(p) }) {
+		if !slices.ContainsFunc(old.hosts, func(was reach.Host) bool { return was.Covers(p) }) {
 			paths = append(paths, fmt.Sprintf("/allowed_hosts/%d", i))
 		}
 	}
@@ -138,8 +139,7 @@ func knownOrigin(old *opened, text string) bool {
 	if was, err := url.Parse(old.TestURL); err == nil && was.Scheme == u.Scheme && was.Host == u.Host {
 		return true
 	}
-	named := slices.DeleteFunc(slices.Clone(old.hosts), func(p hostPattern) bool { return p.any || p.wildcard })
-	return matchHosts(named, u)
+	return old.hosts.Named().Allow(u)
 }
 
 // author is who makes an edit, when, the revision that it gets, and what it is.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"keyflow/credentials/internal/cells"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
 	"keyflow/internal/suggest"
@@ -43,7 +44,7 @@ func CSVImport(r io.Reader) (ImportFile, error) {
 	if len(text) > MaxImportBytes {
 		return ImportFile{}, fault.New(fault.TooLarge, "the import is larger than %d MiB: split it", MaxImportBytes>>20)
 	}
-	lines, err := readCells(text)
+	lines, err := cells.Read(text)
 	if err != nil {
 		return ImportFile{}, err
 	}
@@ -63,9 +64,9 @@ func CSVImport(r io.Reader) (ImportFile, error) {
 
 // readHeader reads the names of the columns. Without a column id the first row is taken for
 // one that names nothing, and not shown: it may hold secrets.
-func (f *ImportFile) readHeader(line cells) ([]column, error) {
-	names := make([]string, len(line.texts))
-	for i, text := range line.texts {
+func (f *ImportFile) readHeader(line cells.Row) ([]column, error) {
+	names := make([]string, len(line.Texts))
+	for i, text := range line.Texts {
 		names[i] = strings.TrimSpace(text)
 	}
 	if !slices.Contains(names, "id") {
@@ -73,7 +74,7 @@ func (f *ImportFile) readHeader(line cells) ([]column, error) {
 		if len(names) == 1 && strings.ContainsAny(names[0], ";\t") {
 			message += "; the cells of a row are separated by commas"
 		}
-		return nil, fault.Problems("the import is not valid: "+message, []fault.Problem{{Code: codeUnknownColumn, Message: message, Line: line.number}})
+		return nil, fault.Problems("the import is not valid: "+message, []fault.Problem{{Code: codeUnknownColumn, Message: message, Line: line.Line}})
 	}
 	known := columnKinds()
 	columns := make([]column, len(names))
@@ -89,7 +90,7 @@ func (f *ImportFile) readHeader(line cells) ([]column, error) {
 			message = fmt.Sprintf("column %d, %.60q, is there twice", i+1, name)
 		}
 		if message != "" {
-			f.wrong = append(f.wrong, fault.Problem{Code: codeUnknownColumn, Message: fmt.Sprintf("line %d: %s", line.number, message), Line: line.number})
+			f.wrong = append(f.wrong, fault.Problem{Code: codeUnknownColumn, Message: fmt.Sprintf("line %d: %s", line.Line, message), Line: line.Line})
 			columns[i] = column{}
 		}
 		seen[name] = true
@@ -152,14 +153,14 @@ func knownColumns(known map[string]cellKind) []string {
 	return names
 }
 
-func readRow(columns []column, line cells) importRow {
-	row := importRow{line: line.number, cells: true}
-	if len(line.texts) != len(columns) { // nobody knows which cell is which
-		row.wrong.add("", codeWrongCells, fmt.Sprintf("has %d cells, the first row has %d; a cell with commas, quotes or line breaks stands in quotes", len(line.texts), len(columns)))
+func readRow(columns []column, line cells.Row) importRow {
+	row := importRow{line: line.Line, cells: true}
+	if len(line.Texts) != len(columns) { // nobody knows which cell is which
+		row.wrong.add("", codeWrongCells, fmt.Sprintf("has %d cells, the first row has %d; a cell with commas, quotes or line breaks stands in quotes", len(line.Texts), len(columns)))
 		return row
 	}
 	row.doc = make(map[string]any)
-	for i, text := range line.texts {
+	for i, text := range line.Texts {
 		if text != "" {
 			row.put(columns[i], text)
 		}

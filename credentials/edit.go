@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"keyflow/credentials/internal/reach"
 	"keyflow/credentials/sources"
 	"keyflow/internal/identity"
 	"keyflow/internal/secret"
@@ -59,7 +60,7 @@ func (v *Vault) check(caller identity.Caller, in Input) *edit {
 
 func (e *edit) checkDescription() {
 	in := &e.in
-	if !idForm.MatchString(string(in.ID)) {
+	if !reach.IsID(string(in.ID)) {
 		if in.ID == "" {
 			e.add("/id", codeRequired, "is required: workflows name the credential by it"+proposeID(in.Name))
 		} else {
@@ -86,7 +87,7 @@ func (e *edit) checkDescription() {
 	if in.Folder == "" {
 		in.Folder = "/"
 	}
-	if err := checkFolder(in.Folder); err != nil {
+	if err := reach.CheckFolder(in.Folder); err != nil {
 		e.add("/folder", codeInvalidValue, err.Error())
 	}
 	if in.RotateEvery != "" {
@@ -116,7 +117,7 @@ func proposeID(name string) string {
 		}
 	}, name)
 	id = strings.Trim(id, "-")
-	if !idForm.MatchString(id) {
+	if !reach.IsID(id) {
 		return ""
 	}
 	return `, for example "` + id + `"`
@@ -157,7 +158,7 @@ func (e *edit) checkReach() {
 	}
 	normal := make([]string, len(in.AllowedHosts))
 	for i, text := range in.AllowedHosts {
-		p, err := parseHostPattern(text)
+		p, err := reach.ParseHost(text)
 		if err != nil {
 			e.add(fmt.Sprintf("/allowed_hosts/%d", i), codeInvalidValue, err.Error())
 		}
@@ -165,7 +166,7 @@ func (e *edit) checkReach() {
 	}
 	in.AllowedHosts = normal
 	for i, pattern := range in.AllowedWorkflows {
-		if err := checkWorkflowPattern(pattern); err != nil {
+		if err := reach.CheckWorkflows(pattern); err != nil {
 			e.add(fmt.Sprintf("/allowed_workflows/%d", i), codeInvalidValue, err.Error())
 		}
 	}
@@ -177,7 +178,7 @@ func (e *edit) checkRotation() {
 		e.add("/rotatable_by", codeTooLong, fmt.Sprintf("can hold at most %d patterns", maxEntries))
 	}
 	for i, pattern := range e.in.RotatableBy {
-		if err := checkWorkflowPattern(pattern); err != nil {
+		if err := reach.CheckWorkflows(pattern); err != nil {
 			e.add(fmt.Sprintf("/rotatable_by/%d", i), codeInvalidValue, err.Error())
 		}
 	}
@@ -196,7 +197,7 @@ func (e *edit) checkTestURL() {
 	switch {
 	case message != "":
 		e.add("/test_url", codeInvalidValue, message)
-	case len(e.in.AllowedHosts) > 0 && !allowedHost(e.in.AllowedHosts, u):
+	case len(e.in.AllowedHosts) > 0 && !reach.ParseHosts(e.in.AllowedHosts).Allow(u):
 		e.add("/test_url", codeInvalidValue, "its host is not in allowed_hosts"+insecureHint(u))
 	}
 }
@@ -228,10 +229,10 @@ func isShort(text string) bool { return text != "" && len(text) < shortSecret }
 func warnings(o *opened) []string {
 	var list []string
 	for i, p := range o.hosts {
-		if p.any {
+		if p.AnyHost() {
 			list = append(list, "any host may receive this credential: allowed_hosts holds "+o.AllowedHosts[i])
 		}
-		if p.scheme == httpToo && !isLoopback(p.host) {
+		if p.Unencrypted() {
 			list = append(list, "requests to "+o.AllowedHosts[i]+" may be unencrypted")
 		}
 	}

@@ -9,13 +9,14 @@ import (
 	"slices"
 	"strings"
 
+	"keyflow/credentials/internal/reach"
 	"keyflow/internal/jsonvalue"
 )
 
 // Export is a credential as an import reads it again: everything but its secrets, of which it
 // tells only which are set. References are no secrets.
 func Export(c Credential) (map[string]any, error) {
-	if slices.Equal(c.AllowedWorkflows, ownFolder(c.Folder)) {
+	if slices.Equal(c.AllowedWorkflows, reach.OwnFolder(c.Folder)) {
 		c.AllowedWorkflows = nil // the default, wherever the credential goes
 	}
 	doc, err := inputDocument(c)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"keyflow/credentials/internal/reach"
 	"keyflow/internal/jsonvalue"
 	"keyflow/internal/secret"
 	"keyflow/internal/suggest"
@@ -165,7 +166,7 @@ func (e *edit) checkText(f *Field, text string) bool {
 // checkTokenURL requires https, except on loopback and where allowed_hosts says http://.
 func (e *edit) checkTokenURL(text string) string {
 	u, message := checkURL(text)
-	if message != "" || u.Scheme == "https" || allowedHost([]string{u.Hostname()}, u) || allowedHost(e.in.AllowedHosts, u) {
+	if message != "" || u.Scheme == "https" || reach.ParseHosts(append([]string{u.Hostname()}, e.in.AllowedHosts...)).Allow(u) {
 		return message
 	}
 	return "must begin with https://" + insecureHint(u)

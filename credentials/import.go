@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"keyflow/credentials/internal/reach"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 )
@@ -64,7 +65,7 @@ const (
 // Forbidden when the caller may manage nothing there.
 func (v *Vault) Import(ctx context.Context, caller identity.Caller, o ImportOptions, file ImportFile) (ImportPlan, error) {
 	if o.Folder != "" {
-		if err := checkFolder(o.Folder); err != nil {
+		if err := reach.CheckFolder(o.Folder); err != nil {
 			return ImportPlan{}, fault.Problems("the folder is not valid", []fault.Problem{{Path: "?folder", Code: codeInvalidValue, Message: err.Error()}})
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"keyflow/credentials/internal/reach"
 	"keyflow/internal/fault"
 	"keyflow/internal/suggest"
 )
@@ -82,7 +83,7 @@ func (f ImportFile) checkSize() error {
 
 // id is what the row says about which credential it means; "" when it is no id.
 func (r *importRow) id() ID {
-	if text, _ := r.doc["id"].(string); idForm.MatchString(text) {
+	if text, _ := r.doc["id"].(string); reach.IsID(text) {
 		return ID(text)
 	}
 	return ""

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"keyflow/credentials/internal/reach"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 )
@@ -275,7 +276,7 @@ func (v *Vault) draft(ctx context.Context, caller identity.Caller, in Input) (*o
 func finish(o *opened, p *problems) (*opened, error) {
 	o.key = newFingerprintKey()
 	if o.AllowedWorkflows == nil {
-		o.AllowedWorkflows = ownFolder(o.Folder)
+		o.AllowedWorkflows = reach.OwnFolder(o.Folder)
 	}
 	return o, p.err()
 }
@@ -326,7 +327,7 @@ func (v *Vault) checkUse(ctx context.Context, id ID, workflow, folder string) (R
 	if err != nil {
 		return r, err
 	}
-	if patterns := v.view(r.Credential).AllowedWorkflows; !allowedWorkflow(patterns, folder, workflow) {
+	if patterns := v.view(r.Credential).AllowedWorkflows; !reach.AllowWorkflow(patterns, folder, workflow) {
 		return r, fault.New(fault.Forbidden, "credential %q may not be used by %s: its allowed_workflows are %s",
 			id, strings.TrimSuffix(folder, "/")+"/"+workflow, listOf(patterns))
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 
+	"keyflow/credentials/internal/reach"
 	"keyflow/credentials/internal/sealing"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
@@ -24,7 +25,7 @@ type opened struct {
 	plain   map[string]string // texts of the fields that are not secret, defaults included
 	secrets map[string]secret.Text
 	refs    map[string]string // references of secret fields; see Vault.resolved
-	hosts   []hostPattern
+	hosts   reach.Hosts
 	key     secret.Text // of fingerprints
 	grant   int64       // see Record.Grant
 }
@@ -56,12 +57,12 @@ func (o *opened) stringMap(field string) map[string]string {
 // allowsHost reports whether requests with this credential may go to u. A no_auth credential
 // without allowed_hosts names no secret and may go anywhere.
 func (o *opened) allowsHost(u *url.URL) bool {
-	return o.Type == TypeNoAuth && len(o.AllowedHosts) == 0 || matchHosts(o.hosts, u)
+	return o.Type == TypeNoAuth && len(o.AllowedHosts) == 0 || o.hosts.Allow(u)
 }
 
 // allowsWorkflow reports whether this workflow may use the credential.
 func (o *opened) allowsWorkflow(folder, workflow string) bool {
-	return allowedWorkflow(o.AllowedWorkflows, folder, workflow)
+	return reach.AllowWorkflow(o.AllowedWorkflows, folder, workflow)
 }
 
 // withState returns a copy in another state.
@@ -103,7 +104,7 @@ func (v *Vault) unseal(r Record) (o *opened, broken map[string]error, err error)
 		return nil, nil, fault.New(fault.Internal, "credential %q has the type %q, which this release does not know", r.ID, r.Type)
 	}
 	o = &opened{
-		Credential: v.view(r.Credential), typ: t, plain: fieldTexts(t, r.Fields), hosts: parseHosts(r.AllowedHosts),
+		Credential: v.view(r.Credential), typ: t, plain: fieldTexts(t, r.Fields), hosts: reach.ParseHosts(r.AllowedHosts),
 		secrets: make(map[string]secret.Text, len(r.Sealed)), grant: r.Grant,
 	}
 	o.State = r.State // as stored: what is shown of one that ends soon is no state

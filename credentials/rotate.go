@@ -3,6 +3,7 @@ package credentials
 import (
 	"context"
 
+	"keyflow/credentials/internal/reach"
 	"keyflow/internal/egress"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
@@ -27,7 +28,7 @@ func (v *Vault) Rotate(ctx context.Context, use Use, fields map[string]any) (Cre
 		return Credential{}, inRun(use.ID, err)
 	}
 	old := before.opened
-	if !allowedWorkflow(old.RotatableBy, use.Folder, use.Workflow) {
+	if !reach.AllowWorkflow(old.RotatableBy, use.Folder, use.Workflow) {
 		return Credential{}, old.failed(CodeWorkflowNotAllowed, nil, "%s", notRotatable(old.ID, use.Folder, use.Workflow))
 	}
 	caller := identity.Caller{Name: "workflow:" + use.Workflow} // without the rights of a person

@@ -1,6 +1,10 @@
 package credentials
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"keyflow/credentials/internal/reach"
+)
 
 // Schema returns the JSON Schema (2020-12) of a credential as written at its creation, made of
 // what the types declare. Rules that join several fields are checked by the vault alone.
@@ -31,7 +35,7 @@ func inputSchema(types []TypeName) map[string]any {
 	texts := map[string]any{"type": "array", "items": text, "maxItems": maxEntries}
 	return map[string]any{
 		"$schema":           text,
-		"id":                map[string]any{"type": "string", "pattern": idForm.String(), "description": "Workflows name the credential by it; it never changes."},
+		"id":                map[string]any{"type": "string", "pattern": reach.IDForm, "description": "Workflows name the credential by it; it never changes."},
 		"name":              map[string]any{"type": "string", "maxLength": maxName},
 		"description":       map[string]any{"type": "string", "maxLength": maxDescription},
 		"labels":            map[string]any{"type": "object", "additionalProperties": text, "maxProperties": maxEntries},

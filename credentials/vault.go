@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"keyflow/credentials/internal/reach"
 	"keyflow/credentials/joined"
 	"keyflow/credentials/sources"
 	"keyflow/internal/identity"
@@ -166,7 +167,7 @@ func authorize(caller identity.Caller, right identity.Right, id ID, folder strin
 // redirect URL, last use.
 func (v *Vault) view(c Credential) Credential {
 	if c.AllowedWorkflows == nil {
-		c.AllowedWorkflows = ownFolder(c.Folder)
+		c.AllowedWorkflows = reach.OwnFolder(c.Folder)
 	}
 	c.Labels, c.Fields, c.Secrets = orEmpty(c.Labels), orEmpty(c.Fields), orEmpty(c.Secrets)
 	for _, list := range []*[]string{&c.AllowedHosts, &c.RotatableBy} {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"keyflow/credentials/internal/reach"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 )
@@ -164,7 +165,7 @@ func (v *Vault) earlier(ctx context.Context, now *stored, number int) (*opened, 
 // with is the credential with other fields and no secrets yet.
 func (old *stored) with(fields map[string]any, secrets map[string]SecretInfo) *opened {
 	o := &opened{
-		Credential: old.Credential, typ: old.opened.typ, plain: fieldTexts(old.opened.typ, fields), hosts: parseHosts(old.AllowedHosts),
+		Credential: old.Credential, typ: old.opened.typ, plain: fieldTexts(old.opened.typ, fields), hosts: reach.ParseHosts(old.AllowedHosts),
 		key: old.opened.key, grant: old.Grant,
 	}
 	o.Fields, o.Secrets = fields, secrets
@@ -173,12 +174,12 @@ func (old *stored) with(fields map[string]any, secrets map[string]SecretInfo) *o
 
 // within refuses secrets that could go to places now that they were not meant for: who may edit
 // could otherwise widen a credential with a secret of his own and then bring the other one back.
-func (o *opened) within(reach Reach, what string) error {
+func (o *opened) within(was Reach, what string) error {
 	if len(o.secrets)+len(o.refs) == 0 {
 		return nil
 	}
 	meant := *o
-	meant.AllowedHosts, meant.TestURL, meant.hosts = reach.AllowedHosts, reach.TestURL, parseHosts(reach.AllowedHosts)
+	meant.AllowedHosts, meant.TestURL, meant.hosts = was.AllowedHosts, was.TestURL, reach.ParseHosts(was.AllowedHosts)
 	var wrong problems
 	for _, path := range widenings(&meant, o) {
 		wrong.add(path, codeWiderReach, what+" was not meant for this: narrow it first, or enter the secret again instead")

@@ -1,4 +1,5 @@
-package credentials
+// Package cells tells a CSV text into rows without changing a byte of what is in quotes.
+package cells
 
 import (
 	"bytes"
@@ -8,21 +9,21 @@ import (
 	"keyflow/internal/fault"
 )
 
-// cells is one row of a CSV text and the line, from 1, on which it begins.
-type cells struct {
-	number int
-	texts  []string
+// Row is one row of a CSV text and the line, from 1, on which it begins.
+type Row struct {
+	Line  int
+	Texts []string
 }
 
-// cellReader tells a CSV text into rows (RFC 4180). Unlike encoding/csv it keeps every byte of
+// reader tells a CSV text into rows (RFC 4180). Unlike encoding/csv it keeps every byte of
 // a quoted cell: there a CRLF becomes LF, which would be another secret.
-type cellReader struct {
+type reader struct {
 	text string
 	line int
 }
 
-// readCells returns the rows that hold anything.
-func readCells(text []byte) ([]cells, error) {
+// Read returns the rows that hold anything. Malformed when the text is no CSV in UTF-8.
+func Read(text []byte) ([]Row, error) {
 	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
 		return nil, fault.New(fault.Malformed, "the CSV text is UTF-16: save it as CSV UTF-8")
 	}
@@ -30,14 +31,14 @@ func readCells(text []byte) ([]cells, error) {
 	if !utf8.Valid(text) {
 		return nil, fault.New(fault.Malformed, "the CSV text is not valid UTF-8, on line %d", invalidLine(text))
 	}
-	r := cellReader{text: string(text), line: 1}
-	var rows []cells
+	r := reader{text: string(text), line: 1}
+	var rows []Row
 	for r.text != "" {
 		row, err := r.row()
 		if err != nil {
 			return nil, err
 		}
-		if strings.Join(row.texts, "") != "" {
+		if strings.Join(row.Texts, "") != "" {
 			rows = append(rows, row)
 		}
 	}
@@ -60,14 +61,14 @@ func invalidLine(text []byte) int {
 }
 
 // row reads one row and the line break behind it.
-func (r *cellReader) row() (cells, error) {
-	row := cells{number: r.line}
+func (r *reader) row() (Row, error) {
+	row := Row{Line: r.line}
 	for {
 		text, err := r.cell()
 		if err != nil {
 			return row, err
 		}
-		row.texts = append(row.texts, text)
+		row.Texts = append(row.Texts, text)
 		rest, more := strings.CutPrefix(r.text, ",")
 		if more {
 			r.text = rest
@@ -82,7 +83,7 @@ func (r *cellReader) row() (cells, error) {
 }
 
 // cell reads one cell; what follows is a comma, a line break or the end.
-func (r *cellReader) cell() (string, error) {
+func (r *reader) cell() (string, error) {
 	if strings.HasPrefix(r.text, `"`) {
 		return r.quoted()
 	}
@@ -102,7 +103,7 @@ func (r *cellReader) cell() (string, error) {
 }
 
 // quoted reads a cell in quotes: everything up to the quote that is not doubled, as it is.
-func (r *cellReader) quoted() (string, error) {
+func (r *reader) quoted() (string, error) {
 	var text strings.Builder
 	rest, began := r.text[1:], r.line
 	for {
@@ -125,10 +126,10 @@ func (r *cellReader) quoted() (string, error) {
 }
 
 // atEnd reports whether a cell may end here.
-func (r *cellReader) atEnd() bool {
+func (r *reader) atEnd() bool {
 	return r.text == "" || r.text[0] == ',' || r.text[0] == '\n' || strings.HasPrefix(r.text, "\r\n")
 }
 
-func (r *cellReader) broken(why string) error {
+func (r *reader) broken(why string) error {
 	return fault.New(fault.Malformed, "the CSV text is not valid on line %d: %s", r.line, why)
 }

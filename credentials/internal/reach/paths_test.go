@@ -1,4 +1,4 @@
-package credentials
+package reach
 
 import (
 	"strings"
@@ -41,15 +41,15 @@ func TestAllowedWorkflow(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(strings.Join([]string{tt.pattern, tt.folder, tt.workflow}, " "), func(t *testing.T) {
 			t.Parallel()
-			if got := allowedWorkflow([]string{"/nobody/x", tt.pattern}, tt.folder, tt.workflow); got != tt.want {
-				t.Errorf("allowedWorkflow = %v, want %v", got, tt.want)
+			if got := AllowWorkflow([]string{"/nobody/x", tt.pattern}, tt.folder, tt.workflow); got != tt.want {
+				t.Errorf("AllowWorkflow = %v, want %v", got, tt.want)
 			}
 		})
 	}
-	if allowedWorkflow(nil, "/", "a") {
+	if AllowWorkflow(nil, "/", "a") {
 		t.Error("no pattern must allow nothing")
 	}
-	if !allowedWorkflow(ownFolder("/"), "/x", "a") || !allowedWorkflow(ownFolder("/x"), "/x", "a") || allowedWorkflow(ownFolder("/x"), "/", "x") {
+	if !AllowWorkflow(OwnFolder("/"), "/x", "a") || !AllowWorkflow(OwnFolder("/x"), "/x", "a") || AllowWorkflow(OwnFolder("/x"), "/", "x") {
 		t.Error("the default must be the own folder and below")
 	}
 }
@@ -65,8 +65,8 @@ func TestPathProblems(t *testing.T) {
 		"/Upper":     "is not a folder: segments are made of a-z, 0-9, - and _, for example /partners/acme",
 	}
 	for folder, want := range folders {
-		if err := checkFolder(folder); err == nil || err.Error() != want {
-			t.Errorf("checkFolder(%q) = %v, want %q", folder, err, want)
+		if err := CheckFolder(folder); err == nil || err.Error() != want {
+			t.Errorf("CheckFolder(%q) = %v, want %q", folder, err, want)
 		}
 	}
 	patterns := map[string]string{
@@ -77,13 +77,13 @@ func TestPathProblems(t *testing.T) {
 		"/**/**/**/x": "can hold ** at most twice",
 	}
 	for pattern, want := range patterns {
-		if err := checkWorkflowPattern(pattern); err == nil || err.Error() != want {
-			t.Errorf("checkWorkflowPattern(%q) = %v, want %q", pattern, err, want)
+		if err := CheckWorkflows(pattern); err == nil || err.Error() != want {
+			t.Errorf("CheckWorkflows(%q) = %v, want %q", pattern, err, want)
 		}
 	}
 	for _, good := range []string{"/", "/a", "/partners/acme-2/x_y"} {
-		if err := checkFolder(good); err != nil {
-			t.Errorf("checkFolder(%q) = %v", good, err)
+		if err := CheckFolder(good); err != nil {
+			t.Errorf("CheckFolder(%q) = %v", good, err)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package credentials
+package reach
 
 import (
 	"net/url"
@@ -60,12 +60,12 @@ func TestAllowedHost(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := allowedHost([]string{"other.example", tt.pattern}, u); got != tt.want {
+			if got := ParseHosts([]string{"other.example", tt.pattern}).Allow(u); got != tt.want {
 				t.Errorf("allowedHost = %v, want %v", got, tt.want)
 			}
 		})
 	}
-	if allowedHost(nil, &url.URL{Scheme: "https", Host: "a.example"}) {
+	if ParseHosts(nil).Allow(&url.URL{Scheme: "https", Host: "a.example"}) {
 		t.Error("no pattern must allow nothing")
 	}
 }
@@ -96,8 +96,8 @@ func TestHostPatternProblems(t *testing.T) {
 	for pattern, want := range tests {
 		t.Run(pattern, func(t *testing.T) {
 			t.Parallel()
-			if p, err := parseHostPattern(pattern); err == nil || err.Error() != want {
-				t.Errorf("parseHostPattern = %v, %v; want error %q", p, err, want)
+			if p, err := ParseHost(pattern); err == nil || err.Error() != want {
+				t.Errorf("ParseHost = %v, %v; want error %q", p, err, want)
 			}
 		})
 	}
@@ -130,18 +130,18 @@ func TestHostPatternCovers(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.old+" "+tt.new, func(t *testing.T) {
 			t.Parallel()
-			older, err := parseHostPattern(tt.old)
+			older, err := ParseHost(tt.old)
 			if err != nil {
 				t.Fatal(err)
 			}
-			newer, err := parseHostPattern(tt.new)
+			newer, err := ParseHost(tt.new)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := older.covers(newer); got != tt.want {
+			if got := older.Covers(newer); got != tt.want {
 				t.Errorf("covers = %v, want %v", got, tt.want)
 			}
-			if again, err := parseHostPattern(newer.String()); err != nil || again != newer {
+			if again, err := ParseHost(newer.String()); err != nil || again != newer {
 				t.Errorf("%q does not survive String: %+v, %v", newer, again, err)
 			}
 		})

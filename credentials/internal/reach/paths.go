@@ -1,4 +1,4 @@
-package credentials
+package reach
 
 import (
 	"errors"
@@ -9,13 +9,19 @@ import (
 
 const maxPathLength = 512
 
+// IDForm is the regular expression of ids: of credentials, and of the segments of a folder.
+const IDForm = `^[a-z0-9][a-z0-9_-]{0,62}$`
+
 var (
-	idForm      = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`)
+	idForm      = regexp.MustCompile(IDForm)
 	patternForm = regexp.MustCompile(`^[a-z0-9_*-]+$`)
 )
 
-// checkFolder finds what is wrong with a folder: "/" or segments such as /partners/acme.
-func checkFolder(folder string) error {
+// IsID reports whether text has the form of an id.
+func IsID(text string) bool { return idForm.MatchString(text) }
+
+// CheckFolder finds what is wrong with a folder: "/" or segments such as /partners/acme.
+func CheckFolder(folder string) error {
 	if folder == "/" {
 		return nil
 	}
@@ -30,10 +36,10 @@ func checkFolder(folder string) error {
 	return nil
 }
 
-// checkWorkflowPattern finds what is wrong with an entry of allowed_workflows: a path of
+// CheckWorkflows finds what is wrong with an entry of allowed_workflows: a path of
 // folder and workflow id in which * stands for any part of a segment and ** for any number
 // of segments (at the end: at least one).
-func checkWorkflowPattern(pattern string) error {
+func CheckWorkflows(pattern string) error {
 	if !strings.HasPrefix(pattern, "/") || len(pattern) > maxPathLength {
 		return errors.New("must begin with a slash, for example /hr/** or /marketing/sync-*")
 	}
@@ -54,11 +60,11 @@ func checkWorkflowPattern(pattern string) error {
 	return nil
 }
 
-// ownFolder is the default of allowed_workflows: the credential's folder and below.
-func ownFolder(folder string) []string { return []string{strings.TrimSuffix(folder, "/") + "/**"} }
+// OwnFolder is the default of allowed_workflows: the credential's folder and below.
+func OwnFolder(folder string) []string { return []string{strings.TrimSuffix(folder, "/") + "/**"} }
 
-// allowedWorkflow reports whether any of the patterns covers the workflow in its folder.
-func allowedWorkflow(patterns []string, folder, workflow string) bool {
+// AllowWorkflow reports whether any of the patterns covers the workflow in its folder.
+func AllowWorkflow(patterns []string, folder, workflow string) bool {
 	if workflow == "" || strings.Contains(workflow, "/") || !strings.HasPrefix(folder, "/") {
 		return false
 	}

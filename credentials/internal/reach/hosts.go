@@ -1,17 +1,20 @@
-package credentials
+// Package reach says where a credential may go, which is hosts, and who may use it, which is
+// workflows and folders.
+package reach
 
 import (
 	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/net/idna"
 )
 
-// hostPattern is one entry of allowed_hosts:
+// Host is one entry of allowed_hosts:
 //
 //	api.example.com          this host over https, any port
 //	*.example.com            every host below example.com, any depth, not example.com itself
@@ -21,7 +24,7 @@ import (
 //	https://localhost        https only, also on loopback
 //
 // Without a scheme a pattern means https, and http too where the host is loopback.
-type hostPattern struct {
+type Host struct {
 	scheme   schemes
 	any      bool   // *
 	wildcard bool   // *.host
@@ -37,8 +40,9 @@ const (
 	httpToo
 )
 
-func parseHostPattern(text string) (hostPattern, error) {
-	p := hostPattern{scheme: httpsUnlessLoopback}
+// ParseHost reads one pattern; the error says what is wrong with it.
+func ParseHost(text string) (Host, error) {
+	p := Host{scheme: httpsUnlessLoopback}
 	rest := text
 	if scheme, after, ok := strings.Cut(text, "://"); ok {
 		switch strings.ToLower(scheme) {
@@ -155,7 +159,7 @@ func isLoopback(host string) bool {
 
 // matches reports whether requests to this place are covered. host is in normal form, port is
 // never empty.
-func (p hostPattern) matches(scheme, host, port string) bool {
+func (p Host) matches(scheme, host, port string) bool {
 	switch scheme {
 	case "https":
 	case "http":
@@ -171,7 +175,7 @@ func (p hostPattern) matches(scheme, host, port string) bool {
 	return p.any || p.matchesHost(host)
 }
 
-func (p hostPattern) matchesHost(host string) bool {
+func (p Host) matchesHost(host string) bool {
 	if !p.wildcard {
 		return host == p.host
 	}
@@ -179,8 +183,8 @@ func (p hostPattern) matchesHost(host string) bool {
 	return ok && len(below) > 1 && strings.HasSuffix(below, ".") && !isIP(host)
 }
 
-// covers reports whether everything that q allows is allowed by p as well.
-func (p hostPattern) covers(q hostPattern) bool {
+// Covers reports whether everything that q allows is allowed by p as well.
+func (p Host) Covers(q Host) bool {
 	if p.scheme < q.scheme || p.port != "" && p.port != q.port {
 		return false
 	}
@@ -197,7 +201,7 @@ func (p hostPattern) covers(q hostPattern) bool {
 }
 
 // String returns the pattern in normal form, as it is stored.
-func (p hostPattern) String() string {
+func (p Host) String() string {
 	var b strings.Builder
 	switch p.scheme {
 	case httpsOnly:
@@ -222,22 +226,34 @@ func (p hostPattern) String() string {
 	return b.String()
 }
 
-// parseHosts reads patterns that were checked when they were saved; one that does not parse
+// AnyHost reports whether the pattern names no host at all: *.
+func (p Host) AnyHost() bool { return p.any }
+
+// Unencrypted reports whether the pattern allows http to hosts other than this machine.
+func (p Host) Unencrypted() bool { return p.scheme == httpToo && !isLoopback(p.host) }
+
+// Hosts are the patterns of one credential.
+type Hosts []Host
+
+// ParseHosts reads patterns that were checked when they were saved; one that does not parse
 // allows nothing.
-func parseHosts(patterns []string) []hostPattern {
-	parsed := make([]hostPattern, 0, len(patterns))
+func ParseHosts(patterns []string) Hosts {
+	parsed := make(Hosts, 0, len(patterns))
 	for _, text := range patterns {
-		if p, err := parseHostPattern(text); err == nil {
+		if p, err := ParseHost(text); err == nil {
 			parsed = append(parsed, p)
 		}
 	}
 	return parsed
 }
 
-// allowedHost reports whether any of the patterns covers u.
-func allowedHost(patterns []string, u *url.URL) bool { return matchHosts(parseHosts(patterns), u) }
+// Named are the patterns that name one host.
+func (h Hosts) Named() Hosts {
+	return slices.DeleteFunc(slices.Clone(h), func(p Host) bool { return p.any || p.wildcard })
+}
 
-func matchHosts(patterns []hostPattern, u *url.URL) bool {
+// Allow reports whether any of the patterns covers u.
+func (h Hosts) Allow(u *url.URL) bool {
 	host, err := normalHost(u.Hostname())
 	if err != nil || host == "" {
 		return false
@@ -249,10 +265,5 @@ func matchHosts(patterns []hostPattern, u *url.URL) bool {
 			port = "80"
 		}
 	}
-	for _, p := range patterns {
-		if p.matches(scheme, host, port) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(h, func(p Host) bool { return p.matches(scheme, host, port) })
 }
