@@ -117,7 +117,15 @@ func (e *Engine) told(id RunID) {
 		e.lookNow()
 		return
 	}
-	go e.claim(id, nil) // needs no slot: its steps do
+	go e.claimNow(id)
+}
+
+// claimNow claims a run outside the queue: whoever was told something is not to wait for a slot,
+// which only steps need. For the same reason a claim that failed is not left to the queue alone.
+func (e *Engine) claimNow(id RunID) {
+	if !e.claim(id, nil) {
+		time.AfterFunc(feedEvery, func() { e.claimNow(id) })
+	}
 }
 
 // bring takes a SignalStep in. It becomes a stored step at once, because the signal is removed

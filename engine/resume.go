@@ -29,45 +29,48 @@ func (e *Engine) enqueue(due DueRun, from *OwnerID) {
 	})
 }
 
-// claim takes a run that nobody owns, or whose owner is silent, and goes on with it.
-func (e *Engine) claim(id RunID, from *OwnerID) {
+// claim takes a run that nobody owns, or whose owner is silent, and goes on with it. False: it
+// could not be found out whether there is anything to take, or the run was given back.
+func (e *Engine) claim(id RunID, from *OwnerID) (settled bool) {
 	if !e.enter() {
-		return
+		return true
 	}
 	defer e.exit()
 	if e.running(id) != nil {
-		return
+		return true
 	}
 	e.awaitOwnership(e.steps)
 	out := <-e.journal.Send(Entry{Claim: &Claim{Run: id, Owner: e.owner.ID(), TakeoverFrom: from}})
 	switch {
 	case fault.Is(out.Err, fault.Conflict), fault.Is(out.Err, fault.NotFound): // somebody was faster, or it is over
-		return
+		return true
 	case out.Err != nil:
 		e.o.Logger.Warn("cannot claim a run; it is tried again", "run", id, "error", out.Err)
-		return
+		return false
 	}
-	e.resume(out.Loaded)
+	return e.resume(out.Loaded)
 }
 
-// resume goes on with a run that this process has just become the owner of.
-func (e *Engine) resume(l *Loaded) {
+// resume goes on with a run that this process has just become the owner of; false when it had
+// to be given back.
+func (e *Engine) resume(l *Loaded) bool {
 	plan, err := e.planOf(l.Run)
 	if err != nil {
 		if fault.Is(err, fault.Unavailable) || e.steps.Err() != nil {
 			e.release(l.Run)
-			return
+			return false
 		}
 		e.o.Logger.Error("cannot resume a run", "run", l.Run.ID, "workflow", l.Run.Workflow, "version", l.Run.Version, "error", err)
 		e.fail(l.Run, err)
-		return
+		return true
 	}
 	r := newRunner(e, plan, l.Run)
 	if e.adopted(r) {
-		r.stop()
-		return
+		r.quit()
+		return true
 	}
 	r.restore(l)
+	return true
 }
 
 // planOf finds the plan of a stored run.
@@ -116,9 +119,9 @@ func (e *Engine) release(run Run) {
 //
 // Every event of a run has its own instant, and apply is deterministic: the results, applied
 // again in the order of their times, give the same decisions. Steps without a result were in
-// flight; they run again as the same attempt, except those at most once.
+// flight; they run again as the same attempt, except those at most once. r.mu is held, and
+// released.
 func (r *runner) restore(l *Loaded) {
-	r.mu.Lock()
 	r.watchTimeout(r.plan.timeout - runningTime(l.Steps))
 	r.happen(event{kind: began}, r.newest)
 	rows := slices.Clone(l.Steps)

@@ -92,6 +92,8 @@ func (s *liveStep) into(row *Step) {
 // costs less in memory. Neither holds a goroutine.
 const parkAfter = time.Second
 
+// newRunner returns a runner whose mutex is held: nothing reaches it, no signal and no stop of
+// the process, before begin, restore or quit has brought its state to where the run stands.
 func newRunner(e *Engine, plan *Plan, run Run) *runner {
 	r := &runner{
 		engine: e, plan: plan, run: run, done: make(chan struct{}),
@@ -99,12 +101,12 @@ func newRunner(e *Engine, plan *Plan, run Run) *runner {
 		live: make(map[stepKey]*liveStep, 1), newest: *run.StartedAt,
 	}
 	r.ctx, r.interrupt = context.WithCancelCause(e.steps)
+	r.mu.Lock()
 	return r
 }
 
-// begin starts a run from the beginning.
+// begin starts a run from the beginning. r.mu is held, and released.
 func (r *runner) begin() {
-	r.mu.Lock()
 	r.watchTimeout(r.plan.timeout)
 	r.happen(event{kind: began}, r.newest)
 	r.settle()
@@ -306,6 +308,11 @@ func (r *runner) apply(signals []Signal) {
 // stop makes the run leave: steps at work may end, nothing else starts.
 func (r *runner) stop() {
 	r.mu.Lock()
+	r.quit()
+}
+
+// quit is stop with r.mu held, which it releases.
+func (r *runner) quit() {
 	r.leaving = true
 	r.stopTimers()
 	r.settle()

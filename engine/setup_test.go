@@ -109,13 +109,20 @@ type flaky struct {
 	engine.Store
 	dead    atomic.Bool
 	commits atomic.Int64
+	around  atomic.Pointer[aroundCommit]
 }
+
+// aroundCommit stands between the journal and the store.
+type aroundCommit func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error)
 
 func (f *flaky) Commit(ctx context.Context, entries []engine.Entry, now time.Time) ([]engine.Outcome, error) {
 	if f.dead.Load() {
 		return nil, engine.ErrSync // the journal gives up at once
 	}
 	f.commits.Add(1)
+	if around := f.around.Load(); around != nil {
+		return (*around)(entries, func() ([]engine.Outcome, error) { return f.Store.Commit(ctx, entries, now) })
+	}
 	return f.Store.Commit(ctx, entries, now)
 }
 

@@ -161,7 +161,7 @@ func (e *Engine) created(plan *Plan, n *NewRun, out Outcome) (Started, error) {
 	}
 	r := newRunner(e, plan, run)
 	if e.adopted(r) {
-		r.stop()
+		r.quit()
 		return started, nil
 	}
 	if len(n.Steps) > 0 {

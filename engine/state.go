@@ -63,6 +63,7 @@ const (
 type state struct {
 	shape   shape
 	nodes   []nodeState
+	begun   bool
 	left    int // nodes that have not ended
 	running int // steps at work, those being evaluated included
 	waiting int // steps between two attempts
@@ -128,6 +129,7 @@ func apply(s *state, ev event) []action {
 	}
 	switch ev.kind {
 	case began:
+		s.begun = true
 		for n := range s.shape {
 			if s.shape[n].needs == 0 {
 				s.start(n)
@@ -389,4 +391,4 @@ func holds(rule workflows.RunOn, n *nodeState, needs int) bool {
 }
 
 // idle reports that nothing runs although the run is not over: every step that is left waits.
-func (s *state) idle() bool { return s.left > 0 && s.running == 0 }
+func (s *state) idle() bool { return s.begun && s.left > 0 && s.running == 0 }
