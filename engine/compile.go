@@ -26,6 +26,7 @@ type Plan struct {
 	outputRead reads
 	timeout    time.Duration // of running time
 	holdFor    time.Duration // how long steps wait for a credential to be connected; 0: they fail
+	responds   bool          // it has a respond node
 }
 
 type planNode struct {
@@ -238,6 +239,7 @@ func (c *compiler) findType(path string, def *workflows.Node, p *planNode) bool 
 		return false
 	}
 	p.kind, p.node = kind, kind.New()
+	c.plan.responds = c.plan.responds || kind.Name == nodes.TypeRespond
 	return true
 }
 
@@ -256,7 +258,7 @@ func (c *compiler) checkType(path string, def *workflows.Node, p *planNode) {
 
 // laterTypes are types of the format that this release does not have.
 func laterTypes() []string {
-	return []string{"respond", "emit"}
+	return []string{"emit"}
 }
 
 func (c *compiler) typeNames() []string {

@@ -315,6 +315,9 @@ func (e *Entry) payload() int {
 		for i := range e.Progress.Starts {
 			n += len(e.Progress.Starts[i].Run.Input)
 		}
+		if e.Progress.Answer != nil {
+			n += len(e.Progress.Answer.Body)
+		}
 		for i := range e.Progress.Signals {
 			n += len(e.Progress.Signals[i].Data)
 		}

@@ -62,6 +62,8 @@ type Progress struct {
 	// to a run that has ended, or that is none, goes nowhere.
 	Starts  []NewRun
 	Signals []Signal
+	// Answer is what a respond node says; the first of a run counts.
+	Answer *Answer
 	// ReadSignals: every signal of the run with Seq <= this has been applied and may go.
 	ReadSignals int64
 }
@@ -136,6 +138,8 @@ type Store interface {
 
 	Run(ctx context.Context, id RunID) (Run, error)
 	Steps(ctx context.Context, id RunID) ([]Step, error)
+	// Answer returns what a respond node of the run said; nil when none has said anything.
+	Answer(ctx context.Context, id RunID) (*Answer, error)
 	Runs(ctx context.Context, f RunFilter) ([]Run, error)         // newest first, without payloads
 	Signals(ctx context.Context, owner OwnerID) ([]Signal, error) // unread, of runs this owner runs
 	// Due returns unowned runs that are queued, or waiting with WakeAt <= now, oldest first.

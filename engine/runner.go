@@ -51,6 +51,7 @@ type runner struct {
 	broken   bool      // the store refused news for good
 	awake    bool      // do not park now: there were signals
 	readSeq  int64     // signals up to this one were applied
+	reply    *reply    // nil: nobody waits for what the run says
 	deadline *time.Timer
 
 	input        any
@@ -98,7 +99,7 @@ func newRunner(e *Engine, plan *Plan, run Run) *runner {
 	r := &runner{
 		engine: e, plan: plan, run: run, done: make(chan struct{}),
 		state: newState(plan.shape), results: make([]nodeResult, len(plan.nodes)),
-		live: make(map[stepKey]*liveStep, 1), newest: *run.StartedAt,
+		live: make(map[stepKey]*liveStep, 1), newest: *run.StartedAt, reply: newReply(plan, &run),
 	}
 	r.ctx, r.interrupt = context.WithCancelCause(e.steps)
 	r.mu.Lock()

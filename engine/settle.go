@@ -59,7 +59,7 @@ func (r *runner) takeNext() []stepKey {
 
 // news takes what is to be stored now; nil when nothing is. r.mu is held.
 func (r *runner) news() *Progress {
-	p := &Progress{Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Steps: r.rows, Starts: r.starts, Signals: r.tell, ReadSignals: r.readSeq}
+	p := &Progress{Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Steps: r.rows, Starts: r.starts, Signals: r.tell, ReadSignals: r.readSeq, Answer: r.takeAnswer()}
 	switch {
 	case r.verdict != "":
 		p.Set = r.conclude()
@@ -159,6 +159,7 @@ func (r *runner) stored(p *Progress) {
 	if p == nil {
 		return
 	}
+	r.said(p.Answer)
 	r.engine.watchHolds(p.Steps)
 	for i := range p.Starts {
 		r.engine.enqueue(DueRun{Run: p.Starts[i].Run.ID, Workflow: p.Starts[i].Run.Workflow}, nil)
@@ -197,6 +198,7 @@ func (r *runner) refused(p *Progress, err error) {
 	switch {
 	case errors.Is(err, ErrSignals):
 		r.rows, r.starts, r.tell = append(p.Steps, r.rows...), append(p.Starts, r.starts...), append(p.Signals, r.tell...)
+		r.say(p.Answer)
 		r.awake = true
 		r.mu.Unlock()
 		signals, err := r.engine.o.Store.Signals(r.engine.steps, r.run.Owner)

@@ -68,6 +68,7 @@ type outcome struct {
 	forever  bool           // of postponed: without an end
 	awaits   string         // of postponed: what can end the wait, a nodes.CodeWaitsFor…
 	start    *NewRun        // the run that the step starts
+	answer   *Answer        // what the step says to the caller of the webhook
 	elements *elements      // of expanded
 	attempt  *Attempt       // nil when the node did not get to run
 }
@@ -215,6 +216,8 @@ func (s *stepRun) result(ctx context.Context, result nodes.Result) (outcome, *no
 		return s.done(ctx, result.Output)
 	case nodes.Park:
 		return s.parked(&result), nil
+	case nodes.Respond:
+		return s.respond(ctx, &result)
 	case nodes.Start:
 		n, err := s.start(ctx, &result)
 		if err != nil {

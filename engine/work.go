@@ -144,6 +144,7 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 	if out.start != nil && out.kind == succeeded {
 		r.starts = append(r.starts, *out.start)
 	}
+	r.say(out.answer)
 	row.Status, row.FinishedAt = r.endStatus(out.kind), &at
 	if out.kind == cut || out.kind == postponed {
 		row.Error = r.stopError()

@@ -55,7 +55,7 @@ type ClientOptions struct {
 	MaxBytes     int64 // of a decompressed answer body; more is too_large
 }
 
-// Result is what a node asks the engine to do: Done, Park or Start.
+// Result is what a node asks the engine to do: Done, Park, Start or Respond.
 type Result interface{ result() }
 
 // Done ends the step with its raw output: plain data as in package jsonvalue.
@@ -85,6 +85,17 @@ type Start struct {
 
 func (Start) result() {}
 
+// Respond answers the inbound webhook that started the run, in the same transaction that
+// stores the step: the first Respond of a run counts, and only while somebody waits for it.
+// The raw output is {status, responded}, with a reason when it is not the answer.
+type Respond struct {
+	Status int // 200 to 599
+	Header http.Header
+	Body   []byte
+}
+
+func (Respond) result() {}
+
 // Error is a step's failure as it appears in the history and to expressions as `error`.
 type Error struct {
 	Code     string // one of the codes below
@@ -112,6 +123,9 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // TypeCredential is the type whose nodes work on a credential itself.
 const TypeCredential = "credential"
+
+// TypeRespond is the type whose nodes answer the webhook that started the run.
+const TypeRespond = "respond"
 
 // Error codes of steps. They are part of the public contract.
 const (

@@ -2,6 +2,7 @@ package triggers
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -47,6 +48,21 @@ func writeProblem(w http.ResponseWriter, p problem) {
 // accepted answers that a run is stored.
 func accepted(w http.ResponseWriter, id engine.RunID) {
 	writeJSON(w, http.StatusAccepted, "application/json", []byte(`{"run_id":"`+id.String()+`"}`))
+}
+
+// say writes what an author has composed. Our own headers are set last: nothing that an author
+// says takes away what keeps the answer from acting on our origin.
+func (m *Manager) say(w http.ResponseWriter, a *engine.Answer) {
+	h := w.Header()
+	own := maps.Clone(h)
+	delete(own, "Cache-Control")
+	maps.Copy(h, a.Header)
+	maps.Copy(h, own)
+	if len(a.Body) > 0 {
+		h.Set("Content-Length", strconv.Itoa(len(a.Body)))
+	}
+	w.WriteHeader(a.Status)
+	_, _ = w.Write(a.Body) // an error is the caller's who went away
 }
 
 func writeJSON(w http.ResponseWriter, status int, contentType string, text []byte) {

@@ -261,18 +261,20 @@ func (m *Manager) unavailable(w http.ResponseWriter, rt *route, err error) {
 	refuse(w, http.StatusServiceUnavailable, "the call was not accepted: "+fault.Message(err))
 }
 
-// answerFinish waits for the run. Whatever happens now, the run is stored: a wait that ends
+// answerFinish waits for what the run says, or for its end. Whatever happens now, the run is stored: a wait that ends
 // early is answered as on_accept would be.
 func (m *Manager) answerFinish(w http.ResponseWriter, r *http.Request, rt *route, started engine.Started) {
 	ctx, cancel := context.WithTimeout(r.Context(), rt.timeout)
 	defer cancel()
-	run, err := m.starter.Wait(ctx, started.Run)
+	answer, run, err := m.starter.Answer(ctx, started.Run)
 	switch {
 	case err != nil:
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !fault.Is(err, fault.NotFound) { // deleted since the first delivery
 			m.logger.Error("webhook wait", reference(rt.workflow, rt.trigger), "run", started.Run, "error", err)
 		}
 		accepted(w, started.Run)
+	case answer != nil:
+		m.say(w, answer)
 	case run.Status == engine.RunSucceeded:
 		output := run.Output
 		if output == nil {

@@ -26,17 +26,19 @@ import (
 // recorder is a Starter that keeps what it is asked to start, with the engine's rule for
 // dedupe keys.
 type recorder struct {
-	mu      sync.Mutex
-	starts  []engine.Start
-	runs    map[string]engine.RunID // by workflow, kind, trigger, key
-	err     error                   // answered instead, when set
-	wait    func(context.Context, engine.RunID) (engine.Run, error)
-	going   []engine.Run // runs that have not ended, newest first
-	cancel  []engine.RunID
-	during  func() // called by Start
-	goal    int    // with so many starts, reached is closed
-	reached chan struct{}
-	large   chan struct{} // when set, inputs over 64 KiB are not stored before it is closed
+	mu         sync.Mutex
+	starts     []engine.Start
+	runs       map[string]engine.RunID // by workflow, kind, trigger, key
+	err        error                   // answered instead, when set
+	wait       func(context.Context, engine.RunID) (engine.Run, error)
+	answer     *engine.Answer // what every run says
+	failAnswer error
+	going      []engine.Run // runs that have not ended, newest first
+	cancel     []engine.RunID
+	during     func() // called by Start
+	goal       int    // with so many starts, reached is closed
+	reached    chan struct{}
+	large      chan struct{} // when set, inputs over 64 KiB are not stored before it is closed
 }
 
 func (r *recorder) Start(ctx context.Context, s engine.Start) (engine.Started, error) {
@@ -76,11 +78,15 @@ func (r *recorder) Start(ctx context.Context, s engine.Start) (engine.Started, e
 	return engine.Started{Run: id, Workflow: s.Workflow, Status: engine.RunRunning}, nil
 }
 
-func (r *recorder) Wait(ctx context.Context, id engine.RunID) (engine.Run, error) {
-	if r.wait != nil {
-		return r.wait(ctx, id)
+func (r *recorder) Answer(ctx context.Context, id engine.RunID) (*engine.Answer, engine.Run, error) {
+	if r.answer != nil || r.failAnswer != nil {
+		return r.answer, engine.Run{}, r.failAnswer
 	}
-	return engine.Run{ID: id, Status: engine.RunSucceeded, Output: json.RawMessage(`{"ok":true}`)}, nil
+	if r.wait != nil {
+		run, err := r.wait(ctx, id)
+		return nil, run, err
+	}
+	return nil, engine.Run{ID: id, Status: engine.RunSucceeded, Output: json.RawMessage(`{"ok":true}`)}, nil
 }
 
 // Runs returns those of one trigger that go on; all go on until finish or Cancel.

@@ -27,7 +27,8 @@ import (
 // Starter starts runs and knows those that go on; *engine.Engine is one.
 type Starter interface {
 	Start(ctx context.Context, s engine.Start) (engine.Started, error)
-	Wait(ctx context.Context, id engine.RunID) (engine.Run, error)
+	// Answer waits for what a respond node of the run says; nil and the run when it ends without.
+	Answer(ctx context.Context, id engine.RunID) (*engine.Answer, engine.Run, error)
 	Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, error)
 	Cancel(ctx context.Context, id engine.RunID) error
 }

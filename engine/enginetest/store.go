@@ -56,6 +56,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Stores) {
 		"one bad entry among two hundred":          (*suite).oneBadEntry,
 		"entries of one run in one batch":          (*suite).oneRunOneBatch,
 		"delete":                                   (*suite).deleteRun,
+		"answers":                                  (*suite).answers,
 		"no entries":                               (*suite).noEntries,
 		"owners":                                   (*suite).owners,
 	}

@@ -42,6 +42,7 @@ type batch struct {
 	steps   []stepRow
 	blobs   []blobRow
 	signals []signalRow
+	answers []answerRow
 
 	claimed []engine.RunID
 }
@@ -220,6 +221,9 @@ func (b *batch) progress(p *engine.Progress, enc *encoded) error {
 	}
 	b.addSteps(enc.steps)
 	b.blobs = append(b.blobs, enc.blobs...)
+	if enc.answer != nil {
+		b.answers = append(b.answers, answerRow{p.Run, enc.answer})
+	}
 	for i := range p.Starts {
 		b.create(&p.Starts[i], &enc.starts[i])
 	}

@@ -19,6 +19,7 @@ type encoded struct {
 	failure []byte
 	steps   []stepRow
 	blobs   []blobRow
+	answer  []byte // nil for none
 	key     *dedupeRow
 }
 
@@ -129,6 +130,9 @@ func (c *codec) encodeProgress(p *engine.Progress, out *encoded) error {
 		if err := c.encodeCreate(&p.Starts[i], &out.starts[i]); err != nil {
 			return err
 		}
+	}
+	if err := c.encodeAnswer(p, out); err != nil {
+		return err
 	}
 	if err := c.encodeSteps(p.Run, p.Steps, out); err != nil || p.Set == nil {
 		return err

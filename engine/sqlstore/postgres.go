@@ -86,6 +86,7 @@ func writeAndCommit(ctx context.Context, conn *pgx.Conn, b *batch) error {
 	queueSteps(q, b)
 	queueBlobs(q, b)
 	queueSignals(q, b)
+	queueAnswers(q, b)
 	q.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" {
 			return fmt.Errorf("commit answered %s", tag)

@@ -188,7 +188,7 @@ func (s *Store) Delete(ctx context.Context, id engine.RunID) error {
 			}
 			return fault.New(fault.Conflict, "run %s has not ended: cancel it first", id)
 		}
-		for _, table := range []string{"steps", "signals", "blobs"} {
+		for _, table := range []string{"steps", "signals", "blobs", "answers"} {
 			if err := tx.Exec("DELETE FROM "+table+" WHERE run = ?", id[:]).Error; err != nil {
 				return err
 			}

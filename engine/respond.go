@@ -1,0 +1,196 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"keyflow/nodes"
+	"keyflow/workflows"
+)
+
+// Answer is what a respond node says to the caller of the webhook that started the run.
+type Answer struct {
+	Status int         `json:"status"`
+	Header http.Header `json:"header,omitempty"`
+	Body   []byte      `json:"body,omitempty"`
+}
+
+// reply is the answer of a run whose caller waits for it. Its fields are guarded by the
+// runner's mu, until done is closed.
+type reply struct {
+	by     stepKey // the step that was first; none: node -1
+	news   *Answer // to be stored with the step
+	stored *Answer // on disk
+	done   chan struct{}
+}
+
+// nobody is the step of a reply that no step has given.
+var nobody = stepKey{node: -1}
+
+// triggerWebhook is the type of the trigger whose caller may wait for the run.
+const triggerWebhook = "webhook"
+
+// awaited reports whether a caller waits for what the run says: a respond node of any other
+// run has no effect.
+func (p *Plan) awaited(run *Run) bool {
+	if !p.responds || run.Trigger.Type != triggerWebhook || run.RetryOf != nil {
+		return false
+	}
+	return p.definition.Triggers[run.Trigger.ID].Respond == workflows.RespondOnFinish
+}
+
+// newReply returns nil for a run that nobody waits for.
+func newReply(plan *Plan, run *Run) *reply {
+	if !plan.awaited(run) {
+		return nil
+	}
+	return &reply{by: nobody, done: make(chan struct{})}
+}
+
+// respond is the outcome of a step that answers the caller.
+func (s *stepRun) respond(ctx context.Context, result *nodes.Respond) (outcome, *nodes.Error) {
+	if limit := s.runner.engine.o.MaxOutput; len(result.Body) > limit {
+		return outcome{}, &nodes.Error{
+			Code:    nodes.CodeTooLarge,
+			Message: fmt.Sprintf("with.body has %d bytes; at most %d are allowed", len(result.Body), limit), Permanent: true,
+		}
+	}
+	reason, err := s.runner.mayRespond(ctx, s.key)
+	if err != nil {
+		return outcome{}, nodeError(ctx, err)
+	}
+	said := map[string]any{"status": result.Status, "responded": reason == ""}
+	if reason != "" {
+		said["reason"] = reason
+	}
+	out, wrong := s.done(ctx, said)
+	switch {
+	case reason != "":
+	case wrong != nil:
+		s.runner.leaveUnsaid(s.key)
+	default:
+		out.answer = &Answer{Status: result.Status, Header: result.Header, Body: result.Body}
+	}
+	return out, wrong
+}
+
+// mayRespond lets the first step of a run that asks; the others are told why not.
+func (r *runner) mayRespond(ctx context.Context, key stepKey) (reason string, err error) {
+	if r.reply == nil {
+		return "no webhook with respond on_finish waits for this run", nil
+	}
+	const second = "the run has responded already"
+	if r.run.Fence > 1 { // another owner's step may have been first
+		earlier, err := r.engine.o.Store.Answer(ctx, r.run.ID)
+		if err != nil {
+			return "", fmt.Errorf("read the answer of the run: %w", err)
+		}
+		if earlier != nil {
+			return second, nil
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reply.by != nobody && r.reply.by != key {
+		return second, nil
+	}
+	r.reply.by = key
+	return "", nil
+}
+
+// leaveUnsaid lets another step respond, because this one failed.
+func (r *runner) leaveUnsaid(key stepKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reply.by == key && r.reply.news == nil {
+		r.reply.by = nobody
+	}
+}
+
+// say notes the answer of a step that has succeeded. r.mu is held.
+func (r *runner) say(a *Answer) {
+	if a != nil && r.reply != nil {
+		r.reply.news = a
+	}
+}
+
+// takeAnswer gives the answer that is to be stored now. r.mu is held.
+func (r *runner) takeAnswer() *Answer {
+	if r.reply == nil {
+		return nil
+	}
+	a := r.reply.news
+	r.reply.news = nil
+	return a
+}
+
+// said tells who waits in this process that the answer is on disk. r.mu is held.
+func (r *runner) said(a *Answer) {
+	if a != nil && r.reply.stored == nil {
+		r.reply.stored = a
+		close(r.reply.done)
+	}
+}
+
+// Answer returns what a respond node of the run says as soon as that is on disk, or nil with
+// the run once it has ended without one. The error is ctx's, or a fault: NotFound for a run that
+// was deleted.
+func (e *Engine) Answer(ctx context.Context, id RunID) (*Answer, Run, error) {
+	if r := e.running(id); r != nil && r.reply == nil {
+		run, err := e.Wait(ctx, id)
+		return nil, run, err
+	}
+	w, stop := e.hub.subscribe(id)
+	defer stop()
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		if r := e.running(id); r != nil && r.reply != nil {
+			if a, err := r.answer(ctx); a != nil || err != nil {
+				return a, Run{}, err
+			}
+		}
+		a, run, err := e.storedAnswer(ctx, id)
+		if err != nil || a != nil || run.Status.Final() {
+			return a, run, err
+		}
+		select {
+		case <-w.wake:
+			w.take()
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil, Run{}, ctx.Err()
+		}
+	}
+}
+
+// answer waits until the run has responded or left this process (nil).
+func (r *runner) answer(ctx context.Context) (*Answer, error) {
+	select {
+	case <-r.reply.done:
+	case <-r.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case <-r.reply.done:
+		return r.reply.stored, nil
+	default:
+		return nil, nil
+	}
+}
+
+// storedAnswer reads the run first: a run that has ended says nothing more.
+func (e *Engine) storedAnswer(ctx context.Context, id RunID) (*Answer, Run, error) {
+	run, err := e.o.Store.Run(ctx, id)
+	if err != nil {
+		return nil, Run{}, err
+	}
+	if plan, err := e.planOf(run); err == nil && !plan.awaited(&run) {
+		return nil, run, nil
+	}
+	a, err := e.o.Store.Answer(ctx, id)
+	return a, run, err
+}

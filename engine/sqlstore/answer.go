@@ -1,0 +1,65 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"keyflow/engine"
+	"keyflow/internal/database"
+)
+
+// answerRow is what a run says to its caller; the first that is stored counts.
+type answerRow struct {
+	run  engine.RunID
+	data []byte
+}
+
+func (c *codec) encodeAnswer(p *engine.Progress, out *encoded) (err error) {
+	if p.Answer != nil {
+		out.answer, err = c.packJSON(p.Run, "the answer of the run", p.Answer, &out.blobs)
+	}
+	return err
+}
+
+func (w *sqliteWriter) insertAnswers(b *batch) error {
+	for i := range b.answers {
+		a := &b.answers[i]
+		if err := w.exec("INSERT INTO answers (run, data) VALUES (?, ?) ON CONFLICT DO NOTHING", a.run[:], a.data); err != nil {
+			return fmt.Errorf("store answer: %w", err)
+		}
+	}
+	return nil
+}
+
+func queueAnswers(q *pgx.Batch, b *batch) {
+	if len(b.answers) == 0 {
+		return
+	}
+	q.Queue("INSERT INTO answers (run, data) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING",
+		column(b.answers, func(a answerRow) []byte { return a.run[:] }),
+		column(b.answers, func(a answerRow) []byte { return a.data }))
+}
+
+// Answer implements engine.Store.
+func (s *Store) Answer(ctx context.Context, id engine.RunID) (*engine.Answer, error) {
+	db := s.db.Read().WithContext(ctx)
+	var found [][]byte
+	if err := db.Raw("SELECT data FROM answers WHERE run = ?", id[:]).Scan(&found).Error; err != nil || len(found) == 0 {
+		return nil, database.Translate(err, "answer")
+	}
+	data := found[0]
+	blobs := blobSet{}
+	if isBlob(data) {
+		var err error
+		if blobs, err = readBlobs(db, []engine.RunID{id}); err != nil {
+			return nil, err
+		}
+	}
+	answer := &engine.Answer{}
+	if err := s.codec.unpackJSON(data, blobs[id], answer); err != nil {
+		return nil, fmt.Errorf("answer of run %s: %w", id, err)
+	}
+	return answer, nil
+}
