@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -161,6 +162,22 @@ func TestLimitsSendAway(t *testing.T) {
 	}
 	if len(perHour) != 3 || perHour[1] != 5 || perHour[2] != 5 || perHour[3] != 5 {
 		t.Errorf("they come back, by the hour: %v", perHour)
+	}
+}
+
+// A test of the credential counts as a request; it is told at once when there is none left.
+func TestCredentialTestWithUsedUpLimits(t *testing.T) {
+	t.Parallel()
+	n, c := online(t), newCounter(t, 0)
+	n.create(t, apiKey("key", c.host, "key-12345", `, "limits": {"requests": 1, "per": "1h"}, "test_url": "`+c.URL+`"`))
+	for i, want := range []string{"answered with status 200.", "Nothing was sent: the limits of the credential are used up until about "} {
+		result, err := n.Test(t.Context(), admin, "key")
+		if err != nil || result.OK != (i == 0) || !strings.Contains(result.Message, want) {
+			t.Errorf("test %d: %+v, %v; want %q", i+1, result, err, want)
+		}
+	}
+	if got := len(c.requests()); got != 1 {
+		t.Errorf("%d requests, want 1", got)
 	}
 }
 

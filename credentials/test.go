@@ -216,7 +216,7 @@ func (t *test) connected(ctx context.Context) bool {
 
 // request sends a GET to test_url as a run would.
 func (t *test) request(ctx context.Context) {
-	rt := &transport{vault: t.vault, base: t.vault.transport, draft: t.draft, use: Use{ID: t.opened.ID, MaxRedirects: 3}}
+	rt := &transport{vault: t.vault, base: t.vault.transport, draft: t.draft, use: Use{ID: t.opened.ID, MaxRedirects: 3, Park: true}}
 	rt.open = func(ctx context.Context) (*opened, error) {
 		if t.draft {
 			return t.opened, nil
@@ -257,6 +257,10 @@ func (t *test) requestFailed(rt *transport, err error) {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
 		t.fail("The request failed: "+messageOf(err), "")
+		return
+	}
+	if e.Code == CodeLimit {
+		t.fail("Nothing was sent: the limits of the credential are used up until about "+e.Until.UTC().Format(time.RFC3339)+".", "Test again then, or raise the limits.")
 		return
 	}
 	t.fail(e.Message, "")

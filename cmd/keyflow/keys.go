@@ -111,7 +111,7 @@ func rotateHere(ctx context.Context, cmd *cobra.Command, p process, vault *crede
 // confirmKeys asks before a key seals that other processes must have by then.
 func confirmKeys(p process, yes bool, s credentials.KeyStatus) error {
 	last := s.Keys[len(s.Keys)-1]
-	if s.Source != "file" || last.Primary || last.Missing || s.Rotation.Pending > 0 {
+	if s.Source != "file" || last.Primary || last.Missing || s.Rotation.Running {
 		return nil
 	}
 	return confirm(p, yes, fmt.Sprintf("Does every process on the database have the key file with key %d?", last.ID))

@@ -48,6 +48,18 @@ func (s *Sources) checkPlace(ref, path string) error {
 	return nil
 }
 
+// owns reports whether a file is one of the data folder under another name: a hard link.
+func (s *Sources) owns(file fs.FileInfo) bool {
+	entries, err := os.ReadDir(s.dataDir)
+	if err != nil {
+		return false // there is no such folder: the data are elsewhere
+	}
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		own, err := e.Info()
+		return err == nil && os.SameFile(own, file)
+	})
+}
+
 // folderOf is the folder that was switched on and holds path; "" is none.
 func (s *Sources) folderOf(path string) string {
 	for _, folder := range s.allow[File] {
@@ -92,6 +104,8 @@ func (s *Sources) readFile(ref, path string) (string, error) {
 		return "", unreadable(ref, err)
 	} else if !info.Mode().IsRegular() {
 		return "", failed(nil, "%s is no file", ref)
+	} else if s.owns(info) {
+		return "", failed(nil, "%s cannot be used: it is the server's own", ref)
 	}
 	f, err := root.Open(relative)
 	if err != nil {

@@ -153,6 +153,9 @@ func TestFilesAreReadAsTheyAreNow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Link(filepath.Join(data, "master.key"), filepath.Join(dir, "hard-link")); err != nil {
+		t.Fatal(err)
+	}
 	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +175,7 @@ func TestFilesAreReadAsTheyAreNow(t *testing.T) {
 		t.Errorf("64 KiB: %v", err)
 	}
 	for file, want := range map[string]string{
-		"out": "is a link that leads out of", "to-key": "it is the server's own", "to-proc": "/proc, /sys and /dev", "nowhere": "does not exist on the server",
+		"out": "is a link that leads out of", "to-key": "it is the server's own", "hard-link": "it is the server's own", "to-proc": "/proc, /sys and /dev", "nowhere": "does not exist on the server",
 		"gone": "does not exist on the server", "pipe": "is no file", "empty": "is empty", "large": "holds more than 64 KiB",
 	} {
 		if _, err := narrow.Read(t.Context(), "file:"+dir+"/"+file); !strings.Contains(message(err), want) {
