@@ -37,6 +37,9 @@ func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*NewRun, *nodes.
 	if ask.Wait {
 		n.Run.Parent = &StepRef{Run: parent.ID, Node: s.plan.id, Index: s.key.index}
 	}
+	if err := s.childSlots(ctx, n, ask.Wait); err != nil {
+		return nil, err
+	}
 	return n, nil
 }
 
@@ -57,7 +60,10 @@ func (e *Engine) newStart(ctx context.Context, id workflows.ID, input any, s Sta
 		}
 	}
 	n := &NewRun{Run: Run{Workflow: id, Version: summary.Version, Folder: summary.Folder}}
-	return n, e.fill(&n.Run, plan, s)
+	if err := e.fill(&n.Run, plan, s); err != nil {
+		return nil, err
+	}
+	return n, n.needSlots(ctx, plan)
 }
 
 // mayStart reports whether a step may start a workflow in folder. Whoever applied the

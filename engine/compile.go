@@ -27,6 +27,8 @@ type Plan struct {
 	timeout    time.Duration // of running time
 	holdFor    time.Duration // how long steps wait for a credential to be connected; 0: they fail
 	responds   bool          // it has a respond node
+
+	concurrency *planConcurrency // nil: any number of runs at once
 }
 
 type planNode struct {
@@ -89,6 +91,7 @@ func compile(d *workflows.Definition, types *nodes.Registry) (plan *Plan, proble
 		end := place{compiler: c, node: everyNode, names: runNames(), reads: &c.plan.outputRead}
 		c.plan.output = end.template("/output", d.Output)
 	}
+	c.compileConcurrency(d.Concurrency)
 	if d.OnNeedsConnect == workflows.Wait {
 		c.plan.holdFor = time.Duration(d.NeedsConnectTimeout)
 	}

@@ -69,6 +69,7 @@ type Engine struct {
 	look    chan struct{} // holds a token when signals or due runs should be looked for now
 	timers  atomic.Int64  // of parked runs
 	looks   looks
+	swept   slotSweep
 
 	mu       sync.Mutex
 	live     map[RunID]*runner
@@ -266,6 +267,10 @@ func (e *Engine) running(id RunID) *runner {
 // write stores the progress of a run and returns once it is on disk.
 func (e *Engine) write(p *Progress) error {
 	out := <-e.journal.Send(Entry{Progress: p})
+	e.tell(out.Tell)
+	for _, id := range out.Unstarted {
+		e.o.Logger.Warn("a run was not started: its workflow's limit of runs at once is reached", "run", p.Run, "not_started", id)
+	}
 	return out.Err
 }
 

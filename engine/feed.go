@@ -22,6 +22,7 @@ func (e *Engine) feed(ctx context.Context) error {
 	defer ticker.Stop()
 	defer sweep.Stop()
 	e.sweepHolds(ctx)
+	e.sweepSlots(ctx)
 	for {
 		e.feedOnce(ctx)
 		select {
@@ -29,6 +30,7 @@ func (e *Engine) feed(ctx context.Context) error {
 		case <-e.look:
 		case <-sweep.C:
 			e.sweepHolds(ctx)
+			e.sweepSlots(ctx)
 		case <-ctx.Done():
 			return nil
 		}

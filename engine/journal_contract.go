@@ -17,6 +17,7 @@ type Entry struct {
 	Progress *Progress
 	Claim    *Claim
 	Signal   *Signal
+	Admit    *Admit
 }
 
 // Outcome is the result of one entry. Err is a fault of that entry alone: one bad entry
@@ -26,7 +27,13 @@ type Outcome struct {
 	Duplicate bool    // Create: Run is an earlier one. Signal: not stored, an earlier one counts
 	Skipped   bool    // Create: the dedupe key was recorded without a run
 	Loaded    *Loaded // Claim: the run and its steps
-	Err       error
+	// Waits, of a Create: the run is stored, and not the creator's: it waits for a slot.
+	Waits bool
+	// Unstarted are Starts of a Progress that on_limit refused.
+	Unstarted []RunID
+	// Tell are other runs that are due because of the entry: they got a slot, or were canceled for one.
+	Tell []DueRun
+	Err  error
 }
 
 // NewRun creates a run. With Run.Owner set the creator runs it itself (accept and own):
@@ -36,8 +43,13 @@ type NewRun struct {
 	Run    Run
 	Steps  []Step // that have ended already: of a run that this one retries
 	Dedupe *DedupeKey
-	// SkipOnly records the key without making a run (an occurrence that overlap skipped).
+	// SkipOnly records the key without making a run (an occurrence that is given up).
 	SkipOnly bool
+	// Slots are what the run needs, by Place. When they are not all free, the store makes of a run with an
+	// owner a queued one without (Outcome.Waits), or, where OnLimit is skip, no run: a Conflict.
+	Slots []Slot
+	// RecordSkip records the dedupe key of a run that was skipped so (Outcome.Skipped) instead of a Conflict.
+	RecordSkip bool
 }
 
 // DedupeKey makes a start idempotent. Kinds are separate name spaces.
@@ -64,6 +76,8 @@ type Progress struct {
 	Signals []Signal
 	// Answer is what a respond node says; the first of a run counts.
 	Answer *Answer
+	// Frees is the workflow of a run with slots, which its end gives to the next; "" without.
+	Frees workflows.ID
 	// ReadSignals: every signal of the run with Seq <= this has been applied and may go.
 	ReadSignals int64
 }
@@ -146,6 +160,16 @@ type Store interface {
 	Due(ctx context.Context, now time.Time, limit int) ([]DueRun, error)
 	Delete(ctx context.Context, id RunID) error // of a final run, with its steps
 	Holds
+	Lines
+}
+
+// Lines finds what the end of runs has not handed on.
+type Lines interface {
+	// Lines returns groups with runs that wait for a slot, by workflow and group behind the given one.
+	Lines(ctx context.Context, after Line, limit int) ([]Line, error)
+	// Leaked looks at the slots of at most limit runs, by id behind the given one. It returns which of these
+	// runs have ended, by workflow, and the last one that it looked at; the zero id is the end.
+	Leaked(ctx context.Context, after RunID, limit int) (map[workflows.ID][]RunID, RunID, error)
 }
 
 // Holds finds the runs with steps that wait for a credential (Step.Hold).

@@ -89,7 +89,7 @@ func (e *Engine) planOf(run Run) (*Plan, error) {
 // fail ends a run that cannot go on.
 func (e *Engine) fail(run Run, cause error) {
 	now := e.now()
-	p := &Progress{Run: run.ID, Owner: run.Owner, Fence: run.Fence, Set: &RunChange{
+	p := &Progress{Run: run.ID, Owner: run.Owner, Fence: run.Fence, Frees: run.frees(), Set: &RunChange{
 		Status: RunFailed, FinishedAt: &now,
 		Error: &RunError{Code: nodes.CodeInterrupted, Message: "the run cannot be resumed: " + fault.Message(cause)},
 	}}

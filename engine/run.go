@@ -94,6 +94,11 @@ type Run struct {
 	WakeAt *time.Time // of a waiting run: when it is due again; nil waits for a signal
 	// CancelRequested is set by the cancel signal.
 	CancelRequested bool
+
+	// Groups are those that the run needs a slot of, Above those of the runs that wait for its end.
+	Groups, Above []GroupID
+	// WaitsForSlot says of a queued run that it begins when a slot is free.
+	WaitsForSlot bool
 }
 
 // StepRef names a step of a run.

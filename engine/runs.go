@@ -9,9 +9,11 @@ import (
 // Cancel stops a run: nothing more starts, requests in flight are given up. It returns once
 // the wish is on disk. Conflict when the run is final.
 func (e *Engine) Cancel(ctx context.Context, id RunID) error {
-	if _, err := e.journal.Write(ctx, Entry{Signal: &Signal{Run: id, Kind: SignalCancel}}); err != nil {
+	out, err := e.journal.Write(ctx, Entry{Signal: &Signal{Run: id, Kind: SignalCancel}})
+	if err != nil {
 		return err
 	}
+	e.tell(out.Tell)
 	e.told(id)
 	return nil
 }

@@ -59,7 +59,10 @@ func (r *runner) takeNext() []stepKey {
 
 // news takes what is to be stored now; nil when nothing is. r.mu is held.
 func (r *runner) news() *Progress {
-	p := &Progress{Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Steps: r.rows, Starts: r.starts, Signals: r.tell, ReadSignals: r.readSeq, Answer: r.takeAnswer()}
+	p := &Progress{
+		Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Frees: r.run.frees(),
+		Steps: r.rows, Starts: r.starts, Signals: r.tell, ReadSignals: r.readSeq, Answer: r.takeAnswer(),
+	}
 	switch {
 	case r.verdict != "":
 		p.Set = r.conclude()

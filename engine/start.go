@@ -89,7 +89,10 @@ func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run Run) (Start
 	case e.queue.queued() >= e.o.QueueLimit:
 		return Started{}, errUnavailable("the queue is full")
 	}
-	create := &NewRun{Run: run, Steps: s.kept, Dedupe: s.Dedupe, SkipOnly: s.SkipOnly}
+	create := &NewRun{Run: run, Steps: s.kept, Dedupe: s.Dedupe, SkipOnly: s.SkipOnly, RecordSkip: s.isOccurrence()}
+	if err := create.needSlots(ctx, plan); err != nil {
+		return Started{}, err
+	}
 	stored := e.journal.Send(Entry{Create: create})
 	select {
 	case out := <-stored:
@@ -104,6 +107,12 @@ func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run Run) (Start
 		}()
 	}
 	return Started{}, fault.New(fault.Unavailable, "the database did not answer in time").Because(ctx.Err())
+}
+
+// isOccurrence reports whether the start comes from a schedule: what keeps it from running is
+// recorded, and no failure.
+func (s *Start) isOccurrence() bool {
+	return s.Dedupe != nil && s.Trigger.Type == workflows.TriggerCron
 }
 
 // fill completes a new run from what the caller asks for.
@@ -142,11 +151,16 @@ const triggerManual = "manual"
 // created goes on after a run was stored, or was not.
 func (e *Engine) created(plan *Plan, n *NewRun, out Outcome) (Started, error) {
 	run := n.Run
+	e.tell(out.Tell)
 	if out.Err != nil {
 		return Started{}, out.Err
 	}
 	started := Started{Run: out.Run, Workflow: run.Workflow, Version: run.Version, Duplicate: out.Duplicate, Skipped: out.Skipped}
 	if out.Duplicate || out.Skipped {
+		return started, nil
+	}
+	if out.Waits {
+		started.Status = RunQueued
 		return started, nil
 	}
 	started.Status = run.Status

@@ -144,6 +144,7 @@ const (
 	CodeExpression             = "expression"
 	CodeInvalidParam           = "invalid_param"
 	CodeTooLarge               = "too_large"
+	CodeConcurrencyLimit       = "concurrency_limit" // on_limit skip: the other workflow was not started
 	CodeCanceled               = "canceled"
 	CodeInterrupted            = "interrupted"
 	CodeInternal               = "internal"

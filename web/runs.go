@@ -67,6 +67,7 @@ type RunSummary struct {
 	Version    int              `json:"version"`
 	Folder     string           `json:"folder"`
 	Status     engine.RunStatus `json:"status"`
+	WaitingFor string           `json:"waiting_for,omitempty" enum:"slot" doc:"Of a queued run: slot while as many runs go on as the workflow's concurrency or the trigger's overlap allows."`
 	Trigger    runTriggerView   `json:"trigger"`
 	Error      *engine.RunError `json:"error"`
 	RetryOf    *string          `json:"retry_of,omitempty"`
@@ -360,6 +361,9 @@ func viewRunSummary(r engine.Run) RunSummary {
 	}
 	if !r.Trigger.FiredAt.IsZero() {
 		v.Trigger.FiredAt = utc(&r.Trigger.FiredAt)
+	}
+	if r.WaitsForSlot {
+		v.WaitingFor = "slot"
 	}
 	if r.RetryOf != nil {
 		of := r.RetryOf.String()

@@ -140,11 +140,11 @@ type Retry struct {
 	If          string   `json:"if,omitempty"` // expression over `error`
 }
 
-// Concurrency bounds the runs of a workflow at once.
+// Concurrency bounds the runs of a workflow at once, from their start to their end.
 type Concurrency struct {
-	Limit   int    `json:"limit"`
-	Key     string `json:"key,omitempty"`
-	OnLimit string `json:"on_limit,omitempty"` // queue, skip, cancel_oldest
+	Limit   int    `json:"limit"`              // 1 to MaxConcurrency
+	Key     string `json:"key,omitempty"`      // template: runs with one value count together
+	OnLimit string `json:"on_limit,omitempty"` // OnLimitQueue (the default), …
 }
 
 // Duration is a time.Duration written as Go syntax plus d for 24 hours ("1d12h").

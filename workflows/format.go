@@ -42,6 +42,16 @@ const (
 	OverlapCancelPrevious = "cancel_previous"
 )
 
+// What becomes of a start that finds the limit of "concurrency" reached.
+const (
+	OnLimitQueue        = "queue"
+	OnLimitSkip         = "skip"
+	OnLimitCancelOldest = "cancel_oldest"
+
+	// MaxConcurrency is the highest limit; without "concurrency" there is none.
+	MaxConcurrency = 10_000
+)
+
 // The grammars of names. They are immutable.
 var idGrammar = grammar{pattern: regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`), hint: "1 to 63 lower-case letters, digits, '-' or '_', beginning with a letter or digit"}
 
@@ -95,7 +105,7 @@ func (d *Definition) fields() fields {
 		{name: "timeout", help: "Of a whole run, waiting not counted. Default 24h.", shape: duration{&d.Timeout, Duration(time.Millisecond), maxTimeout}},
 		{name: "on_needs_connect", help: "What a step does whose credential must be connected: wait for it (default), or fail.", shape: choice[string]{into: &d.OnNeedsConnect, options: []string{Wait, Fail}}},
 		{name: "needs_connect_timeout", help: "How long such a step waits before it fails. Default 24h.", shape: duration{&d.NeedsConnectTimeout, Duration(time.Millisecond), maxTimeout}},
-		{name: "concurrency", later: true},
+		{name: "concurrency", help: "How many runs go on at once, and what becomes of the others.", shape: concurrencyShape{&d.Concurrency}},
 		{name: "on_failure", help: "ID of the workflow that is started when a run fails, with {run_id, workflow, error, failed_nodes, input}.", shape: text[ID]{&d.OnFailure, idGrammar}},
 	}
 }

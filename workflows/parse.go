@@ -38,6 +38,9 @@ func (d *Definition) fill() {
 	if d.OnNeedsConnect == Wait {
 		setDefault(&d.NeedsConnectTimeout, defaultHold)
 	}
+	if d.Concurrency != nil {
+		setDefault(&d.Concurrency.OnLimit, OnLimitQueue)
+	}
 	for id, n := range d.Nodes {
 		setDefault(&n.Name, string(id))
 		setDefault(&n.RunOn, RunOnSuccess)

@@ -27,8 +27,6 @@ type field struct {
 	help string // one sentence, for the editor
 	shape
 	required bool
-	// later says that this release knows the field but cannot act on it: any value is refused.
-	later bool
 }
 
 // fields is the shape of an object with known members.
@@ -37,9 +35,7 @@ type fields []field
 func (f fields) names() []string {
 	var out []string
 	for _, x := range f {
-		if !x.later {
-			out = append(out, x.name)
-		}
+		out = append(out, x.name)
 	}
 	return out
 }
@@ -53,8 +49,6 @@ func (f fields) read(r *report, v *value) {
 		switch {
 		case i < 0:
 			r.addAt(m.start, m.value.pointer, codeUnknownField, "unknown field %q%s", clip(m.name, 80), suggest.DidYouMean(m.name, f.names()))
-		case f[i].later:
-			r.addAt(m.start, m.value.pointer, codeNotSupported, "%q is not supported by this release", m.name)
 		default:
 			f[i].read(r, m.value)
 		}
@@ -69,9 +63,6 @@ func (f fields) read(r *report, v *value) {
 func (f fields) schema() map[string]any {
 	properties, required := map[string]any{}, []any{}
 	for _, x := range f {
-		if x.later {
-			continue
-		}
 		s := x.schema()
 		s["description"] = x.help
 		properties[x.name] = s

@@ -45,6 +45,10 @@ type batch struct {
 	answers []answerRow
 
 	claimed []engine.RunID
+
+	slots   *slotBook               // nil: no entry is about slots
+	skipped []*dedupeRow            // keys of starts that got none
+	telling map[int][]engine.DueRun // by entry
 }
 
 // liveRun is the part of a run that decides, as read and then as the entries change it.
@@ -81,14 +85,20 @@ func newBatch(c *codec, entries []engine.Entry, now time.Time) *batch {
 		b.encoded[i] = enc
 		if enc.err == nil {
 			b.gather(&entries[i], &enc)
+			b.gatherSlots(&entries[i])
 			if len(enc.asks) > 0 {
 				b.asked = append(b.asked, i)
 			}
 		}
 	}
-	slices.SortFunc(b.ids, func(x, y engine.RunID) int { return bytes.Compare(x[:], y[:]) })
+	b.sortRuns()
 	slices.SortFunc(b.keys, func(x, y *dedupeRow) int { return bytes.Compare(x.hash[:], y.hash[:]) })
 	return b
+}
+
+// sortRuns puts the runs in the order in which they are locked.
+func (b *batch) sortRuns() {
+	slices.SortFunc(b.ids, func(x, y engine.RunID) int { return bytes.Compare(x[:], y[:]) })
 }
 
 // gather notes what has to be read for the entry.
@@ -122,12 +132,16 @@ func (b *batch) gatherCreate(n *engine.NewRun, enc *encoded) {
 	}
 	if !n.SkipOnly {
 		b.touch(n.Run.ID)
+		b.gatherNeeds(n)
 	}
 }
 
 func (b *batch) gatherSignal(s *engine.Signal) {
 	b.touch(s.Run)
 	b.told = append(b.told, engine.RunID(s.ID))
+	if s.Kind == engine.SignalCancel {
+		b.book().cancels = append(b.book().cancels, s.Run)
+	}
 }
 
 func (b *batch) touch(id engine.RunID) {
@@ -148,7 +162,14 @@ func ends(set *engine.RunChange) bool { return set != nil && (set.Release || set
 // apply carries the entries out on what was read, in order, and gives each its outcome.
 func (b *batch) apply() {
 	for i := range b.entries {
+		if b.slots != nil {
+			b.slots.at = i
+		}
 		b.outcomes[i] = b.outcome(&b.entries[i], &b.encoded[i])
+	}
+	b.handOn()
+	for i, runs := range b.telling {
+		b.outcomes[i].Tell = runs
 	}
 }
 
@@ -159,7 +180,11 @@ func (b *batch) outcome(e *engine.Entry, enc *encoded) engine.Outcome {
 	case e.Create != nil:
 		return b.create(e.Create, enc)
 	case e.Progress != nil:
-		return engine.Outcome{Run: e.Progress.Run, Err: b.progress(e.Progress, enc)}
+		unstarted, err := b.progress(e.Progress, enc)
+		return engine.Outcome{Run: e.Progress.Run, Unstarted: unstarted, Err: err}
+	case e.Admit != nil:
+		b.regulate(e.Admit)
+		return engine.Outcome{}
 	case e.Claim != nil:
 		return engine.Outcome{Run: e.Claim.Run, Err: b.claim(e.Claim)}
 	default:
@@ -172,6 +197,8 @@ func (b *batch) create(n *engine.NewRun, enc *encoded) engine.Outcome {
 		stored := b.held[enc.key.hash]
 		none := engine.RunID{}
 		switch {
+		case stored.refused != nil:
+			return engine.Outcome{Err: stored.refused}
 		case enc.key.input != nil && !bytes.Equal(enc.key.input, stored.input):
 			return engine.Outcome{Run: stored.run, Err: fault.New(fault.Conflict, "the idempotency key was used before, with another input")}
 		case n.SkipOnly && stored.run == none:
@@ -182,9 +209,9 @@ func (b *batch) create(n *engine.NewRun, enc *encoded) engine.Outcome {
 	}
 	r := b.runs[n.Run.ID]
 	if r.exists { // by an earlier Commit whose answer was lost
-		return engine.Outcome{Run: r.id}
+		return engine.Outcome{Run: r.id, Waits: len(n.Slots) > 0 && r.owner != n.Run.Owner}
 	}
-	r.exists, r.fresh = true, enc.run
+	r.fresh = enc.run
 	r.status, r.owner, r.fence = number(runStatuses[:], n.Run.Status), n.Run.Owner, n.Run.Fence
 	switch n.Run.Status {
 	case engine.RunQueued:
@@ -195,23 +222,44 @@ func (b *batch) create(n *engine.NewRun, enc *encoded) engine.Outcome {
 	}
 	r.started, r.finished, r.cancel = micros(n.Run.StartedAt), micros(n.Run.FinishedAt), n.Run.CancelRequested
 	r.output, r.failure = enc.output, enc.failure
+	if len(n.Slots) > 0 {
+		if err := b.admit(n, r); err != nil {
+			return b.skip(n, enc, err)
+		}
+	}
+	r.exists = true
 	b.inserts = append(b.inserts, r)
 	b.addSteps(enc.steps)
 	b.blobs = append(b.blobs, enc.blobs...)
-	return engine.Outcome{Run: r.id}
+	return engine.Outcome{Run: r.id, Waits: r.status == runQueued && r.due == 0}
 }
 
-func (b *batch) progress(p *engine.Progress, enc *encoded) error {
+// skip gives up a start that got no slot, and its dedupe key.
+func (b *batch) skip(n *engine.NewRun, enc *encoded, err error) engine.Outcome {
+	out := engine.Outcome{Err: err}
+	if n.RecordSkip {
+		out = engine.Outcome{Skipped: true}
+	}
+	if enc.key != nil {
+		stored := b.held[enc.key.hash]
+		stored.run, stored.refused = engine.RunID{}, out.Err
+		b.skipped = append(b.skipped, stored)
+	}
+	return out
+}
+
+// progress reports the starts that were refused.
+func (b *batch) progress(p *engine.Progress, enc *encoded) (unstarted []engine.RunID, err error) {
 	r := b.runs[p.Run]
 	switch {
 	case !r.exists:
-		return missing(p.Run)
+		return nil, missing(p.Run)
 	case r.fence == p.Fence && r.owner == (engine.OwnerID{}) && ends(p.Set):
-		return nil // stored by an earlier Commit whose answer was lost: nobody else had this fence
+		return nil, nil // stored by an earlier Commit whose answer was lost: nobody else had this fence
 	case r.fence != p.Fence || r.owner != p.Owner:
-		return engine.ErrFenced
+		return nil, engine.ErrFenced
 	case parks(p.Set) && (r.signaled || r.unread > max(p.ReadSignals, r.readTo)):
-		return engine.ErrSignals
+		return nil, engine.ErrSignals
 	}
 	if p.ReadSignals > r.readTo {
 		if r.readTo == 0 {
@@ -225,7 +273,9 @@ func (b *batch) progress(p *engine.Progress, enc *encoded) error {
 		b.answers = append(b.answers, answerRow{p.Run, enc.answer})
 	}
 	for i := range p.Starts {
-		b.create(&p.Starts[i], &enc.starts[i])
+		if out := b.create(&p.Starts[i], &enc.starts[i]); out.Err != nil {
+			unstarted = append(unstarted, p.Starts[i].Run.ID)
+		}
 	}
 	for i := range p.Signals {
 		b.signal(&p.Signals[i]) // to an ended run: nobody waits for it
@@ -233,7 +283,10 @@ func (b *batch) progress(p *engine.Progress, enc *encoded) error {
 	if p.Set != nil {
 		b.set(r, p.Set, enc)
 	}
-	return nil
+	if p.Frees != "" && p.Set != nil && p.Set.Status.Final() {
+		b.slots.free(p.Run)
+	}
+	return unstarted, nil
 }
 
 // addSteps adds rows to be stored; of rows of one step the last counts.
@@ -290,6 +343,8 @@ func (b *batch) claim(c *engine.Claim) error {
 		return fault.New(fault.Conflict, "run %s has been taken by another process", c.Run)
 	case c.TakeoverFrom == nil && r.status == runWaiting && (r.due == 0 || r.due > b.now):
 		return fault.New(fault.Conflict, "run %s is not due", c.Run)
+	case c.TakeoverFrom == nil && r.status == runQueued && r.due == 0:
+		return fault.New(fault.Conflict, "run %s waits for a slot", c.Run)
 	}
 	b.change(r)
 	r.status, r.owner, r.due = runRunning, c.Owner, 0
@@ -328,6 +383,10 @@ func (b *batch) signal(s *engine.Signal) engine.Outcome {
 	if s.Kind == engine.SignalCancel {
 		b.change(r)
 		r.cancel = true
+		if r.status == runQueued && r.due == 0 { // it waits for a slot, and ends without one
+			b.slots.unwait(r.id)
+			r.due = b.now
+		}
 	}
 	if r.status == runWaiting && r.owner == (engine.OwnerID{}) {
 		b.change(r)

@@ -33,6 +33,7 @@ func (c *codec) encode(e *engine.Entry) encoded {
 		out.err = c.encodeProgress(e.Progress, &out)
 	case e.Signal != nil:
 		out.err = encodeSignal(e.Signal, &out)
+	case e.Admit != nil:
 	case e.Claim != nil:
 		if e.Claim.Owner == (engine.OwnerID{}) {
 			out.err = fault.New(fault.Invalid, "a claim needs an owner")
@@ -48,6 +49,27 @@ type cause struct {
 	Request json.RawMessage `json:"q,omitempty"`
 	Event   json.RawMessage `json:"e,omitempty"`
 	Parent  *engine.StepRef `json:"p,omitempty"`
+	Groups  [][]byte        `json:"g,omitempty"`
+	Above   [][]byte        `json:"a,omitempty"`
+}
+
+// groupBytes and groupsOf turn groups into what the JSON holds, and back.
+func groupBytes(groups []engine.GroupID) [][]byte {
+	var out [][]byte
+	for i := range groups {
+		out = append(out, groups[i][:])
+	}
+	return out
+}
+
+func groupsOf(values [][]byte) []engine.GroupID {
+	var out []engine.GroupID
+	for _, v := range values {
+		var id engine.GroupID
+		copy(id[:], v)
+		out = append(out, id)
+	}
+	return out
 }
 
 func (c *codec) encodeCreate(n *engine.NewRun, out *encoded) error {
@@ -80,8 +102,8 @@ func (c *codec) encodeCreate(n *engine.NewRun, out *encoded) error {
 	if row.input, err = c.pack(r.ID, "the run's input", r.Input, &out.blobs); err != nil {
 		return err
 	}
-	if len(r.Trigger.Request) > 0 || len(r.Trigger.Event) > 0 || r.Parent != nil {
-		why := cause{r.Trigger.Request, r.Trigger.Event, r.Parent}
+	if len(r.Trigger.Request) > 0 || len(r.Trigger.Event) > 0 || r.Parent != nil || len(r.Groups)+len(r.Above) > 0 {
+		why := cause{r.Trigger.Request, r.Trigger.Event, r.Parent, groupBytes(r.Groups), groupBytes(r.Above)}
 		if row.cause, err = c.packJSON(r.ID, "the trigger's request or event", why, &out.blobs); err != nil {
 			return err
 		}

@@ -71,6 +71,12 @@ func readAndLock(ctx context.Context, conn *pgx.Conn, b *batch) error {
 	q.Queue("BEGIN")
 	// A plan made while a table was small would read all of it for ever after.
 	q.Queue("SET LOCAL enable_seqscan = off")
+	if b.slots != nil {
+		if err := errors.Join(conn.SendBatch(ctx, q).Close(), lockSlots(ctx, conn, b)); err != nil {
+			return err
+		}
+		q = &pgx.Batch{}
+	}
 	queueRuns(q, b)
 	queueKeys(q, b)
 	queueUnread(q, b)
@@ -87,6 +93,7 @@ func writeAndCommit(ctx context.Context, conn *pgx.Conn, b *batch) error {
 	queueBlobs(q, b)
 	queueSignals(q, b)
 	queueAnswers(q, b)
+	queueSlotWrites(q, b)
 	q.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" {
 			return fmt.Errorf("commit answered %s", tag)

@@ -276,6 +276,7 @@ func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (engine.Run, erro
 	if r.Status == engine.RunWaiting {
 		r.WakeAt = maybe(row.DueAt)
 	}
+	r.WaitsForSlot = r.Status == engine.RunQueued && row.DueAt == 0
 	var why cause
 	var err error
 	if r.Input, err = c.unpack(row.Input, blobs); err != nil {
@@ -291,6 +292,7 @@ func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (engine.Run, erro
 		return r, fmt.Errorf("cause of run %s: %w", r.ID, err)
 	}
 	r.Trigger.Request, r.Trigger.Event, r.Parent = why.Request, why.Event, why.Parent
+	r.Groups, r.Above = groupsOf(why.Groups), groupsOf(why.Above)
 	return r, nil
 }
 

@@ -113,6 +113,7 @@ type dedupeRow struct {
 	run     engine.RunID
 	input   []byte // hash of the input; nil for none
 	expires int64
+	refused error // the start that held it in this batch got no slot
 }
 
 // dedupeHash is the identity of a start. Every part is preceded by its length, so that

@@ -68,13 +68,13 @@ func syncError(err error) error {
 }
 
 func (w *sqliteWriter) carryOut(b *batch) error {
-	for _, read := range []func(*batch) error{w.readRuns, w.reserveKeys, w.readUnread, w.readTold, w.readAsked} {
+	for _, read := range []func(*batch) error{w.readSlots, w.readRuns, w.reserveKeys, w.readUnread, w.readTold, w.readAsked} {
 		if err := read(b); err != nil {
 			return err
 		}
 	}
 	b.apply()
-	for _, write := range []func(*batch) error{w.insertRuns, w.updateRuns, w.upsertSteps, w.insertBlobs, w.changeSignals, w.insertAnswers} {
+	for _, write := range []func(*batch) error{w.insertRuns, w.updateRuns, w.upsertSteps, w.insertBlobs, w.changeSignals, w.insertAnswers, w.changeSlots} {
 		if err := write(b); err != nil {
 			return err
 		}

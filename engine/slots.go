@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+
+	"keyflow/internal/expression"
+	"keyflow/internal/fault"
+	"keyflow/internal/jsonvalue"
+	"keyflow/workflows"
+)
+
+// Admission. Whether a run may begin is decided in one place: the store, in the transaction that
+// creates it (Store.Commit). A run that finds no slot is stored as queued and is due for nobody;
+// the transaction that ends a holder makes the next one due. This file says which slots a run
+// needs; docs/decisions/022 why.
+
+// planConcurrency is the compiled "concurrency" of a definition.
+type planConcurrency struct {
+	limit   int
+	key     *expression.Value // nil: all runs count together
+	reads   reads
+	onLimit string
+}
+
+func (c *compiler) compileConcurrency(d *workflows.Concurrency) {
+	if d == nil {
+		return
+	}
+	p := &planConcurrency{limit: d.Limit, onLimit: d.OnLimit}
+	if d.Key != "" {
+		at := place{compiler: c, node: everyNode, names: []string{"input", "vars", "trigger"}, reads: &p.reads}
+		p.key = at.template("/concurrency/key", d.Key)
+	}
+	c.plan.concurrency = p
+}
+
+// needSlots completes a new run with the slots that it needs. It costs nothing without
+// "concurrency" and "overlap". The error is Invalid when the key cannot be computed.
+func (n *NewRun) needSlots(ctx context.Context, plan *Plan) error {
+	run := &n.Run
+	if run.Version == 0 || n.SkipOnly {
+		return nil // a definition in no catalog is known to its process alone
+	}
+	if slot, ok := triggerSlot(plan, run); ok {
+		n.Slots = append(n.Slots, slot)
+	}
+	if c := plan.concurrency; c != nil {
+		key, err := c.keyOf(ctx, plan, run)
+		if err != nil {
+			return err
+		}
+		n.Slots = append(n.Slots, Slot{
+			Group: groupOf(run.Workflow, "workflow", key), Place: PlaceWorkflow,
+			Limit: c.limit, Version: run.Version, OnLimit: c.onLimit,
+		})
+	}
+	for i := range n.Slots {
+		run.Groups = append(run.Groups, n.Slots[i].Group)
+	}
+	return nil
+}
+
+// triggerSlot is the slot that the overlap of a cron trigger asks for. A retry is none of its
+// occurrences, but waits for them and holds them up as one.
+func triggerSlot(plan *Plan, run *Run) (Slot, bool) {
+	if run.Trigger.Type != workflows.TriggerCron {
+		return Slot{}, false
+	}
+	t, known := plan.definition.Triggers[run.Trigger.ID]
+	if !known || t.Type != workflows.TriggerCron {
+		return Slot{}, false
+	}
+	slot := Slot{Group: groupOf(run.Workflow, "trigger", run.Trigger.ID), Place: PlaceTrigger, Limit: 1, OnLimit: workflows.OnLimitQueue}
+	switch {
+	case t.Overlap == workflows.OverlapAllow:
+		return Slot{}, false
+	case run.RetryOf != nil:
+	case t.Overlap == workflows.OverlapSkip:
+		slot.OnLimit = workflows.OnLimitSkip
+	case t.Overlap == workflows.OverlapCancelPrevious:
+		slot.OnLimit = workflows.OnLimitCancelOldest
+	default:
+		slot.MaxWaiting = 1
+	}
+	return slot, true
+}
+
+// keyOf evaluates the key of a run that is about to start. Texts count as they are, other values
+// as JSON; without a key, or with null, it is "".
+func (c *planConcurrency) keyOf(ctx context.Context, plan *Plan, run *Run) (string, error) {
+	if c.key == nil {
+		return "", nil
+	}
+	vars, err := (&runner{plan: plan, run: *run}).vars(&c.reads)
+	if err != nil {
+		return "", fault.New(fault.Internal, "concurrency.key: internal error").Because(err)
+	}
+	v, err := c.key.Eval(ctx, environment(run.ID, "concurrency.key", run.CreatedAt, vars))
+	if err != nil {
+		message := "the value cannot be computed"
+		if e, ok := errors.AsType[*expression.Error](err); ok {
+			message = e.Message
+		}
+		return "", fault.Problems("the run cannot be counted against the workflow's limit", []fault.Problem{
+			{Path: "/concurrency/key", Code: codeExpression, Message: message},
+		})
+	}
+	switch v := v.(type) {
+	case nil:
+		return "", nil
+	case string:
+		return v, nil
+	default:
+		raw, err := jsonvalue.Encode(v)
+		if err != nil {
+			return "", fault.New(fault.Invalid, "concurrency.key: the value cannot be written as JSON").Because(err)
+		}
+		return string(raw), nil
+	}
+}
+
+// groupOf makes the id of a group. Every part is preceded by its length, so that moving a border
+// makes another group.
+func groupOf(workflow workflows.ID, kind, key string) GroupID {
+	h := sha256.New()
+	for _, part := range [...]string{string(workflow), kind, key} {
+		var n [8]byte
+		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
+		h.Write(n[:])
+		h.Write([]byte(part))
+	}
+	return GroupID(h.Sum(nil)[:len(GroupID{})])
+}
+
+// frees is what the end of the run says about its slots.
+func (r *Run) frees() workflows.ID {
+	if len(r.Groups) == 0 {
+		return ""
+	}
+	return r.Workflow
+}
+
+// tell brings what the store has decided about other runs to them: those that got a slot are
+// claimed, those that were canceled for one are told.
+func (e *Engine) tell(runs []DueRun) {
+	for _, due := range runs {
+		if e.running(due.Run) != nil {
+			e.lookNow()
+		} else {
+			e.enqueue(due, nil)
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"keyflow/internal/fault"
+	"keyflow/nodes"
+	"keyflow/workflows"
+)
+
+// childSlots looks at the slots of a run that a step starts. Of a run that the step waits for it
+// notes which groups the waiting ones are in: a run that waited for the slot of one that waits
+// for it would wait for ever.
+func (s *stepRun) childSlots(ctx context.Context, n *NewRun, wait bool) *nodes.Error {
+	parent := &s.runner.run
+	if wait && len(parent.Groups)+len(parent.Above) > 0 {
+		n.Run.Above = slices.Concat(parent.Above, parent.Groups)
+	}
+	skips := false
+	for i := range n.Slots {
+		slot := &n.Slots[i]
+		if slot.OnLimit == workflows.OnLimitQueue && slices.Contains(n.Run.Above, slot.Group) {
+			return refusedStart("workflow %q counts its runs together with this one, which waits for its end and may hold the slot that it needs: give it another concurrency.key, or set with.wait to false", n.Run.Workflow)
+		}
+		skips = skips || slot.OnLimit == workflows.OnLimitSkip
+	}
+	if !skips {
+		return nil
+	}
+	return s.startNow(ctx, n)
+}
+
+// childKeys is how long the start of a child is remembered, for the step that a crash repeats.
+const childKeys = 24 * time.Hour
+
+// startNow stores a child before the result of its step, because its workflow may refuse it. An
+// attempt that is repeated after a crash finds the child that it has started.
+func (s *stepRun) startNow(ctx context.Context, n *NewRun) *nodes.Error {
+	e := s.runner.engine
+	n.Dedupe = &DedupeKey{
+		Kind: triggerWorkflow, Trigger: string(s.plan.id), ExpiresAt: e.now().Add(childKeys),
+		Key: fmt.Sprintf("%s/%d/%s", s.runner.run.ID, s.key.index, strconv.Itoa(s.attempt)),
+	}
+	out := <-e.journal.Send(Entry{Create: n})
+	e.tell(out.Tell)
+	switch {
+	case fault.Is(out.Err, fault.Conflict):
+		return &nodes.Error{Code: nodes.CodeConcurrencyLimit, Message: fmt.Sprintf("workflow %q was not started: %s", n.Run.Workflow, fault.Message(out.Err))}
+	case ctx.Err() != nil:
+		return contextError(ctx)
+	case out.Err != nil:
+		return &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: out.Err}
+	}
+	n.Run.ID = out.Run // of the first time
+	if !out.Waits {
+		e.enqueue(DueRun{Run: out.Run, Workflow: n.Run.Workflow}, nil)
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package engine
+
+import "keyflow/workflows"
+
+// GroupID names the runs that count together against one limit: those of a workflow with one
+// value of its concurrency key, or those of a cron trigger.
+type GroupID [16]byte
+
+// Place says in which order a run takes its slots. A run that holds the later one never waits
+// for the earlier one, so runs cannot wait for one another in a circle.
+type Place uint8
+
+// The places.
+const (
+	PlaceTrigger  Place = 0 // overlap: one at once
+	PlaceWorkflow Place = 1 // concurrency
+)
+
+// Slot is what a run needs from its start to its end: one of the places of a group.
+type Slot struct {
+	Group GroupID
+	Place Place
+	// Limit is how many runs of the group hold a slot at once; for PlaceTrigger 1. Of PlaceWorkflow
+	// that of the highest Version counts, for all groups of the workflow.
+	Limit   int
+	Version int
+	OnLimit string // workflows.OnLimitQueue, …; asked once, when the run is stored
+	// MaxWaiting, with OnLimitQueue: while so many wait, a start is skipped. 0 is any number.
+	MaxWaiting int
+}
+
+// Admit gives free slots of a group to the runs that wait for them: what the end of a run does,
+// for when the limit was raised or something is inconsistent.
+type Admit struct {
+	Workflow workflows.ID
+	Group    GroupID // zero: none, only Ended
+	Place    Place
+	Limit    int // of PlaceWorkflow; counts if Version is not older than the one that is known
+	Version  int
+	Ended    []RunID // runs that may hold a slot although they have ended, or are gone
+}
+
+// Line is the runs that wait for a slot of one group.
+type Line struct {
+	Workflow workflows.ID
+	Group    GroupID
+	Place    Place
+	Limit    int // as it is known to the store
+	Version  int
+	Held     int // slots that are taken; counted up to Limit
+}
+
+// after reports the place behind the line, for the next page.
+func (l *Line) after() Line { return Line{Workflow: l.Workflow, Group: l.Group} }

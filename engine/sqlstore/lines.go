@@ -1,0 +1,76 @@
+package sqlstore
+
+import (
+	"context"
+
+	"keyflow/engine"
+	"keyflow/internal/database"
+	"keyflow/workflows"
+)
+
+var _ engine.Lines = (*Store)(nil)
+
+// nextLine goes from one group to the next in the index of those who wait: how many wait in each
+// does not count.
+const nextLine = `SELECT s.workflow, s.grp, s.place, COALESCE(a.version, -1) AS version, COALESCE(a.capacity, 0) AS capacity,
+		(SELECT count(*) FROM slots h WHERE h.grp = s.grp AND h.state = 2) AS held
+	FROM slots s LEFT JOIN admissions a ON a.workflow = s.workflow
+	WHERE s.state = 1 AND (s.workflow, s.grp) > (?, ?) ORDER BY s.workflow, s.grp LIMIT 1`
+
+// Lines implements engine.Lines.
+func (s *Store) Lines(ctx context.Context, after engine.Line, limit int) ([]engine.Line, error) {
+	db := s.db.Read().WithContext(ctx)
+	var lines []engine.Line
+	for len(lines) < limit {
+		var row struct {
+			Workflow                string
+			Grp                     []byte
+			Place                   uint8
+			Version, Capacity, Held int
+		}
+		found := db.Raw(nextLine, string(after.Workflow), after.Group[:]).Scan(&row)
+		if found.Error != nil {
+			return nil, database.Translate(found.Error, "runs that wait for a slot")
+		}
+		if found.RowsAffected == 0 {
+			break
+		}
+		after = engine.Line{
+			Workflow: workflows.ID(row.Workflow), Group: engine.GroupID(row.Grp), Place: engine.Place(row.Place),
+			Limit: row.Capacity, Version: row.Version, Held: row.Held,
+		}
+		if after.Place == engine.PlaceTrigger {
+			after.Limit = 1
+		}
+		lines = append(lines, after)
+	}
+	return lines, nil
+}
+
+// Leaked implements engine.Lines.
+func (s *Store) Leaked(ctx context.Context, after engine.RunID, limit int) (map[workflows.ID][]engine.RunID, engine.RunID, error) {
+	var rows []struct {
+		Run      []byte
+		Workflow string
+		Ended    int
+	}
+	err := s.db.Read().WithContext(ctx).Raw(`SELECT s.run, s.workflow, CASE WHEN r.id IS NULL OR r.status IN (?, ?, ?) THEN 1 ELSE 0 END AS ended
+		FROM (SELECT DISTINCT run, workflow FROM slots WHERE run > ? ORDER BY run LIMIT ?) s LEFT JOIN runs r ON r.id = s.run ORDER BY s.run`,
+		runSucceeded, runFailed, runCanceled, after[:], limit).Scan(&rows).Error
+	if err != nil {
+		return nil, engine.RunID{}, database.Translate(err, "slots of runs that have ended")
+	}
+	ended := map[workflows.ID][]engine.RunID{}
+	var last engine.RunID
+	for _, row := range rows {
+		id := engine.RunID(row.Run)
+		if row.Ended == 1 {
+			workflow := workflows.ID(row.Workflow)
+			ended[workflow] = append(ended[workflow], id)
+		}
+		if len(rows) == limit {
+			last = id
+		}
+	}
+	return ended, last, nil
+}
