@@ -3,6 +3,8 @@ package database_test
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -120,5 +122,15 @@ func TestOpenRefusesBadAddresses(t *testing.T) {
 				t.Errorf("the error shows the password: %v", err)
 			}
 		})
+	}
+}
+
+// A server that goes away in the middle of an answer may be back soon: nobody is to blame but it.
+func TestBrokenConnectionsPass(t *testing.T) {
+	t.Parallel()
+	for name, err := range map[string]error{"within an answer": io.ErrUnexpectedEOF, "before one": io.EOF} {
+		if got := database.Translate(fmt.Errorf("prepare: %w", err), "things"); !fault.Is(got, fault.Unavailable) {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
