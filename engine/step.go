@@ -202,7 +202,7 @@ func (s *stepRun) try(ctx context.Context, started time.Time) (outcome, *nodes.E
 			return outcome{}, contextError(ctx)
 		}
 	}
-	result, err := s.call(ctx, nodes.Input{With: with})
+	result, err := s.call(ctx, nodes.Input{With: with, Now: started})
 	if err != nil {
 		return outcome{}, nodeError(ctx, err)
 	}

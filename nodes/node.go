@@ -25,6 +25,7 @@ type Node interface {
 // maps and lists are shared with other steps and must not be changed.
 type Input struct {
 	With map[string]any
+	Now  time.Time // when this attempt began, by the clock that due times are held against
 }
 
 // Env is what the engine lends to one attempt of one step.

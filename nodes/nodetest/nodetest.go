@@ -91,7 +91,7 @@ func (e *Env) Log() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discar
 // Run gives a new node of the type these parameters and returns its raw output.
 func (e *Env) Run(tb testing.TB, kind nodes.Type, with map[string]any) (any, error) {
 	tb.Helper()
-	result, err := kind.New().Run(tb.Context(), e, nodes.Input{With: with})
+	result, err := kind.New().Run(tb.Context(), e, nodes.Input{With: with, Now: time.Now()})
 	if err != nil {
 		return nil, err
 	}

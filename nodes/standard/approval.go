@@ -22,17 +22,17 @@ func approvalType() nodes.Type {
 			{Name: "timeout", Kind: nodes.Duration, Help: "How long to wait; without it, for ever."},
 			{Name: "on_timeout", Kind: nodes.String, Enum: []string{timeoutFails, timeoutRejects}, Default: timeoutFails, Help: "What it means that nobody decided."},
 		},
-		New: func() nodes.Node { return &approval{now: time.Now} },
+		New: func() nodes.Node { return approval{} },
 	}
 }
 
 // approval waits for {approved, by, comment, at}.
-type approval struct{ now func() time.Time }
+type approval struct{}
 
-var _ nodes.Node = (*approval)(nil)
+var _ nodes.Node = approval{}
 
 // Run implements nodes.Node. It runs again when the time is over.
-func (a *approval) Run(_ context.Context, env nodes.Env, in nodes.Input) (nodes.Result, error) {
+func (approval) Run(_ context.Context, env nodes.Env, in nodes.Input) (nodes.Result, error) {
 	park := nodes.Park{For: nodes.CodeWaitsForApproval, Message: textOr(in.With, "message", "")}
 	if timeout, ok := in.With["timeout"].(time.Duration); ok {
 		if timeout < 0 || timeout > maxWait {
@@ -40,7 +40,7 @@ func (a *approval) Run(_ context.Context, env nodes.Env, in nodes.Input) (nodes.
 		}
 		park.Until = env.ReadyAt().Add(timeout)
 	}
-	if park.Until.IsZero() || a.now().Before(park.Until) {
+	if park.Until.IsZero() || in.Now.Before(park.Until) {
 		return park, nil
 	}
 	if textOr(in.With, "on_timeout", timeoutFails) == timeoutRejects {

@@ -17,7 +17,7 @@ func waitType() nodes.Type {
 			{Name: "callback", Kind: nodes.Boolean, Help: "Wait for a call of the URL that callback_url gives; it is the output: {method, headers, query, body}."},
 		},
 		Check: checkWait,
-		New:   func() nodes.Node { return &wait{now: time.Now} },
+		New:   func() nodes.Node { return wait{} },
 	}
 }
 
@@ -33,12 +33,12 @@ func checkWait(given func(name string) bool) string {
 }
 
 // wait waits. Its output is {until}, or what the callback brought.
-type wait struct{ now func() time.Time }
+type wait struct{}
 
-var _ nodes.Node = (*wait)(nil)
+var _ nodes.Node = wait{}
 
 // Run implements nodes.Node. It runs again when the time has come.
-func (w *wait) Run(_ context.Context, env nodes.Env, in nodes.Input) (nodes.Result, error) {
+func (wait) Run(_ context.Context, env nodes.Env, in nodes.Input) (nodes.Result, error) {
 	until, err := end(env.ReadyAt(), in.With)
 	if err != nil {
 		return nil, err
@@ -47,9 +47,9 @@ func (w *wait) Run(_ context.Context, env nodes.Env, in nodes.Input) (nodes.Resu
 	switch {
 	case !called && until.IsZero():
 		return nil, invalid("callback", "is false, and neither for nor until is given")
-	case !until.IsZero() && !w.now().Before(until) && called:
+	case !until.IsZero() && !in.Now.Before(until) && called:
 		return nil, &nodes.Error{Code: nodes.CodeTimeout, Message: "nobody called the URL in time", Permanent: true}
-	case !until.IsZero() && !w.now().Before(until):
+	case !until.IsZero() && !in.Now.Before(until):
 		return nodes.Done{Output: map[string]any{"until": until.UTC().Format(time.RFC3339Nano)}}, nil
 	case called:
 		return nodes.Park{Until: until, For: nodes.CodeWaitsForCallback, Message: "waits for a call of its URL"}, nil
