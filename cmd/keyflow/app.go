@@ -199,16 +199,16 @@ func (c *core) serve(ctx context.Context, fire func(context.Context) error) erro
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngine()
 	var inner, outer errgroup.Group
-	failed, fail := context.WithCancel(ctx)
-	defer fail()
+	failed, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
 	for _, serve := range []func(context.Context) error{c.engine.Serve, c.vault.Serve, c.serveEvents, c.prune} {
 		inner.Go(func() error {
-			defer fail() // one part that ends takes the rest down
+			defer fail(errPartEnded) // takes the rest down
 			return serve(engineCtx)
 		})
 	}
 	outer.Go(func() error {
-		defer fail()
+		defer fail(nil)
 		return fire(failed)
 	})
 	err := outer.Wait()
@@ -328,15 +328,7 @@ func (s *server) run(ctx context.Context) error {
 			}
 			return nil
 		})
-		g.Go(func() error {
-			<-ctx.Done()
-			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
-			defer cancel()
-			if err := s.http.Shutdown(grace); err != nil {
-				return s.http.Close()
-			}
-			return nil
-		})
+		g.Go(func() error { return shutDown(ctx, s.http) })
 		return g.Wait()
 	})
 	return errors.Join(err, s.close())
