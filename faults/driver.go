@@ -13,7 +13,7 @@ import (
 )
 
 // again is the pause before something that was not accepted is sent again.
-const again = 50 * time.Millisecond
+const again = 100 * time.Millisecond
 
 // maxOpen bounds what the driver has in flight; over it, it starts nothing.
 const maxOpen = 600

@@ -35,8 +35,9 @@ type oracle struct {
 	blame     func(format string, args ...any)
 	pages     []start
 	history   []runView
-	calls     map[string][]call // by run, in order
-	needs     map[string]map[string][]string
+	calls     map[string][]call              // by run, in order
+	needs     map[string]map[string][]string // by workflow and node
+	callers   map[string]bool                // nodes that call the upstream, as "workflow node"
 	disturbed []span
 	steady    bool // nobody set the clocks
 	missed    int  // occurrences that count as missed
@@ -44,38 +45,44 @@ type oracle struct {
 
 func newOracle(r *round, history []runView, missed int) *oracle {
 	o := &oracle{
-		blame: r.blame, pages: r.driver.book.pages(), history: history, calls: map[string][]call{}, needs: needs(),
+		blame: r.blame, pages: r.driver.book.pages(), history: history, calls: map[string][]call{},
 		disturbed: r.inst.disturbed, steady: !r.fault.clocks, missed: missed,
 	}
 	for _, c := range r.up.recorded() {
 		o.calls[c.run] = append(o.calls[c.run], c)
 	}
+	o.needs, o.callers = shapes()
 	return o
 }
 
-// needs returns for each node of each workflow the nodes that must have ended before it.
-func needs() map[string]map[string][]string {
-	all := map[string]map[string][]string{}
+// shapes returns for each node of each workflow the nodes that must have ended before it, and
+// which nodes send requests.
+func shapes() (needs map[string]map[string][]string, callers map[string]bool) {
+	needs, callers = map[string]map[string][]string{}, map[string]bool{}
 	files, _ := definitions.ReadDir("workflows")
 	for _, f := range files {
 		text, _ := definitions.ReadFile("workflows/" + f.Name())
 		var d struct {
 			ID    string
-			Nodes map[string]struct{ Needs []string }
+			Nodes map[string]struct {
+				Type  string
+				Needs []string
+			}
 		}
 		if err := json.Unmarshal(text, &d); err != nil {
 			panic(fmt.Sprintf("%s: %v", f.Name(), err)) // part of this program
 		}
-		all[d.ID] = map[string][]string{}
-		for id := range d.Nodes {
-			open := slices.Clone(d.Nodes[id].Needs)
+		needs[d.ID] = map[string][]string{}
+		for id, node := range d.Nodes {
+			callers[d.ID+" "+id] = node.Type == "web_request" || node.Type == "webhook"
+			open := slices.Clone(node.Needs)
 			for len(open) > 0 {
-				all[d.ID][id] = append(all[d.ID][id], open[0])
+				needs[d.ID][id] = append(needs[d.ID][id], open[0])
 				open = append(open[1:], d.Nodes[open[0]].Needs...)
 			}
 		}
 	}
-	return all
+	return needs, callers
 }
 
 // check blames every broken promise.
@@ -199,8 +206,12 @@ func (o *oracle) checkRun(run *runView) {
 	}
 	for i := range run.Steps {
 		s := &run.Steps[i]
-		if made := calls[s.key(run.ID)]; len(made) > 0 {
+		made := calls[s.key(run.ID)]
+		switch {
+		case len(made) > 0:
 			o.checkCalls(run, s, made)
+		case s.Status == "succeeded" && o.callers[run.Workflow+" "+s.Node]:
+			o.blame("P4: step %v (%s) succeeded and was never called", s.key(run.ID), run.Workflow)
 		}
 	}
 	o.checkOrder(run)
@@ -209,7 +220,7 @@ func (o *oracle) checkRun(run *runView) {
 // checkCalls looks at all calls of one step.
 func (o *oracle) checkCalls(run *runView, s *stepView, made []call) {
 	last := made[len(made)-1].began
-	if o.steady && s.FinishedAt != nil && ended(s.Status) && last.After(s.FinishedAt.Add(slack)) {
+	if o.steady && s.FinishedAt != nil && s.Status == "succeeded" && last.After(s.FinishedAt.Add(slack)) {
 		o.blame("P5: step %v (%s) was called %v after its result of %v", s.key(run.ID), run.Workflow, last.Sub(*s.FinishedAt), s.FinishedAt)
 	}
 	if run.Workflow == "once" && s.Node == "charge" && len(made) > 1 {

@@ -132,7 +132,33 @@ func (r *round) begin(ctx context.Context) error {
 			}
 		}
 	}
+	return r.warmUp(ctx)
+}
+
+// warmUp waits until every process knows every webhook: those that did not store a workflow
+// hear of it within a second or two.
+func (r *round) warmUp(ctx context.Context) error {
+	for i := range r.inst.servers {
+		err := within(ctx, startsWithin, again, "all processes know all webhooks", func() bool {
+			var list struct{ Items []struct{ Type string } }
+			if r.only(i).read(ctx, "/api/v1/triggers", &list) != nil {
+				return false
+			}
+			return len(list.Items) == triggers
+		})
+		if err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// triggers is how many the workflows have together.
+const triggers = 5
+
+// only is a client of one process.
+func (r *round) only(i int) *client {
+	return &client{&installation{servers: r.inst.servers[i : i+1], token: r.inst.token}, r.client.http}
 }
 
 // rawJSON is a document that is sent as it is.
@@ -193,7 +219,7 @@ func (r *round) breakAndHeal(ctx context.Context) (s summary, err error) {
 // that took since.
 func (r *round) recovered(ctx context.Context, since time.Time) error {
 	for i := range r.inst.servers {
-		one := &client{&installation{servers: r.inst.servers[i : i+1], token: r.inst.token}, r.client.http}
+		one := r.only(i)
 		token := fmt.Sprintf("probe-%d-%d-%d", r.seed, i, since.UnixNano())
 		err := within(ctx, restsWithin, again, "a run is accepted and carried out", func() bool {
 			a := one.do(ctx, http.MethodPost, "/api/v1/workflows/probe/runs?wait=20s", map[string]any{"input": map[string]any{"n": token}}, "Idempotency-Key", token)
