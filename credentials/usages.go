@@ -56,6 +56,10 @@ type UsageStore interface {
 	Usages(ctx context.Context, id ID) ([]Seen, error)
 	// UsedBy lists the workflows that used each of the credentials, in one query.
 	UsedBy(ctx context.Context, ids []ID) (map[ID][]string, error)
+	// UsedBefore lists the workflows of which a last use lies before a time.
+	UsedBefore(ctx context.Context, before time.Time) ([]string, error)
+	// ForgetUsages deletes the last uses of workflows that lie before a time.
+	ForgetUsages(ctx context.Context, workflows []string, before time.Time) error
 }
 
 // seenKey is what a use is remembered by.

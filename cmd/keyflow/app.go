@@ -53,13 +53,14 @@ type core struct {
 	metrics     *prometheus.Registry
 	public      *url.URL
 	now         func() time.Time
+	keep        runstore.Keep
 	// callbackURL stands before the token of a callback; "" when nobody can call.
 	callbackURL string
 }
 
 // newCore opens the database and wires the parts; own are this process's listening addresses.
 func newCore(ctx context.Context, cfg config, log *slog.Logger, public *url.URL, own []netip.AddrPort) (*core, error) {
-	c := &core{log: log, public: public, metrics: web.NewMetrics()}
+	c := &core{log: log, public: public, metrics: web.NewMetrics(), keep: runstore.Keep{For: time.Duration(cfg.keepFor), Runs: cfg.keepRuns}}
 	var err error
 	if c.now, err = testClock(cfg.clockOffset); err != nil {
 		return nil, &exitError{exitUsage, err}
@@ -270,8 +271,8 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 	if s.core, err = newCore(ctx, cfg, log, public, own); err != nil {
 		return err
 	}
-	if cfg.workflows != "" {
-		s.folder = &folder{dir: cfg.workflows, catalog: s.catalog, log: log}
+	if cfg.folder != "" {
+		s.folder = &folder{dir: cfg.folder, catalog: s.catalog, log: log}
 	}
 	token, err := session.AdminToken(cfg.dataDir, cfg.adminToken)
 	if err != nil {

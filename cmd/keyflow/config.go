@@ -9,15 +9,20 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"keyflow/credentials/sources"
 	"keyflow/internal/fault"
 	"keyflow/internal/secret"
+	"keyflow/workflows"
 )
 
-const defaultDataDir = "./keyflow-data"
+const (
+	defaultDataDir = "./keyflow-data"
+	defaultKeepFor = 90 * 24 * time.Hour
+)
 
 // config is everything that decides how a server is built. It is read once, from flags over
 // environment variables, and not changed afterwards.
@@ -27,11 +32,13 @@ type config struct {
 	dataDir     string
 	databaseURL string
 	concurrency int
-	workflows   string // folder of workflow files; "" is none
+	folder      string // of workflow files; "" is none
 	egressAllow []string
 	sources     []string // where references to secrets may lead
 	logFormat   string
 	logLevel    string
+	keepFor     workflows.Duration // of runs that have ended; 0: for ever
+	keepRuns    int                // of each workflow; 0: all
 
 	trustedProxies []string
 	proxies        []netip.Prefix // trustedProxies, parsed by validate
@@ -57,8 +64,10 @@ func (c *config) storageFlags(f *pflag.FlagSet) {
 func (c *config) serverFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "address of the page, the API and inbound webhooks")
 	f.StringVar(&c.publicURL, "public-url", "", "where people and providers reach this server (default: http:// and the listening address)")
-	f.StringVar(&c.workflows, "workflows", "", "folder of workflow files, applied at the start and when they change")
+	f.StringVar(&c.folder, "workflows", "", "folder of workflow files, applied at the start and when they change")
 	f.StringSliceVar(&c.trustedProxies, "trusted-proxies", nil, "CIDRs of proxies whose X-Forwarded-For counts (default: none)")
+	f.TextVar(&c.keepFor, "keep-runs-for", workflows.Duration(defaultKeepFor), "how long runs are kept after their end, such as 90d or 12h; 0 is for ever")
+	f.IntVar(&c.keepRuns, "keep-runs", 0, "how many ended runs of each workflow are kept, the newest; 0 is all")
 	c.storageFlags(f)
 }
 
@@ -78,9 +87,12 @@ func (c *config) validate() error {
 	if c.concurrency < 1 {
 		return usagef("--concurrency must be at least 1")
 	}
-	if c.workflows != "" {
-		if info, err := os.Stat(c.workflows); err != nil || !info.IsDir() {
-			return usagef("--workflows: %s is not a folder", c.workflows)
+	if c.keepRuns < 0 {
+		return usagef("--keep-runs must not be negative; 0 keeps all")
+	}
+	if c.folder != "" {
+		if info, err := os.Stat(c.folder); err != nil || !info.IsDir() {
+			return usagef("--workflows: %s is not a folder", c.folder)
 		}
 	}
 	if c.publicURL != "" {

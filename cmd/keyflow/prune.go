@@ -4,25 +4,40 @@ import (
 	"context"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	runstore "keyflow/engine/sqlstore"
 	"keyflow/internal/fault"
 )
 
 const (
 	pruneEvery = time.Minute
-	pruneBatch = 500 // rows: few enough that no run waits for the database
+	pruneBatch = 500 // dedupe keys: few enough that no run waits for the database
+	// usagesEvery is how often usages of credentials are looked for whose workflow is gone.
+	usagesEvery = time.Hour
 )
 
-// prune deletes expired dedupe keys until ctx is done. Any number of processes may do so.
+// pruner deletes what is not needed any more. Any number of processes may do so.
+type pruner struct {
+	*core
+	runs   *runstore.Pruner
+	count  prometheus.Counter
+	usages time.Time // when usages were last looked at
+}
+
+// prune works until ctx is done.
 func (c *core) prune(ctx context.Context) error {
+	p := &pruner{core: c, runs: c.runs.NewPruner(c.keep), count: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "keyflow_runs_pruned_total", Help: "Ended runs that this process deleted because of --keep-runs-for or --keep-runs.",
+	})}
+	c.metrics.MustRegister(p.count)
 	tick := time.NewTicker(pruneEvery)
 	defer tick.Stop()
 	for {
-		n, err := c.runs.PruneDedupe(ctx, c.now(), pruneBatch)
-		if err != nil && ctx.Err() == nil {
-			c.log.Warn("delete expired dedupe keys", "error", fault.Message(err))
-		}
-		if err == nil && n == pruneBatch {
-			continue
+		for _, prune := range []func(context.Context) error{p.pruneKeys, p.pruneRuns, p.pruneUsages} {
+			if err := prune(ctx); err != nil && ctx.Err() == nil {
+				c.log.Warn("cannot delete what is not needed any more; it is tried again", "error", fault.Message(err))
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -30,4 +45,46 @@ func (c *core) prune(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+func (p *pruner) pruneKeys(ctx context.Context) error {
+	for {
+		if n, err := p.core.runs.PruneDedupe(ctx, p.now(), pruneBatch); err != nil || n < pruneBatch {
+			return err
+		}
+	}
+}
+
+// pruneRuns leaves the database to others for as long as it used it.
+func (p *pruner) pruneRuns(ctx context.Context) error {
+	p.runs.Begin(p.now())
+	total := 0
+	defer func() {
+		if total > 0 {
+			p.log.Info("deleted old runs", "runs", total)
+		}
+	}()
+	for {
+		began := time.Now()
+		n, more, err := p.runs.Prune(ctx, p.now())
+		p.count.Add(float64(n))
+		if total += n; err != nil || !more {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Since(began)):
+		}
+	}
+}
+
+// pruneUsages forgets where credentials were used by workflows that do not exist.
+func (p *pruner) pruneUsages(ctx context.Context) error {
+	now := p.now()
+	if now.Sub(p.usages) < usagesEvery {
+		return nil
+	}
+	p.usages = now
+	return p.vault.ForgetUsages(ctx)
 }

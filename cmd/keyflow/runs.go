@@ -11,8 +11,8 @@ import (
 )
 
 func runsCommand(p process) *cobra.Command {
-	cmd := group("runs", "List, show, watch, cancel and retry runs on a server")
-	cmd.AddCommand(runsList(p), runsGet(p), runsWatch(p), runsCancel(p), runsRetry(p))
+	cmd := group("runs", "List, show, watch, cancel, retry and delete runs on a server")
+	cmd.AddCommand(runsList(p), runsGet(p), runsWatch(p), runsCancel(p), runsRetry(p), runsDelete(p))
 	return cmd
 }
 

@@ -61,6 +61,23 @@ func testUsages(t *testing.T, s Store) {
 			t.Errorf("%s is used by %v, want %d workflows", id, used[id], want)
 		}
 	}
+	before, err := s.UsedBefore(t.Context(), at(14))
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "used before", before, []string{"mail", "sync", "w"})
+	if err := s.ForgetUsages(t.Context(), []string{"mail", "sync"}, at(14)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Usages(t.Context(), "erp"); err != nil || len(got) != 1 || got[0] != first {
+		t.Errorf("left of what was forgotten: %v, %v", got, err)
+	}
+	if err := s.ForgetUsages(t.Context(), nil, at(30)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Usages(t.Context(), "crm"); err != nil || len(got) != 251 {
+		t.Errorf("%d usages after nothing was forgotten, %v", len(got), err)
+	}
 	remove(t, s, "erp")
 	create(t, s, "erp", nil)
 	if got, err := s.Usages(t.Context(), "erp"); err != nil || len(got) != 0 {

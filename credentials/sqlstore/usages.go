@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -79,4 +80,19 @@ func (s *Store) UsedBy(ctx context.Context, ids []credentials.ID) (map[credentia
 		used[id] = append(used[id], r.Workflow)
 	}
 	return used, nil
+}
+
+// UsedBefore implements credentials.UsageStore.
+func (s *Store) UsedBefore(ctx context.Context, before time.Time) (workflows []string, err error) {
+	err = s.db.Read().WithContext(ctx).Raw("SELECT DISTINCT workflow FROM credential_usages WHERE last_used_at < ? ORDER BY workflow", micros(before)).Scan(&workflows).Error
+	return workflows, database.Translate(err, "uses of credentials")
+}
+
+// ForgetUsages implements credentials.UsageStore.
+func (s *Store) ForgetUsages(ctx context.Context, workflows []string, before time.Time) error {
+	if len(workflows) == 0 {
+		return nil
+	}
+	err := s.db.Write().WithContext(ctx).Exec("DELETE FROM credential_usages WHERE workflow IN ? AND last_used_at < ?", workflows, micros(before)).Error
+	return database.Translate(err, "uses of credentials")
 }

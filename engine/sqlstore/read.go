@@ -12,7 +12,6 @@ import (
 	"keyflow/credentials"
 	"keyflow/engine"
 	"keyflow/internal/database"
-	"keyflow/internal/fault"
 	"keyflow/workflows"
 )
 
@@ -169,33 +168,6 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.Due
 		due[i] = engine.DueRun{Run: engine.RunID(row.ID), Workflow: workflows.ID(row.Workflow)}
 	}
 	return due, nil
-}
-
-// Delete implements engine.Store. The dedupe key of the run stays until it expires.
-func (s *Store) Delete(ctx context.Context, id engine.RunID) error {
-	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
-		gone := tx.Exec("DELETE FROM runs WHERE id = ? AND status IN ?", id[:], []int{runSucceeded, runFailed, runCanceled})
-		if gone.Error != nil {
-			return gone.Error
-		}
-		if gone.RowsAffected == 0 {
-			var found int64
-			if err := tx.Raw("SELECT count(*) FROM runs WHERE id = ?", id[:]).Scan(&found).Error; err != nil {
-				return err
-			}
-			if found == 0 {
-				return missing(id)
-			}
-			return fault.New(fault.Conflict, "run %s has not ended: cancel it first", id)
-		}
-		for _, table := range []string{"steps", "signals", "blobs", "answers"} {
-			if err := tx.Exec("DELETE FROM "+table+" WHERE run = ?", id[:]).Error; err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return database.Translate(err, "run "+id.String())
 }
 
 // load reads runs with all that their owner needs to go on.

@@ -1,0 +1,256 @@
+package sqlstore_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"keyflow/engine"
+	"keyflow/engine/sqlstore"
+	"keyflow/internal/database"
+	"keyflow/internal/database/databasetest"
+	"keyflow/workflows"
+)
+
+// archive is a store with runs that have ended, one a second.
+type archive struct {
+	*testing.T
+	db    *database.DB
+	store *sqlstore.Store
+	start time.Time
+	runs  int
+	added []engine.Entry // to be stored with the next commit
+}
+
+func eachArchive(t *testing.T, test func(a *archive)) {
+	t.Helper()
+	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
+		t.Helper()
+		db := open()
+		store, err := sqlstore.New(db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(&archive{T: t, db: db, store: store, start: time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)})
+	})
+}
+
+// add makes a run with the given status, which began a second after the one before and has
+// taken no time.
+func (a *archive) add(workflow workflows.ID, trigger string, status engine.RunStatus, steps ...engine.Step) engine.RunID {
+	a.Helper()
+	at := a.start.Add(time.Duration(a.runs) * time.Second)
+	a.runs++
+	ms := uint64(at.UnixMilli())
+	id := engine.RunID{6: 0x70, 8: 0x80, 14: byte(a.runs >> 8), 15: byte(a.runs)}
+	for i := range 6 {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	run := engine.Run{ID: id, Workflow: workflow, Version: 1, Status: status, CreatedAt: at, StartedAt: &at, Trigger: engine.TriggerRef{ID: trigger, Type: "cron", FiredAt: at}}
+	if status.Final() {
+		run.FinishedAt = &at
+	}
+	key := &engine.DedupeKey{Kind: "k", Trigger: trigger, Key: id.String(), ExpiresAt: at.Add(365 * 24 * time.Hour)}
+	a.added = append(a.added, engine.Entry{Create: &engine.NewRun{Run: run, Steps: steps, Dedupe: key}})
+	return id
+}
+
+// commit stores entries, behind the runs that were added.
+func (a *archive) commit(entries ...engine.Entry) {
+	a.Helper()
+	entries = append(a.added, entries...)
+	a.added = nil
+	out, err := a.store.Commit(a.Context(), entries, a.start)
+	if err != nil {
+		a.Fatal(err)
+	}
+	for _, o := range out {
+		if o.Err != nil {
+			a.Fatal(o.Err)
+		}
+	}
+}
+
+// prune lets a pruner work until it has nothing more to do, and returns how many runs went in
+// how many portions.
+func (a *archive) prune(p *sqlstore.Pruner, now time.Time) (runs, portions int) {
+	a.Helper()
+	if len(a.added) > 0 {
+		a.commit()
+	}
+	p.Begin(now)
+	for more := true; more; portions++ {
+		var n int
+		var err error
+		if n, more, err = p.Prune(a.Context(), now); err != nil {
+			a.Fatal(err)
+		}
+		runs += n
+	}
+	return runs, portions
+}
+
+// rows counts the rows of a table.
+func (a *archive) rows(table string) (n int) {
+	a.Helper()
+	if err := a.db.Read().Raw("SELECT count(*) FROM " + table).Scan(&n).Error; err != nil {
+		a.Fatal(err)
+	}
+	return n
+}
+
+func (a *archive) wantRows(what string, want map[string]int) {
+	a.Helper()
+	for table, n := range want {
+		if got := a.rows(table); got != n {
+			a.Errorf("%s: %d rows in %s, want %d", what, got, table, n)
+		}
+	}
+}
+
+func step(index int, output []byte) engine.Step {
+	at := time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)
+	return engine.Step{Node: "n", Index: index, Status: engine.StepSucceeded, StartedAt: &at, FinishedAt: &at, Output: output}
+}
+
+// noise is a JSON text that does not compress.
+func noise(size int) []byte {
+	raw := make([]byte, size/2)
+	random := rand.NewChaCha8([32]byte{byte(size)})
+	_, _ = random.Read(raw)
+	text, _ := json.Marshal(raw)
+	return text
+}
+
+// TestPruneByAge: what ended long ago goes with all that belongs to it; what goes on stays, and
+// goes once it has ended long ago, too. Keys that are valid stay.
+func TestPruneByAge(t *testing.T) {
+	t.Parallel()
+	eachArchive(t, func(a *archive) {
+		const old = 230
+		for i := range old {
+			a.add("a", "t", engine.RunSucceeded, step(engine.NoIndex, []byte(`1`)), step(0, noise(1000+i%20/19*40<<10)))
+		}
+		waiting := a.add("a", "t", engine.RunWaiting, step(0, nil))
+		owner := engine.OwnerID{1}
+		a.commit(engine.Entry{Signal: &engine.Signal{Run: waiting, Kind: "x", ID: uuid.New()}}, engine.Entry{Claim: &engine.Claim{Run: waiting, Owner: owner}})
+		a.commit(engine.Entry{Progress: &engine.Progress{Run: waiting, Owner: owner, Fence: 1, Answer: &engine.Answer{Status: 200}}})
+		a.start = a.start.Add(24 * time.Hour)
+		a.add("a", "t", engine.RunFailed, step(0, nil))
+
+		p := a.store.NewPruner(sqlstore.Keep{For: 12 * time.Hour})
+		if n, _ := a.prune(p, a.start.Add(time.Hour)); n != old {
+			t.Errorf("%d runs were pruned, want %d", n, old)
+		}
+		a.wantRows("kept", map[string]int{"runs": 2, "steps": 2, "blobs": 0, "signals": 1, "answers": 1, "deleted_runs": 0, "dedupe": old + 2})
+		end := a.start.Add(time.Minute)
+		a.commit(engine.Entry{Progress: &engine.Progress{Run: waiting, Owner: owner, Fence: 1, Set: &engine.RunChange{Status: engine.RunCanceled, FinishedAt: &end}}})
+		if n, _ := a.prune(p, end.Add(12*time.Hour-time.Second)); n != 0 {
+			t.Errorf("%d runs were pruned before their time", n)
+		}
+		if n, _ := a.prune(p, end.Add(14*time.Hour)); n != 2 {
+			t.Errorf("%d runs were pruned at the renewal, want 2", n)
+		}
+		a.wantRows("all", map[string]int{"runs": 0, "steps": 0, "blobs": 0, "signals": 0, "answers": 0, "deleted_runs": 0, "dedupe": old + 2})
+	})
+}
+
+// TestPruneByNumber: of each workflow the newest ended runs stay, over all triggers; those that
+// go on do not count.
+func TestPruneByNumber(t *testing.T) {
+	t.Parallel()
+	eachArchive(t, func(a *archive) {
+		for i := range 230 {
+			a.add("a", []string{"t", "u"}[i%2], engine.RunSucceeded)
+			if i%10 == 0 {
+				a.add("a", "t", engine.RunWaiting)
+			}
+		}
+		a.add("b", "t", engine.RunFailed)
+		a.add("b", "t", engine.RunCanceled)
+		p := a.store.NewPruner(sqlstore.Keep{Runs: 3})
+		if n, _ := a.prune(p, a.start); n != 227 {
+			t.Errorf("%d runs were pruned, want 227", n)
+		}
+		left, err := a.store.Runs(t.Context(), engine.RunFilter{Workflow: "a", Status: engine.RunSucceeded})
+		if err != nil || len(left) != 3 || left[0].CreatedAt.Sub(left[2].CreatedAt) != 2*time.Second {
+			t.Errorf("left: %v, %v", left, err)
+		}
+		a.wantRows("kept", map[string]int{"runs": 3 + 23 + 2})
+		if n, portions := a.prune(p, a.start); n != 0 || portions > 3 {
+			t.Errorf("again: %d runs in %d portions", n, portions)
+		}
+		a.add("b", "u", engine.RunSucceeded)
+		a.add("b", "t", engine.RunSucceeded)
+		if n, _ := a.prune(p, a.start); n != 1 {
+			t.Errorf("after new runs: %d were pruned, want 1", n)
+		}
+	})
+}
+
+// TestPruneInPortions: a run of any size is deleted in steps, also one that somebody deleted
+// while the process ended.
+func TestPruneInPortions(t *testing.T) {
+	t.Parallel()
+	eachArchive(t, func(a *archive) {
+		steps := make([]engine.Step, 0, 1800)
+		for i := range cap(steps) {
+			steps = append(steps, step(i, []byte(`"small"`)))
+		}
+		for i := range 4 {
+			steps[i].Output = noise(3<<20 + i)
+		}
+		run := a.add("a", "t", engine.RunSucceeded, steps...)
+		other := a.add("a", "t", engine.RunSucceeded, step(0, []byte(`1`)))
+		a.commit()
+		if err := a.db.Write().Exec("INSERT INTO deleted_runs (run) VALUES ( ?)", run[:]).Error; err != nil {
+			t.Fatal(err)
+		}
+		if err := a.db.Write().Exec("DELETE FROM runs WHERE id = ?", run[:]).Error; err != nil {
+			t.Fatal(err)
+		}
+		_, portions := a.prune(a.store.NewPruner(sqlstore.Keep{}), a.start)
+		if portions < 6 {
+			t.Errorf("%d portions", portions)
+		}
+		a.wantRows("left", map[string]int{"runs": 1, "steps": 1, "blobs": 0, "deleted_runs": 0})
+		if err := a.store.Delete(t.Context(), other); err != nil {
+			t.Fatal(err)
+		}
+		a.wantRows("deleted", map[string]int{"runs": 0, "steps": 0, "deleted_runs": 0})
+	})
+}
+
+// TestPruneSideBySide: several pruners delete each run once.
+func TestPruneSideBySide(t *testing.T) {
+	t.Parallel()
+	eachArchive(t, func(a *archive) {
+		const runs = 330
+		for range runs {
+			a.add("a", "t", engine.RunSucceeded, step(0, bytes.Repeat([]byte("1"), 600)))
+		}
+		a.commit()
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		total := 0
+		for range 3 {
+			all.Go(func() {
+				n, _ := a.prune(a.store.NewPruner(sqlstore.Keep{For: time.Hour, Runs: 1}), a.start.Add(48*time.Hour))
+				mu.Lock()
+				defer mu.Unlock()
+				total += n
+			})
+		}
+		all.Wait()
+		if total != runs {
+			t.Errorf("%d runs were pruned, want %d", total, runs)
+		}
+		a.prune(a.store.NewPruner(sqlstore.Keep{}), a.start)
+		a.wantRows("left", map[string]int{"runs": 0, "steps": 0, "deleted_runs": 0})
+	})
+}
