@@ -64,7 +64,6 @@ const (
 	codeExpression   = "expression"
 	codeUnknownNode  = "unknown_node"
 	codeNotAncestor  = "not_ancestor"
-	codeNotSupported = "not_supported"
 	codeNoCredential = "no_credential"
 	codeCycle        = "cycle"
 )
@@ -234,8 +233,6 @@ func (c *compiler) findType(path string, def *workflows.Node, p *planNode) bool 
 	if !ok {
 		switch {
 		case def.Type == "": // reported by workflows.Parse
-		case slices.Contains(laterTypes(), def.Type):
-			c.problem(path+"/type", codeNotSupported, "nodes of type %q are not supported by this release", def.Type)
 		default:
 			c.problem(path+"/type", codeUnknownType, "unknown node type %.80q%s", def.Type, suggest.DidYouMean(def.Type, c.typeNames()))
 		}
@@ -257,11 +254,6 @@ func (c *compiler) checkType(path string, def *workflows.Node, p *planNode) {
 	if p.forEach != nil && (p.kind.Name == "approval" || p.waitsForCallback()) {
 		c.problem(path+"/for_each", codeInvalid, "a node that waits for somebody is named by its id alone, so it cannot stand for many; let for_each start a workflow that waits")
 	}
-}
-
-// laterTypes are types of the format that this release does not have.
-func laterTypes() []string {
-	return []string{"emit"}
 }
 
 func (c *compiler) typeNames() []string {

@@ -49,10 +49,6 @@ func TestCompileProblems(t *testing.T) {
 			nodes: `{"a": {"type": "cal"}}`,
 			want:  []string{`/nodes/a/type unknown_type unknown node type "cal" (did you mean "call"?)`},
 		},
-		"type of a later release": {
-			nodes: `{"a": {"type": "emit"}}`,
-			want:  []string{`/nodes/a/type not_supported nodes of type "emit" are not supported by this release`},
-		},
 		"fields of a parameter": {nodes: `{"a": {"type": "pages", "with": {"paginate": {"next": "response.next", "max": "{{ input.n }}"}}}}`},
 		"wrong fields of a parameter": {
 			nodes: `{"a": {"type": "pages", "with": {"paginate": {"nxt": "response.next", "max": 0}}}}`,

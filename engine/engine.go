@@ -45,6 +45,9 @@ type Options struct {
 	Actor  Actor
 	// CallbackURL is what stands before the token, "https://keyflow.example.com/callbacks/".
 	CallbackURL string
+	// Wants reports whether anybody may be waiting for internal events of a type about something
+	// in a folder; nil: nobody. It is asked at the end of every run, and must answer from memory.
+	Wants func(eventType, folder string) bool
 	// Exclusive says that no other process can run on the same store (SQLite): at boot every
 	// unfinished run is taken over at once instead of after its owner was silent for 5 s.
 	Exclusive   bool

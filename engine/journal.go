@@ -321,6 +321,9 @@ func (e *Entry) payload() int {
 		for i := range e.Progress.Signals {
 			n += len(e.Progress.Signals[i].Data)
 		}
+		for i := range e.Progress.Events {
+			n += len(e.Progress.Events[i].Data)
+		}
 		return n
 	default:
 		return 0

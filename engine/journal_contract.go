@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/credentials"
+	"keyflow/internal/outbox"
 	"keyflow/workflows"
 )
 
@@ -78,6 +79,8 @@ type Progress struct {
 	Answer *Answer
 	// Frees is the workflow of a run with slots, which its end gives to the next; "" without.
 	Frees workflows.ID
+	// Events go into the outbox; one that is there already stays as it is.
+	Events []outbox.Event
 	// ReadSignals: every signal of the run with Seq <= this has been applied and may go.
 	ReadSignals int64
 }

@@ -80,6 +80,11 @@ func convert(decl nodes.Param, v any) (any, error) {
 		if len(decl.Enum) > 0 && !slices.Contains(decl.Enum, v.(string)) {
 			return nil, &paramError{codeInvalid, "must be one of " + strings.Join(decl.Enum, ", ")}
 		}
+		if decl.Check != nil {
+			if wrong := decl.Check(v.(string)); wrong != "" {
+				return nil, &paramError{codeInvalid, wrong}
+			}
+		}
 	case nodes.Integer:
 		return integer(decl, v)
 	case nodes.Duration:

@@ -98,6 +98,7 @@ func (e *Engine) fail(run Run, cause error) {
 			p.Signals = []Signal{s}
 		}
 	}
+	e.announce(&run, p)
 	if err := e.write(p); err != nil {
 		e.o.Logger.Error("cannot store the end of a run", "run", run.ID, "error", err)
 		return

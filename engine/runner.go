@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/credentials"
+	"keyflow/internal/outbox"
 	"keyflow/nodes"
 )
 
@@ -37,9 +38,10 @@ type runner struct {
 	newest  time.Time             // of all events; grows with each, so that they can be replayed in order
 	failure *RunError             // of the first node that fails the run
 
-	rows     []Step    // news to be stored
-	starts   []NewRun  // runs to be started with them
-	tell     []Signal  // to other runs, to be stored with them
+	rows     []Step   // news to be stored
+	starts   []NewRun // runs to be started with them
+	tell     []Signal // to other runs, to be stored with them
+	emitted  []outbox.Event
 	next     []stepKey // to be started once the rows are stored
 	unarmed  []stepKey // waiting steps without a timer
 	settling bool

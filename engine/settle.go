@@ -61,13 +61,14 @@ func (r *runner) takeNext() []stepKey {
 func (r *runner) news() *Progress {
 	p := &Progress{
 		Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Frees: r.run.frees(),
-		Steps: r.rows, Starts: r.starts, Signals: r.tell, ReadSignals: r.readSeq, Answer: r.takeAnswer(),
+		Steps: r.rows, Starts: r.starts, Signals: r.tell, Events: r.emitted, ReadSignals: r.readSeq, Answer: r.takeAnswer(),
 	}
 	switch {
 	case r.verdict != "":
 		p.Set = r.conclude()
 		r.reportEnd(p)
 		r.startOnFailure(p)
+		r.engine.announce(&r.run, p)
 	case r.leaving && r.atWork == 0:
 		p.Set = r.handBack()
 	case r.state.idle() && len(r.next) == 0 && !r.awake && !r.leaving:
@@ -79,7 +80,7 @@ func (r *runner) news() *Progress {
 		r.arm()
 		return nil
 	}
-	r.rows, r.starts, r.tell = nil, nil, nil
+	r.rows, r.starts, r.tell, r.emitted = nil, nil, nil, nil
 	return p
 }
 
@@ -202,6 +203,7 @@ func (r *runner) refused(p *Progress, err error) {
 	case errors.Is(err, ErrSignals):
 		r.rows, r.starts, r.tell = append(p.Steps, r.rows...), append(p.Starts, r.starts...), append(p.Signals, r.tell...)
 		r.say(p.Answer)
+		r.emitted = append(p.Events, r.emitted...)
 		r.awake = true
 		r.mu.Unlock()
 		signals, err := r.engine.o.Store.Signals(r.engine.steps, r.run.Owner)

@@ -16,6 +16,7 @@ import (
 	"keyflow/credentials"
 	"keyflow/internal/egress"
 	"keyflow/internal/jsonvalue"
+	"keyflow/internal/outbox"
 	"keyflow/nodes"
 )
 
@@ -69,6 +70,7 @@ type outcome struct {
 	awaits   string         // of postponed: what can end the wait, a nodes.CodeWaitsFor…
 	start    *NewRun        // the run that the step starts
 	answer   *Answer        // what the step says to the caller of the webhook
+	event    *outbox.Event  // that the step publishes
 	elements *elements      // of expanded
 	attempt  *Attempt       // nil when the node did not get to run
 }
@@ -229,6 +231,8 @@ func (s *stepRun) result(ctx context.Context, result nodes.Result) (outcome, *no
 		out, err := s.done(ctx, map[string]any{"run_id": n.Run.ID.String()})
 		out.start = n
 		return out, err
+	case nodes.Emit:
+		return s.emit(ctx, &result)
 	default:
 		return outcome{}, &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: fmt.Errorf("node gave %T", result)}
 	}

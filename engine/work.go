@@ -145,6 +145,9 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 		r.starts = append(r.starts, *out.start)
 	}
 	r.say(out.answer)
+	if out.event != nil && out.kind == succeeded {
+		r.emitted = append(r.emitted, *out.event)
+	}
 	row.Status, row.FinishedAt = r.endStatus(out.kind), &at
 	if out.kind == cut || out.kind == postponed {
 		row.Error = r.stopError()

@@ -56,7 +56,7 @@ type ClientOptions struct {
 	MaxBytes     int64 // of a decompressed answer body; more is too_large
 }
 
-// Result is what a node asks the engine to do: Done, Park, Start or Respond.
+// Result is what a node asks the engine to do: Done, Park, Start, Respond or Emit.
 type Result interface{ result() }
 
 // Done ends the step with its raw output: plain data as in package jsonvalue.
@@ -96,6 +96,15 @@ type Respond struct {
 }
 
 func (Respond) result() {}
+
+// Emit publishes an event, which is stored in the same transaction as the step; the raw output
+// is {id}, the same over retries and restarts.
+type Emit struct {
+	Event string // its type
+	Data  any
+}
+
+func (Emit) result() {}
 
 // Error is a step's failure as it appears in the history and to expressions as `error`.
 type Error struct {
@@ -188,6 +197,8 @@ type Param struct {
 	Sealed  bool
 	Minimum *int // of an Integer
 	Maximum *int
+	// Check, when not nil, says what is wrong with a String; "" is nothing.
+	Check func(text string) string
 }
 
 // Type is a node type: its specification beside its constructor.

@@ -94,5 +94,10 @@ func checkTemplates(d *workflows.Definition, t workflows.Trigger, path string) [
 	}
 	compile("/input", t.Input)
 	compile("/dedupe", t.Dedupe)
+	if t.Filter != "" {
+		if _, err := expression.Compile(t.Filter, inputScope()); err != nil {
+			problems = append(problems, d.Problemf(path+"/filter", "expression", "%v", err))
+		}
+	}
 	return problems
 }

@@ -39,8 +39,9 @@ func (m *Manager) Load(ctx context.Context) error {
 			break
 		}
 	}
-	m.loaded.Store(true)
 	if first {
+		m.loaded.Store(true)
+		close(m.complete)
 		failed = append(failed, m.reconcile(ctx))
 	}
 	return errors.Join(failed...)

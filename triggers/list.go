@@ -33,6 +33,13 @@ type Trigger struct {
 	Path       string   `json:"path,omitempty"`
 	Methods    []string `json:"methods,omitempty"`
 	Credential string   `json:"credential,omitempty"` // "" is public
+
+	Event  string `json:"event,omitempty"` // the type, or a pattern
+	Filter string `json:"filter,omitempty"`
+	// What went wrong since the trigger was stored or this process began.
+	FilterErrors int64  `json:"filter_errors,omitempty"` // events whose filter failed: they did not match
+	Refused      int64  `json:"refused,omitempty"`       // events that cannot start the workflow
+	LastProblem  string `json:"last_problem,omitempty"`  // the latest of either
 }
 
 // Filter selects triggers, ordered by workflow and id.
@@ -80,7 +87,7 @@ func (m *Manager) ids(f Filter) []workflows.ID {
 	var ids []workflows.ID
 	for id, k := range m.known {
 		inFolder := f.Folder == "" || f.Folder == "/" || k.folder == f.Folder || strings.HasPrefix(k.folder, f.Folder+"/")
-		if inFolder && string(id) >= from && (f.Workflow == "" || id == f.Workflow) && len(k.crons)+len(k.hooks) > 0 {
+		if inFolder && string(id) >= from && (f.Workflow == "" || id == f.Workflow) && len(k.crons)+len(k.hooks)+len(k.events) > 0 {
 			ids = append(ids, id)
 		}
 	}
@@ -118,8 +125,22 @@ func (m *Manager) triggersOf(ctx context.Context, id workflows.ID) ([]Trigger, e
 			URL: m.public + HooksPrefix + r.path, Path: r.path, Methods: r.methods, Credential: r.credential,
 		})
 	}
+	for _, s := range k.events {
+		out = append(out, s.show(k.enabled))
+	}
 	slices.SortFunc(out, func(a, b Trigger) int { return cmp.Compare(a.ID, b.ID) })
 	return out, nil
+}
+
+func (s *subscription) show(enabled bool) Trigger {
+	t := Trigger{
+		Workflow: s.workflow, Folder: s.folder, ID: s.trigger, Type: workflows.TriggerEvent, Enabled: enabled,
+		Event: s.pattern, Filter: s.source, FilterErrors: s.tally.failed.Load(), Refused: s.tally.refused.Load(),
+	}
+	if last := s.tally.last.Load(); last != nil {
+		t.LastProblem = *last
+	}
+	return t
 }
 
 // show returns what the trigger says itself.

@@ -12,6 +12,11 @@ const (
 	resultSkipped = "skipped" // its predecessor went on
 	resultMissed  = "missed"  // too old to be made up
 	resultRefused = "refused" // it can never start
+
+	// Of events only.
+	resultDuplicate = "duplicate"    // started before
+	resultLater     = "later"        // it could not be stored: the event comes again
+	resultFilter    = "filter_error" // the filter failed: no match
 )
 
 // metrics is what an operator sees of schedules. An occurrence is counted by the process that
@@ -20,6 +25,7 @@ type metrics struct {
 	occurrences *prometheus.CounterVec
 	lateness    prometheus.Histogram
 	rearmed     prometheus.Counter
+	starts      *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -35,6 +41,12 @@ func newMetrics() *metrics {
 			Name: "keyflow_schedules_rearmed_total", Help: "Enabled schedules that were found with nothing planned.",
 		}),
 	}
+	m.starts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "keyflow_event_starts_total", Help: "Events that met an event trigger, by what became of the start.",
+	}, []string{"result"})
+	for _, result := range []string{resultStarted, resultDuplicate, resultSkipped, resultRefused, resultLater, resultFilter} {
+		m.starts.WithLabelValues(result)
+	}
 	for _, result := range []string{resultStarted, resultSkipped, resultMissed, resultRefused} {
 		m.occurrences.WithLabelValues(result) // shown from the beginning, as zero
 	}
@@ -43,7 +55,7 @@ func newMetrics() *metrics {
 
 // Register shows the metrics of schedules in a registry.
 func (m *Manager) Register(r prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{m.metrics.occurrences, m.metrics.lateness, m.metrics.rearmed} {
+	for _, c := range []prometheus.Collector{m.metrics.occurrences, m.metrics.lateness, m.metrics.rearmed, m.metrics.starts} {
 		if err := r.Register(c); err != nil {
 			return fmt.Errorf("register metrics of triggers: %w", err)
 		}

@@ -131,6 +131,13 @@ func (r *recorder) fail(err error) {
 	r.err = err
 }
 
+// forget drops what was started; dedupe keys stay.
+func (r *recorder) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.starts = nil
+}
+
 func (r *recorder) all() []engine.Start {
 	r.mu.Lock()
 	defer r.mu.Unlock()

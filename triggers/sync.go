@@ -20,6 +20,15 @@ type known struct {
 	folder   string
 	crons    map[string]cronTrigger
 	hooks    []*route
+	events   []*subscription
+}
+
+// subscribed returns the event triggers that fire: none of a switched-off workflow.
+func (k *known) subscribed() []*subscription {
+	if k == nil || !k.enabled {
+		return nil
+	}
+	return k.events
 }
 
 // planned returns the cron triggers that fire: none of a switched-off workflow.
@@ -97,6 +106,13 @@ func (m *Manager) read(d *workflows.Definition, s workflows.Summary) *known {
 				continue
 			}
 			k.hooks = append(k.hooks, r)
+		case workflows.TriggerEvent:
+			x, err := newSubscription(d, s, id)
+			if err != nil {
+				m.logger.Error("event trigger is not valid", reference(s.ID, id), "error", err)
+				continue
+			}
+			k.events = append(k.events, x)
 		}
 	}
 	return k
@@ -126,6 +142,7 @@ func (m *Manager) adopt(id workflows.ID, k *known) {
 		hooks = k.hooks
 	}
 	m.routes.replace(old, hooks)
+	m.events.replace(before.subscribed(), k.subscribed())
 }
 
 // arm makes the stored plans those of the given triggers and returns how many it made. A plan

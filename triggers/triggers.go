@@ -1,10 +1,13 @@
-// Package triggers starts runs: at the times of cron schedules and when somebody calls an
-// inbound webhook.
+// Package triggers starts runs: at the times of cron schedules, when somebody calls an inbound
+// webhook, and when an event is told.
 //
 //	applied, enabled, deleted ──▶ sync ──▶ plans (store): cron, one row per trigger
-//	                                 └───▶ routes (memory): inbound webhooks
+//	                                 ├───▶ routes (memory): inbound webhooks
+//	                                 └───▶ subscriptions (memory): events, by type
 //	Serve    due plan ──▶ Starter.Start (idempotent) ──▶ Advance (compare and set)
 //	Hooks    request  ──▶ verify ──▶ Starter.Start ──▶ answer now or when the run is final
+//	Deliver  an event of the outbox ──▶ filter ──▶ Starter.Start (idempotent), for each subscription
+//	Receive  events from outside, the same
 //
 // A run's dedupe key makes an occurrence one run however many processes see it. The package
 // must not know how runs are executed, where plans are stored or what a credential holds.
@@ -61,6 +64,8 @@ type Options struct {
 	Shared    bool
 	PublicURL string  // in front of the URLs that List shows; no slash at the end
 	Waiters   Waiters // nil: there are no callbacks
+	// Ready is nil while this process can start runs; nil: it always can.
+	Ready func() error
 	// ClientIP is the address that failed calls are counted by; nil: the peer's.
 	ClientIP func(*http.Request) string
 	Now      func() time.Time // nil: time.Now
@@ -85,11 +90,14 @@ type Manager struct {
 
 	wake     chan struct{} // holds one token: plans have changed
 	routes   *routes
+	events   *subscriptions
+	ready    func() error
 	failures *limiter
 	gate     gate
 	metrics  *metrics
 
-	loaded   atomic.Bool // all workflows have been looked at once
+	loaded   atomic.Bool   // all workflows have been looked at once
+	complete chan struct{} // closed then
 	loading  sync.Mutex
 	revision int64      // of the last change that was taken over; guarded by loading
 	syncing  sync.Mutex // one sync at a time: the last one sees the latest state
@@ -110,7 +118,7 @@ func New(o Options) *Manager {
 	m := &Manager{
 		store: o.Store, catalog: o.Catalog, starter: o.Starter, verifier: o.Verifier, waiters: o.Waiters,
 		shared: o.Shared, public: o.PublicURL, clientIP: o.ClientIP, now: o.Now, logger: o.Logger,
-		wake: make(chan struct{}, 1), routes: newRoutes(), gate: newGate(), metrics: newMetrics(),
+		wake: make(chan struct{}, 1), routes: newRoutes(), events: newSubscriptions(), ready: o.Ready, complete: make(chan struct{}), gate: newGate(), metrics: newMetrics(),
 		known: make(map[workflows.ID]*known), live: make(map[workflows.ID]int),
 		headers: http.Header{
 			"Content-Security-Policy": {"sandbox"}, // authors' content on our origin
@@ -126,6 +134,9 @@ func New(o Options) *Manager {
 	}
 	if m.clientIP == nil {
 		m.clientIP = peer
+	}
+	if m.ready == nil {
+		m.ready = func() error { return nil }
 	}
 	m.failures = newLimiter(m.now)
 	return m

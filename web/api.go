@@ -52,10 +52,11 @@ func schemaName(t reflect.Type, hint string) string {
 type operation struct {
 	method, path, summary string
 	status                int
-	takes                 reflect.Type // of the JSON body; nil: none
-	optional              bool         // the body may be missing
-	orCSV                 bool         // the body may also be text/csv
-	limit                 int64        // of the body, in bytes
+	takes                 reflect.Type   // of the JSON body; nil: none
+	optional              bool           // the body may be missing
+	orCSV                 bool           // the body may also be text/csv
+	forms                 map[string]any // other media types of the body, by any value of each
+	limit                 int64          // of the body, in bytes
 	open                  bool
 }
 
@@ -90,12 +91,14 @@ func (o operation) json(example any) operation {
 	return o
 }
 
-func (o operation) orCSVBody() operation         { o.orCSV = true; return o }
-func (o operation) optionalBody() operation      { o.optional = true; return o }
-func (o operation) maxBytes(n int64) operation   { o.limit = n; return o }
-func (o operation) answers(status int) operation { o.status = status; return o }
-func (o operation) withoutSignIn() operation     { o.open = true; return o }
-func (o operation) pattern() string              { return o.method + " " + v1 + o.path }
+// also declares other media types of the body.
+func (o operation) also(forms map[string]any) operation { o.forms = forms; return o }
+func (o operation) orCSVBody() operation                { o.orCSV = true; return o }
+func (o operation) optionalBody() operation             { o.optional = true; return o }
+func (o operation) maxBytes(n int64) operation          { o.limit = n; return o }
+func (o operation) answers(status int) operation        { o.status = status; return o }
+func (o operation) withoutSignIn() operation            { o.open = true; return o }
+func (o operation) pattern() string                     { return o.method + " " + v1 + o.path }
 func (o operation) id() string {
 	return strings.ToLower(o.method) + strings.NewReplacer("/", "-", "{", "", "}", "").Replace(o.path)
 }
@@ -140,6 +143,9 @@ func (a *api) document(op *huma.Operation, o operation) {
 		op.RequestBody.Required = !o.optional
 		op.RequestBody.Content = map[string]*huma.MediaType{
 			"application/json": {Schema: schemas.Schema(o.takes, true, "")},
+		}
+		for media, example := range o.forms {
+			op.RequestBody.Content[media] = &huma.MediaType{Schema: schemas.Schema(reflect.TypeOf(example), true, "")}
 		}
 		if o.orCSV {
 			op.RequestBody.Content["text/csv"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}

@@ -165,8 +165,9 @@ type Uses interface {
 	Uses(ctx context.Context, f engine.UseFilter) ([]engine.CredentialUse, error)
 }
 
-// Triggers lists what starts workflows.
+// Triggers lists what starts workflows, and takes events. It authorizes nobody but by Sent.May.
 type Triggers interface {
+	Receive(ctx context.Context, in triggers.Sent) ([]triggers.Receipt, error)
 	List(ctx context.Context, f triggers.Filter) ([]triggers.Trigger, error)
 }
 

@@ -14,6 +14,7 @@ import (
 	"keyflow/credentials"
 	credentialssql "keyflow/credentials/sqlstore"
 	"keyflow/engine"
+	"keyflow/internal/cloudevent"
 	"keyflow/internal/database"
 	"keyflow/internal/egress"
 	"keyflow/internal/fault"
@@ -212,6 +213,24 @@ func (f *fakeRuns) Delete(_ context.Context, id engine.RunID) error {
 
 // fakeTriggers has three triggers of one workflow.
 type fakeTriggers struct{}
+
+// Receive takes the events of a request; with the type start they start a run where the sender may.
+func (fakeTriggers) Receive(_ context.Context, in triggers.Sent) ([]triggers.Receipt, error) {
+	received, err := cloudevent.Read(in.Header, in.Body)
+	receipts := make([]triggers.Receipt, len(received))
+	for i, r := range received {
+		receipts[i].ID = r.Event.ID
+		switch {
+		case len(r.Problems) > 0:
+			receipts[i].Problem = &r.Problems[0]
+		case r.Event.Type == "busy":
+			return nil, fault.New(fault.Unavailable, "too much")
+		case r.Event.Type == "start" && in.May("/hr"):
+			receipts[i].Runs = []engine.RunID{{15: byte(i + 1)}}
+		}
+	}
+	return receipts, err
+}
 
 func (fakeTriggers) List(_ context.Context, f triggers.Filter) (list []triggers.Trigger, err error) {
 	for _, id := range []string{"a", "b", "c"} {

@@ -1,6 +1,9 @@
 package web
 
-import "keyflow/credentials"
+import (
+	"keyflow/credentials"
+	"keyflow/internal/cloudevent"
+)
 
 // register is every route but the page's files and /hooks/. A route needs sign-in unless it
 // says otherwise here.
@@ -59,6 +62,7 @@ func (s *server) register(a *api) {
 	add(a, post("/runs/{id}/retry", "Start an ended run again, from what failed or from the start").json(runRetry{}).optionalBody().answers(202), s.retryRun)
 	add(a, post("/runs/{id}/steps/{node}/approve", "Approve what a step waits for").json(decisionBody{}).optionalBody(), s.approveStep)
 	add(a, post("/runs/{id}/steps/{node}/reject", "Reject what a step waits for").json(decisionBody{}).optionalBody(), s.rejectStep)
+	add(a, post("/events", "Send CloudEvents 1.0, which start what event triggers want them").json(cloudEvent{}).also(eventForms()).maxBytes(cloudevent.MaxBody).answers(202), s.receiveEvents)
 	add(a, get("/triggers", "List triggers with their next times"), s.listTriggers)
 
 	a.plain("GET "+v1+"/schema/workflow", s.workflowSchema)

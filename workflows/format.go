@@ -27,6 +27,7 @@ const (
 const (
 	TriggerCron    = "cron"
 	TriggerWebhook = "webhook"
+	TriggerEvent   = "event"
 
 	Fail     = "fail"     // on_error, on_item_error, on_needs_connect
 	Wait     = "wait"     // on_needs_connect
@@ -73,6 +74,13 @@ var pathGrammar = grammar{
 	pattern: regexp.MustCompile(`^([A-Za-z0-9_~-][A-Za-z0-9._~-]*|\{[A-Za-z_][A-Za-z0-9_]*\})(/([A-Za-z0-9_~-][A-Za-z0-9._~-]*|\{[A-Za-z_][A-Za-z0-9_]*\}))*$`),
 	hint:    "parts such as \"orders/new\" or \"orders/{id}\" of letters, digits, '-', '_', '.' and '~', without a '/' at either end",
 	max:     200,
+}
+
+// eventGrammar is a type of CloudEvents, whole or up to a last part that is *.
+var eventGrammar = grammar{
+	pattern: regexp.MustCompile(`^(\*|[^*\x00-\x1f\x7f]*\.\*|[^*\x00-\x1f\x7f]+)$`),
+	hint:    "a type such as \"com.example.ticket.created\", or \"com.example.ticket.*\" for all below it; * stands alone or behind the last dot",
+	max:     255,
 }
 
 var labelGrammar = grammar{pattern: regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$`), hint: "1 to 63 letters, digits, '-', '_', '.' or '/'"}

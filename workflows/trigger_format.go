@@ -18,6 +18,7 @@ func (t *Trigger) types() map[string]fields {
 	return map[string]fields{
 		TriggerCron:    append(slices.Clone(common), t.cronFields()...),
 		TriggerWebhook: append(slices.Clone(common), t.webhookFields()...),
+		TriggerEvent:   append(slices.Clone(common), t.eventFields()...),
 	}
 }
 
@@ -51,6 +52,13 @@ func (t *Trigger) webhookFields() fields {
 	}
 }
 
+func (t *Trigger) eventFields() fields {
+	return fields{
+		{name: "event", help: "The type of the events that start a run; com.example.ticket.* is every type below, * every type but Keyflow's own.", shape: text[string]{&t.Event, eventGrammar}, required: true},
+		{name: "filter", help: "Expression over trigger.event, without braces: only events for which it is true start a run.", shape: text[string]{&t.Filter, grammar{}}},
+	}
+}
+
 func (s triggerShape) read(r *report, v *value) {
 	if !expect(r, v, objectKind) {
 		return
@@ -61,8 +69,8 @@ func (s triggerShape) read(r *report, v *value) {
 		r.addAt(v.start, pointerTo(v.pointer, "type"), codeRequired, "the field \"type\" is required: %s", oneOf(triggerWords()))
 	case word.kind != textKind:
 		expect(r, word, textKind)
-	case word.text == "event" || word.text == "manual":
-		r.add(word, codeNotSupported, "triggers of type %q are not supported by this release%s", word.text, manualHint(word.text))
+	case word.text == "manual":
+		r.add(word, codeNotSupported, "triggers of type %q are not supported by this release; every workflow can be started by hand without one", word.text)
 	case types[word.text] == nil:
 		r.add(word, codeValue, "%q is not a trigger type: it must be %s%s", clip(word.text, 80), oneOf(triggerWords()), suggest.DidYouMean(word.text, triggerWords()))
 	default:
@@ -70,14 +78,7 @@ func (s triggerShape) read(r *report, v *value) {
 	}
 }
 
-func manualHint(word string) string {
-	if word == "manual" {
-		return "; every workflow can be started by hand without one"
-	}
-	return ""
-}
-
-func triggerWords() []string { return []string{TriggerCron, TriggerWebhook} }
+func triggerWords() []string { return []string{TriggerCron, TriggerWebhook, TriggerEvent} }
 
 func (s triggerShape) schema() map[string]any {
 	variants := []any{}

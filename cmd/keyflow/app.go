@@ -101,15 +101,17 @@ func (c *core) wire(cfg config) error {
 	if c.runs, err = runstore.New(c.db); err != nil {
 		return fmt.Errorf("run store: %w", err)
 	}
+	c.runs.OnEvents(c.events.Notify)
 	c.engine, err = engine.New(engine.Options{
 		Store: c.runs, Owners: runstore.NewOwners(c.db), Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(), Connections: c.vault, Sealer: c.vault, Actor: c.vault,
+		Wants:       func(eventType, folder string) bool { return c.manager.Wants(eventType, folder) },
 		CallbackURL: c.callbackURL, Exclusive: !shared, Concurrency: cfg.concurrency, Now: c.now, Logger: c.log,
 	})
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
 	}
 	c.manager = triggers.New(triggers.Options{
-		Store: triggerstore.New(c.db), Catalog: c.catalog, Starter: c.engine, Verifier: c.vault, Waiters: c.engine,
+		Store: triggerstore.New(c.db), Catalog: c.catalog, Starter: c.engine, Verifier: c.vault, Waiters: c.engine, Ready: c.engine.Ready,
 		Shared: shared, PublicURL: c.public.String(), ClientIP: web.ClientAddress(cfg.proxies), Now: c.now, Logger: c.log,
 	})
 	return c.manager.Register(c.metrics)
@@ -169,7 +171,7 @@ func (c *core) users(ctx context.Context, ids []credentials.ID, ran []string) (c
 
 // serveEvents hands events out.
 func (c *core) serveEvents(ctx context.Context) error {
-	return outbox.Serve(ctx, c.events, newEventLog(c.log, c.metrics).deliver, c.log)
+	return outbox.Serve(ctx, c.events, newSubscriber(c.log, c.metrics, c.manager.Deliver).deliver, c.log)
 }
 
 // changed is a workflows.Listener as a function.

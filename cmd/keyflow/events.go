@@ -3,30 +3,38 @@ package main
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"keyflow/internal/cloudevent"
 	"keyflow/internal/outbox"
 )
 
-// eventLog is the subscriber of all events: it logs and counts them.
-type eventLog struct {
+// subscriber takes all events of the outbox: it logs and counts them, and gives them to the event
+// triggers.
+type subscriber struct {
 	log   *slog.Logger
 	count *prometheus.CounterVec
+	next  outbox.Deliver
 }
 
-func newEventLog(log *slog.Logger, registry *prometheus.Registry) *eventLog {
-	e := &eventLog{log: log, count: prometheus.NewCounterVec(prometheus.CounterOpts{
+func newSubscriber(log *slog.Logger, registry *prometheus.Registry, next outbox.Deliver) *subscriber {
+	s := &subscriber{log: log, next: next, count: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keyflow_events_total",
-		Help: "Events handed out, by type. One that was handed out again after a failure counts again.",
+		Help: "Events handed out, by type; those of emit nodes together as emitted. One that was handed out again after a failure counts again.",
 	}, []string{"type"})}
-	registry.MustRegister(e.count)
-	return e
+	registry.MustRegister(s.count)
+	return s
 }
 
-// deliver implements outbox.Deliver.
-func (e *eventLog) deliver(ctx context.Context, event outbox.Event) error {
-	e.count.WithLabelValues(event.Type).Inc()
-	e.log.InfoContext(ctx, "event", "type", event.Type, "id", event.ID, "subject", event.Subject, "folder", event.Folder, "data", string(event.Data))
-	return nil
+// deliver implements outbox.Deliver. What authors write is neither for the log nor a label.
+func (s *subscriber) deliver(ctx context.Context, e outbox.Entry) error {
+	kind, level, about := "emitted", slog.LevelDebug, []any{"type", e.Type, "id", e.ID, "subject", e.Subject, "folder", e.Folder}
+	if strings.HasPrefix(e.Type, cloudevent.Reserved) {
+		kind, level, about = e.Type, slog.LevelInfo, append(about, "data", string(e.Data))
+	}
+	s.count.WithLabelValues(kind).Inc()
+	s.log.Log(ctx, level, "event", about...)
+	return s.next(ctx, e)
 }

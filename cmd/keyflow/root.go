@@ -106,11 +106,11 @@ func newRoot(p process) *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	asGroup(root, "worker", "events", "users", "migrate", "workers")
+	asGroup(root, "worker", "users", "migrate", "workers")
 	root.PersistentFlags().String("output", "table", "how results are printed: table or json")
 	root.AddCommand(
 		serveCommand(p), demoCommand(p), validateCommand(p), runCommand(p),
-		workflowsCommand(p), credentialsCommand(p), runsCommand(p), triggersCommand(p), tokensCommand(p), keysCommand(p), backupCommand(p), restoreCommand(p),
+		workflowsCommand(p), credentialsCommand(p), runsCommand(p), triggersCommand(p), eventsCommand(p), tokensCommand(p), keysCommand(p), backupCommand(p), restoreCommand(p),
 		schemaCommand(p), openapiCommand(p), versionCommand(p), healthCommand(p),
 	)
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {

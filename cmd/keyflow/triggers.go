@@ -24,6 +24,9 @@ type listedTrigger struct {
 	Skipped  int64       `json:"skipped,omitempty"`
 	Waiting  *time.Time  `json:"waiting,omitempty"`
 	URL      string      `json:"url,omitempty"`
+	Event    string      `json:"event,omitempty"`
+	Refused  int64       `json:"refused,omitempty"`
+	Failed   int64       `json:"filter_errors,omitempty"`
 }
 
 func triggersCommand(p process) *cobra.Command {
@@ -47,7 +50,7 @@ func triggersListCommand(p process) *cobra.Command {
 				if len(it.Next) > 0 {
 					next = clock(&it.Next[0])
 				}
-				lines[i] = []string{it.Workflow, it.ID, it.Type, it.state(), strings.TrimSpace(it.Schedule + " " + it.Timezone + it.URL), next}
+				lines[i] = []string{it.Workflow, it.ID, it.Type, it.state(), strings.TrimSpace(it.Schedule + " " + it.Timezone + it.URL + it.Event), next}
 			}
 			return show(cmd, items, rows("WORKFLOW\tID\tTYPE\tSTATE\tWHEN OR WHERE\tNEXT", lines, "no triggers; a workflow's definition declares them"))
 		}),
@@ -68,6 +71,12 @@ func (t listedTrigger) state() string {
 	}
 	if t.Skipped > 0 {
 		state += fmt.Sprintf(", %d skipped", t.Skipped)
+	}
+	if t.Refused > 0 {
+		state += fmt.Sprintf(", %d refused", t.Refused)
+	}
+	if t.Failed > 0 {
+		state += fmt.Sprintf(", filter failed %d times", t.Failed)
 	}
 	return state
 }

@@ -7,6 +7,7 @@ import (
 
 	"keyflow/engine"
 	"keyflow/internal/fault"
+	"keyflow/internal/outbox"
 )
 
 // batch decides what the entries of one transaction do. It is used in this order:
@@ -43,6 +44,7 @@ type batch struct {
 	blobs   []blobRow
 	signals []signalRow
 	answers []answerRow
+	events  []outbox.Event
 
 	claimed []engine.RunID
 
@@ -280,6 +282,7 @@ func (b *batch) progress(p *engine.Progress, enc *encoded) (unstarted []engine.R
 	for i := range p.Signals {
 		b.signal(&p.Signals[i]) // to an ended run: nobody waits for it
 	}
+	b.events = append(b.events, p.Events...)
 	if p.Set != nil {
 		b.set(r, p.Set, enc)
 	}

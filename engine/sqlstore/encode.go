@@ -142,6 +142,9 @@ func (c *codec) encodeProgress(p *engine.Progress, out *encoded) error {
 	if err := checkProgress(p); err != nil {
 		return err
 	}
+	if err := checkEvents(p.Events); err != nil {
+		return err
+	}
 	for i := range p.Signals {
 		if err := encodeSignal(&p.Signals[i], out); err != nil {
 			return err

@@ -94,6 +94,7 @@ func writeAndCommit(ctx context.Context, conn *pgx.Conn, b *batch) error {
 	queueSignals(q, b)
 	queueAnswers(q, b)
 	queueSlotWrites(q, b)
+	queueEvents(q, b)
 	q.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" {
 			return fmt.Errorf("commit answered %s", tag)

@@ -74,7 +74,7 @@ func (w *sqliteWriter) carryOut(b *batch) error {
 		}
 	}
 	b.apply()
-	for _, write := range []func(*batch) error{w.insertRuns, w.updateRuns, w.upsertSteps, w.insertBlobs, w.changeSignals, w.insertAnswers, w.changeSlots} {
+	for _, write := range []func(*batch) error{w.insertRuns, w.updateRuns, w.upsertSteps, w.insertBlobs, w.changeSignals, w.insertAnswers, w.changeSlots, w.insertEvents} {
 		if err := write(b); err != nil {
 			return err
 		}

@@ -26,6 +26,8 @@ type Store struct {
 	codec *codec
 	names *names
 	write writer
+	// notify is called after a transaction with events; nil: nobody is told.
+	notify func()
 }
 
 var _ engine.Store = (*Store)(nil)
@@ -63,6 +65,7 @@ func (s *Store) Commit(ctx context.Context, entries []engine.Entry, now time.Tim
 	if err := s.write.commit(ctx, b); err != nil {
 		return nil, commitError(err)
 	}
+	s.tell(b)
 	if err := s.loadClaimed(ctx, b); err != nil {
 		// Stored, but the claims cannot be answered: all is written again, which changes nothing.
 		return nil, commitError(errors.Join(engine.ErrUnknown, err))

@@ -3,7 +3,9 @@ package outbox_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,6 +21,7 @@ type queue struct {
 	mu      sync.Mutex
 	entries []outbox.Entry
 	seq     int64
+	due     map[int64]time.Time // of those that were postponed
 	wake    chan struct{}
 	shared  bool
 	takes   int
@@ -27,7 +30,9 @@ type queue struct {
 
 var _ outbox.Queue = (*queue)(nil)
 
-func newQueue(shared bool) *queue { return &queue{wake: make(chan struct{}, 1), shared: shared} }
+func newQueue(shared bool) *queue {
+	return &queue{due: map[int64]time.Time{}, wake: make(chan struct{}, 1), shared: shared}
+}
 
 func (q *queue) add(notify bool, types ...string) {
 	q.mu.Lock()
@@ -46,21 +51,49 @@ func (q *queue) Take(_ context.Context, holder string, _ time.Duration, limit in
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.takes++
-	if len(q.entries) > 0 {
+	var due []outbox.Entry
+	for _, e := range q.entries {
+		if !q.due[e.Seq].After(time.Now()) && len(due) < limit {
+			due = append(due, e)
+		}
+	}
+	if len(due) > 0 {
 		q.holder = holder
 	}
-	return append([]outbox.Entry(nil), q.entries[:min(limit, len(q.entries))]...), nil
+	return due, nil
 }
 
 // Remove implements outbox.Queue.
-func (q *queue) Remove(_ context.Context, seq int64) error {
+func (q *queue) Remove(_ context.Context, seqs []int64) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.entries) == 0 || q.entries[0].Seq != seq {
-		return errors.New("not the first")
-	}
-	q.entries = q.entries[1:]
+	q.entries = slices.DeleteFunc(q.entries, func(e outbox.Entry) bool { return slices.Contains(seqs, e.Seq) })
 	return nil
+}
+
+// Postpone implements outbox.Queue.
+func (q *queue) Postpone(_ context.Context, seq int64, pause time.Duration, left []string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.entries {
+		if e := &q.entries[i]; e.Seq == seq {
+			e.Attempts, e.Left = e.Attempts+1, left
+			q.due[seq] = time.Now().Add(pause)
+		}
+	}
+	return nil
+}
+
+// Next implements outbox.Queue.
+func (q *queue) Next(context.Context) (pause time.Duration, ok bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, e := range q.entries {
+		if at := q.due[e.Seq]; !at.IsZero() && (!ok || time.Until(at) < pause) {
+			pause, ok = time.Until(at), true
+		}
+	}
+	return pause, ok, nil
 }
 
 // Release implements outbox.Queue.
@@ -107,7 +140,7 @@ func TestServeHandsOutInOrder(t *testing.T) {
 		q.add(false, "before the start")
 		var got []string
 		failing := 2
-		stop := serve(t, q, func(_ context.Context, e outbox.Event) error {
+		stop := serve(t, q, func(_ context.Context, e outbox.Entry) error {
 			got = append(got, e.Type)
 			if e.Type == "b" && failing > 0 {
 				failing--
@@ -142,7 +175,7 @@ func TestServeIsIdle(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				q := newQueue(tt.shared)
-				stop := serve(t, q, func(context.Context, outbox.Event) error { return nil })
+				stop := serve(t, q, func(context.Context, outbox.Entry) error { return nil })
 				time.Sleep(time.Minute) // of the bubble's clock
 				synctest.Wait()
 				if n := q.taken(); n < 1 || n > tt.most {
@@ -160,7 +193,7 @@ func TestServeFindsEventsOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(true)
 		var got []string
-		stop := serve(t, q, func(_ context.Context, e outbox.Event) error {
+		stop := serve(t, q, func(_ context.Context, e outbox.Entry) error {
 			got = append(got, e.Type)
 			return nil
 		})
@@ -173,4 +206,57 @@ func TestServeFindsEventsOfOthers(t *testing.T) {
 			t.Errorf("handed out (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// A postponed event comes again alone, at growing distances, with what is left of it.
+func TestServePostpones(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(false)
+		q.add(false, "a", "slow", "b")
+		began := time.Now()
+		var got []string
+		stop := serve(t, q, func(_ context.Context, e outbox.Entry) error {
+			got = append(got, fmt.Sprintf("%s %d %v after %v", e.Type, e.Attempts, e.Left, time.Since(began)))
+			if e.Type == "slow" && e.Attempts < 3 {
+				return &outbox.Postponed{Left: []string{"w/t"}, Err: errors.New("not now")}
+			}
+			return nil
+		})
+		time.Sleep(time.Minute) // of the bubble's clock
+		synctest.Wait()
+		stop()
+		want := []string{"a 0 [] after 0s", "slow 0 [] after 0s", "b 0 [] after 0s", "slow 1 [w/t] after 1s", "slow 2 [w/t] after 3s", "slow 3 [w/t] after 7s"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("handed out (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Events of one subject come one after the other, those of another do not wait for them.
+func TestServeHandsSubjectsOutSideBySide(t *testing.T) {
+	t.Parallel()
+	q := newQueue(false)
+	q.add(false, "first", "second", "other")
+	q.entries[2].Subject = "other"
+	other, second := make(chan struct{}), make(chan struct{})
+	stop := serve(t, q, func(ctx context.Context, e outbox.Entry) error {
+		switch e.Type {
+		case "other":
+			close(other)
+		case "second":
+			close(second)
+		case "first":
+			select {
+			case <-other:
+			case <-second:
+				t.Error("the second event of a subject came while the first was handed out")
+			case <-ctx.Done():
+				t.Error("an event of another subject waits")
+			}
+		}
+		return nil
+	})
+	<-second
+	stop()
 }

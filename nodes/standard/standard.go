@@ -9,6 +9,6 @@ import "keyflow/nodes"
 // Types returns the built-in node types, in the order in which they are documented.
 func Types() []nodes.Type {
 	return []nodes.Type{
-		webRequestType(), webhookType(), transformType(), waitType(), approvalType(), workflowType(), respondType(), credentialType(), failType(),
+		webRequestType(), webhookType(), transformType(), waitType(), approvalType(), workflowType(), respondType(), emitType(), credentialType(), failType(),
 	}
 }

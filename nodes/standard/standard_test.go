@@ -27,7 +27,7 @@ func TestTypes(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff([]string{"web_request", "webhook", "transform", "wait", "approval", "workflow", "respond", "credential", "fail"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"web_request", "webhook", "transform", "wait", "approval", "workflow", "respond", "emit", "credential", "fail"}, names); diff != "" {
 		t.Error(diff)
 	}
 }

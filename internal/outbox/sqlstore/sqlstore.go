@@ -4,6 +4,7 @@ package sqlstore
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -25,13 +26,17 @@ var _ outbox.Queue = (*Queue)(nil)
 func New(db *database.DB) *Queue { return &Queue{db: db, wake: make(chan struct{}, 1)} }
 
 type eventRow struct {
-	Seq     int64 `gorm:"->"`
-	ID      []byte
-	Type    string
-	Subject string
-	Folder  string
-	Time    int64
-	Data    []byte
+	Seq      int64 `gorm:"->"`
+	ID       []byte
+	Source   string
+	Type     string
+	Subject  string
+	Folder   string
+	Depth    int
+	Time     int64
+	Data     []byte
+	Attempts int    `gorm:"->"`
+	LeftTo   []byte `gorm:"->"`
 }
 
 func (eventRow) TableName() string { return "event_outbox" }
@@ -44,7 +49,9 @@ func Append(tx *gorm.DB, events ...outbox.Event) error {
 	}
 	rows := make([]eventRow, len(events))
 	for i, e := range events {
-		rows[i] = eventRow{ID: e.ID[:], Type: e.Type, Subject: e.Subject, Folder: e.Folder, Time: e.Time.UnixMicro(), Data: e.Data}
+		rows[i] = eventRow{
+			ID: e.ID[:], Source: e.Source, Type: e.Type, Subject: e.Subject, Folder: e.Folder, Depth: e.Depth, Time: e.Time.UnixMicro(), Data: e.Data,
+		}
 	}
 	if err := tx.Create(&rows).Error; err != nil {
 		return fmt.Errorf("store events: %w", err)
@@ -74,20 +81,64 @@ func (q *Queue) Take(ctx context.Context, holder string, life time.Duration, lim
 			return nil, database.Translate(err, "events")
 		}
 	}
+	seqs, err := q.due(ctx, limit)
+	if err != nil || len(seqs) == 0 {
+		return nil, database.Translate(err, "events")
+	}
 	var rows []eventRow
-	if err := q.db.Read().WithContext(ctx).Order("seq").Limit(limit).Find(&rows).Error; err != nil {
+	if err := q.db.Read().WithContext(ctx).Where("seq IN ?", seqs).Order("seq").Find(&rows).Error; err != nil {
 		return nil, database.Translate(err, "events")
 	}
 	entries := make([]outbox.Entry, len(rows))
-	for i, row := range rows {
-		if len(row.ID) != len(entries[i].ID) {
-			return nil, fmt.Errorf("event %d has an id of %d bytes", row.Seq, len(row.ID))
+	for i := range rows {
+		if entries[i], err = rows[i].entry(); err != nil {
+			return nil, err
 		}
-		entries[i] = outbox.Entry{Seq: row.Seq, Event: outbox.Event{
-			ID: [16]byte(row.ID), Type: row.Type, Subject: row.Subject, Folder: row.Folder, Time: time.UnixMicro(row.Time).UTC(), Data: row.Data,
-		}}
 	}
 	return entries, nil
+}
+
+// maxBytes bounds the data of the entries that are taken at once; one may have more.
+const maxBytes = 8 << 20
+
+// due returns the entries to take: those that were never postponed, and some of those that were,
+// so that neither keeps the other waiting.
+func (q *Queue) due(ctx context.Context, limit int) ([]int64, error) {
+	const columns = "SELECT seq, length(data) AS size FROM event_outbox "
+	var fresh, again []struct{ Seq, Size int64 }
+	db := q.db.Read().WithContext(ctx)
+	if err := db.Raw(columns+"WHERE due_at = 0 ORDER BY seq LIMIT ?", limit).Scan(&fresh).Error; err != nil {
+		return nil, err
+	}
+	now := time.Now().UnixMicro()
+	if err := db.Raw(columns+"WHERE due_at > 0 AND due_at <= ? ORDER BY due_at LIMIT ?", now, max(limit/4, 1)).Scan(&again).Error; err != nil {
+		return nil, err
+	}
+	var seqs []int64
+	var size int64
+	for _, row := range append(again, fresh...) {
+		if size += row.Size; len(seqs) == limit || len(seqs) > 0 && size > maxBytes {
+			break
+		}
+		seqs = append(seqs, row.Seq)
+	}
+	return seqs, nil
+}
+
+func (r *eventRow) entry() (outbox.Entry, error) {
+	e := outbox.Entry{Seq: r.Seq, Attempts: r.Attempts, Event: outbox.Event{
+		Source: r.Source, Type: r.Type, Subject: r.Subject, Folder: r.Folder, Depth: r.Depth, Time: time.UnixMicro(r.Time).UTC(), Data: r.Data,
+	}}
+	if len(r.ID) != len(e.ID) {
+		return e, fmt.Errorf("event %d has an id of %d bytes", r.Seq, len(r.ID))
+	}
+	e.ID = [16]byte(r.ID)
+	if r.LeftTo != nil {
+		if err := json.Unmarshal(r.LeftTo, &e.Left); err != nil {
+			return e, fmt.Errorf("event %d: what is left of it: %w", r.Seq, err)
+		}
+	}
+	return e, nil
 }
 
 // lease reports whether there are events and holder may hand them out. The time is the database's.
@@ -105,9 +156,33 @@ func (q *Queue) lease(ctx context.Context, holder string, life time.Duration) (b
 }
 
 // Remove implements outbox.Queue.
-func (q *Queue) Remove(ctx context.Context, seq int64) error {
-	err := q.db.Write().WithContext(ctx).Exec("DELETE FROM event_outbox WHERE seq = ?", seq).Error
+func (q *Queue) Remove(ctx context.Context, seqs []int64) error {
+	if len(seqs) == 0 {
+		return nil
+	}
+	err := q.db.Write().WithContext(ctx).Exec("DELETE FROM event_outbox WHERE seq IN ?", seqs).Error
 	return database.Translate(err, "events")
+}
+
+// Postpone implements outbox.Queue.
+func (q *Queue) Postpone(ctx context.Context, seq int64, pause time.Duration, left []string) error {
+	var text []byte
+	if left != nil {
+		text, _ = json.Marshal(left) // texts always have a JSON form
+	}
+	err := q.db.Write().WithContext(ctx).Exec("UPDATE event_outbox SET due_at = ?, attempts = attempts + 1, left_to = ? WHERE seq = ?",
+		time.Now().Add(pause).UnixMicro(), text, seq).Error
+	return database.Translate(err, "events")
+}
+
+// Next implements outbox.Queue.
+func (q *Queue) Next(ctx context.Context) (pause time.Duration, ok bool, err error) {
+	var due []int64
+	err = q.db.Read().WithContext(ctx).Raw("SELECT due_at FROM event_outbox WHERE due_at > 0 ORDER BY due_at LIMIT 1").Scan(&due).Error
+	if err != nil || len(due) == 0 {
+		return 0, false, database.Translate(err, "events")
+	}
+	return time.Until(time.UnixMicro(due[0])), true, nil
 }
 
 // Release implements outbox.Queue.

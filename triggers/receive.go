@@ -1,0 +1,119 @@
+package triggers
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"keyflow/engine"
+	"keyflow/internal/cloudevent"
+	"keyflow/internal/fault"
+)
+
+// Sent is a request with events from outside.
+type Sent struct {
+	Header http.Header
+	Body   []byte
+	// May reports whether the sender may start runs in a folder.
+	May func(folder string) bool
+}
+
+// Receipt says what became of one event: the runs that it started, now or when it was sent
+// before, or what is wrong with it.
+type Receipt struct {
+	ID      string
+	Runs    []engine.RunID
+	Problem *fault.Problem // the first; its path is a pointer into the body
+}
+
+// Receive starts what events from outside start, and returns once every start is on disk: one
+// receipt for each event, in order. Events that are not valid start nothing and keep no other
+// from starting. Faults: Malformed (no events), Invalid with Problems (no event is valid),
+// Unavailable (some start could not be stored: send all again, nothing starts twice).
+func (m *Manager) Receive(ctx context.Context, in Sent) ([]Receipt, error) {
+	if !m.loaded.Load() {
+		return nil, fault.New(fault.Unavailable, "the events were not accepted: starting")
+	}
+	leave, ok := m.gate.enter(ctx, len(in.Body))
+	if !ok {
+		return nil, fault.New(fault.Unavailable, "the events were not accepted: too many large bodies at once")
+	}
+	defer leave()
+	received, err := cloudevent.Read(in.Header, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	depth, _ := strconv.Atoi(in.Header.Get(DepthHeader))
+	if err := checkDepths(received, depth); err != nil {
+		return nil, err
+	}
+	if err := m.catchUp(ctx); err != nil {
+		return nil, fault.New(fault.Unavailable, "the events were not accepted").Because(err)
+	}
+	return m.startReceived(ctx, received, in.May)
+}
+
+// checkDepths gives each event the depth of the request, if that is more, and refuses those that
+// came a long way. The error says that no event is left.
+func checkDepths(received []cloudevent.Received, depth int) error {
+	var wrong []fault.Problem
+	valid := 0
+	for i := range received {
+		r := &received[i]
+		if r.Event.Depth = max(r.Event.Depth, depth); r.Event.Depth > engine.MaxDepth {
+			r.Problems = append(r.Problems, fault.Problem{
+				Path: r.Path + "/" + cloudevent.DepthAttribute, Code: "loop",
+				Message: "workflows start one another in a loop: more than " + strconv.Itoa(engine.MaxDepth) + " starts in a row led to this event",
+			})
+		}
+		if wrong = append(wrong, r.Problems...); len(r.Problems) == 0 {
+			valid++
+		}
+	}
+	if valid > 0 || len(received) == 0 {
+		return nil
+	}
+	return fault.Problems("no event could be accepted", wrong[:min(len(wrong), maxProblems)])
+}
+
+// maxProblems bounds what is reported of one request.
+const maxProblems = 100
+
+// startReceived starts the runs of the valid events, and waits until they are stored also when
+// the sender hangs up.
+func (m *Manager) startReceived(ctx context.Context, received []cloudevent.Received, may func(folder string) bool) ([]Receipt, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeWithin)
+	defer cancel()
+	receipts := make([]Receipt, len(received))
+	var starts []start
+	var of []int // the receipt of each start
+	for i, r := range received {
+		receipts[i].ID = r.Event.ID
+		if len(r.Problems) > 0 {
+			receipts[i].Problem = &r.Problems[0]
+			continue
+		}
+		to := m.events.find(r.Event.Type, may)
+		if len(to) == 0 {
+			continue
+		}
+		d, err := newDelivery(r.Event, m.now())
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range to {
+			starts, of = append(starts, start{delivery: d, to: s}), append(of, i)
+		}
+	}
+	m.startAll(ctx, starts)
+	for n := range starts {
+		if err := starts[n].err; err != nil {
+			m.logger.Warn("events not accepted", reference(starts[n].to.workflow, starts[n].to.trigger), "error", err)
+			return nil, fault.New(fault.Unavailable, "not every run could be stored: send the events again; what was stored is found by source and id").Because(err)
+		}
+		if run := starts[n].run; run != (engine.RunID{}) {
+			receipts[of[n]].Runs = append(receipts[of[n]].Runs, run)
+		}
+	}
+	return receipts, nil
+}
