@@ -44,8 +44,6 @@ type NewRun struct {
 	Run    Run
 	Steps  []Step // that have ended already: of a run that this one retries
 	Dedupe *DedupeKey
-	// SkipOnly records the key without making a run (an occurrence that is given up).
-	SkipOnly bool
 	// Slots are what the run needs, by Place. When they are not all free, the store makes of a run with an
 	// owner a queued one without (Outcome.Waits), or, where OnLimit is skip, no run: a Conflict.
 	Slots []Slot

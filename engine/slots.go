@@ -41,7 +41,7 @@ func (c *compiler) compileConcurrency(d *workflows.Concurrency) {
 // "concurrency" and "overlap". The error is Invalid when the key cannot be computed.
 func (n *NewRun) needSlots(ctx context.Context, plan *Plan) error {
 	run := &n.Run
-	if run.Version == 0 || n.SkipOnly {
+	if run.Version == 0 {
 		return nil // a definition in no catalog is known to its process alone
 	}
 	if slot, ok := triggerSlot(plan, run); ok {

@@ -19,7 +19,6 @@ type Start struct {
 	Trigger  TriggerRef      // zero is a manual start; a zero FiredAt is now
 	Dedupe   *DedupeKey      // nil: always a new run
 	Depth    int             // how many workflow starts led here; over MaxDepth is refused
-	SkipOnly bool            // record the dedupe key without making a run
 
 	kept []Step // of the run that this one retries
 }
@@ -82,14 +81,13 @@ func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run Run) (Start
 	}
 	own := e.queue.idle() && e.owner.Confirmed()
 	switch {
-	case s.SkipOnly:
 	case own:
 		started := run.CreatedAt
 		run.Status, run.Owner, run.Fence, run.StartedAt = RunRunning, e.owner.ID(), 1, &started
 	case e.queue.queued() >= e.o.QueueLimit:
 		return Started{}, errUnavailable("the queue is full")
 	}
-	create := &NewRun{Run: run, Steps: s.kept, Dedupe: s.Dedupe, SkipOnly: s.SkipOnly, RecordSkip: s.isOccurrence()}
+	create := &NewRun{Run: run, Steps: s.kept, Dedupe: s.Dedupe, RecordSkip: s.isOccurrence()}
 	if err := create.needSlots(ctx, plan); err != nil {
 		return Started{}, err
 	}

@@ -40,8 +40,8 @@ type outcome struct {
 	late   time.Duration // of a start
 }
 
-// fire handles one due plan: it counts what is too old as missed, starts, skips or holds the
-// first occurrence after that, and plans the next.
+// fire handles one due plan: it counts what is too old as missed, starts the first occurrence
+// after that, and plans the next.
 func (m *Manager) fire(ctx context.Context, p Plan, at moment) outcome {
 	o, ok, err := m.occurrence(ctx, p, at.now)
 	if err != nil || !ok {
@@ -74,9 +74,6 @@ func (m *Manager) fire(ctx context.Context, p Plan, at moment) outcome {
 // made anew and not fired: ok is false. Without a schedule the plan comes to its end.
 func (m *Manager) occurrence(ctx context.Context, p Plan, now time.Time) (o occurrence, ok bool, err error) {
 	o = occurrence{plan: p, planned: p.NextAt, now: now}
-	if !p.Held.IsZero() {
-		o.planned = p.Held
-	}
 	s, err := m.catalog.Summary(ctx, p.Workflow)
 	if err == nil {
 		o.definition, err = m.catalog.Definition(ctx, p.Workflow, s.Version)
@@ -100,12 +97,8 @@ func (m *Manager) occurrence(ctx context.Context, p Plan, now time.Time) (o occu
 	return o, true, nil
 }
 
-// oldest is the planned time before which an occurrence is missed. What waits for its
-// predecessor is not.
+// oldest is the planned time before which an occurrence is missed.
 func (o *occurrence) oldest(began time.Time) time.Time {
-	if !o.plan.Held.IsZero() {
-		return time.Time{}
-	}
 	age := punctual
 	if o.trigger.CatchUp != nil {
 		age = max(age, time.Duration(*o.trigger.CatchUp))
@@ -117,34 +110,20 @@ func (o *occurrence) oldest(began time.Time) time.Time {
 	return o.schedule.latest(maxMadeUp, oldest, began, o.plan.Anchor)
 }
 
-// carryOut starts the run of an occurrence, or records that its predecessor kept it from
-// running, or lets it wait. With an error nothing is decided; what can never start is given
-// up.
+// carryOut starts the run of an occurrence; whether one that goes on, or a limit, keeps it from
+// running is the engine's decision, which is recorded. With an error nothing is decided; what
+// can never start is given up.
 func (m *Manager) carryOut(ctx context.Context, o *occurrence) outcome {
-	free, err := m.makeRoom(ctx, o)
-	if err != nil {
-		return outcome{err: err}
-	}
-	to := &Move{Plan: o.plan}
-	if !free && o.trigger.Overlap == workflows.OverlapQueue {
-		to.NextAt, to.Held = o.now.Add(look), o.planned
-		return outcome{move: to}
-	}
+	to := &Move{Plan: o.plan, NextAt: o.schedule.Next(o.planned, o.plan.Anchor)}
 	out := outcome{move: to, result: resultStarted, late: o.now.Sub(o.planned)}
-	if !free {
-		out.result, to.Skipped = "", 1
-	}
-	if err := m.startOccurrence(ctx, o, !free); err != nil {
-		if passes(err) {
-			return outcome{err: err}
-		}
+	switch started, err := m.startOccurrence(ctx, o); {
+	case err != nil && passes(err):
+		return outcome{err: err}
+	case err != nil:
 		m.logger.Error("occurrence cannot start", reference(o.plan.Workflow, o.plan.Trigger), "planned", o.planned, "error", err)
 		out.result = resultRefused
-	}
-	to.NextAt = o.schedule.Next(o.planned, o.plan.Anchor)
-	if !o.plan.Held.IsZero() { // one occurrence waits at most: those that came meanwhile are skipped
-		next, skipped := o.schedule.skip(to.NextAt, o.now.Add(1), o.plan.Anchor)
-		to.NextAt, to.Skipped = next, to.Skipped+skipped
+	case started.Skipped:
+		out.result, to.Skipped = "", 1
 	}
 	return out
 }
@@ -155,20 +134,15 @@ func passes(err error) bool {
 	return kind == fault.Unavailable || kind == fault.Internal || kind == fault.RateLimited
 }
 
-// startOccurrence starts the run of one occurrence, or records it as skipped; a repetition finds what
-// was decided first.
-func (m *Manager) startOccurrence(ctx context.Context, o *occurrence, skip bool) error {
+// startOccurrence starts the run of one occurrence; a repetition finds what was decided first.
+func (m *Manager) startOccurrence(ctx context.Context, o *occurrence) (engine.Started, error) {
 	planned := o.planned
 	trigger := engine.TriggerRef{ID: o.plan.Trigger, Type: workflows.TriggerCron, FiredAt: o.now.UTC(), ScheduledAt: &planned}
-	start := engine.Start{Workflow: o.plan.Workflow, Trigger: trigger, SkipOnly: skip, Dedupe: o.dedupe()}
-	if !skip {
-		var err error
-		if start.Input, err = cronInput(ctx, o.definition, o.trigger, trigger); err != nil {
-			return err
-		}
+	input, err := cronInput(ctx, o.definition, o.trigger, trigger)
+	if err != nil {
+		return engine.Started{}, err
 	}
-	_, err := m.starter.Start(ctx, start)
-	return err
+	return m.starter.Start(ctx, engine.Start{Workflow: o.plan.Workflow, Trigger: trigger, Input: input, Dedupe: o.dedupe()})
 }
 
 // dedupe is the key of the occurrence. It is kept until the occurrence is too old to be

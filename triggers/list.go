@@ -3,10 +3,12 @@ package triggers
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"keyflow/engine"
 	"keyflow/workflows"
 )
 
@@ -23,8 +25,8 @@ type Trigger struct {
 	Next     []time.Time `json:"next,omitzero"`     // of cron, never nil there: the next five times, UTC; none when switched off
 	Missed   int64       `json:"missed,omitempty"`  // occurrences too old to be made up
 	Overlap  string      `json:"overlap,omitempty"` // what happens while the previous run goes on
-	Skipped  int64       `json:"skipped,omitempty"` // occurrences that came while the previous run went on
-	Waiting  *time.Time  `json:"waiting,omitempty"` // the occurrence that waits until the previous run ends
+	Skipped  int64       `json:"skipped,omitempty"` // occurrences that overlap or concurrency kept from running
+	Waiting  *time.Time  `json:"waiting,omitempty"` // the occurrence whose run waits for its turn
 	From     *time.Time  `json:"from,omitempty"`    // bounds, both inclusive
 	Until    *time.Time  `json:"until,omitempty"`
 	Seconds  bool        `json:"seconds,omitempty"` // the schedule has six fields
@@ -114,8 +116,14 @@ func (m *Manager) triggersOf(ctx context.Context, id workflows.ID) ([]Trigger, e
 		t := c.show()
 		t.Workflow, t.Folder, t.ID, t.Enabled = id, k.folder, trigger, k.enabled
 		if i := slices.IndexFunc(plans, func(p Plan) bool { return p.Trigger == trigger }); i >= 0 {
-			t.Missed, t.Skipped, t.Waiting = plans[i].Missed, plans[i].Skipped, orNil(plans[i].Held)
-			t.Next = upcoming(c.schedule, plans[i], m.now())
+			t.Missed, t.Skipped = plans[i].Missed, plans[i].Skipped
+			t.Next = upcoming(c.schedule, plans[i])
+		}
+		if c.overlap == workflows.OverlapQueue {
+			var err error
+			if t.Waiting, err = m.waiting(ctx, id, trigger); err != nil {
+				return nil, err
+			}
 		}
 		out = append(out, t)
 	}
@@ -158,12 +166,23 @@ func orNil(t time.Time) *time.Time {
 	return &t
 }
 
-// upcoming returns the planned time and those after it; one that waits is not among them.
-func upcoming(s *Schedule, p Plan, now time.Time) []time.Time {
-	at := p.NextAt
-	if !p.Held.IsZero() {
-		at = s.Next(now, p.Anchor)
+// waiting returns the planned time of the occurrence that waits for its turn, nil when none does.
+func (m *Manager) waiting(ctx context.Context, id workflows.ID, trigger string) (*time.Time, error) {
+	runs, err := m.starter.Runs(ctx, engine.RunFilter{Workflow: id, Trigger: trigger, Status: engine.RunQueued, Limit: 10})
+	if err != nil {
+		return nil, fmt.Errorf("look for an occurrence that waits: %w", err)
 	}
+	for i := range runs {
+		if runs[i].WaitsForSlot && runs[i].RetryOf == nil {
+			return runs[i].Trigger.ScheduledAt, nil
+		}
+	}
+	return nil, nil //nolint:nilnil // none waits
+}
+
+// upcoming returns the planned time and those after it.
+func upcoming(s *Schedule, p Plan) []time.Time {
+	at := p.NextAt
 	next := make([]time.Time, 0, nextShown)
 	for ; !at.IsZero() && len(next) < nextShown; at = s.Next(at, p.Anchor) {
 		next = append(next, at)

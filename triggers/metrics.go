@@ -9,7 +9,7 @@ import (
 // What became of an occurrence, as the metric's label.
 const (
 	resultStarted = "started"
-	resultSkipped = "skipped" // its predecessor went on
+	resultSkipped = "skipped" // others of the trigger or workflow went on
 	resultMissed  = "missed"  // too old to be made up
 	resultRefused = "refused" // it can never start
 

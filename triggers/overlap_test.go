@@ -1,16 +1,27 @@
 package triggers_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"keyflow/credentials"
 	"keyflow/engine"
+	enginestore "keyflow/engine/sqlstore"
 	"keyflow/internal/fault"
+	"keyflow/internal/identity"
+	"keyflow/nodes"
+	"keyflow/nodes/standard"
 	"keyflow/triggers"
+	"keyflow/workflows"
 )
 
 // counts returns missed and skipped occurrences of the only cron trigger.
@@ -25,6 +36,95 @@ func (h *house) counts(t *testing.T) (missed, skipped int64) {
 
 func tick(overlap string) string {
 	return fmt.Sprintf(`"tick": {"type": "cron", "schedule": "* * * * *", "overlap": %q}`, overlap)
+}
+
+// hall is a manager over a real engine, on a database that outlives both.
+type hall struct {
+	*house
+	engine *engine.Engine
+	stop   func()
+}
+
+// open begins anew on the database of the house, as a restart does.
+func (h *house) open(t *testing.T) *hall {
+	t.Helper()
+	store, err := enginestore.New(h.database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []nodes.Type
+	for _, kind := range standard.Types() {
+		if kind.Name == "approval" {
+			kinds = append(kinds, kind)
+		}
+	}
+	e, err := engine.New(engine.Options{
+		Store: store, Owners: enginestore.NewOwners(h.database), Catalog: h.catalog, Types: nodes.NewRegistry(kinds...), Credentials: nobody{}, Exclusive: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.manager = triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: e, Verifier: h.verifier})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := e.Serve(ctx); err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	pass(time.Millisecond)
+	stop := serve(t, h.manager)
+	return &hall{h, e, func() { stop(); cancel(); wg.Wait() }}
+}
+
+// nobody resolves no credential.
+type nobody struct{}
+
+func (nobody) Client(context.Context, credentials.Use) (*http.Client, error) {
+	return nil, errors.New("no credentials here")
+}
+
+// asks applies a workflow whose runs go on until somebody decides.
+func (h *house) asks(t *testing.T, id, triggersJSON string, extra string) {
+	t.Helper()
+	source := fmt.Sprintf(`{"id": %q, "nodes": {"ok": {"type": "approval", "with": {"message": "go?"}}}, "triggers": {%s}%s}`, id, triggersJSON, extra)
+	if _, err := h.catalog.Apply(t.Context(), identity.System(), workflows.ID(id), []byte(source), -1); err != nil {
+		t.Fatalf("apply: %v %v", err, fault.ProblemsOf(err))
+	}
+}
+
+// finish lets the runs that go on end well.
+func (h *hall) finish(t *testing.T) {
+	t.Helper()
+	for _, run := range h.all(t, engine.RunWaiting) {
+		if err := h.engine.Bring(t.Context(), run.ID, "ok", nodes.CodeWaitsForApproval, map[string]any{"approved": true}); err != nil {
+			t.Errorf("approve: %v", err)
+		}
+	}
+	synctest.Wait()
+}
+
+// all returns the runs of one status, oldest first; "" is any.
+func (h *hall) all(t *testing.T, status engine.RunStatus) []engine.Run {
+	t.Helper()
+	runs, err := h.engine.Runs(t.Context(), engine.RunFilter{Status: status, Limit: 500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(runs)
+	return runs
+}
+
+// plannedRuns returns the planned instants of all runs of schedules, as clock text.
+func (h *hall) plannedRuns(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	for _, run := range h.all(t, "") {
+		if run.Trigger.ScheduledAt != nil {
+			out = append(out, run.Trigger.ScheduledAt.Format("15:04:05"))
+		}
+	}
+	return out
 }
 
 // C68: the previous run goes on for a while; each policy is counted.
@@ -45,104 +145,137 @@ func TestServeOverlap(t *testing.T) {
 		t.Run(tt.overlap, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := setup(t)
-				h.apply(t, "a", tick(tt.overlap))
-				stop := serve(t, h.manager)
+				h := setup(t).open(t)
+				h.asks(t, "a", tick(tt.overlap), "")
 				pass(3*time.Minute + 30*time.Second)
-				h.starter.finish() // the run of 00:01 goes on until now
+				h.finish(t) // the run of 00:01 goes on until now
 				pass(10 * time.Second)
-				h.starter.finish() // what waited
+				h.finish(t) // what waited
 				pass(time.Minute)
 				if tt.overlap != "cancel_previous" {
-					h.starter.finish()
+					h.finish(t)
 				}
 				pass(time.Minute)
-				stop()
-				wantPlanned(t, h, "a", tt.want...)
-				if missed, skipped := h.counts(t); missed != 0 || skipped != tt.skipped || len(h.starter.cancel) != tt.canceled {
-					t.Errorf("missed %d, skipped %d, canceled %d; want 0, %d, %d", missed, skipped, len(h.starter.cancel), tt.skipped, tt.canceled)
+				if diff := cmp.Diff(tt.want, h.plannedRuns(t)); diff != "" {
+					t.Errorf("runs (-want +got):\n%s", diff)
 				}
+				missed, skipped := h.counts(t)
+				if canceled := len(h.all(t, engine.RunCanceled)); missed != 0 || skipped != tt.skipped || canceled != tt.canceled {
+					t.Errorf("missed %d, skipped %d, canceled %d; want 0, %d, %d", missed, skipped, canceled, tt.skipped, tt.canceled)
+				}
+				h.stop()
 			})
 		})
 	}
 }
 
 // What waits for its predecessor waits through a restart, however long, and shows.
-func TestServeHeldOccurrenceSurvivesARestart(t *testing.T) {
+func TestServeWaitingOccurrenceSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", tick("queue"))
-		stop := serve(t, h.manager)
+		house := setup(t)
+		h := house.open(t)
+		h.asks(t, "a", tick("queue"), "")
 		pass(2*time.Minute + 30*time.Second)
-		stop()
-		pass(time.Hour) // nothing runs; the run of 00:01 is resumed by nobody
+		h.stop()
+		pass(time.Hour) // nothing runs
+		h = house.open(t)
+		pass(10 * time.Second)
 		list, err := h.manager.List(t.Context(), triggers.Filter{})
-		at := func(hour, minute int) time.Time { return time.Date(2000, 1, 1, hour, minute, 0, 0, time.UTC) }
-		if err != nil || len(list) != 1 || list[0].Waiting == nil || !list[0].Waiting.Equal(at(0, 2)) || !list[0].Next[0].Equal(at(1, 3)) {
+		if want := time.Date(2000, 1, 1, 0, 2, 0, 0, time.UTC); err != nil || len(list) != 1 || list[0].Waiting == nil || !list[0].Waiting.Equal(want) {
 			t.Errorf("List: %+v, %v", list, err)
 		}
-		h.starter.finish()
-		stop = serve(t, h.manager)
-		pass(time.Minute)
-		stop()
-		wantPlanned(t, h, "a", "00:01:00", "00:02:00") // the run of 00:02 goes on: 01:03 waits
-		if missed, skipped := h.counts(t); missed != 0 || skipped != 60 {
-			t.Errorf("missed %d, skipped %d; want 0 and 60", missed, skipped)
+		h.finish(t)
+		pass(time.Second)
+		if diff := cmp.Diff([]string{"00:01:00", "00:02:00"}, h.plannedRuns(t)); diff != "" || len(h.all(t, engine.RunWaiting)) != 1 {
+			t.Errorf("runs (-want +got):\n%s", diff)
 		}
+		h.stop()
 	})
 }
 
-// A start that is repeated after a crash before the plan moved on finds its own run: it is
-// neither skipped nor does it cancel itself.
-func TestServeRepeatsAStart(t *testing.T) {
-	t.Parallel()
-	for _, overlap := range []string{"skip", "queue", "cancel_previous"} {
-		t.Run(overlap, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				h := setup(t)
-				h.apply(t, "a", tick(overlap))
-				before, err := h.store.Plans(t.Context(), "a")
-				if err != nil {
-					t.Fatal(err)
-				}
-				stop := serve(t, h.manager)
-				pass(61 * time.Second)
-				stop()
-				if err := h.store.Arm(t.Context(), before); err != nil { // as if Advance had not happened
-					t.Fatal(err)
-				}
-				stop = serve(t, h.manager)
-				pass(5 * time.Second)
-				stop()
-				wantPlanned(t, h, "a", "00:01:00")
-				if missed, skipped := h.counts(t); missed != 0 || skipped != 0 || len(h.starter.cancel) != 0 {
-					t.Errorf("missed %d, skipped %d, canceled %v", missed, skipped, h.starter.cancel)
-				}
-			})
-		})
-	}
-}
-
-// Manual runs and those of other triggers are no predecessors.
+// Runs started by hand and those of other triggers are no predecessors; a retry is one.
 func TestServeOverlapLooksAtItsOwnRuns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		h := setup(t).open(t)
+		h.asks(t, "a", tick("skip")+`, "other": {"type": "cron", "schedule": "0 * * * *"}`, "")
+		for _, ref := range []engine.TriggerRef{{}, {ID: "other", Type: "cron"}, {ID: "tick", Type: "webhook"}} {
+			if _, err := h.engine.Start(t.Context(), engine.Start{Workflow: "a", Trigger: ref}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(61 * time.Second)
+		runs := h.all(t, engine.RunWaiting)
+		if len(runs) != 4 {
+			t.Fatalf("%d runs go on, want 4", len(runs))
+		}
+		if err := h.engine.Cancel(t.Context(), runs[3].ID); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if _, err := h.engine.Retry(t.Context(), engine.Retry{Run: runs[3].ID, FromStart: true}); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		if list, err := h.manager.List(t.Context(), triggers.Filter{}); err != nil || list[1].Skipped != 1 {
+			t.Errorf("List: %+v, %v; want the second occurrence skipped", list, err)
+		}
+		h.stop()
+	})
+}
+
+// Both limits hold: an occurrence needs the slot of its trigger and that of its workflow.
+func TestServeOverlapWithConcurrency(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := setup(t).open(t)
+		h.asks(t, "a", tick("queue"), `, "concurrency": {"limit": 1}`)
+		if _, err := h.engine.Start(t.Context(), engine.Start{Workflow: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		pass(3*time.Minute + 30*time.Second) // 00:01 waits for the run started by hand, 00:02 for 00:01
+		if _, skipped := h.counts(t); skipped != 1 || len(h.all(t, engine.RunQueued)) != 2 {
+			t.Errorf("%d skipped, %d wait; want 1 and 2", skipped, len(h.all(t, engine.RunQueued)))
+		}
+		for want := 1; want >= 0; want-- {
+			h.finish(t)
+			pass(time.Second)
+			if waiting, queued := len(h.all(t, engine.RunWaiting)), len(h.all(t, engine.RunQueued)); waiting != 1 || queued != want {
+				t.Errorf("%d go on, %d wait; want 1 and %d", waiting, queued, want)
+			}
+		}
+		h.stop()
+	})
+}
+
+// An occurrence that the engine skips is counted once, whoever asks how often.
+func TestServeCountsASkippedOccurrenceOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
 		h := setup(t)
-		h.apply(t, "a", tick("skip")+`, "other": {"type": "cron", "schedule": "0 * * * *"}`)
-		later := time.Now().Add(time.Hour)
-		h.starter.going = []engine.Run{
-			{Workflow: "a", Trigger: engine.TriggerRef{ID: "manual", Type: "manual"}, Status: engine.RunRunning},
-			{Workflow: "a", Trigger: engine.TriggerRef{ID: "other", Type: "cron", ScheduledAt: new(time.Now())}, Status: engine.RunRunning},
-			{Workflow: "a", Trigger: engine.TriggerRef{ID: "tick", Type: "webhook"}, Status: engine.RunRunning},
-			{Workflow: "a", Trigger: engine.TriggerRef{ID: "tick", Type: "cron", ScheduledAt: new(time.Now())}, Status: engine.RunFailed},
-			{Workflow: "a", Trigger: engine.TriggerRef{ID: "tick", Type: "cron", ScheduledAt: &later}, Status: engine.RunQueued},
+		h.apply(t, "a", tick("skip"))
+		h.starter.full = true
+		before, err := h.store.Plans(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
 		}
 		stop := serve(t, h.manager)
 		pass(61 * time.Second)
 		stop()
-		wantPlanned(t, h, "a", "00:01:00")
+		if err := h.store.Arm(t.Context(), before); err != nil { // as if Advance had not happened
+			t.Fatal(err)
+		}
+		h.starter.full = false
+		other := triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: h.verifier})
+		stop, stopOther := serve(t, h.manager), serve(t, other)
+		pass(5 * time.Second)
+		stop()
+		stopOther()
+		wantPlanned(t, h, "a")
+		if missed, skipped := h.counts(t); missed != 0 || skipped != 1 {
+			t.Errorf("missed %d, skipped %d; want 0 and 1", missed, skipped)
+		}
 	})
 }
 

@@ -14,16 +14,15 @@ type Plan struct {
 	Spec               // what the plan was made for
 	Anchor   time.Time // what "@every" counts from
 	Revision int64     // set by the store; grows with each Arm
-	NextAt   time.Time // the next occurrence, or the next try for Held; zero: nothing planned
-	Held     time.Time // the occurrence that waits until the run before it ends; zero: none
+	NextAt   time.Time // the next occurrence; zero: nothing planned
 	Missed   int64     // occurrences that were too old to be made up, since it was armed
-	Skipped  int64     // occurrences that came while the run before them went on
+	Skipped  int64     // occurrences that overlap or concurrency kept from running
 }
 
 // Move is how a plan goes on after it was due.
 type Move struct {
 	Plan            Plan      // as it was read
-	NextAt, Held    time.Time // the plan's from now on
+	NextAt          time.Time // the plan's from now on
 	Missed, Skipped int64     // to be added
 }
 

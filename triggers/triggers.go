@@ -27,13 +27,12 @@ import (
 	"keyflow/workflows"
 )
 
-// Starter starts runs and knows those that go on; *engine.Engine is one.
+// Starter starts runs and knows those that wait; *engine.Engine is one.
 type Starter interface {
 	Start(ctx context.Context, s engine.Start) (engine.Started, error)
 	// Answer waits for what a respond node of the run says; nil and the run when it ends without.
 	Answer(ctx context.Context, id engine.RunID) (*engine.Answer, engine.Run, error)
 	Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, error)
-	Cancel(ctx context.Context, id engine.RunID) error
 }
 
 // Verifier checks who calls a webhook; *credentials.Vault is one. The names it returns are

@@ -5,6 +5,7 @@ import (
 
 	"keyflow/engine"
 	"keyflow/internal/fault"
+	"keyflow/workflows"
 )
 
 func (s *suite) key(key string) engine.DedupeKey {
@@ -60,16 +61,16 @@ func (s *suite) dedupeKeysExpire() {
 }
 
 func (s *suite) skippedOccurrences() {
+	s.line(1, slot(1, 1, workflows.OnLimitSkip))
 	k := s.key("14:00")
-	r := s.queued()
-	skip := engine.Entry{Create: &engine.NewRun{Run: engine.Run{Workflow: r.Workflow}, Dedupe: &k, SkipOnly: true}}
+	_, skip := s.needing(slot(1, 1, workflows.OnLimitSkip))
+	skip.Create.Dedupe, skip.Create.RecordSkip = &k, true
 	s.equal("skip", s.commit(skip)[0], engine.Outcome{Skipped: true})
-	s.equal("skip again", s.commit(skip)[0], engine.Outcome{Skipped: true})
-	s.equal("run after skip", s.commit(createOnce(r, k))[0], engine.Outcome{Duplicate: true, Skipped: true})
+	s.equal("skip again", s.commit(skip)[0], engine.Outcome{Duplicate: true, Skipped: true})
+	s.equal("run after skip", s.commit(createOnce(s.queued(), k))[0], engine.Outcome{Duplicate: true, Skipped: true})
 
-	k2 := s.key("15:00")
+	k2, r := s.key("15:00"), s.queued()
 	s.commit(createOnce(r, k2))
 	skip.Create.Dedupe = &k2
 	s.equal("skip after run", s.commit(skip)[0], engine.Outcome{Run: r.ID, Duplicate: true})
-	s.refused(engine.Entry{Create: &engine.NewRun{SkipOnly: true}}, fault.Invalid, "an occurrence that is only recorded needs a dedupe key")
 }

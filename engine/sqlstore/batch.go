@@ -132,10 +132,8 @@ func (b *batch) gatherCreate(n *engine.NewRun, enc *encoded) {
 		b.held[key.hash] = &key
 		b.keys = append(b.keys, &key)
 	}
-	if !n.SkipOnly {
-		b.touch(n.Run.ID)
-		b.gatherNeeds(n)
-	}
+	b.touch(n.Run.ID)
+	b.gatherNeeds(n)
 }
 
 func (b *batch) gatherSignal(s *engine.Signal) {
@@ -203,9 +201,7 @@ func (b *batch) create(n *engine.NewRun, enc *encoded) engine.Outcome {
 			return engine.Outcome{Err: stored.refused}
 		case enc.key.input != nil && !bytes.Equal(enc.key.input, stored.input):
 			return engine.Outcome{Run: stored.run, Err: fault.New(fault.Conflict, "the idempotency key was used before, with another input")}
-		case n.SkipOnly && stored.run == none:
-			return engine.Outcome{Skipped: true}
-		case n.SkipOnly || stored.run != n.Run.ID:
+		case stored.run != n.Run.ID:
 			return engine.Outcome{Run: stored.run, Duplicate: true, Skipped: stored.run == none}
 		}
 	}

@@ -83,10 +83,6 @@ func (c *codec) encodeCreate(n *engine.NewRun, out *encoded) error {
 			input: inputHash(n.Dedupe.InputHash), expires: micros(&n.Dedupe.ExpiresAt),
 		}
 	}
-	if n.SkipOnly {
-		out.key.run = engine.RunID{}
-		return nil
-	}
 	row := &newRunRow{
 		originKey: originKey{r.Workflow, r.Folder, r.Trigger.ID, r.Trigger.Type},
 		version:   r.Version, created: micros(&r.CreatedAt), fired: micros(&r.Trigger.FiredAt),
@@ -207,18 +203,12 @@ func (c *codec) encodeStep(run engine.RunID, s *engine.Step, blobs *[]blobRow) (
 
 func checkCreate(n *engine.NewRun) error {
 	r := &n.Run
-	if n.SkipOnly && n.Dedupe == nil {
-		return fault.New(fault.Invalid, "an occurrence that is only recorded needs a dedupe key")
-	}
 	for what, text := range map[string]string{
 		"workflow id": string(r.Workflow), "folder": r.Folder, "trigger id": r.Trigger.ID, "trigger type": r.Trigger.Type,
 	} {
 		if err := checkText(what, text); err != nil {
 			return err
 		}
-	}
-	if n.SkipOnly {
-		return nil
 	}
 	owned := r.Owner != engine.OwnerID{}
 	switch {

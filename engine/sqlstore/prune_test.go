@@ -1,6 +1,8 @@
 package sqlstore_test
 
 import (
+	"github.com/google/uuid"
+
 	"testing"
 	"time"
 
@@ -22,7 +24,7 @@ func TestPruneDedupe(t *testing.T) {
 		start := func(key string, expires time.Time) engine.Outcome {
 			t.Helper()
 			entry := engine.Entry{Create: &engine.NewRun{
-				Run: engine.Run{Workflow: "a", Trigger: engine.TriggerRef{ID: "t", Type: "cron", FiredAt: now}}, SkipOnly: true,
+				Run:    engine.Run{ID: engine.RunID(uuid.Must(uuid.NewV7())), Workflow: "a", Status: engine.RunQueued, Trigger: engine.TriggerRef{ID: "t", Type: "cron", FiredAt: now}, CreatedAt: now},
 				Dedupe: &engine.DedupeKey{Kind: "cron", Trigger: "t", Key: key, ExpiresAt: expires},
 			}}
 			out, err := store.Commit(t.Context(), []engine.Entry{entry}, now)

@@ -11,7 +11,7 @@ import (
 	"keyflow/triggers"
 )
 
-const advance = `UPDATE schedules SET next_at = ?, held_at = ?, missed = missed + ?, skipped = skipped + ?
+const advance = `UPDATE schedules SET next_at = ?, missed = missed + ?, skipped = skipped + ?
 	WHERE workflow = ? AND trigger_id = ? AND revision = ? AND next_at = ?`
 
 // Advance implements triggers.Store. Rows are moved in the order of their keys, because other
@@ -32,7 +32,7 @@ func (s *Store) Advance(ctx context.Context, moves []triggers.Move) ([]bool, err
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		for _, i := range order {
 			m := moves[i]
-			done := tx.Exec(advance, micros(m.NextAt), micros(m.Held), m.Missed, m.Skipped,
+			done := tx.Exec(advance, micros(m.NextAt), m.Missed, m.Skipped,
 				string(m.Plan.Workflow), m.Plan.Trigger, m.Plan.Revision, m.Plan.NextAt.UnixMicro())
 			if done.Error != nil {
 				return done.Error

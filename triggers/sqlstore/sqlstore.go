@@ -34,7 +34,6 @@ type scheduleRow struct {
 	Seconds   int
 	FromAt    *int64
 	UntilAt   *int64
-	HeldAt    *int64
 	Skipped   int64
 }
 
@@ -44,7 +43,7 @@ func (r scheduleRow) plan() triggers.Plan {
 	return triggers.Plan{
 		Workflow: workflows.ID(r.Workflow), Trigger: r.TriggerID,
 		Spec:   triggers.Spec{Schedule: r.Schedule, Timezone: r.Timezone, Seconds: r.Seconds == 1, From: instant(r.FromAt), Until: instant(r.UntilAt)},
-		Anchor: time.UnixMicro(r.Anchor).UTC(), Revision: r.Revision, NextAt: instant(r.NextAt), Held: instant(r.HeldAt),
+		Anchor: time.UnixMicro(r.Anchor).UTC(), Revision: r.Revision, NextAt: instant(r.NextAt),
 		Missed: r.Missed, Skipped: r.Skipped,
 	}
 }
@@ -82,7 +81,7 @@ func (s *Store) Arm(ctx context.Context, plans []triggers.Plan) error {
 		rows[i] = scheduleRow{
 			Workflow: string(p.Workflow), TriggerID: p.Trigger, Schedule: p.Schedule, Timezone: p.Timezone,
 			Anchor: p.Anchor.UnixMicro(), Revision: 1, NextAt: micros(p.NextAt), Missed: p.Missed,
-			FromAt: micros(p.From), UntilAt: micros(p.Until), HeldAt: micros(p.Held), Skipped: p.Skipped,
+			FromAt: micros(p.From), UntilAt: micros(p.Until), Skipped: p.Skipped,
 		}
 		if p.Seconds {
 			rows[i].Seconds = 1
@@ -90,7 +89,7 @@ func (s *Store) Arm(ctx context.Context, plans []triggers.Plan) error {
 	}
 	onConflict := clause.OnConflict{
 		Columns: []clause.Column{{Name: "workflow"}, {Name: "trigger_id"}},
-		DoUpdates: append(clause.AssignmentColumns([]string{"schedule", "timezone", "anchor", "next_at", "missed", "seconds", "from_at", "until_at", "held_at", "skipped"}),
+		DoUpdates: append(clause.AssignmentColumns([]string{"schedule", "timezone", "anchor", "next_at", "missed", "seconds", "from_at", "until_at", "skipped"}),
 			clause.Assignment{Column: clause.Column{Name: "revision"}, Value: gorm.Expr("schedules.revision + 1")}),
 	}
 	return database.Translate(s.db.Write().WithContext(ctx).Clauses(onConflict).Create(&rows).Error, what)

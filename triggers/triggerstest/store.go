@@ -68,7 +68,7 @@ func only(t *testing.T, s triggers.Store, workflow workflows.ID) triggers.Plan {
 func testArm(t *testing.T, s triggers.Store) {
 	t.Helper()
 	p := plan("a", "t", base)
-	p.Missed, p.Skipped, p.Held = 3, 4, base.Add(-time.Hour)
+	p.Missed, p.Skipped = 3, 4
 	p.Spec.Seconds, p.From, p.Until = true, base.Add(-24*time.Hour), base.Add(24*time.Hour)
 	arm(t, s, p)
 	want := p
@@ -137,9 +137,9 @@ func testAdvance(t *testing.T, s triggers.Store) {
 	arm(t, s, plan("a", "t", base))
 	first := only(t, s, "a")
 	later := base.Add(time.Hour)
-	advance(t, s, true, triggers.Move{Plan: first, NextAt: later, Held: base, Missed: 2, Skipped: 3})
+	advance(t, s, true, triggers.Move{Plan: first, NextAt: later, Missed: 2, Skipped: 3})
 	want := first
-	want.NextAt, want.Held, want.Missed, want.Skipped = later, base, 2, 3
+	want.NextAt, want.Missed, want.Skipped = later, 2, 3
 	if diff := cmp.Diff(want, only(t, s, "a")); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
@@ -148,7 +148,7 @@ func testAdvance(t *testing.T, s triggers.Store) {
 	arm(t, s, plan("a", "t", later))
 	advance(t, s, false, triggers.Move{Plan: current, NextAt: later.Add(time.Hour)}) // another revision
 	advance(t, s, true, triggers.Move{Plan: only(t, s, "a"), Missed: 1})
-	if p := only(t, s, "a"); !p.NextAt.IsZero() || !p.Held.IsZero() || p.Missed != 1 {
+	if p := only(t, s, "a"); !p.NextAt.IsZero() || p.Missed != 1 {
 		t.Errorf("got %+v", p)
 	}
 }
