@@ -121,7 +121,7 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 		row.Error = stepError(out.err, len(step.attempts))
 	}
 	if out.kind == postponed && r.state.stopped == goingOn {
-		due := at.Add(out.wait)
+		due := r.engine.now().Add(out.wait) // not after at, which is ahead of a clock that was set back
 		if out.forever {
 			due = time.Time{}
 		}
