@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -65,7 +66,7 @@ func newCore(ctx context.Context, cfg config, log *slog.Logger, public *url.URL,
 	if c.now, err = testClock(cfg.clockOffset); err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
-	c.egress, err = egress.New(egress.Options{Allow: cfg.egressAllow, Own: func() []netip.AddrPort { return own }, Logger: log})
+	c.egress, err = egress.New(egress.Options{Allow: cfg.egressAllow, Proxy: cfg.egressProxy, Own: func() []netip.AddrPort { return own }, Logger: log})
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
@@ -105,7 +106,7 @@ func (c *core) wire(cfg config) error {
 	c.engine, err = engine.New(engine.Options{
 		Store: c.runs, Owners: runstore.NewOwners(c.db), Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(), Connections: c.vault, Sealer: c.vault, Actor: c.vault,
 		Wants:       func(eventType, folder string) bool { return c.manager.Wants(eventType, folder) },
-		CallbackURL: c.callbackURL, Exclusive: !shared, Concurrency: cfg.concurrency, Now: c.now, Logger: c.log,
+		CallbackURL: c.callbackURL, Exclusive: !shared, Concurrency: cfg.concurrency, MaxOutput: int(cfg.maxOutput), Now: c.now, Logger: c.log,
 	})
 	if err != nil {
 		return fmt.Errorf("engine: %w", err)
@@ -233,17 +234,22 @@ type server struct {
 	session  *session.Service
 	listener net.Listener
 	http     *http.Server
-	folder   *folder // of workflow files; nil without
-	setup    string  // one-time link; "" when an administrator exists
+	tls      *tls.Config // nil: plain HTTP
+	folder   *folder     // of workflow files; nil without
+	setup    string      // one-time link; "" when an administrator exists
 }
 
 // newServer listens first, so that a taken port is known before anything is written.
 func newServer(ctx context.Context, cfg config, log *slog.Logger) (*server, error) {
+	config, err := cfg.tls(log)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.listen)
 	if err != nil {
 		return nil, &exitError{exitCannotStart, fmt.Errorf("cannot listen on %s: %w; choose another --listen address", cfg.listen, plainNetError(err))}
 	}
-	s := &server{listener: listener}
+	s := &server{listener: listener, tls: config}
 	if err := s.build(ctx, cfg, log); err != nil {
 		if s.core != nil {
 			err = errors.Join(err, s.close())
@@ -305,8 +311,17 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	s.http.TLSConfig = s.tls
 	s.http.RegisterOnShutdown(func() { close(stopping) })
 	return nil
+}
+
+// accept serves the listener until the server is shut down.
+func (s *server) accept() error {
+	if s.http.TLSConfig != nil {
+		return s.http.ServeTLS(s.listener, "", "")
+	}
+	return s.http.Serve(s.listener)
 }
 
 // ready is nil while work can be accepted and done.
@@ -326,7 +341,7 @@ func (s *server) run(ctx context.Context) error {
 			g.Go(func() error { return s.folder.serve(ctx) })
 		}
 		g.Go(func() error {
-			if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			if err := s.accept(); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("serve: %w", err)
 			}
 			return nil

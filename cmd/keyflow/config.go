@@ -39,6 +39,10 @@ type config struct {
 	logLevel    string
 	keepFor     workflows.Duration // of runs that have ended; 0: for ever
 	keepRuns    int                // of each workflow; 0: all
+	maxOutput   byteSize           // of one step
+	egressProxy string             // may hold a password
+	tlsCert     string             // "" with tlsKey: plain HTTP
+	tlsKey      string
 
 	trustedProxies []string
 	proxies        []netip.Prefix // trustedProxies, parsed by validate
@@ -55,6 +59,8 @@ func (c *config) storageFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.dataDir, "data-dir", defaultDataDir, "folder of the database, the master key and the admin token")
 	f.StringVar(&c.databaseURL, "database-url", "", "postgres://… (default: SQLite in the data folder)")
 	f.StringSliceVar(&c.egressAllow, "egress-allow", nil, `addresses beside public ones that workflows may call: CIDR, host, host:port, or "private"`)
+	f.StringVar(&c.egressProxy, "egress-proxy", "", "forward proxy for all requests of workflows, such as http://proxy.example.com:3128; a password only in KEYFLOW_EGRESS_PROXY")
+	f.TextVar(&c.maxOutput, "max-output", defaultMaxOutput, "how large the output of one step may be: bytes, 512KiB or 2MiB, at most 10MiB")
 	f.StringSliceVar(&c.sources, "secret-sources", nil, "where references to secrets may lead: env, env:PREFIX_, file, file:/folder, vault, vault:path (default: nowhere)")
 	f.IntVar(&c.concurrency, "concurrency", 256, "steps that run at once")
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
@@ -63,7 +69,9 @@ func (c *config) storageFlags(f *pflag.FlagSet) {
 
 func (c *config) serverFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "address of the page, the API and inbound webhooks")
-	f.StringVar(&c.publicURL, "public-url", "", "where people and providers reach this server (default: http:// and the listening address)")
+	f.StringVar(&c.publicURL, "public-url", "", "where people and providers reach this server (default: the listening address)")
+	f.StringVar(&c.tlsCert, "tls-cert", "", "serve HTTPS with this certificate (PEM, with its chain); read again when it changes")
+	f.StringVar(&c.tlsKey, "tls-key", "", "the key of --tls-cert (PEM)")
 	f.StringVar(&c.folder, "workflows", "", "folder of workflow files, applied at the start and when they change")
 	f.StringSliceVar(&c.trustedProxies, "trusted-proxies", nil, "CIDRs of proxies whose X-Forwarded-For counts (default: none)")
 	f.TextVar(&c.keepFor, "keep-runs-for", workflows.Duration(defaultKeepFor), "how long runs are kept after their end, such as 90d or 12h; 0 is for ever")
@@ -87,8 +95,8 @@ func (c *config) validate() error {
 	if c.concurrency < 1 {
 		return usagef("--concurrency must be at least 1")
 	}
-	if c.keepRuns < 0 {
-		return usagef("--keep-runs must not be negative; 0 keeps all")
+	if err := c.validateLimits(); err != nil {
+		return err
 	}
 	if c.folder != "" {
 		if info, err := os.Stat(c.folder); err != nil || !info.IsDir() {
@@ -99,6 +107,9 @@ func (c *config) validate() error {
 		u, err := url.Parse(c.publicURL)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" || u.User != nil {
 			return usagef("--public-url must look like https://keyflow.example.com, not %q", c.publicURL)
+		}
+		if c.tlsCert != "" && u.Scheme != "https" {
+			return usagef("--public-url begins with http://, but with --tls-cert this server speaks https: write https://%s", u.Host)
 		}
 	}
 	if _, err := sources.New(sources.Options{Allow: c.sources}); err != nil {
@@ -112,6 +123,26 @@ func (c *config) validate() error {
 		c.proxies = append(c.proxies, proxy.Masked())
 	}
 	return nil
+}
+
+func (c *config) validateLimits() error {
+	switch {
+	case c.keepRuns < 0:
+		return usagef("--keep-runs must not be negative; 0 keeps all")
+	case c.maxOutput != 0 && (c.maxOutput < smallestMaxOutput || c.maxOutput > largestMaxOutput):
+		return usagef("--max-output must be between 1KiB and 10MiB")
+	case (c.tlsCert == "") != (c.tlsKey == ""):
+		return usagef("--tls-cert and --tls-key belong together: give both or none")
+	}
+	return nil
+}
+
+// scheme is how this server is spoken to.
+func (c *config) scheme() string {
+	if c.tlsCert != "" {
+		return "https"
+	}
+	return "http"
 }
 
 func (c *config) logger(w io.Writer) (*slog.Logger, error) {
@@ -134,7 +165,7 @@ func (c *config) logger(w io.Writer) (*slog.Logger, error) {
 func (c *config) public(listener net.Addr) (*url.URL, error) {
 	text := c.publicURL
 	if text == "" {
-		text = "http://" + dialable(listener)
+		text = c.scheme() + "://" + dialable(listener)
 	}
 	u, err := url.Parse(strings.TrimRight(text, "/"))
 	if err != nil {

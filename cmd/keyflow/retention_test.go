@@ -66,16 +66,6 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-func TestRetentionFlags(t *testing.T) {
-	t.Parallel()
-	for _, args := range [][]string{{"--keep-runs", "-1"}, {"--keep-runs-for", "-1h"}, {"--keep-runs-for", "a year"}, {"--keep-runs", "many"}} {
-		r := keyflow(t, nil, append([]string{"serve", "--data-dir", t.TempDir()}, args...)...)
-		if r.code != exitUsage || !strings.Contains(r.stderr, args[0]) {
-			t.Errorf("%v: %d %s", args, r.code, r.stderr)
-		}
-	}
-}
-
 func TestRunsDelete(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "")

@@ -43,7 +43,7 @@ func serveCommand(p process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, _ = fmt.Fprintf(p.stdout, "listening on %s\n", "http://"+dialable(s.listener.Addr()))
+			_, _ = fmt.Fprintf(p.stdout, "listening on %s\n", cfg.scheme()+"://"+dialable(s.listener.Addr()))
 			if s.setup != "" {
 				_, _ = fmt.Fprintf(p.stdout, "first start: open %s to make the administrator\n", s.setup)
 			}

@@ -42,6 +42,9 @@ type Options struct {
 	// entry opens. It is called for each dial to one of their ports; nil is none.
 	Own    func() []netip.AddrPort
 	Logger *slog.Logger
+	// Proxy is the URL of a forward proxy for all connections, "" for none. What may be reached
+	// is checked here all the same.
+	Proxy string
 	// Roots are the authorities that servers are verified against; nil is the system's.
 	Roots *x509.CertPool
 }

@@ -86,6 +86,9 @@ func contextError(ctx context.Context, e *Error) *Error {
 }
 
 func phaseOf(err error) (phase, message string) {
+	if p, ok := errors.AsType[*proxyError](err); ok {
+		return "connect", p.message
+	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		if dns.IsNotFound {
 			return "dns", "no such host"

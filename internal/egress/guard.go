@@ -22,6 +22,7 @@ type guard struct {
 	hosts    map[string]bool // "intranet.example.com"
 	pairs    map[string]bool // "127.0.0.1:8080", "intranet.example.com:443"
 	own      func() []netip.AddrPort
+	proxy    *proxy // nil: connections are direct
 	log      *slog.Logger
 }
 
@@ -45,6 +46,10 @@ func metadata() []netip.Addr {
 
 func newGuard(o Options) (*guard, error) {
 	g := &guard{hosts: map[string]bool{}, pairs: map[string]bool{}, own: o.Own, log: o.Logger}
+	var err error
+	if g.proxy, err = newProxy(o.Proxy, o.Roots); err != nil {
+		return nil, err
+	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
 	}
@@ -121,6 +126,9 @@ func (g *guard) dial(ctx context.Context, network, address string) (net.Conn, er
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	pair := g.pairs[net.JoinHostPort(host, port)]
 	named := pair || g.hosts[host]
+	if g.proxy != nil {
+		return g.dialThrough(ctx, host, port, named, pair)
+	}
 	return dialer(func(network, resolved string) error {
 		return g.check(network, resolved, named, pair)
 	}).DialContext(ctx, network, address)
