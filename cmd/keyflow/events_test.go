@@ -70,6 +70,7 @@ const onTicket = `{"id": "%s", "triggers": {"on": {"type": "event", "event": "co
 func TestParallelDeliveriesOfOneEvent(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, s *instance) {
+		t.Helper()
 		s.apply("w", fmt.Sprintf(onTicket, "w"))
 		for i, deliveries := range []int{5, 50} {
 			var mu sync.Mutex
@@ -98,6 +99,7 @@ func TestParallelDeliveriesOfOneEvent(t *testing.T) {
 func TestEventsOfABatchAndALoop(t *testing.T) {
 	t.Parallel()
 	eachDatabase(t, func(t *testing.T, s *instance) {
+		t.Helper()
 		s.apply("w", fmt.Sprintf(onTicket, "w"))
 		var batch []any
 		for i := range 201 {

@@ -52,6 +52,7 @@ func newCompany(t *testing.T) *company {
 			"/acme/stock":                               map[string]any{},
 			"/globex/stock":                             map[string]any{},
 			"/identity/v1/groups/git-users/members/u 1": map[string]any{},
+			"/chat/api/rooms/crew":                      map[string]any{},
 			"/partner/v1/keys":                          map[string]any{"key": "key-of-the-next-month"},
 			"/partner/v1/account":                       map[string]any{"name": "acme"},
 		}
@@ -106,6 +107,11 @@ func TestExamplesRun(t *testing.T) {
 			[]string{"GET /rest/v1/leads.json bearer", "POST /crm/v2/contacts key-crm"},
 		},
 		{
+			"ticket-events.json", "ticket-events", map[string]any{"number": 7, "title": "No power in the hall"},
+			map[string]any{"told": "succeeded"},
+			[]string{"POST /chat/api/rooms/crew key-tickets-key"},
+		},
+		{
 			"rotate-key.json", "rotate-key", map[string]any{},
 			map[string]any{"version": 2.0, "status": 200.0},
 			[]string{"GET /partner/v1/account key-of-the-next-month", "GET /partner/v1/account key-of-the-next-month", "POST /partner/v1/keys key-partner-api"},
@@ -126,7 +132,7 @@ func TestExamplesRun(t *testing.T) {
 				"https://api.alpha-cloud.example.com", up.URL+"/alpha", "https://compute.beta.example.com", up.URL+"/beta",
 				"https://gamma.example.com", up.URL+"/gamma", "https://reports.internal.example.com", up.URL+"/reports",
 				"https://warehouse.internal.example.com", up.URL+"/warehouse", "https://123-abc-456.mktorest.com", up.URL, "https://crm.example.com", up.URL+"/crm",
-				"https://partner.example.com", up.URL+"/partner",
+				"https://partner.example.com", up.URL+"/partner", "https://chat.internal.example.com", up.URL+"/chat",
 			).Replace(string(source))
 			if a := s.must(http.MethodPut, "/api/v1/workflows/"+tt.workflow, definition); strings.Contains(a.body, "credential_unknown") {
 				t.Fatalf("a credential is missing: %s", a.body)

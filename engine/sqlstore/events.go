@@ -64,7 +64,7 @@ func queueEvents(q *pgx.Batch, b *batch) {
 		column(rows, func(e outbox.Event) string { return e.Type }),
 		column(rows, func(e outbox.Event) string { return e.Subject }),
 		column(rows, func(e outbox.Event) string { return e.Folder }),
-		column(rows, func(e outbox.Event) int16 { return int16(e.Depth) }), //nolint:gosec // at most MaxDepth + 1
+		column(rows, func(e outbox.Event) int16 { return int16(e.Depth) }), // at most MaxDepth + 1
 		column(rows, func(e outbox.Event) int64 { return e.Time.UnixMicro() }),
 		column(rows, func(e outbox.Event) []byte { return e.Data }))
 }

@@ -27,8 +27,9 @@ const (
 	// Reserved is how the types of Keyflow's own events begin.
 	Reserved = "keyflow."
 
-	// MaxType and MaxText bound the type and every other attribute, in bytes.
+	// MaxType bounds the type, in bytes.
 	MaxType = 255
+	// MaxText bounds every other attribute, in bytes.
 	MaxText = 4096
 )
 
