@@ -230,6 +230,23 @@ func TestEventTwice(t *testing.T) {
 	}
 }
 
+// A process that ends between the start and the removal of an event hands it out again: nothing
+// starts twice.
+func TestEventIsHandedOutAgain(t *testing.T) {
+	t.Parallel()
+	h := loaded(t)
+	h.apply(t, "a", onEvent("t"))
+	told := outbox.Entry{Event: outbox.Event{ID: [16]byte{1}, Type: "t", Subject: "x", Folder: "/team", Data: json.RawMessage("{}")}}
+	for range 2 {
+		if err := h.manager.Deliver(t.Context(), told); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(h.started()); n != 1 {
+		t.Errorf("%d runs", n)
+	}
+}
+
 // A sender starts only what it may start, and repeats show it no other runs.
 func TestEventsStartWhatTheSenderMayStart(t *testing.T) {
 	t.Parallel()

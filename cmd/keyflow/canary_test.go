@@ -94,6 +94,8 @@ func TestCanarySweep(t *testing.T) {
 		"bearer token": canaryBearer, "custom header": canaryCustom, "custom query": canaryInQuery, "custom body": canaryInBody,
 		"shared secret of a jwt": canaryShared, "signing secret": canarySigning, "imported secret": canaryImport, "staged secret": canaryStaged,
 	}
+	s.apply("heard", `{"id": "heard", "triggers": {"all": {"type": "event", "event": "com.example.swept"}, "own": {"type": "event", "event": "keyflow.*", "input": "{{ trigger.event }}"}},
+		"nodes": {"n": {"type": "transform", "with": {"value": "{{ trigger.event }}"}}}, "output": "{{ input }}"}`)
 	certificate, key := clientPair(t)
 	// The number that makes the key private; what stands around it is in the certificate too.
 	lines := strings.Split(key, "\n")
@@ -144,6 +146,7 @@ func TestCanarySweep(t *testing.T) {
 			s.apply(id, fmt.Sprintf(`{"id": %q, "nodes": {
 				"call": {"type": "web_request", "credential": %q, "with": {"method": "POST", "url": %q, "query": {"q": "1"}, "body": {"a": 1}}, "on_error": "continue"},
 				"copy": {"type": "transform", "needs": ["call"], "run_on": "always", "with": {"value": {"output": "{{ nodes.call.output }}", "error": "{{ nodes.call.error }}"}}},
+				"publish": {"type": "emit", "needs": ["copy"], "with": {"event": "com.example.swept", "data": "{{ nodes.copy.output }}"}},
 				"tell": {"type": "webhook", "needs": ["copy"], "credential": %q, "with": {"url": %q, "payload": {"text": "{{ toJSON(nodes.copy.output) }}"}}, "retry": {"max_attempts": 1}, "on_error": "continue"}
 			}, "output": "{{ nodes.copy.output }}"}`, id, c.id, target, c.id, up.URL+"/json"))
 			run := s.run(id, map[string]any{})
@@ -160,6 +163,7 @@ func TestCanarySweep(t *testing.T) {
 	sweepImports(s, &sweep, up.URL)
 	sweepRotation(s, &sweep, up.URL)
 	sweepSensitive(s, &sweep)
+	sweepEvents(s, &sweep)
 	for _, path := range []string{
 		"/", "/credentials/basic", "/api/v1/credentials?limit=200", "/api/v1/runs?limit=200", "/api/v1/workflows?limit=200", "/api/v1/triggers",
 		"/api/v1/tokens", "/openapi.json", "/metrics", "/readyz",

@@ -158,6 +158,27 @@ func TestKillWhileEventsAreHandedOut(t *testing.T) {
 	}
 }
 
+// A trigger that one process has stored gets what another one is sent, or told by its runs, after that.
+func TestEventsAcrossProcesses(t *testing.T) {
+	t.Parallel()
+	url := databasetest.PostgresURL(t)
+	a := serve(t, "", "--database-url", url)
+	b := serveWith(t, a.dir, []string{"KEYFLOW_ADMIN_TOKEN=" + a.token}, "--database-url", url)
+	for i := range 5 {
+		id := fmt.Sprint("w", i)
+		a.apply(id, fmt.Sprintf(onTicket, id))
+		sent := b.must(http.MethodPost, "/api/v1/events", cloudEvent(id, "com.example.ticket.sent"))
+		if runs := sent.json["items"].([]any)[0].(map[string]any)["run_ids"].([]any); len(runs) != i+1 {
+			t.Errorf("an event sent to the other process started %d runs, want %d", len(runs), i+1)
+		}
+	}
+	b.apply("teller", `{"id": "teller", "nodes": {"tell": {"type": "emit", "with": {"event": "com.example.ticket.told", "data": {"id": "told"}}}}}`)
+	b.run("teller", nil)
+	for i := range 5 {
+		eventually(t, "every workflow is told once", func() bool { return len(a.runsOf(fmt.Sprint("w", i))) == 5-i+1 })
+	}
+}
+
 // The ends of runs, and what becomes of credentials, are events; who subscribes to them is told.
 func TestInternalEvents(t *testing.T) {
 	t.Parallel()
@@ -263,5 +284,19 @@ func TestEventsSend(t *testing.T) {
 	listed := keyflow(t, s.env(), "triggers", "list")
 	if !strings.Contains(listed.stdout, "com.example.ticket.*") {
 		t.Errorf("triggers list: %+v", listed)
+	}
+}
+
+// sweepEvents looks at the runs that events of the sweep have started.
+func sweepEvents(s *instance, sweep *sweeper) {
+	s.t.Helper()
+	s.must(http.MethodPost, "/api/v1/events", cloudEvent("last", "com.example.swept"))
+	eventually(s.t, "events were handed out", func() bool { return s.metric(`keyflow_events_total{type="emitted"}`) >= 60 })
+	heard := s.runsOf("heard")
+	if len(heard) < 60 {
+		s.t.Errorf("only %d events were heard", len(heard))
+	}
+	for _, run := range heard {
+		sweep.add("run heard", s.must(http.MethodGet, "/api/v1/runs/"+text(run["id"]), nil).body)
 	}
 }
