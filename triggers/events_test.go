@@ -332,7 +332,9 @@ func TestEventsRefused(t *testing.T) {
 	if receipts, err := h.send(t, "application/json", "[]"); err != nil || receipts == nil || len(receipts) != 0 {
 		t.Errorf("an empty batch gives %v, %v", receipts, err)
 	}
-	if receipts, err := setup(t).send(t, "application/json", event("1", "t")); !fault.Is(err, fault.Unavailable) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if receipts, err := setup(t).manager.Receive(gone, triggers.Sent{Body: []byte(event("1", "t"))}); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("before all workflows are known: %v, %v", receipts, err)
 	}
 }

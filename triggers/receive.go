@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"time"
 
 	"keyflow/engine"
 	"keyflow/internal/cloudevent"
@@ -31,8 +32,8 @@ type Receipt struct {
 // from starting. Faults: Malformed (no events), Invalid with Problems (no event is valid),
 // Unavailable (some start could not be stored: send all again, nothing starts twice).
 func (m *Manager) Receive(ctx context.Context, in Sent) ([]Receipt, error) {
-	if !m.loaded.Load() {
-		return nil, fault.New(fault.Unavailable, "the events were not accepted: starting")
+	if err := m.catchUpWithin(ctx, loadWithin); err != nil {
+		return nil, fault.New(fault.Unavailable, "the events were not accepted: starting").Because(err)
 	}
 	leave, ok := m.gate.enter(ctx, len(in.Body))
 	if !ok {
@@ -47,10 +48,16 @@ func (m *Manager) Receive(ctx context.Context, in Sent) ([]Receipt, error) {
 	if err := checkDepths(received, depth); err != nil {
 		return nil, err
 	}
-	if err := m.catchUp(ctx); err != nil {
-		return nil, fault.New(fault.Unavailable, "the events were not accepted").Because(err)
-	}
 	return m.startReceived(ctx, received, in.May)
+}
+
+// loadWithin is how long a sender waits while this process takes over the workflows.
+const loadWithin = 5 * time.Second
+
+func (m *Manager) catchUpWithin(ctx context.Context, most time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	return m.catchUp(ctx)
 }
 
 // checkDepths gives each event the depth of the request, if that is more, and refuses those that
