@@ -44,8 +44,19 @@ func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*NewRun, *nodes.
 }
 
 // newStart prepares a run of a workflow's current version, to be stored with the progress of
-// another run. Faults as those of Start.
+// another run. It waits while the database cannot be read, which is no fault of either run, until
+// ctx is done. Other faults as those of Start.
 func (e *Engine) newStart(ctx context.Context, id workflows.ID, input any, s Start) (*NewRun, error) {
+	for failures := 1; ; failures++ {
+		n, err := e.prepareStart(ctx, id, input, s)
+		if !fault.Is(err, fault.Unavailable) || ctx.Err() != nil {
+			return n, err
+		}
+		sleep(ctx, pause(failures))
+	}
+}
+
+func (e *Engine) prepareStart(ctx context.Context, id workflows.ID, input any, s Start) (*NewRun, error) {
 	summary, err := e.o.Catalog.Summary(ctx, id)
 	if err != nil {
 		return nil, err

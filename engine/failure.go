@@ -11,11 +11,12 @@ const triggerFailure = "on_failure"
 
 // startOnFailure adds, to the end of a failed run, the start of the workflow that its
 // definition names for that. A run that was started so itself starts no other one: failures
-// must not go round in circles. r.mu is held.
-func (r *runner) startOnFailure(p *Progress) {
+// must not go round in circles. It waits while the database cannot be read; false when the
+// process ends meanwhile. r.mu is held.
+func (r *runner) startOnFailure(p *Progress) bool {
 	id := r.plan.definition.OnFailure
 	if p.Set.Status != RunFailed || id == "" || r.run.Version == 0 || r.run.Trigger.Type == triggerFailure {
-		return
+		return true
 	}
 	var failed []workflows.NodeID
 	for n := range r.results {
@@ -33,11 +34,15 @@ func (r *runner) startOnFailure(p *Progress) {
 	n, err := r.engine.newStart(r.engine.steps, id, input, Start{
 		Depth: r.run.Depth + 1, Trigger: TriggerRef{ID: triggerFailure, Type: triggerFailure},
 	})
+	if err != nil && r.engine.steps.Err() != nil {
+		return false
+	}
 	if err != nil {
 		r.engine.o.Logger.Error("the workflow for failures cannot be started", "run", r.run.ID, "workflow", r.run.Workflow, "on_failure", id, "error", err)
-		return
+		return true
 	}
 	p.Starts = append(p.Starts, *n)
+	return true
 }
 
 func texts(ids []workflows.NodeID) []any {

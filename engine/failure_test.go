@@ -3,12 +3,15 @@ package engine_test
 import (
 	"context"
 	"encoding/json"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/internal/fault"
 	"keyflow/nodes"
+	"keyflow/workflows"
 )
 
 // A failed run starts the workflow for failures, once; that one's failure starts none.
@@ -51,5 +54,47 @@ func TestOnFailure(t *testing.T) {
 	}
 	if runs, err := w.engine.Runs(t.Context(), engine.RunFilter{Workflow: "oncall", Limit: 10}); err != nil || len(runs) != 1 {
 		t.Errorf("%d runs for one failure (%v)", len(runs), err)
+	}
+}
+
+// awayCatalog cannot be read so many times.
+type awayCatalog struct {
+	engine.Catalog
+	left atomic.Int64
+}
+
+func (c *awayCatalog) Summary(ctx context.Context, id workflows.ID) (workflows.Summary, error) {
+	if c.left.Add(-1) >= 0 {
+		return workflows.Summary{}, fault.New(fault.Unavailable, "the database cannot be written or read now: try again")
+	}
+	return c.Catalog.Summary(ctx, id)
+}
+
+// A database that is away for a moment costs neither the workflow for failures its start nor a
+// run its child.
+func TestStartsOfRunsWaitForTheDatabase(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.stop()
+	away := &awayCatalog{Catalog: w.catalog}
+	w.boot(engine.Options{Exclusive: true, Catalog: away})
+	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) {
+		away.left.Store(3)
+		if c.name == "bad" {
+			return nil, &nodes.Error{Code: "fail_if", Message: "no", Permanent: true}
+		}
+		return c.arg, nil
+	}
+	w.apply(`{"id": "other", "nodes": {"a": {"type": "wait", "with": {"for": "0s"}}}}`)
+	failing := w.start(w.apply(`{"id": "failing", "on_failure": "other", "nodes": {"a": {"type": "call", "with": {"name": "bad"}}}}`), "")
+	if run, _ := w.wait(failing); run.Status != engine.RunFailed || run.Error.Code != "fail_if" {
+		t.Errorf("the failing run is %s, %v", run.Status, run.Error)
+	}
+	parent := w.start(w.apply(`{"id": "parent", "nodes": {"a": {"type": "call", "with": {"name": "good"}}, "b": {"type": "workflow", "needs": ["a"], "with": {"workflow": "other"}}}}`), "")
+	if run, _ := w.wait(parent); run.Status != engine.RunSucceeded {
+		t.Errorf("the parent is %s, %v", run.Status, run.Error)
+	}
+	if runs, err := w.engine.Runs(t.Context(), engine.RunFilter{Workflow: "other", Limit: 10}); err != nil || len(runs) != 2 {
+		t.Errorf("%d runs were started (%v)", len(runs), err)
 	}
 }

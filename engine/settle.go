@@ -65,9 +65,11 @@ func (r *runner) news() *Progress {
 	}
 	switch {
 	case r.verdict != "":
-		p.Set = r.conclude()
+		if p.Set = r.conclude(); !r.startOnFailure(p) {
+			p.Set = &RunChange{Status: RunQueued, Release: true} // whoever gets the run ends it
+			break
+		}
 		r.reportEnd(p)
-		r.startOnFailure(p)
 		r.engine.announce(&r.run, p)
 	case r.leaving && r.atWork == 0:
 		p.Set = r.handBack()

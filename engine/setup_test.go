@@ -183,7 +183,10 @@ func (w *world) boot(o engine.Options) {
 	}
 	w.store = &flaky{Store: store}
 	w.owners = &flakyOwners{Owners: sqlstore.NewOwners(w.db)}
-	o.Store, o.Owners, o.Catalog, o.Types = w.store, w.owners, w.catalog, w.types
+	o.Store, o.Owners, o.Types = w.store, w.owners, w.types
+	if o.Catalog == nil {
+		o.Catalog = w.catalog
+	}
 	o.Credentials, o.Connections = plainClients{}, w.persons
 	if w.engine, err = engine.New(o); err != nil {
 		w.Fatal(err)

@@ -46,6 +46,10 @@ func (s *stepRun) startNow(ctx context.Context, n *NewRun) *nodes.Error {
 		Key: fmt.Sprintf("%s/%d/%s", s.runner.run.ID, s.key.index, strconv.Itoa(s.attempt)),
 	}
 	out := <-e.journal.Send(Entry{Create: n})
+	for failures := 1; fault.Is(out.Err, fault.Unavailable) && ctx.Err() == nil; failures++ {
+		sleep(ctx, pause(failures)) // nothing was stored, and the run is not to blame
+		out = <-e.journal.Send(Entry{Create: n})
+	}
 	e.tell(out.Tell)
 	switch {
 	case fault.Is(out.Err, fault.Conflict):
