@@ -49,7 +49,7 @@ func (d *driver) burst(ctx context.Context, n, callers int) map[verdict]int {
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Timeout: 20 * time.Second}).DialContext}
 	defer transport.CloseIdleConnections()
 	c := &client{d.client.inst, &http.Client{Timeout: time.Minute, Transport: transport}}
-	k := kind{workflow: "burst", hook: true}
+	k := kind{workflow: "burst", by: byHook}
 	tally := map[verdict]int{}
 	var mu sync.Mutex
 	var work sync.WaitGroup

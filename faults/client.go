@@ -161,13 +161,10 @@ func (r *runView) token() string {
 	return in.N
 }
 
-// runs lists all runs, or those in a status; with no more than limit pages.
-func (c *client) runs(ctx context.Context, status string, pages int) ([]runView, error) {
+// runs lists the runs that the query selects, with at most so many pages of 200.
+func (c *client) runs(ctx context.Context, query url.Values, pages int) ([]runView, error) {
 	var all []runView
-	query := url.Values{"limit": {"200"}}
-	if status != "" {
-		query.Set("status", status)
-	}
+	query.Set("limit", "200")
 	for range pages {
 		var page struct {
 			Items      []runView

@@ -34,10 +34,19 @@ func newDriver(ctx context.Context, c *client, up *upstream, seed uint64) *drive
 	return &driver{client: c, book: newLedger(), up: up, seed: seed, ctx: ctx, open: make(chan struct{}, maxOpen)}
 }
 
-// kind is one way to start a run.
+// means are the ways to start a run.
+type means int
+
+const (
+	byHand means = iota
+	byHook
+	byEvent
+)
+
+// kind is one way to start runs of one workflow.
 type kind struct {
 	workflow string
-	hook     bool // by its webhook, else by hand
+	by       means
 	keyed    bool
 	weight   int
 	follow   func(d *driver, token, run string, rng *rand.Rand) // nil: nothing more to do
@@ -45,9 +54,9 @@ type kind struct {
 
 func kinds() []kind {
 	return []kind{
-		{workflow: "chain", hook: true, keyed: true, weight: 4},
-		{workflow: "plain", hook: true, weight: 3},
-		{workflow: "finish", hook: true, keyed: true, weight: 3},
+		{workflow: "chain", by: byHook, keyed: true, weight: 4},
+		{workflow: "plain", by: byHook, weight: 3},
+		{workflow: "finish", by: byHook, keyed: true, weight: 3},
 		{workflow: "fan", keyed: true, weight: 2},
 		{workflow: "fan", weight: 1},
 		{workflow: "flaky", keyed: true, weight: 4},
@@ -57,6 +66,8 @@ func kinds() []kind {
 		{workflow: "approval", keyed: true, weight: 3, follow: (*driver).decide},
 		{workflow: "parent", keyed: true, weight: 3},
 		{workflow: "failing", keyed: true, weight: 2},
+		{workflow: "heard", by: byEvent, keyed: true, weight: 3},
+		{workflow: "limited", keyed: true, weight: 3},
 		{workflow: "long", keyed: true, weight: 3, follow: (*driver).cancel},
 	}
 }
@@ -86,7 +97,7 @@ func (d *driver) load(ctx context.Context, rate int) {
 		k, luck := deck[rng.IntN(len(deck))], rng.Uint64()
 		d.work.Go(func() {
 			defer func() { <-d.open }()
-			d.play(k, fmt.Sprintf("%d-%d", d.seed, n), rand.New(rand.NewPCG(d.seed, luck)))
+			d.play(k, fmt.Sprintf("%d-%d#%d", d.seed, n, n%4), rand.New(rand.NewPCG(d.seed, luck)))
 		})
 	}
 }
@@ -113,17 +124,7 @@ func (d *driver) play(k kind, token string, rng *rand.Rand) {
 
 // begin sends one start and notes the answer.
 func (d *driver) begin(k *kind, token string, rng *rand.Rand) (run string, v verdict) {
-	path, header := "/api/v1/workflows/"+k.workflow+"/runs", "Idempotency-Key"
-	body := map[string]any{"n": token}
-	if k.hook {
-		path, header = "/hooks/"+k.workflow, "X-Delivery-Id"
-	} else {
-		body = map[string]any{"input": body}
-	}
-	var headers []string
-	if k.keyed {
-		headers = []string{header, token}
-	}
+	path, body, headers := k.request(token)
 	var a answer
 	if rng.IntN(1000) < d.hangsUp {
 		a = d.client.hangUp(d.ctx, path, body, headers...)
@@ -133,24 +134,52 @@ func (d *driver) begin(k *kind, token string, rng *rand.Rand) (run string, v ver
 	return d.noteStart(k, token, &a)
 }
 
+// request is what starts a run of the kind with the token.
+func (k *kind) request(token string) (path string, body map[string]any, headers []string) {
+	path, body = "/api/v1/workflows/"+k.workflow+"/runs", map[string]any{"input": map[string]any{"n": token}}
+	header := "Idempotency-Key"
+	switch k.by {
+	case byHand:
+	case byHook:
+		path, body, header = "/hooks/"+k.workflow, map[string]any{"n": token}, "X-Delivery-Id"
+	case byEvent:
+		return "/api/v1/events", map[string]any{
+			"specversion": "1.0", "id": token, "source": "/faults", "type": "faults.outside", "data": map[string]any{"n": token},
+		}, nil
+	}
+	if k.keyed {
+		headers = []string{header, token}
+	}
+	return path, body, headers
+}
+
 func (d *driver) noteStart(k *kind, token string, a *answer) (run string, v verdict) {
 	v = a.verdict()
 	var id struct {
 		ID    string
 		RunID string `json:"run_id"`
 		N     string
+		Items []struct {
+			RunIDs []string `json:"run_ids"`
+		}
 	}
 	if a.err == nil {
 		_ = json.Unmarshal(a.body, &id) // what is no JSON has no id
 	}
 	run = id.ID + id.RunID
+	if len(id.Items) == 1 && len(id.Items[0].RunIDs) == 1 {
+		run = id.Items[0].RunIDs[0]
+	}
 	d.book.note(token, func(s *start) {
 		switch v {
 		case accepted:
-			if run != "" {
+			switch {
+			case run != "":
 				s.runs[run] = true
-			} else {
+			case id.N != "":
 				s.answered, s.told = time.Now(), id.N
+			default:
+				s.odd = append(s.odd, fmt.Sprintf("start of %s accepted with %d %.200s", k.workflow, a.status, a.body))
 			}
 		case unknown:
 			s.unknown++

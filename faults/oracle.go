@@ -108,6 +108,27 @@ func (o *oracle) check() {
 		o.checkStart(&o.pages[i], byToken)
 	}
 	o.checkSchedule()
+	o.checkLimit()
+}
+
+// checkLimit: of the runs of "limited" with one key, each began its calls after the last call
+// of the one before.
+func (o *oracle) checkLimit() {
+	last := map[string]time.Time{}
+	var limited [][]call
+	for i := range o.history {
+		if calls := o.calls[o.history[i].ID]; o.history[i].Workflow == "limited" && len(calls) > 0 {
+			limited = append(limited, calls)
+		}
+	}
+	slices.SortFunc(limited, func(a, b []call) int { return a[0].began.Compare(b[0].began) })
+	for _, calls := range limited {
+		_, key, _ := strings.Cut(calls[0].token, "#")
+		if calls[0].began.Before(last[key]) {
+			o.blame("P6: run %s began while another run held its slot (key %s)", calls[0].run, key)
+		}
+		last[key] = calls[len(calls)-1].began
+	}
 }
 
 // checkStart: what was accepted is there, once; what was refused is not.
@@ -132,7 +153,7 @@ func (o *oracle) checkStart(s *start, byToken map[string]map[string]*runView) {
 	}
 	for _, run := range runs {
 		o.checkAnswers(s, run)
-		heir := map[string]string{"parent": "child", "failing": "rescue"}[s.workflow]
+		heir := map[string]string{"parent": "child", "failing": "rescue", "heard": "echo"}[s.workflow]
 		if heir != "" && len(byToken[heir+" "+s.token]) != 1 {
 			o.blame("P6: run %s of %s has %d runs of %s", run.ID, s.workflow, len(byToken[heir+" "+s.token]), heir)
 		}

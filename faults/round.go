@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"sync"
@@ -154,7 +155,7 @@ func (r *round) warmUp(ctx context.Context) error {
 }
 
 // triggers is how many the workflows have together.
-const triggers = 5
+const triggers = 7
 
 // only is a client of one process.
 func (r *round) only(i int) *client {
@@ -269,13 +270,13 @@ func (r *round) waitForRest(ctx context.Context) {
 	err := within(ctx, restsWithin, 100*time.Millisecond, "every run has ended", func() bool {
 		left = nil
 		for _, status := range []string{"queued", "running", "waiting"} {
-			some, err := r.client.runs(ctx, status, 1)
+			some, err := r.client.runs(ctx, url.Values{"status": {status}}, 1)
 			if err != nil {
 				return false
 			}
 			left = append(left, some...)
 		}
-		return len(left) == 0
+		return len(left) == 0 && r.heard(ctx)
 	})
 	if err == nil {
 		return
@@ -286,9 +287,17 @@ func (r *round) waitForRest(ctx context.Context) {
 	}
 }
 
+// heard reports whether as many runs were started by events from inside as sent one. More are
+// found by the oracle.
+func (r *round) heard(ctx context.Context) bool {
+	sent, err1 := r.client.runs(ctx, url.Values{"workflow": {"heard"}}, 1000)
+	heard, err2 := r.client.runs(ctx, url.Values{"workflow": {"echo"}}, 1000)
+	return err1 == nil && err2 == nil && len(heard) >= len(sent)
+}
+
 // history reads every run with its steps.
 func (r *round) history(ctx context.Context) ([]runView, error) {
-	list, err := r.client.runs(ctx, "", 1000)
+	list, err := r.client.runs(ctx, url.Values{}, 1000)
 	if err != nil {
 		return nil, err
 	}
