@@ -142,14 +142,15 @@ func leavingAlone(_, loading context.Context, r *round) error {
 }
 
 // settingClocks sets the clocks of all processes forward by up to two hours, and back by up to
-// one; in the end they are where they were at their latest.
+// one; in the end they are where they were at their latest. The schedule meets each jump on its
+// own: of one outage it counts 10,000 missed occurrences at least, and no more for sure.
 func settingClocks(_, loading context.Context, r *round) error {
 	latest, ahead := time.Duration(0), time.Duration(0)
-	for pause(loading, between(r.rng, 500*time.Millisecond, 2*time.Second)) {
+	for pause(loading, between(r.rng, 1500*time.Millisecond, 2500*time.Millisecond)) {
 		if r.rng.IntN(3) == 0 {
 			ahead -= between(r.rng, time.Second, time.Hour)
 		} else {
-			ahead += between(r.rng, time.Second, 2*time.Hour)
+			ahead = min(ahead, latest) + between(r.rng, time.Second, 2*time.Hour)
 		}
 		r.inject("clocks %v ahead", ahead.Round(time.Second))
 		if err := r.inst.setClock(ahead); err != nil {
