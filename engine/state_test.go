@@ -48,6 +48,7 @@ type simulation struct {
 	waiting []event
 	started map[[2]int]bool
 	end     RunStatus
+	model   *model
 }
 
 func (m *simulation) apply(ev event) {
@@ -71,6 +72,8 @@ func (m *simulation) apply(ev event) {
 	if m.s.running != len(m.open) || m.s.waiting != len(m.waiting) {
 		m.Fatalf("after %+v: running %d, waiting %d; want %d, %d", ev, m.s.running, m.s.waiting, len(m.open), len(m.waiting))
 	}
+	m.model.apply(ev)
+	m.model.agree(m.T, m.s, m.started, m.end)
 }
 
 func (m *simulation) mayStart(a action) {
@@ -132,7 +135,7 @@ func (m *simulation) step(stoppable bool) {
 
 func simulate(t *rapid.T, stoppable bool) *simulation {
 	g, needs := drawShape(t)
-	m := &simulation{T: t, s: newState(g), needs: needs, started: map[[2]int]bool{}}
+	m := &simulation{T: t, s: newState(g), needs: needs, started: map[[2]int]bool{}, model: newModel(g, needs)}
 	m.apply(event{kind: began})
 	for i := 0; m.end == ""; i++ {
 		if i > 2000 {
@@ -182,55 +185,6 @@ func TestApplyIgnoresWhatDoesNotFit(t *testing.T) {
 					t.Fatalf("second %+v asks for %+v", ev, got)
 				}
 			}
-		}
-	})
-}
-
-// TestApplyAgreesWithTheTable compares ends with docs/workflow-format.md, written down a
-// second time as a scan in topological order.
-func TestApplyAgreesWithTheTable(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		m := simulate(t, false)
-		failing := false
-		counts := make([]StepStatus, len(m.s.nodes)) // as dependents see them
-		for i := range m.s.nodes {
-			status := m.s.nodes[i].status
-			ran := m.started[[2]int{i, NoIndex}]
-			good, bad := 0, 0
-			for _, need := range m.needs[i] {
-				switch counts[need] {
-				case StepSucceeded:
-					good++
-				case StepFailed:
-					bad++
-				}
-			}
-			holds := len(m.needs[i]) == 0
-			switch m.s.shape[i].runOn {
-			case workflows.RunOnSuccess:
-				holds = holds || bad == 0 && good > 0
-			case workflows.RunOnAllSuccess:
-				holds = holds || good == len(m.needs[i])
-			case workflows.RunOnFailure:
-				holds = holds || bad > 0
-			case workflows.RunOnAlways:
-				holds = true
-			}
-			if ran && !holds {
-				t.Fatalf("node %d ran although run_on %s does not hold", i, m.s.shape[i].runOn)
-			}
-			if !ran && holds && !m.s.failing {
-				t.Fatalf("node %d did not run although run_on %s holds", i, m.s.shape[i].runOn)
-			}
-			counts[i] = status
-			if status == StepSkipped && !ran && (bad > 0 && !holds || holds) {
-				counts[i] = StepFailed
-			}
-			failing = failing || status == StepFailed && !m.s.shape[i].goOn
-		}
-		if want := map[bool]RunStatus{true: RunFailed, false: RunSucceeded}[failing]; m.end != want {
-			t.Fatalf("the run ended %s, want %s", m.end, want)
 		}
 	})
 }

@@ -1,0 +1,300 @@
+package engine
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"keyflow/workflows"
+)
+
+// model is docs/workflow-format.md and docs/run-states.md a second time: no counters, no queue.
+// After each event it scans everything until nothing changes. The properties run with more cases
+// by `go test ./engine -run TestApply -rapid.checks=10000` (seconds).
+type model struct {
+	shape   shape
+	needs   [][]int
+	nodes   []modelNode
+	stopped eventKind // canceled or timedOut; began while the run goes on
+	started [][2]int  // every step that was started
+}
+
+type modelNode struct {
+	status   StepStatus
+	dueTo    bool // skipped, and counts as failed for dependents
+	elements []StepStatus
+	expanded bool
+	cut      bool // an element was left without a result by a stop
+}
+
+func newModel(g shape, needs [][]int) *model {
+	m := &model{shape: g, needs: needs, nodes: make([]modelNode, len(g)), stopped: began}
+	for i := range m.nodes {
+		m.nodes[i].status = StepPending
+	}
+	return m
+}
+
+func (m *model) apply(ev event) {
+	switch ev.kind {
+	case began:
+	case canceled, timedOut:
+		if m.stopped == began {
+			m.stopped = ev.kind
+			m.endWhatWaits()
+		}
+	default:
+		m.step(ev)
+	}
+	for m.startMore() {
+	}
+}
+
+// stoppedStatus is how a step ends that a stop left without a result.
+func (m *model) stoppedStatus() StepStatus {
+	if m.stopped == timedOut {
+		return StepFailed
+	}
+	return StepCanceled
+}
+
+// step gives a step that runs or waits what happened to it.
+func (m *model) step(ev event) {
+	status := &m.nodes[ev.node].status
+	if ev.index != NoIndex {
+		status = &m.nodes[ev.node].elements[ev.index]
+	}
+	switch ev.kind {
+	case expanded:
+		m.nodes[ev.node].expanded = true
+		m.nodes[ev.node].elements = slices.Repeat([]StepStatus{StepPending}, ev.count)
+	case succeeded:
+		*status = StepSucceeded
+	case failed:
+		*status = StepFailed
+	case unwanted:
+		*status = StepSkipped
+	case postponed:
+		*status = StepWaiting
+	case due:
+		*status = StepRunning
+	default: // cut
+		*status = m.stoppedStatus()
+		m.nodes[ev.node].cut = true
+	}
+}
+
+// endWhatWaits is what a stop does at once.
+func (m *model) endWhatWaits() {
+	for i := range m.nodes {
+		n := &m.nodes[i]
+		switch {
+		case n.status == StepWaiting:
+			n.status = m.stoppedStatus()
+		case n.status == StepPending && m.stopped == canceled:
+			n.status = StepCanceled
+		case n.status == StepPending:
+			n.status = StepSkipped
+		}
+		for j, element := range n.elements {
+			if element == StepWaiting {
+				n.elements[j], n.cut = m.stoppedStatus(), true
+			}
+		}
+	}
+}
+
+// startMore starts, skips or ends one thing, if there is one.
+func (m *model) startMore() bool {
+	for i := range m.nodes {
+		switch n := &m.nodes[i]; {
+		case n.status == StepRunning && n.expanded && m.element(i):
+			return true
+		case n.status == StepPending && m.ended(m.needs[i]):
+			m.decide(i)
+			return true
+		}
+	}
+	return false
+}
+
+// element starts the next element of a for_each or ends the node; false when neither is due.
+func (m *model) element(node int) bool {
+	n, rule := &m.nodes[node], m.shape[node]
+	count := map[StepStatus]int{}
+	for _, element := range n.elements {
+		count[element]++
+	}
+	atWork := count[StepRunning] + count[StepWaiting]
+	next := slices.Index(n.elements, StepPending)
+	good := count[StepFailed] == 0 || rule.itemsGoOn
+	switch {
+	case next >= 0 && good && m.stopped == began && atWork < rule.parallel:
+		n.elements[next] = StepRunning
+		m.started = append(m.started, [2]int{node, next})
+	case atWork > 0:
+		return false
+	case next < 0 && good && !n.cut:
+		n.status = StepSucceeded
+	case m.stopped == canceled:
+		n.status = StepCanceled
+	default:
+		n.status = StepFailed
+	}
+	return true
+}
+
+func (m *model) ended(nodes []int) bool {
+	return !slices.ContainsFunc(nodes, func(n int) bool { return !m.nodes[n].status.Final() })
+}
+
+// counts is how a dependent sees a node that has ended.
+func (m *model) counts(node int) StepStatus {
+	n := m.nodes[node]
+	if n.status == StepSkipped && !n.dueTo {
+		return StepSkipped
+	}
+	if n.status == StepSucceeded {
+		return StepSucceeded
+	}
+	return StepFailed
+}
+
+// fatal reports whether the failure of a node fails the run.
+func (m *model) fatal(node int) bool {
+	return m.nodes[node].status == StepFailed && !m.shape[node].goOn
+}
+
+func (m *model) below(node int) bool {
+	return slices.ContainsFunc(m.needs[node], func(need int) bool { return m.fatal(need) || m.below(need) })
+}
+
+func (m *model) failing() bool {
+	for i := range m.nodes {
+		if m.fatal(i) {
+			return true
+		}
+	}
+	return m.stopped == timedOut
+}
+
+// decide starts or skips a node whose needs have all ended.
+func (m *model) decide(node int) {
+	n, rule := &m.nodes[node], m.shape[node].runOn
+	good, bad := 0, 0
+	for _, need := range m.needs[node] {
+		switch m.counts(need) {
+		case StepSucceeded:
+			good++
+		case StepFailed:
+			bad++
+		}
+	}
+	holds := map[workflows.RunOn]bool{
+		workflows.RunOnSuccess:    bad == 0 && good > 0,
+		workflows.RunOnAllSuccess: good == len(m.needs[node]),
+		workflows.RunOnFailure:    bad > 0,
+		workflows.RunOnAlways:     true,
+	}[rule] || len(m.needs[node]) == 0
+	handles := m.below(node) && (rule == workflows.RunOnFailure || rule == workflows.RunOnAlways)
+	if holds && (!m.failing() || handles) {
+		n.status = StepRunning
+		m.started = append(m.started, [2]int{node, NoIndex})
+		return
+	}
+	n.status, n.dueTo = StepSkipped, holds || bad > 0
+}
+
+// verdict is how the run ended; "" while it has not.
+func (m *model) verdict() RunStatus {
+	for i := range m.nodes {
+		if !m.nodes[i].status.Final() {
+			return ""
+		}
+	}
+	switch {
+	case m.stopped == canceled:
+		return RunCanceled
+	case m.failing():
+		return RunFailed
+	default:
+		return RunSucceeded
+	}
+}
+
+// agree compares the model with the state after an event.
+func (m *model) agree(t *rapid.T, s *state, started map[[2]int]bool, end RunStatus) {
+	if len(m.started) != len(started) || slices.ContainsFunc(m.started, func(key [2]int) bool { return !started[key] }) {
+		t.Fatalf("started %v, the table says %v", started, m.started)
+	}
+	for i, n := range m.nodes {
+		if s.nodes[i].status != n.status {
+			t.Fatalf("node %d is %s, the table says %s", i, s.nodes[i].status, n.status)
+		}
+		if s.nodes[i].items == nil {
+			continue
+		}
+		var elements []StepStatus
+		for _, status := range s.nodes[i].items.status {
+			elements = append(elements, []StepStatus{StepPending, StepRunning, StepWaiting, StepSucceeded}[status])
+		}
+		want := slices.Clone(n.elements)
+		for j := range want {
+			if want[j].Final() {
+				want[j] = StepSucceeded // the state keeps only that it has ended
+			}
+		}
+		if diff := cmp.Diff(want, elements); diff != "" {
+			t.Fatalf("elements of node %d (-table +state):\n%s", i, diff)
+		}
+	}
+	if want := m.verdict(); end != want {
+		t.Fatalf("the run ended %q, the table says %q", end, want)
+	}
+}
+
+// TestApplyLooksAtNothingElse lures apply: for each event, every node that the event does not
+// concern is made to look as if it could start at once, or as if its time had come. Whoever
+// scans the DAG falls for it; whoever counts needs never looks.
+func TestApplyLooksAtNothingElse(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		m := simulate(t, false)
+		s, lured := newState(m.s.shape), newState(m.s.shape)
+		for _, ev := range m.events {
+			if ev.kind == began {
+				apply(s, ev)
+				apply(lured, ev)
+				continue
+			}
+			concerned := downstream(m.s.shape, ev.node)
+			lures := map[int]nodeState{}
+			for i := range lured.nodes {
+				if !concerned[i] {
+					lures[i] = lured.nodes[i]
+					lured.nodes[i] = nodeState{status: StepPending, good: m.s.shape[i].needs, below: true}
+				}
+			}
+			want, got := slices.Clone(apply(s, ev)), slices.Clone(apply(lured, ev))
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(action{})); diff != "" {
+				t.Fatalf("%+v looks at nodes that it does not concern (-want +got):\n%s", ev, diff)
+			}
+			for i, n := range lures {
+				lured.nodes[i] = n
+			}
+		}
+	})
+}
+
+// downstream is a node with all that depend on it.
+func downstream(g shape, node int) map[int]bool {
+	all := map[int]bool{node: true}
+	for _, d := range g[node].dependents {
+		for n := range downstream(g, d) {
+			all[n] = true
+		}
+	}
+	return all
+}
