@@ -11,10 +11,14 @@ import (
 	"keyflow/internal/fault"
 )
 
+// ErrReceived refuses a signed request that was received before, as it is. Whoever sent it has
+// proved to be the right caller, or to have heard him.
+var ErrReceived error = fault.New(fault.Unauthenticated, "the request was received before")
+
 // Verify checks an inbound webhook against a credential, in constant time; body is the raw
 // body. A signed request is accepted once, see [Vault.Unverify]. verified names the headers and query keys that held the secret; they are not for the
 // run's input. Errors: *Error (unknown, workflow not allowed), an Unauthenticated fault when
-// the request does not prove itself, Invalid when the type cannot verify or no secret is set.
+// the request does not prove itself ([ErrReceived] when it did so before), Invalid when the type cannot verify or no secret is set.
 func (v *Vault) Verify(ctx context.Context, id ID, workflow, folder string, r *http.Request, body []byte) (verified []string, err error) {
 	o, err := v.open(ctx, id)
 	if err != nil {
@@ -42,7 +46,7 @@ func (v *Vault) Verify(ctx context.Context, id ID, workflow, folder string, r *h
 		return nil, fault.New(fault.Unauthenticated, "the request does not carry the right credential")
 	}
 	if found.once != "" && !v.replays.first(id, found, now) {
-		return nil, fault.New(fault.Unauthenticated, "the request was received before")
+		return nil, ErrReceived
 	}
 	v.touch(id, now)
 	return found.held, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -179,6 +180,8 @@ func (m *Manager) verify(w http.ResponseWriter, r *http.Request, rt *route, body
 	case hungUp(w, r):
 	case fault.Is(err, fault.Unavailable):
 		m.unavailable(w, rt, err)
+	case errors.Is(err, credentials.ErrReceived): // no guess: a sender that is repeated on the way is not to be locked out
+		refuse(w, http.StatusUnauthorized, "the request is not authenticated")
 	default:
 		if !fault.Is(err, fault.Unauthenticated) { // the author's mistake, not the caller's
 			m.logger.Error("webhook cannot verify its callers", reference(rt.workflow, rt.trigger), "error", err)

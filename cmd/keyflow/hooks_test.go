@@ -18,8 +18,6 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
-
-	"keyflow/internal/database/databasetest"
 )
 
 // The rows of the attack list that concern inbound webhooks, against a real process
@@ -343,41 +341,6 @@ func TestHookRespondModes(t *testing.T) {
 	}
 	if n := s.runs("end"); n != 1 {
 		t.Errorf("%d runs, want 1", n)
-	}
-}
-
-// F24: the same delivery 5 and 50 times at once is one run, on both databases.
-func TestHookParallelDeliveries(t *testing.T) {
-	t.Parallel()
-	for name, args := range map[string]func() []string{
-		"sqlite":   func() []string { return nil },
-		"postgres": func() []string { return []string{"--database-url", databasetest.PostgresURL(t)} },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := serve(t, "", args()...)
-			s.apply("once", `{"id": "once", "triggers": {"h": {"type": "webhook", "path": "once", "respond": "on_finish", "dedupe": "{{ trigger.request.headers['x-id'] }}"}}, "nodes": {"x": {"type": "transform", "with": {"value": "{{ run.id }}"}}}, "output": "{{ nodes.x.output }}"}`)
-			for i, n := range []int{5, 50} {
-				var mu sync.Mutex
-				var wait sync.WaitGroup
-				answers, duplicates := map[string]int{}, 0
-				for range n {
-					wait.Go(func() {
-						a := s.do(http.MethodPost, "/hooks/once", "{}", "Authorization", "", "X-Id", fmt.Sprint("delivery-", n))
-						mu.Lock()
-						defer mu.Unlock()
-						answers[fmt.Sprint(a.status, a.body)]++
-						if a.header.Get("Keyflow-Duplicate") == "true" {
-							duplicates++
-						}
-					})
-				}
-				wait.Wait()
-				if len(answers) != 1 || duplicates != n-1 || s.runs("once") != i+1 {
-					t.Errorf("%d deliveries: %d duplicates, %d runs, answers %v", n, duplicates, s.runs("once"), answers)
-				}
-			}
-		})
 	}
 }
 
