@@ -4,10 +4,17 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"keyflow/engine"
+	"keyflow/internal/database"
+	"keyflow/internal/database/databasetest"
+	"keyflow/internal/fault"
 	"keyflow/nodes"
 )
 
@@ -127,5 +134,141 @@ func hold(atWork chan<- struct{}, goOn <-chan struct{}) func(context.Context, no
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+	}
+}
+
+// A signal is stored right before the run would be given up to the store: the store refuses that
+// (ErrSignals), and the signal is not slept through.
+func TestSignalBeforeAPark(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ definition, kind, want string }{
+		"cancel":    {`{"id": "w", "nodes": {"a": {"type": "wait", "with": {"for": "1h"}}}}`, engine.SignalCancel, "canceled"},
+		"callback":  {`{"id": "w", "nodes": {"a": {"type": "wait", "with": {"callback": true}}}}`, engine.SignalStep, "succeeded"},
+		"connected": {`{"id": "w", "nodes": {"a": {"type": "call", "with": {"name": "a", "arg": "crm"}}}}`, engine.SignalConnected, "succeeded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
+				w := setupOn(t, open())
+				w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) { return nil, w.persons.use("crm") }
+				w.persons.leave("crm")
+				var refused atomic.Int64
+				around := aroundCommit(func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+					for _, e := range entries {
+						if kindOf(e) == "waiting" && refused.Load() == 0 {
+							w.tell(e.Progress.Run, test.kind)
+						}
+					}
+					out, err := commit()
+					for _, o := range out {
+						if errors.Is(o.Err, engine.ErrSignals) {
+							refused.Add(1)
+						}
+					}
+					return out, err
+				})
+				w.store.around.Store(&around)
+				if run, _ := w.wait(w.start(w.apply(test.definition), "")); string(run.Status) != test.want || refused.Load() != 1 {
+					t.Errorf("run %s, refused %d times", run.Status, refused.Load())
+				}
+			})
+		})
+	}
+}
+
+// tell stores a signal as another process does.
+func (w *world) tell(run engine.RunID, kind string) {
+	s := engine.Signal{Run: run, Kind: kind, ID: uuid.New()}
+	switch kind {
+	case engine.SignalStep:
+		s.Data, s.Step = []byte(`{"node":"a","index":-1,"output":{"body":1}}`), &engine.StepRef{Run: run, Node: "a", Index: engine.NoIndex}
+	case engine.SignalConnected:
+		w.persons.come("crm")
+		s.Data = []byte("crm")
+	}
+	w.beside(engine.Entry{Signal: &s})
+}
+
+// beside commits an entry beside the journal and returns its outcome.
+func (w *world) beside(e engine.Entry) engine.Outcome {
+	out, err := w.store.Store.Commit(context.Background(), []engine.Entry{e}, time.Now())
+	if err != nil {
+		w.Error(err)
+		return engine.Outcome{}
+	}
+	return out[0]
+}
+
+// A run is taken over right before, and right after, its owner stores how it ended: what the
+// former owner brings too late is refused whole, and what it stored in time counts.
+func TestTakeoverAroundTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		before bool
+		calls  int
+		fence  int64
+	}{"before": {true, 2, 3}, "after": {false, 1, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
+				w := setupOn(t, open())
+				var claimed engine.Outcome
+				var once sync.Once
+				takeover := func(p *engine.Progress) {
+					once.Do(func() {
+						claimed = w.beside(engine.Entry{Claim: &engine.Claim{Run: p.Run, Owner: engine.OwnerID(uuid.New()), TakeoverFrom: &p.Owner}})
+					})
+				}
+				around := aroundCommit(func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+					if kindOf(entries[0]) != "succeeded" {
+						return commit()
+					}
+					if test.before {
+						takeover(entries[0].Progress)
+					}
+					out, err := commit()
+					takeover(entries[0].Progress)
+					return out, err
+				})
+				w.store.around.Store(&around)
+				run, _ := w.wait(w.start(w.apply(`{"id": "w", "nodes": {"a": {"type": "call", "with": {"name": "a"}}}}`), ""))
+				if run.Status != engine.RunSucceeded || w.count("a") != test.calls || run.Fence != test.fence || test.before == fault.Is(claimed.Err, fault.Conflict) {
+					t.Errorf("run %s with fence %d after %d calls; the takeover: %v", run.Status, run.Fence, w.count("a"), claimed.Err)
+				}
+			})
+		})
+	}
+}
+
+// A child ends while the owner of its parent is silent: whoever takes the parent over finds
+// what the child brought, and the parent goes on once.
+func TestChildEndsDuringATakeover(t *testing.T) {
+	t.Parallel()
+	w := setupOn(t, databasetest.Postgres(t))
+	firstOwners := w.owners
+	atWork, childAtWork, goOn := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	w.do = func(ctx context.Context, env nodes.Env, c call) (any, error) {
+		switch {
+		case c.name == "stays" && c.n == 1:
+			return hold(atWork, nil)(ctx, env, c)
+		case c.name == "child":
+			return hold(childAtWork, goOn)(ctx, env, c)
+		default:
+			return c.arg, nil
+		}
+	}
+	w.apply(`{"id": "kid", "nodes": {"a": {"type": "call", "with": {"name": "child", "arg": 7}}}, "output": "{{ nodes.a.output }}"}`)
+	parent := w.apply(`{"id": "parent", "nodes": {
+		"stays": {"type": "call", "with": {"name": "stays"}}, "sub": {"type": "workflow", "with": {"workflow": "kid"}},
+		"after": {"type": "call", "needs": ["sub"], "with": {"name": "after"}}}, "output": "{{ nodes.sub.output }}"}`)
+	run := w.start(parent, "")
+	<-atWork
+	<-childAtWork
+	w.boot(engine.Options{}) // the second process
+	firstOwners.dead.Store(true)
+	close(goOn) // the child ends while nobody has taken the parent over
+	ended, steps := w.wait(run)
+	if string(ended.Output) != "7" || ended.Fence < 2 || w.count("after") != 1 || w.count("stays") != 2 {
+		t.Errorf("run %s gave %s with fence %d, %v; %d calls of what follows", ended.Status, ended.Output, ended.Fence, statuses(steps), w.count("after"))
 	}
 }

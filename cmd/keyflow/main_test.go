@@ -106,12 +106,27 @@ func serve(t *testing.T, dir string, args ...string) *instance {
 // serveWith is serve with variables; KEYFLOW_ADMIN_TOKEN among them is the token to use.
 func serveWith(t *testing.T, dir string, env []string, args ...string) *instance {
 	t.Helper()
+	s := prepare(t, dir, env, args...)
+	s.start(env)
+	return s
+}
+
+// prepare is serveWith without the start.
+func prepare(t *testing.T, dir string, env []string, args ...string) *instance {
+	t.Helper()
 	if dir == "" {
 		dir = t.TempDir()
 	}
 	s := &instance{t: t, dir: dir, stderr: &syncBuffer{}, done: make(chan struct{})}
 	s.cmd = command(t, env, append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--egress-allow", "private"}, args...)...)
 	s.cmd.Stderr = s.stderr
+	return s
+}
+
+// start starts a prepared server and waits until it listens.
+func (s *instance) start(env []string) {
+	t := s.t
+	t.Helper()
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -140,15 +155,14 @@ func serveWith(t *testing.T, dir string, env []string, args ...string) *instance
 	for _, v := range env {
 		if token, ok := strings.CutPrefix(v, "KEYFLOW_ADMIN_TOKEN="); ok {
 			s.token = token
-			return s
+			return
 		}
 	}
-	token, err := os.ReadFile(filepath.Join(dir, "admin-token"))
+	token, err := os.ReadFile(filepath.Join(s.dir, "admin-token"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.token = strings.TrimSpace(string(token))
-	return s
 }
 
 // kill is kill -9.

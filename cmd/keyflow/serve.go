@@ -27,7 +27,9 @@ func serveCommand(p process) *cobra.Command {
 			if err := cfg.validate(); err != nil {
 				return err
 			}
-			log, err := cfg.logger(p.stderr)
+			pipe := newLogPipe(p.stderr)
+			defer pipe.close()
+			log, err := cfg.logger(pipe)
 			if err != nil {
 				return err
 			}
@@ -41,6 +43,9 @@ func serveCommand(p process) *cobra.Command {
 			defer stopProfile()
 			s, err := newServer(cmd.Context(), cfg, log)
 			if err != nil {
+				return err
+			}
+			if err := s.metrics.Register(pipe.metric()); err != nil {
 				return err
 			}
 			_, _ = fmt.Fprintf(p.stdout, "listening on %s\n", cfg.scheme()+"://"+dialable(s.listener.Addr()))
