@@ -29,7 +29,7 @@ func TestCrashAtEveryCommit(t *testing.T) {
 				t.Parallel()
 				c := &crashes{world: setupOn(t, open()), definition: drawWorkflow(rand.New(rand.NewPCG(seed, 1)))}
 				c.world.do = c.call
-				c.world.apply(`{"id": "leaf", "nodes": {"x": {"type": "call", "with": {"name": "{{ input.name }}", "arg": {"do": "{{ input.do }}"}}}}, "output": "{{ nodes.x.output }}"}`)
+				c.world.apply(leaf)
 				c.world.apply(c.definition)
 				want := c.life(0, false)
 				for _, stored := range []bool{false, true} {
@@ -47,6 +47,9 @@ func TestCrashAtEveryCommit(t *testing.T) {
 		}
 	})
 }
+
+// leaf is the workflow that random DAGs start.
+const leaf = `{"id": "leaf", "nodes": {"x": {"type": "call", "with": {"name": "{{ input.name }}", "arg": {"do": "{{ input.do }}"}}}}, "output": "{{ nodes.x.output }}"}`
 
 // crashes lets a process die again and again with the same workflow.
 type crashes struct {
