@@ -42,8 +42,9 @@ func (e *Engine) Callback(ctx context.Context, token string, request any) error 
 	nothing := fault.New(fault.NotFound, "nothing is at this address")
 	id, rest, _ := strings.Cut(token, ".")
 	node, proof, _ := strings.Cut(rest, ".")
-	raw, err := base64.RawURLEncoding.DecodeString(id)
-	sealed, proofErr := base64.RawURLEncoding.DecodeString(proof)
+	spelling := base64.RawURLEncoding.Strict() // a token has one
+	raw, err := spelling.DecodeString(id)
+	sealed, proofErr := spelling.DecodeString(proof)
 	if err != nil || proofErr != nil || len(raw) != len(RunID{}) || e.o.Sealer == nil {
 		return nothing
 	}

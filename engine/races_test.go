@@ -44,7 +44,7 @@ type round struct {
 	mode    int
 	run     engine.RunID
 	due     time.Time
-	ordered bool // the first side had its effect before the other began
+	ordered bool          // the first side had its effect before the other began
 	gate    chan struct{} // lets the step at work end
 }
 
