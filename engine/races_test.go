@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -187,13 +188,21 @@ func (r *round) play() {
 		return
 	}
 	r.run = started.Run
-	r.eventually(r.key+": the race can begin", func() bool {
-		step := r.steps(r.run)["w"]
+	begun := r.happens("the race can begin", func() bool {
+		_, steps, err := r.engines[0].Run(r.Context(), r.run)
+		i := slices.IndexFunc(steps, func(s engine.Step) bool { return s.Node == "w" })
+		if err != nil || i < 0 {
+			return false
+		}
+		step := steps[i]
 		if step.DueAt != nil && time.Until(*step.DueAt) < time.Minute {
 			r.due = *step.DueAt
 		}
 		return step.Status == engine.StepWaiting || step.Status.Final() || r.race.waits == "" && r.count(r.key) == 1
 	})
+	if !begun {
+		return
+	}
 	var errs [2]error
 	act := func(i int) { errs[i] = r.race.sides[i].do(r) }
 	inTime := func() bool { return r.due.IsZero() || time.Now().Before(r.due) }
@@ -201,10 +210,9 @@ func (r *round) play() {
 	case firstThenSecond, secondThenFirst:
 		act(first)
 		r.ordered = inTime() || !r.race.sides[first].refusable // a slow machine may let time come first
-		r.eventually(r.key+": the first side has had its effect", func() bool {
-			run, _, err := r.engines[0].Run(r.Context(), r.run)
-			return err == nil && run.Status.Final()
-		})
+		if !r.happens("the first side has its effect", r.over) {
+			return
+		}
 		act(1 - first)
 	case firstThenSecondAtOnce, secondThenFirstAtOnce:
 		act(first)
@@ -226,7 +234,14 @@ func (r *round) play() {
 
 // judge says what is wrong with how the run ended.
 func (r *round) judge(errs [2]error) {
-	run, steps := r.wait(r.run)
+	if !r.happens("the run ends", r.over) {
+		return
+	}
+	run, steps, err := r.engines[0].Run(r.Context(), r.run)
+	if err != nil {
+		r.Error(err)
+		return
+	}
 	got := fmt.Sprintf("%s %s", run.Status, run.Output)
 	winner := 0
 	switch got {
@@ -249,12 +264,34 @@ func (r *round) judge(errs [2]error) {
 		r.Errorf("%s: side %d lost and was told %v", r.key, loser, errs[loser])
 	}
 	calls := r.count("after-" + r.key)
-	if _, follows := steps["after"]; follows && (calls > 1 || calls == 0 && run.Status == engine.RunSucceeded || calls == 1 && run.Status == engine.RunFailed) {
+	if follows := r.race.waits != ""; follows && (calls > 1 || calls == 0 && run.Status == engine.RunSucceeded || calls == 1 && run.Status == engine.RunFailed) {
 		r.Errorf("%s: the run is %s, and what follows was called %d times", r.key, run.Status, calls)
 	}
-	for _, status := range statuses(steps) {
-		if !status.Final() {
-			r.Errorf("%s: the run ended with a step that is %s", r.key, status)
+	for _, step := range steps {
+		if !step.Status.Final() {
+			r.Errorf("%s: the run ended with step %s that is %s", r.key, step.Node, step.Status)
 		}
 	}
+}
+
+// over reports whether the run has ended.
+func (r *round) over() bool {
+	run, _, err := r.engines[0].Run(r.Context(), r.run)
+	return err == nil && run.Status.Final()
+}
+
+// happens is eventually for a round, which is not the goroutine of its test.
+func (r *round) happens(what string, ok func() bool) bool {
+	timeout := time.After(time.Minute)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-timeout:
+			r.Errorf("%s: not within a minute: %s", r.key, what)
+			return false
+		}
+	}
+	return true
 }
