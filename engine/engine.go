@@ -52,7 +52,7 @@ type Options struct {
 	// unfinished run is taken over at once instead of after its owner was silent for 5 s.
 	Exclusive   bool
 	Concurrency int              // steps at once in this process; 0: 256
-	QueueLimit  int              // runs that wait for their first step; more are refused; 0: 10,000
+	QueueLimit  int              // runs that wait for their first step; above it, a workflow's share; 0: 10,000
 	MaxOutput   int              // bytes of one step's output as JSON; 0: 1 MiB
 	StopTimeout time.Duration    // how long steps in flight may go on when Serve ends; 0: 30 s
 	Now         func() time.Time // nil: time.Now

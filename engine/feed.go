@@ -47,10 +47,7 @@ func (e *Engine) feedOnce(ctx context.Context) {
 			r.signal([]Signal{s})
 		}
 	}
-	if e.queue.queued() > e.o.QueueLimit/2 {
-		return // what is queued keeps the process busy until the next look
-	}
-	due, err := e.o.Store.Due(ctx, e.now(), e.o.QueueLimit)
+	due, err := e.due(ctx)
 	if err != nil && ctx.Err() == nil {
 		e.o.Logger.Warn("cannot read due runs", "error", err)
 	}
@@ -59,6 +56,23 @@ func (e *Engine) feedOnce(ctx context.Context) {
 			e.enqueue(d, nil)
 		}
 	}
+}
+
+// dueOfEach is how many due runs of each origin are looked at when there are too many for all.
+const dueOfEach = 16
+
+// due reads which runs are due: all of them, or, when there are too many to look at, the oldest,
+// and the first of each origin, so that a flood of one workflow does not hide the others'.
+func (e *Engine) due(ctx context.Context) ([]DueRun, error) {
+	var oldest []DueRun
+	var err error
+	if e.queue.queued() <= e.o.QueueLimit/2 { // else what is queued keeps the process busy
+		if oldest, err = e.o.Store.Due(ctx, e.now(), e.o.QueueLimit); err != nil || len(oldest) < e.o.QueueLimit {
+			return oldest, err
+		}
+	}
+	each, err := e.o.Store.DueOfEach(ctx, e.now(), dueOfEach)
+	return append(each, oldest...), err
 }
 
 // lookNow makes feed look at once.

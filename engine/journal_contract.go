@@ -159,6 +159,9 @@ type Store interface {
 	Signals(ctx context.Context, owner OwnerID) ([]Signal, error) // unread, of runs this owner runs
 	// Due returns unowned runs that are queued, or waiting with WakeAt <= now, oldest first.
 	Due(ctx context.Context, now time.Time, limit int) ([]DueRun, error)
+	// DueOfEach is Due with at most so many runs of each origin (workflow, folder and trigger). Its cost depends
+	// on the number of origins that have such runs, not on how many they have.
+	DueOfEach(ctx context.Context, now time.Time, each int) ([]DueRun, error)
 	Delete(ctx context.Context, id RunID) error // of a final run, with its steps
 	Holds
 	Lines

@@ -8,35 +8,50 @@ import (
 	"keyflow/workflows"
 )
 
-// queue decides which step, or which queued run, gets one of the process's slots next. It
-// is fair between workflows: the one with the fewest slots is served first, so a flood of
-// one delays others by no more than its share; within a workflow the oldest run is first.
-// Only this process's memory is in it: the truth about runs is in the store.
+// queue decides which step, or which queued run, gets one of the process's slots next. It is
+// fair: of the workflows the one with the fewest slots is served, of several the one whose last
+// turn is longest ago; within it the run with the fewest, of several the oldest. So neither a
+// flood of runs nor a run with many elements delays others by more than its share. Only this
+// process's memory is in it: the truth about runs is in the store.
 type queue struct {
 	mu      sync.Mutex
 	free    int
 	closed  bool
+	turns   uint64 // given so far
 	groups  map[workflows.ID]*group
 	waiting groupHeap // groups with waiting tasks
-	tasks   int       // that wait
 	claims  map[RunID]bool
+	claimed int // groups with claims
 }
 
 // task is work for one slot.
 type task struct {
 	run      RunID
 	workflow workflows.ID
-	claim    bool // takes a queued run; at most one per run is in the queue
+	claim    bool  // takes a queued run; at most one per run is in the queue
+	lane     *lane // that of the run; nil: the task is the only one of its run
 	// do runs in its own goroutine and holds the slot until it calls release or returns.
 	do   func(release func())
 	drop func() // instead of do, when the queue closes; may be nil
+
+	alone lane
 }
 
 // group is a workflow's share of the queue.
 type group struct {
 	running int
-	tasks   taskHeap
+	turn    uint64   // its last
+	lanes   laneHeap // with waiting tasks
+	claims  int
 	place   int // in queue.waiting
+}
+
+// lane is a run's share of its group.
+type lane struct {
+	run     RunID
+	running int
+	tasks   []*task // that wait, first come first
+	place   int     // in group.lanes
 }
 
 // keepGroups is how many idle workflows the queue remembers, to spare their memory churn.
@@ -56,33 +71,51 @@ func (q *queue) submit(t *task) {
 		}
 		return
 	}
-	if t.claim {
-		if q.claims[t.run] {
-			q.mu.Unlock()
-			return
-		}
-		q.claims[t.run] = true
+	if t.claim && q.claims[t.run] {
+		q.mu.Unlock()
+		return
+	}
+	if t.lane == nil {
+		t.alone.run, t.lane = t.run, &t.alone
 	}
 	g := q.groups[t.workflow]
 	if g == nil {
 		g = &group{}
 		q.groups[t.workflow] = g
 	}
+	if t.claim {
+		q.claims[t.run] = true
+		if g.claims++; g.claims == 1 {
+			q.claimed++
+		}
+	}
 	if q.free > 0 {
 		q.free--
-		g.running++
+		q.begin(t, g)
 		q.mu.Unlock()
-		go q.work(t, g)
 		return
 	}
-	q.tasks++
-	heap.Push(&g.tasks, t)
-	if len(g.tasks) == 1 {
-		heap.Push(&q.waiting, g)
-	} else {
-		heap.Fix(&q.waiting, g.place)
-	}
+	q.wait(t, g)
 	q.mu.Unlock()
+}
+
+// begin carries a task out. q.mu is held.
+func (q *queue) begin(t *task, g *group) {
+	g.running++
+	t.lane.running++
+	q.turns++
+	g.turn = q.turns
+	go q.work(t, g)
+}
+
+// wait lets a task wait for its turn. q.mu is held.
+func (q *queue) wait(t *task, g *group) {
+	if t.lane.tasks = append(t.lane.tasks, t); len(t.lane.tasks) > 1 {
+		return
+	}
+	if heap.Push(&g.lanes, t.lane); len(g.lanes) == 1 {
+		heap.Push(&q.waiting, g)
+	}
 }
 
 // work runs a task and gives its slot on.
@@ -103,11 +136,18 @@ func (q *queue) release(t *task, g *group) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	g.running--
+	t.lane.running--
 	if t.claim {
 		delete(q.claims, t.run)
+		if g.claims--; g.claims == 0 {
+			q.claimed--
+		}
+	}
+	if len(t.lane.tasks) > 0 {
+		heap.Fix(&g.lanes, t.lane.place)
 	}
 	switch {
-	case len(g.tasks) > 0:
+	case len(g.lanes) > 0:
 		heap.Fix(&q.waiting, g.place)
 	case g.running == 0 && len(q.groups) > keepGroups:
 		delete(q.groups, t.workflow)
@@ -117,15 +157,24 @@ func (q *queue) release(t *task, g *group) {
 		return
 	}
 	first := q.waiting[0]
-	next := heap.Pop(&first.tasks).(*task)
-	q.tasks--
-	first.running++
-	if len(first.tasks) == 0 {
+	q.begin(first.lanes[0].tasks[0], first)
+	if first.served(); len(first.lanes) == 0 {
 		heap.Pop(&q.waiting)
 	} else {
 		heap.Fix(&q.waiting, 0)
 	}
-	go q.work(next, first)
+}
+
+// served takes the task out that has just begun, the first of the first lane.
+func (g *group) served() {
+	l := g.lanes[0]
+	l.tasks[0] = nil
+	if l.tasks = l.tasks[1:]; len(l.tasks) == 0 {
+		l.tasks = nil
+		heap.Pop(&g.lanes)
+		return
+	}
+	heap.Fix(&g.lanes, 0)
 }
 
 // idle reports whether a slot is free.
@@ -142,16 +191,34 @@ func (q *queue) queued() int {
 	return len(q.claims)
 }
 
+// takes reports whether one more run of a workflow may wait to be claimed: while less than
+// limit do, and then as long as the workflow's own are less than its share.
+func (q *queue) takes(workflow workflows.ID, limit int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.claims) < limit {
+		return true
+	}
+	g := q.groups[workflow]
+	if g == nil || g.claims == 0 {
+		return q.claimed < limit
+	}
+	return g.claims*q.claimed < limit
+}
+
 // close drops all waiting tasks, each in its own goroutine; those at work go on.
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
 	var dropped []*task
 	for _, g := range q.waiting {
-		dropped = append(dropped, g.tasks...)
-		g.tasks = nil
+		for _, l := range g.lanes {
+			dropped = append(dropped, l.tasks...)
+			l.tasks = nil
+		}
+		g.lanes = nil
 	}
-	q.waiting, q.tasks = nil, 0
+	q.waiting = nil
 	q.mu.Unlock()
 	for _, t := range dropped {
 		if t.drop != nil {
@@ -160,25 +227,38 @@ func (q *queue) close() {
 	}
 }
 
-// taskHeap orders tasks by the age of their runs; ids of runs sort by creation.
-type taskHeap []*task
+// laneHeap orders runs by the slots they hold, then by age; ids of runs sort by creation.
+type laneHeap []*lane
 
-var _ heap.Interface = (*taskHeap)(nil)
+var _ heap.Interface = (*laneHeap)(nil)
 
-func (h taskHeap) Len() int           { return len(h) }
-func (h taskHeap) Less(i, j int) bool { return older(h[i], h[j]) }
-func (h taskHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *taskHeap) Push(x any)        { *h = append(*h, x.(*task)) }
-func (h *taskHeap) Pop() any {
-	last := len(*h) - 1
-	t := (*h)[last]
-	(*h)[last], *h = nil, (*h)[:last]
-	return t
+func (h laneHeap) Len() int { return len(h) }
+func (h laneHeap) Less(i, j int) bool {
+	if h[i].running != h[j].running {
+		return h[i].running < h[j].running
+	}
+	return bytes.Compare(h[i].run[:], h[j].run[:]) < 0
 }
 
-func older(a, b *task) bool { return bytes.Compare(a.run[:], b.run[:]) < 0 }
+func (h laneHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
 
-// groupHeap orders groups by the slots they hold, then by the age of their oldest task.
+func (h *laneHeap) Push(x any) {
+	l := x.(*lane)
+	l.place = len(*h)
+	*h = append(*h, l)
+}
+
+func (h *laneHeap) Pop() any {
+	last := len(*h) - 1
+	l := (*h)[last]
+	(*h)[last], *h = nil, (*h)[:last]
+	return l
+}
+
+// groupHeap orders groups by the slots they hold, then by their last turn.
 type groupHeap []*group
 
 var _ heap.Interface = (*groupHeap)(nil)
@@ -188,7 +268,7 @@ func (h groupHeap) Less(i, j int) bool {
 	if h[i].running != h[j].running {
 		return h[i].running < h[j].running
 	}
-	return older(h[i].tasks[0], h[j].tasks[0])
+	return h[i].turn < h[j].turn
 }
 
 func (h groupHeap) Swap(i, j int) {

@@ -10,7 +10,7 @@ import (
 )
 
 // TestQueueIsFair fills the only slot, lets a flood of one workflow wait, then one run of
-// another: the other is next, and each workflow is served oldest first.
+// another: they take turns, and each workflow is served oldest first.
 func TestQueueIsFair(t *testing.T) {
 	t.Parallel()
 	q := newQueue(1)
@@ -38,8 +38,7 @@ func TestQueueIsFair(t *testing.T) {
 	}
 	close(hold)
 	all.Wait()
-	// With one slot no workflow holds any when it comes free, so age decides; see the next test.
-	want := []string{"flood 1", "flood 2", "flood 3", "calm 4", "flood 5"}
+	want := []string{"flood 1", "calm 4", "flood 2", "flood 3", "flood 5"}
 	if diff := cmp.Diff(want, served); diff != "" {
 		t.Errorf("order (-want +got):\n%s", diff)
 	}
@@ -103,4 +102,75 @@ func TestQueueCloses(t *testing.T) {
 	<-dropped
 	<-dropped
 	close(hold)
+}
+
+// TestQueueSharesSlotsAmongRuns lets a run with many steps wait for others of its workflow.
+func TestQueueSharesSlotsAmongRuns(t *testing.T) {
+	t.Parallel()
+	q := newQueue(2)
+	var mu sync.Mutex
+	var served []string
+	var all sync.WaitGroup
+	began, ends := make(chan struct{}, 10), make(chan struct{})
+	submit := func(l *lane, name string) {
+		all.Add(1)
+		q.submit(&task{run: RunID{9}, workflow: "w", lane: l, do: func(func()) {
+			defer all.Done()
+			mu.Lock()
+			served = append(served, name)
+			mu.Unlock()
+			began <- struct{}{}
+			<-ends
+		}})
+	}
+	giant := &lane{run: RunID{1}}
+	for range 4 {
+		submit(giant, "giant")
+	}
+	<-began
+	<-began
+	submit(&lane{run: RunID{3}}, "small 3")
+	submit(nil, "small 9")
+	submit(&lane{run: RunID{2}}, "small 2")
+	for range 5 {
+		ends <- struct{}{}
+		<-began
+	}
+	close(ends)
+	all.Wait()
+	if n := served[2]; n != "small 2" {
+		t.Errorf("the free slot went to %s", n)
+	}
+}
+
+// TestQueueTakesAShareOfEach refuses a flood, and not the others.
+func TestQueueTakesAShareOfEach(t *testing.T) {
+	t.Parallel()
+	q := newQueue(1)
+	hold := make(chan struct{})
+	var all sync.WaitGroup
+	claim := func(workflow workflows.ID, n byte) bool {
+		if !q.takes(workflow, 8) {
+			return false
+		}
+		all.Add(1)
+		q.submit(&task{run: RunID{n, workflow[0]}, workflow: workflow, claim: true, do: func(func()) { defer all.Done(); <-hold }})
+		return true
+	}
+	accepted := map[workflows.ID]int{}
+	for _, workflow := range []workflows.ID{"flood", "other", "third"} {
+		for n := range byte(20) {
+			if claim(workflow, n) {
+				accepted[workflow]++
+			}
+		}
+	}
+	if diff := cmp.Diff(map[workflows.ID]int{"flood": 8, "other": 4, "third": 3}, accepted); diff != "" {
+		t.Errorf("accepted (-want +got):\n%s", diff)
+	}
+	close(hold)
+	all.Wait()
+	if !q.takes("flood", 1) || q.claimed != 0 {
+		t.Errorf("an empty queue takes none; %d workflows have claims", q.claimed)
+	}
 }

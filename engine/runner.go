@@ -28,7 +28,8 @@ type runner struct {
 	interrupt context.CancelCauseFunc
 	done      chan struct{} // closed when the run has left this process
 
-	run Run // as it was when it came here; not changed
+	run  Run  // as it was when it came here; not changed
+	lane lane // of its steps in the queue
 
 	mu      sync.Mutex
 	state   *state
@@ -99,7 +100,7 @@ const parkAfter = time.Second
 // the process, before begin, restore or quit has brought its state to where the run stands.
 func newRunner(e *Engine, plan *Plan, run Run) *runner {
 	r := &runner{
-		engine: e, plan: plan, run: run, done: make(chan struct{}),
+		engine: e, plan: plan, run: run, lane: lane{run: run.ID}, done: make(chan struct{}),
 		state: newState(plan.shape), results: make([]nodeResult, len(plan.nodes)),
 		live: make(map[stepKey]*liveStep, 1), newest: *run.StartedAt, reply: newReply(plan, &run),
 	}

@@ -109,11 +109,17 @@ type flaky struct {
 	engine.Store
 	dead    atomic.Bool
 	commits atomic.Int64
+	looks   atomic.Int64 // for due runs of each origin
 	around  atomic.Pointer[aroundCommit]
 }
 
 // aroundCommit stands between the journal and the store.
 type aroundCommit func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error)
+
+func (f *flaky) DueOfEach(ctx context.Context, now time.Time, each int) ([]engine.DueRun, error) {
+	defer f.looks.Add(1)
+	return f.Store.DueOfEach(ctx, now, each)
+}
 
 func (f *flaky) Commit(ctx context.Context, entries []engine.Entry, now time.Time) ([]engine.Outcome, error) {
 	if f.dead.Load() {

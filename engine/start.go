@@ -84,7 +84,7 @@ func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run Run) (Start
 	case own:
 		started := run.CreatedAt
 		run.Status, run.Owner, run.Fence, run.StartedAt = RunRunning, e.owner.ID(), 1, &started
-	case e.queue.queued() >= e.o.QueueLimit:
+	case !e.queue.takes(run.Workflow, e.o.QueueLimit):
 		return Started{}, errUnavailable("the queue is full")
 	}
 	create := &NewRun{Run: run, Steps: s.kept, Dedupe: s.Dedupe, RecordSkip: s.isOccurrence()}

@@ -11,7 +11,7 @@ import (
 // submit hands a step to the queue.
 func (r *runner) submit(key stepKey) {
 	r.engine.queue.submit(&task{
-		run: r.run.ID, workflow: r.run.Workflow,
+		run: r.run.ID, workflow: r.run.Workflow, lane: &r.lane,
 		do:   func(release func()) { r.work(key, release) },
 		drop: r.dropped,
 	})

@@ -48,6 +48,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Stores) {
 		"signals":                                  (*suite).signals,
 		"signals to runs that have ended":          (*suite).signalsToEnded,
 		"due order":                                (*suite).dueOrder,
+		"due runs of each origin":                  (*suite).dueOfEach,
 		"steps that wait for a credential":         (*suite).holds,
 		"slots: queue":                             (*suite).slotsQueue,
 		"slots: one batch":                         (*suite).slotsInOneBatch,

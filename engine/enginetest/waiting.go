@@ -135,3 +135,22 @@ func (s *suite) dueOrder() {
 	s.equal("oldest first", s.due(10), []engine.RunID{first.ID, parked.ID, second.ID})
 	s.equal("limit", s.due(2), []engine.RunID{first.ID, parked.ID})
 }
+
+func (s *suite) dueOfEach() {
+	flood, parked := []engine.Run{s.queued(), s.queued(), s.queued()}, s.owned(1)
+	entries := []engine.Entry{create(flood[0]), create(flood[1]), create(flood[2]), create(parked), s.park(parked, s.at(time.Hour))}
+	for i := range originsOfMany {
+		r := s.queued()
+		r.Trigger.ID = fmt.Sprintf("t%d", i)
+		entries = append(entries, create(r))
+	}
+	s.commit(entries...)
+	due, err := s.Store.DueOfEach(s.ctx, s.now, 2)
+	if err != nil || len(due) != 2+originsOfMany {
+		s.Fatalf("%d due, %v; want two of the flood and one of each other origin", len(due), err)
+	}
+	s.equal("the oldest of the flood", due[:2], []engine.DueRun{{Run: flood[0].ID, Workflow: "sync"}, {Run: flood[1].ID, Workflow: "sync"}})
+}
+
+// originsOfMany is more than one statement reads from.
+const originsOfMany = 70
