@@ -32,7 +32,11 @@ fuzz: ## each fuzz target for 20 seconds
 
 .PHONY: bench
 bench: ## throughput against the floor, on this machine (needs wrk)
-	go run ./bench
+	go run ./bench $(BENCH)
+
+.PHONY: growth
+growth: ## curves: what grows and what must not (BENCH="-largest 1000" is quick)
+	go run ./bench growth $(BENCH)
 
 .PHONY: lint
 lint: ## golangci-lint, with a reason beside each linter in .golangci.yml

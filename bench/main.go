@@ -5,6 +5,9 @@
 // The work: an inbound webhook calls a local upstream once with Basic Auth and answers with
 // its JSON. The floor does that with net/http alone: no workflow, no store, no history. The
 // load generator is wrk; it, the upstream and the system under test share the machine.
+//
+//	bench                     throughput, latency, memory, disk
+//	bench growth [names]      how figures change while something grows
 package main
 
 import (
@@ -36,6 +39,9 @@ func main() {
 	defer stop()
 	if len(os.Args) > 1 && (os.Args[1] == "floor" || os.Args[1] == "upstream") {
 		exit(serveRole(ctx, os.Args[1], os.Args[2:]))
+	}
+	if len(os.Args) > 1 && os.Args[1] == "growth" {
+		exit(measureGrowth(ctx, os.Args[2:]))
 	}
 	var o options
 	var connections string
@@ -88,9 +94,9 @@ func bench(ctx context.Context, o options) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	binary := filepath.Join(dir, "keyflow")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/keyflow").CombinedOutput(); err != nil {
-		return fmt.Errorf("build keyflow: %w\n%s", err, out)
+	binary, err := build(ctx, dir)
+	if err != nil {
+		return err
 	}
 	upstream, err := startRole(ctx, "upstream")
 	if err != nil {
@@ -116,6 +122,15 @@ func bench(ctx context.Context, o options) error {
 	}
 	report(o, results)
 	return nil
+}
+
+// build makes the program that is measured.
+func build(ctx context.Context, dir string) (binary string, err error) {
+	binary = filepath.Join(dir, "keyflow")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/keyflow").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build keyflow: %w\n%s", err, out)
+	}
+	return binary, nil
 }
 
 // result is what one round of one system gave.

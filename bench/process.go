@@ -66,31 +66,48 @@ func (p *process) stop() error {
 	}
 }
 
-// rss is the resident memory in bytes.
-func (p *process) rss() (int64, error) {
+// rss is the resident memory in bytes; peak is the most so far.
+func (p *process) rss() (int64, error)  { return p.status("VmRSS:") }
+func (p *process) peak() (int64, error) { return p.status("VmHWM:") }
+
+func (p *process) status(field string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, field); ok {
 			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
 			return kb << 10, err
 		}
 	}
-	return 0, errors.New("no VmRSS")
+	return 0, errors.New("no " + field)
 }
 
-// cpu is the processor time used so far (fields 14 and 15 of proc(5) stat, in 10 ms ticks).
+// cpu is the processor time of all threads so far, from the scheduler's statistics (the 10 ms
+// ticks of proc(5) stat are too coarse for a server at rest).
 func (p *process) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
+	var total int64
+	for _, file := range files {
+		stat, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a thread that has ended
+		}
+		if err != nil {
+			return 0, err
+		}
+		onCPU, _, _ := strings.Cut(string(stat), " ")
+		ns, err := strconv.ParseInt(onCPU, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		total += ns
+	}
+	return time.Duration(total), nil
 }
 
 // startRole starts this program again as the floor or the upstream.
@@ -150,14 +167,15 @@ func startKeyflow(ctx context.Context, k keyflow) (*target, error) {
 	if k.options.databaseURL == "" {
 		t.disk = func() int64 { return folderSize(data) }
 	}
-	return t, k.prepare(ctx, p.url, data)
-}
-
-func (k keyflow) prepare(ctx context.Context, url, data string) error {
 	token, err := os.ReadFile(filepath.Join(data, "admin-token"))
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return t, k.prepare(ctx, p.url, strings.TrimSpace(string(token)))
+}
+
+// prepare makes the credential and the workflow.
+func (k keyflow) prepare(ctx context.Context, url, token string) error {
 	for _, call := range []struct {
 		method, path string
 		body         map[string]any
@@ -181,7 +199,7 @@ func (k keyflow) prepare(ctx context.Context, url, data string) error {
 		if err != nil {
 			return err
 		}
-		status, answer, err := api(ctx, call.method, url+call.path, strings.TrimSpace(string(token)), body)
+		status, answer, err := api(ctx, call.method, url+call.path, token, body)
 		if err != nil || status >= 400 && call.method != http.MethodDelete {
 			return fmt.Errorf("%s %s: %d %s: %w", call.method, call.path, status, answer, err)
 		}

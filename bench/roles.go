@@ -32,6 +32,7 @@ func serveRole(ctx context.Context, role string, args []string) error {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	if role == "upstream" {
 		mux.HandleFunc("GET /data", answerData)
+		mux.HandleFunc("GET /slow", answerLate)
 	} else {
 		mux.HandleFunc("POST /hooks/bench", forward(*upstream))
 	}
@@ -55,6 +56,21 @@ func answerData(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = io.WriteString(w, `{"id":7,"name":"floor","items":[1,2,3],"ok":true}`)
+}
+
+// answerLate answers after the time that is asked for.
+func answerLate(w http.ResponseWriter, r *http.Request) {
+	wait, err := time.ParseDuration(r.FormValue("for"))
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	select {
+	case <-r.Context().Done():
+	case <-time.After(wait):
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"ok":true}`)
+	}
 }
 
 // forward is the floor: the same work with nothing around it.
