@@ -1,0 +1,56 @@
+package sqlstore_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"keyflow/engine"
+	"keyflow/engine/sqlstore"
+	"keyflow/internal/database/databasetest"
+)
+
+// TestTicksWalkNoTable: what every process asks every second must not read rows that are not
+// due, however many are stored. SQLite, without statistics of its tables, is easily tempted
+// to walk one in the order of its ids.
+func TestTicksWalkNoTable(t *testing.T) {
+	t.Parallel()
+	db := databasetest.SQLite(t)
+	store, owners := newStore(t, db), sqlstore.NewOwners(db)
+	now := time.Now()
+	tests := map[string]func() error{
+		"due runs":                       func() error { _, err := store.Due(t.Context(), now, 100); return err },
+		"signals":                        func() error { _, err := store.Signals(t.Context(), engine.OwnerID{1}); return err },
+		"runs of silent owners":          func() error { _, err := owners.Silent(t.Context(), time.Second, 100); return err },
+		"credentials that runs wait for": func() error { _, err := store.HeldBy(t.Context()); return err },
+	}
+	type query struct {
+		text string
+		args []any
+	}
+	var asked []query
+	err := db.Read().Callback().Row().After("gorm:row").Register("asked", func(tx *gorm.DB) {
+		asked = append(asked, query{tx.Statement.SQL.String(), slices.Clone(tx.Statement.Vars)})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, ask := range tests {
+		asked = nil
+		if err := ask(); err != nil || len(asked) != 1 {
+			t.Fatalf("%s: %d queries, %v", name, len(asked), err)
+		}
+		var steps []struct{ Detail string }
+		if err := db.Read().Raw("EXPLAIN QUERY PLAN "+asked[0].text, asked[0].args...).Scan(&steps).Error; err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range steps {
+			if table, scanned := strings.CutPrefix(s.Detail, "SCAN "); scanned && !strings.HasPrefix(table, "held") && !strings.HasPrefix(table, "silent") && !strings.Contains(table, "CONSTANT ROW") {
+				t.Errorf("%s: %s", name, s.Detail)
+			}
+		}
+	}
+}
