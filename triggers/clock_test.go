@@ -253,7 +253,12 @@ type countingCatalog struct {
 	read []workflows.ID
 }
 
-func (c *countingCatalog) Definition(ctx context.Context, id workflows.ID, version int) (*workflows.Definition, error) {
-	c.read = append(c.read, id)
-	return c.Catalog.Definition(ctx, id, version)
+func (c *countingCatalog) Changes(ctx context.Context, after int64, limit int) ([]workflows.Change, error) {
+	changes, err := c.Catalog.Changes(ctx, after, limit)
+	for _, change := range changes {
+		if !change.Deleted {
+			c.read = append(c.read, change.ID)
+		}
+	}
+	return changes, err
 }

@@ -27,13 +27,14 @@ func (m *Manager) Load(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read changes of workflows: %w", err)
 		}
-		for _, change := range page {
-			err := m.follow(ctx, change)
+		if err := m.followAll(ctx, page); err != nil {
 			if fault.Is(err, fault.Unavailable) {
-				return err // goes on with this one
+				return err // goes on with this page
 			}
 			failed = append(failed, err)
-			m.revision = change.Revision
+		}
+		if len(page) > 0 {
+			m.revision = page[len(page)-1].Revision
 		}
 		if len(page) < pageOfChanges {
 			break
@@ -47,20 +48,73 @@ func (m *Manager) Load(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// follow takes over one change, unless this process made it or has seen a later one.
-func (m *Manager) follow(ctx context.Context, change workflows.Change) error {
-	k := m.lookup(change.ID)
-	switch {
-	case k == nil && change.Deleted, k != nil && k.revision >= change.Revision:
-		return nil
-	case change.Deleted:
-		_, err := m.update(ctx, change.ID)
-		return err
+// followAll takes over changes, but for those that this process made or has seen later ones of.
+// An Unavailable fault leaves the rest undone.
+func (m *Manager) followAll(ctx context.Context, page []workflows.Change) error {
+	var failed []error
+	for _, change := range page {
+		if !change.Deleted || m.lookup(change.ID) == nil {
+			continue
+		}
+		if _, err := m.update(ctx, change.ID); fault.Is(err, fault.Unavailable) {
+			return err
+		} else if err != nil {
+			failed = append(failed, err)
+		}
 	}
 	m.syncing.Lock()
 	defer m.syncing.Unlock()
-	_, err := m.sync(ctx, change.Summary)
-	return err
+	var list []wanted
+	for _, change := range page {
+		before := m.lookup(change.ID)
+		if change.Deleted || before != nil && before.revision >= change.Revision {
+			continue
+		}
+		d, err := change.Triggers()
+		if err != nil {
+			failed = append(failed, m.fail(change.Summary, err))
+			continue
+		}
+		k := m.read(d, change.Summary)
+		m.adopt(change.ID, k)
+		if before != nil || len(k.planned()) > 0 {
+			list = append(list, wanted{change.ID, k.planned()})
+		}
+	}
+	if _, err := m.arm(ctx, list...); err != nil {
+		return err // reconcile looks at these workflows again
+	}
+	return errors.Join(failed...)
+}
+
+// compare counts the plans, and reconciles when there are not as many as should be there.
+func (m *Manager) compare(ctx context.Context) error {
+	planned, err := m.store.Planned(ctx)
+	if err != nil {
+		return fmt.Errorf("count plans: %w", err)
+	}
+	if want, sure := m.expected(); sure && planned == want {
+		return nil
+	}
+	return m.reconcile(ctx)
+}
+
+// expected is how many plans should be stored; not sure while a workflow is not taken over.
+func (m *Manager) expected() (n int, sure bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, live := range m.live {
+		if live == unsettled {
+			return 0, false
+		}
+		n += live
+	}
+	for _, k := range m.known {
+		if k.broken {
+			return 0, false
+		}
+	}
+	return n, true
 }
 
 // reconcile compares the stored plans with those that should be there and mends what differs:

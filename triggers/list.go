@@ -112,16 +112,18 @@ func (m *Manager) triggersOf(ctx context.Context, id workflows.ID) ([]Trigger, e
 		}
 	}
 	var out []Trigger
-	for trigger, c := range k.crons {
+	for _, c := range k.crons {
 		t := c.show()
-		t.Workflow, t.Folder, t.ID, t.Enabled = id, k.folder, trigger, k.enabled
-		if i := slices.IndexFunc(plans, func(p Plan) bool { return p.Trigger == trigger }); i >= 0 {
+		t.Workflow, t.Folder, t.ID, t.Enabled = id, k.folder, c.id, k.enabled
+		if i := slices.IndexFunc(plans, func(p Plan) bool { return p.Trigger == c.id }); i >= 0 {
 			t.Missed, t.Skipped = plans[i].Missed, plans[i].Skipped
-			t.Next = upcoming(c.schedule, plans[i])
+			if schedule := m.parse(id, c); schedule != nil {
+				t.Next = upcoming(schedule, plans[i])
+			}
 		}
 		if c.overlap == workflows.OverlapQueue {
 			var err error
-			if t.Waiting, err = m.waiting(ctx, id, trigger); err != nil {
+			if t.Waiting, err = m.waiting(ctx, id, c.id); err != nil {
 				return nil, err
 			}
 		}

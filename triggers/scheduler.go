@@ -19,15 +19,17 @@ const (
 	// the catalog tells of every change.
 	followShared = time.Second
 	followAlone  = time.Minute
-	// reconcileEvery is how often the stored plans are compared with what should be planned.
-	reconcileEvery = time.Minute
+	// compareEvery is how often the stored plans are counted, and reconcileEvery how often each
+	// is compared with what should be planned, though their number is right.
+	compareEvery   = time.Minute
+	reconcileEvery = time.Hour
 )
 
 // Serve fires due schedules until ctx is done. Any number of processes may serve the same
 // store. It returns nil: what fails is logged and tried again.
 func (m *Manager) Serve(ctx context.Context) error {
 	follow := ticker{every: followAlone}
-	reconcile := ticker{every: reconcileEvery, last: m.now()} // the first Load does it
+	compare, reconcile := ticker{every: compareEvery, last: m.now()}, ticker{every: reconcileEvery, last: m.now()} // the first Load does it
 	if m.shared {
 		follow.every = followShared
 	}
@@ -37,8 +39,12 @@ func (m *Manager) Serve(ctx context.Context) error {
 		if follow.due(now) {
 			m.report(ctx, "load triggers", m.Load(ctx))
 		}
-		if reconcile.due(now) && m.loaded.Load() {
+		switch {
+		case !m.loaded.Load():
+		case reconcile.due(now):
 			m.report(ctx, "compare plans", m.reconcile(ctx))
+		case compare.due(now):
+			m.report(ctx, "count plans", m.compare(ctx))
 		}
 		if began.IsZero() || now.Before(began) {
 			began = now

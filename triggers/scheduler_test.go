@@ -280,3 +280,45 @@ func TestLoadMendsPlans(t *testing.T) {
 		}
 	})
 }
+
+// A plan that is lost while everything runs is made anew: within a minute, or, when a plan too
+// many hides it from those that count, within an hour.
+func TestServeMendsPlans(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		extra  bool
+		before int // of "a", two minutes after the loss
+	}{"lost": {false, 1}, "lost, and one too many": {true, 0}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := setup(t)
+				h.apply(t, "a", `"tick": {"type": "cron", "schedule": "@yearly"}`)
+				stop := serve(t, h.manager)
+				defer stop()
+				pass(time.Second)
+				if err := h.store.Keep(t.Context(), "a", nil); err != nil {
+					t.Fatal(err)
+				}
+				if tt.extra {
+					stranger := triggers.Plan{
+						Workflow: "stranger", Trigger: "t", Spec: triggers.Spec{Schedule: "@yearly", Timezone: "UTC"},
+						Anchor: time.Now(), NextAt: time.Now().Add(1000 * time.Hour),
+					}
+					if err := h.store.Arm(t.Context(), []triggers.Plan{stranger}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				pass(2 * time.Minute)
+				if counts, err := h.store.Counts(t.Context()); err != nil || counts["a"] != tt.before {
+					t.Errorf("after two minutes: %v, %v", counts, err)
+				}
+				pass(time.Hour)
+				counts, err := h.store.Counts(t.Context())
+				if diff := cmp.Diff(map[workflows.ID]int{"a": 1}, counts); err != nil || diff != "" {
+					t.Errorf("after an hour: %v -want +got\n%s", err, diff)
+				}
+			})
+		})
+	}
+}

@@ -33,10 +33,12 @@ type Store interface {
 	Arm(ctx context.Context, plans []Plan) error
 	// Keep removes the plans of a workflow whose trigger is not listed.
 	Keep(ctx context.Context, workflow workflows.ID, triggers []string) error
-	// Plans returns the plans of a workflow, ordered by trigger.
-	Plans(ctx context.Context, workflow workflows.ID) ([]Plan, error)
+	// Plans returns the plans of workflows, ordered by workflow and trigger.
+	Plans(ctx context.Context, of ...workflows.ID) ([]Plan, error)
 	// Counts returns how many triggers with something planned each workflow has.
 	Counts(ctx context.Context) (map[workflows.ID]int, error)
+	// Planned is the sum of Counts.
+	Planned(ctx context.Context) (int, error)
 	// Due returns plans due at now or before, earliest first, from the one after a place
 	// (the zero Plan begins) and at most limit of them.
 	Due(ctx context.Context, now time.Time, after Plan, limit int) ([]Plan, error)

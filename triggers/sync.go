@@ -3,7 +3,6 @@ package triggers
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -18,7 +17,7 @@ type known struct {
 	enabled  bool
 	broken   bool // it could not be taken over: tried again from time to time
 	folder   string
-	crons    map[string]cronTrigger
+	crons    []cronTrigger
 	hooks    []*route
 	events   []*subscription
 }
@@ -32,17 +31,18 @@ func (k *known) subscribed() []*subscription {
 }
 
 // planned returns the cron triggers that fire: none of a switched-off workflow.
-func (k *known) planned() map[string]cronTrigger {
+func (k *known) planned() []cronTrigger {
 	if !k.enabled {
 		return nil
 	}
 	return k.crons
 }
 
+// cronTrigger is one of perhaps a hundred thousand that sleep: it is parsed when it is needed.
 type cronTrigger struct {
 	Spec
-	overlap  string
-	schedule *Schedule
+	id      string
+	overlap string
 }
 
 // WorkflowChanged implements workflows.Listener.
@@ -76,29 +76,30 @@ func (m *Manager) sync(ctx context.Context, s workflows.Summary) (armed int, err
 	}
 	d, err := m.catalog.Definition(ctx, s.ID, s.Version)
 	if err != nil { // it cannot run; other workflows go on
-		m.adopt(s.ID, &known{revision: s.Revision, version: s.Version, folder: s.Folder, broken: true})
-		return 0, fmt.Errorf("triggers of workflow %s: %w", s.ID, err)
+		return 0, m.fail(s, err)
 	}
 	k := m.read(d, s)
+	k.crons = slices.DeleteFunc(k.crons, func(c cronTrigger) bool { return m.parse(s.ID, c) == nil })
 	m.adopt(s.ID, k)
 	if before == nil && len(k.planned()) == 0 {
 		return 0, nil // nothing was planned here; what others left behind is found by reconcile
 	}
-	return m.arm(ctx, s.ID, k.planned())
+	return m.arm(ctx, wanted{s.ID, k.planned()})
 }
 
-// read compiles the triggers of a definition.
+// fail takes a workflow over whose definition cannot be read: it is tried again from time to time.
+func (m *Manager) fail(s workflows.Summary, err error) error {
+	m.adopt(s.ID, &known{revision: s.Revision, version: s.Version, folder: s.Folder, broken: true})
+	return fmt.Errorf("triggers of workflow %s: %w", s.ID, err)
+}
+
+// read takes the triggers of a definition and compiles webhooks.
 func (m *Manager) read(d *workflows.Definition, s workflows.Summary) *known {
-	k := &known{revision: s.Revision, version: s.Version, enabled: s.Enabled, folder: s.Folder, crons: map[string]cronTrigger{}}
+	k := &known{revision: s.Revision, version: s.Version, enabled: s.Enabled, folder: s.Folder}
 	for id, t := range d.Triggers {
 		switch t.Type {
 		case workflows.TriggerCron:
-			spec := specOf(t)
-			if schedule, err := spec.Parse(); err != nil {
-				m.logger.Error("schedule is not valid", reference(s.ID, id), "error", err)
-			} else {
-				k.crons[id] = cronTrigger{spec, t.Overlap, schedule}
-			}
+			k.crons = append(k.crons, cronTrigger{specOf(t), id, t.Overlap})
 		case workflows.TriggerWebhook:
 			r, err := newRoute(d, s, id)
 			if err != nil {
@@ -116,6 +117,16 @@ func (m *Manager) read(d *workflows.Definition, s workflows.Summary) *known {
 		}
 	}
 	return k
+}
+
+// parse returns the schedule of a trigger; nil, and a line in the log, when it is not valid.
+func (m *Manager) parse(id workflows.ID, c cronTrigger) *Schedule {
+	schedule, err := c.Parse()
+	if err != nil {
+		m.logger.Error("schedule is not valid", reference(id, c.id), "error", err)
+		return nil
+	}
+	return schedule
 }
 
 func (m *Manager) lookup(id workflows.ID) *known {
@@ -145,51 +156,94 @@ func (m *Manager) adopt(id workflows.ID, k *known) {
 	m.events.replace(before.subscribed(), k.subscribed())
 }
 
+// wanted are the triggers of a workflow that should have a plan.
+type wanted struct {
+	workflow workflows.ID
+	crons    []cronTrigger
+}
+
 // arm makes the stored plans those of the given triggers and returns how many it made. A plan
-// whose schedule did not change goes on; a new or edited one begins now.
-func (m *Manager) arm(ctx context.Context, id workflows.ID, crons map[string]cronTrigger) (armed int, err error) {
-	m.expect(id, unsettled)
-	if err := m.store.Keep(ctx, id, slices.Sorted(maps.Keys(crons))); err != nil {
-		return 0, fmt.Errorf("remove plans of %s: %w", id, err)
+// whose schedule did not change goes on; a new or edited one begins now. Its cost is two
+// queries for all workflows when nothing has changed.
+func (m *Manager) arm(ctx context.Context, list ...wanted) (armed int, err error) {
+	if len(list) == 0 {
+		return 0, nil
 	}
-	stored, err := m.store.Plans(ctx, id)
+	ids := make([]workflows.ID, len(list))
+	for i, w := range list {
+		ids[i] = w.workflow
+		m.expect(w.workflow, unsettled)
+	}
+	all, err := m.store.Plans(ctx, ids...)
 	if err != nil {
-		return 0, fmt.Errorf("read plans of %s: %w", id, err)
+		return 0, fmt.Errorf("read plans: %w", err)
+	}
+	stored := make(map[workflows.ID][]Plan, len(list))
+	for _, p := range all {
+		stored[p.Workflow] = append(stored[p.Workflow], p)
 	}
 	var fresh []Plan
-	live, now := 0, m.now()
-	for trigger, c := range crons {
-		next, goesOn := c.goesOn(stored, trigger, now)
-		if !next.IsZero() {
-			live++
+	live, now := make([]int, len(list)), m.now()
+	for i, w := range list {
+		plans, err := m.keep(ctx, w, stored[w.workflow])
+		if err != nil {
+			return 0, err
 		}
-		if goesOn {
-			continue
+		for _, c := range w.crons {
+			next, goesOn := m.goesOn(w.workflow, c, plans, now)
+			if !next.IsZero() {
+				live[i]++
+			}
+			if !goesOn {
+				fresh = append(fresh, Plan{Workflow: w.workflow, Trigger: c.id, Spec: c.Spec, Anchor: now, NextAt: next})
+			}
 		}
-		fresh = append(fresh, Plan{Workflow: id, Trigger: trigger, Spec: c.Spec, Anchor: now, NextAt: next})
 	}
 	if len(fresh) > 0 {
 		if err := m.store.Arm(ctx, fresh); err != nil {
-			return 0, fmt.Errorf("plan schedules of %s: %w", id, err)
+			return 0, fmt.Errorf("plan schedules: %w", err)
 		}
 	}
-	m.expect(id, live)
+	for i, w := range list {
+		m.expect(w.workflow, live[i])
+	}
 	m.notify()
 	return len(fresh), nil
 }
 
-// goesOn looks for the trigger's plan and returns when it is due next; a plan that must be
-// made anew would be due at next.
-func (c cronTrigger) goesOn(stored []Plan, trigger string, now time.Time) (next time.Time, ok bool) {
-	i := slices.IndexFunc(stored, func(p Plan) bool { return p.Trigger == trigger && p.same(c.Spec) })
-	if i < 0 {
-		return c.schedule.Next(now, now), false
+// keep removes the stored plans of triggers that are not wanted any more.
+func (m *Manager) keep(ctx context.Context, w wanted, stored []Plan) ([]Plan, error) {
+	ids := make([]string, len(w.crons))
+	for i, c := range w.crons {
+		ids[i] = c.id
 	}
-	if !stored[i].NextAt.IsZero() {
+	gone := func(p Plan) bool { return !slices.Contains(ids, p.Trigger) }
+	if !slices.ContainsFunc(stored, gone) {
+		return stored, nil
+	}
+	if err := m.store.Keep(ctx, w.workflow, ids); err != nil {
+		return nil, fmt.Errorf("remove plans of %s: %w", w.workflow, err)
+	}
+	return slices.DeleteFunc(stored, gone), nil
+}
+
+// goesOn looks for the trigger's plan and returns when it is due next; a plan that must be
+// made anew would be due at next. A schedule that is not valid gets none.
+func (m *Manager) goesOn(id workflows.ID, c cronTrigger, stored []Plan, now time.Time) (next time.Time, ok bool) {
+	i := slices.IndexFunc(stored, func(p Plan) bool { return p.Trigger == c.id && p.same(c.Spec) })
+	if i >= 0 && !stored[i].NextAt.IsZero() {
 		return stored[i].NextAt, true
 	}
-	next = c.schedule.Next(now, stored[i].Anchor)
-	return next, next.IsZero() // it has come to its end
+	schedule := m.parse(id, c)
+	switch {
+	case schedule == nil:
+		return time.Time{}, true
+	case i < 0:
+		return schedule.Next(now, now), false
+	default:
+		next = schedule.Next(now, stored[i].Anchor)
+		return next, next.IsZero() // it has come to its end
+	}
 }
 
 // unsettled is no number of plans: reconcile looks at the workflow again.

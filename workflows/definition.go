@@ -176,6 +176,7 @@ type Summary struct {
 type Change struct {
 	Summary
 	Deleted bool
+	Source  []byte // of the current version
 }
 
 // Filter selects workflows for a list page, ordered by id.

@@ -48,6 +48,10 @@ func (d *Definition) fill() {
 		setDefault(&n.OnItemError, Fail)
 		setDefault(&n.OnError, Fail)
 	}
+	d.fillTriggers()
+}
+
+func (d *Definition) fillTriggers() {
 	for id, t := range d.Triggers {
 		t.fill()
 		d.Triggers[id] = t

@@ -74,6 +74,9 @@ func micros(t time.Time) *int64 {
 
 const what = "the schedule"
 
+// rowsAtOnce keeps a statement below the number of parameters that databases take.
+const rowsAtOnce = 500
+
 // Arm implements triggers.Store.
 func (s *Store) Arm(ctx context.Context, plans []triggers.Plan) error {
 	rows := make([]scheduleRow, len(plans))
@@ -92,7 +95,7 @@ func (s *Store) Arm(ctx context.Context, plans []triggers.Plan) error {
 		DoUpdates: append(clause.AssignmentColumns([]string{"schedule", "timezone", "anchor", "next_at", "missed", "seconds", "from_at", "until_at", "skipped"}),
 			clause.Assignment{Column: clause.Column{Name: "revision"}, Value: gorm.Expr("schedules.revision + 1")}),
 	}
-	return database.Translate(s.db.Write().WithContext(ctx).Clauses(onConflict).Create(&rows).Error, what)
+	return database.Translate(s.db.Write().WithContext(ctx).Clauses(onConflict).CreateInBatches(&rows, rowsAtOnce).Error, what)
 }
 
 // Keep implements triggers.Store.
@@ -105,9 +108,9 @@ func (s *Store) Keep(ctx context.Context, workflow workflows.ID, ids []string) e
 }
 
 // Plans implements triggers.Store.
-func (s *Store) Plans(ctx context.Context, workflow workflows.ID) ([]triggers.Plan, error) {
+func (s *Store) Plans(ctx context.Context, of ...workflows.ID) ([]triggers.Plan, error) {
 	var rows []scheduleRow
-	err := s.db.Read().WithContext(ctx).Where("workflow = ?", string(workflow)).Order("trigger_id").Find(&rows).Error
+	err := s.db.Read().WithContext(ctx).Where("workflow IN ?", of).Order("workflow, trigger_id").Find(&rows).Error
 	return plans(rows), database.Translate(err, what)
 }
 
@@ -124,6 +127,13 @@ func (s *Store) Counts(ctx context.Context) (map[workflows.ID]int, error) {
 		out[workflows.ID(r.Workflow)] = r.N
 	}
 	return out, database.Translate(err, what)
+}
+
+// Planned implements triggers.Store.
+func (s *Store) Planned(ctx context.Context) (int, error) {
+	var n int64
+	err := s.db.Read().WithContext(ctx).Model(&scheduleRow{}).Where("next_at IS NOT NULL").Count(&n).Error
+	return int(n), database.Translate(err, what)
 }
 
 // Due implements triggers.Store.

@@ -31,6 +31,7 @@ func TestStore(t *testing.T, open func() triggers.Store) {
 		{"many advance at once", testAdvanceMany},
 		{"one of many wins an occurrence", testConcurrentAdvance},
 		{"counts what is planned", testCounts},
+		{"plans of several workflows", testPlansOfSeveral},
 	}
 	for _, tt := range tests {
 		s := open()
@@ -63,6 +64,27 @@ func only(t *testing.T, s triggers.Store, workflow workflows.ID) triggers.Plan {
 		t.Fatalf("Plans: %v, %v; want one", list, err)
 	}
 	return list[0]
+}
+
+// More plans than one statement can hold.
+func testPlansOfSeveral(t *testing.T, s triggers.Store) {
+	t.Helper()
+	const many = 1200
+	list := []triggers.Plan{plan("b", "y", base), plan("a", "x", base), plan("c", "z", base)}
+	for i := range many {
+		list = append(list, plan("d", fmt.Sprint("t", i), base))
+	}
+	arm(t, s, list...)
+	got, err := s.Plans(t.Context(), "b", "unknown", "a")
+	if err != nil || len(got) != 2 || got[0].Workflow != "a" || got[1].Workflow != "b" {
+		t.Errorf("Plans: %v, %v", got, err)
+	}
+	if all, err := s.Plans(t.Context(), "d"); err != nil || len(all) != many {
+		t.Errorf("%d plans, %v", len(all), err)
+	}
+	if none, err := s.Plans(t.Context()); err != nil || len(none) != 0 {
+		t.Errorf("Plans of none: %v, %v", none, err)
+	}
 }
 
 func testArm(t *testing.T, s triggers.Store) {
@@ -228,5 +250,8 @@ func testCounts(t *testing.T, s triggers.Store) {
 	got, err := s.Counts(t.Context())
 	if diff := cmp.Diff(map[workflows.ID]int{"a": 2, "b": 1}, got); err != nil || diff != "" {
 		t.Errorf("%v -want +got\n%s", err, diff)
+	}
+	if n, err := s.Planned(t.Context()); n != 3 || err != nil {
+		t.Errorf("planned %d, %v; want 3", n, err)
 	}
 }

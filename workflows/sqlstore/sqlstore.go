@@ -252,13 +252,18 @@ func (s *Store) List(ctx context.Context, f workflows.Filter) ([]workflows.Summa
 
 // Changes implements workflows.Store.
 func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]workflows.Change, error) {
-	var rows []workflowRow
-	if err := s.db.Read().WithContext(ctx).Where("revision > ?", after).Order("revision").Limit(limit).Find(&rows).Error; err != nil {
+	var rows []struct {
+		Row    workflowRow `gorm:"embedded"`
+		Source []byte
+	}
+	err := s.db.Read().WithContext(ctx).Raw(`SELECT w.*, v.source FROM workflows w JOIN workflow_versions v ON v.workflow = w.id AND v.number = w.version
+		WHERE w.revision > ? ORDER BY w.revision LIMIT ?`, after, limit).Scan(&rows).Error
+	if err != nil {
 		return nil, database.Translate(err, "the changes of workflows")
 	}
 	out := make([]workflows.Change, len(rows))
 	for i, r := range rows {
-		out[i] = workflows.Change{Summary: r.summary(), Deleted: r.DeletedAt != nil}
+		out[i] = workflows.Change{Summary: r.Row.summary(), Deleted: r.Row.DeletedAt != nil, Source: r.Source}
 	}
 	return out, nil
 }

@@ -26,6 +26,9 @@ func testChanges(t *testing.T, s workflows.Store) {
 			}
 			seen = c.Revision
 			got = append(got, fmt.Sprintf("%s:%d:%t:%t", c.ID, c.Version, c.Enabled, c.Deleted))
+			if v, err := s.Version(t.Context(), c.ID, c.Version); err != nil || string(v.JSON()) != string(c.Source) {
+				t.Errorf("source of %s: %s, want that of version %d: %v", c.ID, c.Source, c.Version, err)
+			}
 		}
 		if got := strings.Join(got, " "); got != want {
 			t.Errorf("Changes: %q, want %q", got, want)
