@@ -26,55 +26,63 @@ type nodeResult struct {
 	finished time.Time
 
 	elements *elements // of a for_each at work and after it
-	value    any       // the output as plain data, once somebody has asked for it
-	decoded  bool
+	data     decoded   // the output as plain data, once somebody has asked for it
 }
 
-// plain returns the output as plain data; it is decoded at most once.
-func (n *nodeResult) plain() (any, error) {
-	if n.decoded {
-		return n.value, nil
+// plain returns the output as plain data.
+func (n *nodeResult) plain(use *reading) (any, error) {
+	if n.status != StepSucceeded {
+		return nil, nil
 	}
-	var err error
-	switch {
-	case n.status != StepSucceeded:
-	case n.elements != nil:
-		n.value, err = n.elements.plain()
-	case n.output != nil:
-		n.value, err = jsonvalue.Decode(n.output)
+	size := len(n.output)
+	if n.elements != nil {
+		size = n.elements.size()
 	}
-	n.decoded = err == nil
-	return n.value, err
+	return n.data.get(size, use, func() (any, error) {
+		switch {
+		case n.elements != nil:
+			return n.elements.plain()
+		case n.output != nil:
+			return jsonvalue.Decode(n.output)
+		default:
+			return nil, nil
+		}
+	})
 }
 
 // vars returns what the expressions of a node (or of the run's output) may read. r.mu is held.
-func (r *runner) vars(reads *reads) (map[string]any, error) {
+func (r *runner) vars(reads *reads) (reading, error) {
+	var use reading
 	if !reads.any && !reads.item {
-		return nil, nil
+		return use, nil
 	}
 	vars := make(map[string]any)
+	use.vars = vars
 	vars["vars"] = r.plan.vars
 	if reads.run {
 		vars["run"] = r.runVars()
 	}
 	var err error
 	if reads.input {
-		if vars["input"], err = r.inputVars(); err != nil {
-			return nil, fmt.Errorf("input: %w", err)
+		vars["input"], err = r.input.get(len(r.run.Input), &use, func() (any, error) { return jsonvalue.Decode(r.run.Input) })
+		if err != nil {
+			return use, fmt.Errorf("input: %w", err)
 		}
 	}
 	if reads.trigger {
-		if vars["trigger"], err = r.triggerVars(); err != nil {
-			return nil, fmt.Errorf("trigger: %w", err)
+		t := &r.run.Trigger
+		vars["trigger"], err = r.trigger.get(len(t.Request)+len(t.Event), &use, t.plain)
+		if err != nil {
+			return use, fmt.Errorf("trigger: %w", err)
 		}
 	}
 	if len(reads.nodes) > 0 {
 		seen := make(map[string]any, len(reads.nodes))
 		for _, n := range reads.nodes {
 			result := &r.results[n]
-			output, err := result.plain()
+			output, err := result.plain(&use)
 			if err != nil {
-				return nil, fmt.Errorf("output of %s: %w", r.plan.nodes[n].id, err)
+				return use, fmt.Errorf("output of %s: %w", r.plan.nodes[n].id, err)
 			}
 			seen[string(r.plan.nodes[n].id)] = map[string]any{
 				"status": string(result.status), "output": output, "error": errorValue(result.err),
@@ -82,18 +90,7 @@ func (r *runner) vars(reads *reads) (map[string]any, error) {
 		}
 		vars["nodes"] = seen
 	}
-	return vars, nil
-}
-
-func (r *runner) inputVars() (any, error) {
-	if !r.inputDecoded {
-		v, err := jsonvalue.Decode(r.run.Input)
-		if err != nil {
-			return nil, err
-		}
-		r.input, r.inputDecoded = v, true
-	}
-	return r.input, nil
+	return use, nil
 }
 
 func (r *runner) runVars() any {
@@ -106,11 +103,8 @@ func (r *runner) runVars() any {
 	return r.runVar
 }
 
-func (r *runner) triggerVars() (any, error) {
-	if r.triggerVar != nil {
-		return r.triggerVar, nil
-	}
-	t := &r.run.Trigger
+// plain is the trigger as expressions see it.
+func (t *TriggerRef) plain() (any, error) {
 	v := map[string]any{
 		"id": t.ID, "type": t.Type, "fired_at": textTime(&t.FiredAt), "scheduled_at": textTime(t.ScheduledAt),
 		"request": nil, "event": nil,
@@ -125,7 +119,6 @@ func (r *runner) triggerVars() (any, error) {
 		}
 		v[name] = decoded
 	}
-	r.triggerVar = v
 	return v, nil
 }
 
@@ -155,7 +148,10 @@ func errorValue(err *StepError) any {
 // uuid() gives the same values again when the same place of the same step is evaluated
 // again, after a crash and in a retry. extra are further names and their values, in pairs.
 func (s *stepRun) env(site string, extra ...any) expression.Env {
-	vars := s.vars
+	vars, err := s.variables()
+	if err != nil { // it was decoded before
+		s.Log().Error("what a step reads cannot be read again", "error", err)
+	}
 	if len(extra) > 0 {
 		vars = maps.Clone(vars)
 		if vars == nil {
@@ -249,6 +245,14 @@ func (e *elements) at(i int) (item, key any) {
 		key = e.keys[i]
 	}
 	return e.items[i], key
+}
+
+// size is that of the outputs as JSON.
+func (e *elements) size() (n int) {
+	for _, raw := range e.outputs {
+		n += len(raw)
+	}
+	return n
 }
 
 // plain is the collected output: the elements' outputs in order.

@@ -234,7 +234,7 @@ func (r *runner) expandAgain(node int, row *Step, at time.Time) bool {
 	plan := &r.plan.nodes[node]
 	s := &stepRun{runner: r, plan: plan, key: stepKey{node, NoIndex}, name: string(plan.id), attempt: 1, readyAt: r.readyAt(plan)}
 	var err error
-	if s.vars, err = r.vars(&plan.reads); err != nil {
+	if s.reading, err = r.vars(&plan.reads); err != nil {
 		r.engine.o.Logger.Error("cannot read what a for_each goes through", "run", r.run.ID, "node", plan.id, "error", err)
 		return false
 	}

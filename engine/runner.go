@@ -57,10 +57,9 @@ type runner struct {
 	reply    *reply    // nil: nobody waits for what the run says
 	deadline *time.Timer
 
-	input        any
-	inputDecoded bool
-	runVar       any
-	triggerVar   any
+	input   decoded
+	trigger decoded
+	runVar  any
 }
 
 // stepKey names a step within a run.

@@ -144,12 +144,12 @@ func (r *runner) conclude() *RunChange {
 
 // output evaluates the run's result.
 func (r *runner) output() ([]byte, *nodes.Error) {
-	vars, err := r.vars(&r.plan.outputRead)
+	use, err := r.vars(&r.plan.outputRead)
 	if err != nil {
 		return nil, &nodes.Error{Code: nodes.CodeExpression, Message: "output: " + err.Error()}
 	}
 	ctx := r.engine.steps
-	v, err := r.plan.output.Eval(ctx, environment(r.run.ID, "output", r.newest, vars))
+	v, err := r.plan.output.Eval(ctx, environment(r.run.ID, "output", r.newest, use.vars))
 	if err != nil {
 		return nil, expressionError(ctx, "output", err)
 	}

@@ -94,11 +94,11 @@ func (c *planConcurrency) keyOf(ctx context.Context, plan *Plan, run *Run) (stri
 	if c.key == nil {
 		return "", nil
 	}
-	vars, err := (&runner{plan: plan, run: *run}).vars(&c.reads)
+	use, err := (&runner{plan: plan, run: *run}).vars(&c.reads)
 	if err != nil {
 		return "", fault.New(fault.Internal, "concurrency.key: internal error").Because(err)
 	}
-	v, err := c.key.Eval(ctx, environment(run.ID, "concurrency.key", run.CreatedAt, vars))
+	v, err := c.key.Eval(ctx, environment(run.ID, "concurrency.key", run.CreatedAt, use.vars))
 	if err != nil {
 		message := "the value cannot be computed"
 		if e, ok := errors.AsType[*expression.Error](err); ok {

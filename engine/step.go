@@ -41,7 +41,10 @@ type stepRun struct {
 	readyAt time.Time
 	holdEnd time.Time // see liveStep
 	brought *brought  // nil: nothing was brought to the step
-	vars    map[string]any
+	reading reading
+	rested  bool // large payloads were let go of: variables reads again
+	item    any  // of a for_each
+	itemKey any
 	sealed  map[int]any // sealed outputs that a parameter reads, by node: []byte, or a list of them
 	fresh   bool        // `if` and for_each have not been evaluated
 
@@ -204,6 +207,7 @@ func (s *stepRun) try(ctx context.Context, started time.Time) (outcome, *nodes.E
 			return outcome{}, contextError(ctx)
 		}
 	}
+	s.rest()
 	result, err := s.call(ctx, nodes.Input{With: with, Now: started})
 	if err != nil {
 		return outcome{}, nodeError(ctx, err)

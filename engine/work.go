@@ -59,15 +59,15 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 		r.engine.hub.publish(r.run.ID, Update{Step: &now})
 	}
 	var err error
-	if s.vars, err = r.vars(&plan.reads); err != nil {
+	if s.reading, err = r.vars(&plan.reads); err != nil {
 		return nil, outcome{kind: failed, err: &nodes.Error{Code: nodes.CodeExpression, Message: err.Error()}}
 	}
 	s.sealed = r.sealedOutputs(plan.reads.sealed)
 	if key.index != NoIndex {
 		s.name += "/" + strconv.Itoa(key.index)
 		if plan.reads.item {
-			s.vars["item"], s.vars["key"] = r.results[key.node].elements.at(key.index)
-			s.vars["index"] = key.index
+			s.item, s.itemKey = r.results[key.node].elements.at(key.index)
+			s.addItem(s.reading.vars)
 		}
 	}
 	return s, outcome{}
@@ -157,7 +157,7 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 	if key.index == NoIndex {
 		r.keep(key.node, &row)
 		if n := &r.results[key.node]; r.plan.nodes[key.node].isRead && out.kind == succeeded {
-			n.value, n.decoded = out.value, true
+			n.data.set(len(out.output), out.value)
 		}
 	} else {
 		r.keepElement(key, &row)
