@@ -22,7 +22,7 @@ func (s *stepRun) Client(o nodes.ClientOptions) (*http.Client, error) {
 		return nil, nodeError(s.ctx, err)
 	}
 	own := *client
-	own.Transport = &outgoing{client.Transport, s.runner.engine}
+	own.Transport = &outgoing{client.Transport, s.runner}
 	return &own, nil
 }
 
@@ -30,16 +30,16 @@ func (s *stepRun) Client(o nodes.ClientOptions) (*http.Client, error) {
 // starts itself through a webhook ends at MaxDepth.
 const DepthHeader = "Keyflow-Depth"
 
-// outgoing lets requests go out while this process is sure to own its runs.
+// outgoing lets requests go out while this process is sure to own their run.
 type outgoing struct {
 	next   http.RoundTripper
-	engine *Engine
+	runner *runner
 }
 
 var _ http.RoundTripper = (*outgoing)(nil)
 
 // RoundTrip implements http.RoundTripper.
 func (o *outgoing) RoundTrip(req *http.Request) (*http.Response, error) {
-	o.engine.awaitOwnership(req.Context())
+	o.runner.awaitOwnership(req.Context())
 	return o.next.RoundTrip(req)
 }

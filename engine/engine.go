@@ -277,20 +277,6 @@ func (e *Engine) write(p *Progress) error {
 	return out.Err
 }
 
-// awaitOwnership returns when the process may start a step, or ctx is done.
-func (e *Engine) awaitOwnership(ctx context.Context) {
-	for !e.owner.Confirmed() {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(confirmEvery):
-		}
-	}
-}
-
-// confirmEvery is how often a step that may not start looks whether it may.
-const confirmEvery = 20 * time.Millisecond
-
 // checkSize refuses a value that is too large to store.
 func (e *Engine) checkSize(raw []byte) *nodes.Error {
 	if len(raw) <= e.o.MaxOutput {

@@ -50,6 +50,7 @@ type Ownership struct {
 	beat  time.Duration // Clock when the last stored beat was sent
 	since time.Duration // Clock of the first beat after the last gap
 	ever  bool          // a beat was stored
+	gaps  int64         // how often the others may have given the process up
 }
 
 // NewOwnership returns the ownership of one process start, with a new random id.
@@ -74,6 +75,14 @@ func (o *Ownership) Confirmed() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.ever && o.o.Clock()-o.beat < o.o.Confirm
+}
+
+// Gaps counts how often the process was silent for so long that others may have taken its runs.
+// It has grown by the time that Confirmed is true again.
+func (o *Ownership) Gaps() int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.gaps
 }
 
 // Serve beats until ctx is done, then withdraws the process's row and returns nil: runs it
@@ -145,6 +154,9 @@ func (o *Ownership) confirm(sent time.Duration) bool {
 	defer o.mu.Unlock()
 	if !o.ever || sent-o.beat >= o.o.Confirm {
 		o.since = sent
+	}
+	if o.ever && !o.o.Alone && o.o.Clock()-o.beat >= o.o.Confirm {
+		o.gaps++
 	}
 	o.ever, o.beat = true, sent
 	return o.o.Alone || sent-o.since >= o.o.Silence

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,6 +31,8 @@ type runner struct {
 
 	run  Run  // as it was when it came here; not changed
 	lane lane // of its steps in the queue
+	// sure is how many gaps the heartbeat had when the run was known to be this process's.
+	sure atomic.Int64
 
 	mu      sync.Mutex
 	state   *state
@@ -104,6 +107,7 @@ func newRunner(e *Engine, plan *Plan, run Run) *runner {
 		live: make(map[stepKey]*liveStep, 1), newest: *run.StartedAt, reply: newReply(plan, &run),
 	}
 	r.ctx, r.interrupt = context.WithCancelCause(e.steps)
+	r.sure.Store(e.owner.Gaps())
 	r.mu.Lock()
 	return r
 }

@@ -1,7 +1,11 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,6 +48,58 @@ func TestTakeover(t *testing.T) {
 	if diff := cmp.Diff(steps, w.steps(id)); diff != "" || w.count("a") != 2 || w.count("b") != 1 {
 		t.Errorf("a was called %d times, b %d times; the late result changed steps:\n%s", w.count("a"), w.count("b"), diff)
 	}
+}
+
+// A process that was given up and comes back looks at its runs before it goes on with them:
+// an attempt that was due meanwhile is not made.
+func TestComingBackAfterTakeover(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.stop()
+	var log logText
+	w.boot(engine.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	first, owners, stop := w.engine, w.owners, w.stop
+	failed := make(chan struct{}, 1)
+	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) {
+		if c.n == 1 {
+			owners.dead.Store(true)
+			w.eventually("the process is not sure of itself", func() bool { return first.Ready() != nil })
+			failed <- struct{}{}
+			return nil, &nodes.Error{Code: nodes.CodeTimeout, Message: "slow"}
+		}
+		return c.n, nil
+	}
+	id := w.start(w.apply(`{"id": "back", "nodes": {"a": {"type": "call", "with": {"name": "a"}, "retry": {"max_attempts": 3, "initial": "900ms"}}}}`), "")
+	<-failed
+	w.boot(engine.Options{}) // the second process
+	if run, _ := w.wait(id); run.Status != engine.RunSucceeded {
+		t.Errorf("the run is %s, %v", run.Status, run.Error)
+	}
+	calls := w.count("a")
+	owners.dead.Store(false)
+	w.eventually("the first process drops the run", func() bool { return strings.Contains(log.String(), "lost a run to another process") })
+	stop()
+	if got := w.count("a"); got != calls {
+		t.Errorf("%d more calls by a process that had lost the run", got-calls)
+	}
+}
+
+// logText is a log that is read while it is written.
+type logText struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // TestManyRuns works through more runs than there are slots.

@@ -27,7 +27,7 @@ func (r *runner) dropped() {
 // work makes one attempt of a step and brings the result. release frees the slot of the
 // step; storing the result needs none.
 func (r *runner) work(key stepKey, release func()) {
-	r.engine.awaitOwnership(r.ctx)
+	r.awaitOwnership(r.ctx)
 	s, out := r.prepare(key)
 	if s != nil {
 		out = s.run(r.ctx)

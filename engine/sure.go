@@ -1,0 +1,49 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"keyflow/internal/fault"
+)
+
+// confirmEvery is how often a step that may not start looks whether it may.
+const confirmEvery = 20 * time.Millisecond
+
+// awaitOwnership returns when the process may claim runs, or ctx is done.
+func (e *Engine) awaitOwnership(ctx context.Context) {
+	for !e.owner.Confirmed() {
+		sleep(ctx, confirmEvery)
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// awaitOwnership returns when a step or a request of the run may start, or ctx is done. A
+// process that was silent may have lost its runs without knowing: each is looked at before it
+// does anything more. Without such a gap that costs a comparison.
+func (r *runner) awaitOwnership(ctx context.Context) {
+	for {
+		r.engine.awaitOwnership(ctx)
+		gaps := r.engine.owner.Gaps()
+		if ctx.Err() != nil || r.sure.Load() == gaps {
+			return
+		}
+		now, err := r.engine.o.Store.Run(ctx, r.run.ID)
+		switch {
+		case err == nil && now.Owner == r.run.Owner && now.Fence == r.run.Fence:
+			r.sure.Store(gaps) // nobody can have taken it since the beat that ended the gap
+		case err == nil, fault.Is(err, fault.NotFound):
+			r.mu.Lock()
+			if !r.gone {
+				r.engine.o.Logger.Warn("lost a run to another process", "run", r.run.ID)
+			}
+			r.leave(errLost)
+			r.mu.Unlock()
+			return
+		default:
+			sleep(ctx, confirmEvery)
+		}
+	}
+}
