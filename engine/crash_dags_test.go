@@ -72,20 +72,8 @@ func (c *crashes) call(_ context.Context, env nodes.Env, call call) (any, error)
 func (c *crashes) life(n int, stored bool) map[string]string {
 	w := c.world
 	w.Helper()
-	store, commits := w.store, 0
-	around := aroundCommit(func(_ []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
-		if commits++; commits != n {
-			return commit()
-		}
-		if stored {
-			if _, err := commit(); err != nil {
-				w.Error(err)
-			}
-		}
-		store.dead.Store(true)
-		return nil, engine.ErrSync
-	})
-	store.around.Store(&around)
+	store := w.store
+	w.dieAt(n, stored)
 	key := fmt.Sprint(n, "-", stored)
 	start := engine.Start{Workflow: "dag", Input: fmt.Appendf(nil, `{"life": %q}`, key), Dedupe: &engine.DedupeKey{Kind: "manual", Key: key, ExpiresAt: time.Now().Add(time.Hour)}}
 	started, err := w.engine.Start(w.Context(), start)
