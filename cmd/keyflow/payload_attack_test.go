@@ -40,6 +40,7 @@ func (s *instance) answered(name string, a answer) {
 func TestAttackTextsInEveryPayload(t *testing.T) {
 	t.Parallel()
 	bothDatabases(t, func(t *testing.T, s *instance) {
+		t.Helper()
 		up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, `{"nul": "a\u0000b", "__proto__": {"x": 1}, "\u0000": "\u0000"}`)
@@ -84,6 +85,7 @@ func TestAttackTextsInEveryPayload(t *testing.T) {
 func TestAttackTextsInEveryRequest(t *testing.T) {
 	t.Parallel()
 	bothDatabases(t, func(t *testing.T, s *instance) {
+		t.Helper()
 		s.apply("w", `{"id": "w", "nodes": {"x": {"type": "transform", "with": {"value": 1}}}}`)
 		run := text(s.run("w", nil).json["id"])
 		hostile := []string{
