@@ -28,6 +28,7 @@ type delivery struct {
 // deliveries collects what senders were told.
 type deliveries struct {
 	t       *testing.T
+	began   time.Time
 	signer  *standardwebhooks.Webhook // nil: unsigned
 	mu      sync.Mutex
 	answers map[string]map[string]int // by id: bodies of 200
@@ -50,7 +51,7 @@ func (d *deliveries) send(one delivery) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if d.signer != nil {
-		at := time.Now().Add(-time.Duration(one.try) * time.Second) // each try is signed anew
+		at := d.began.Add(-time.Duration(one.try) * time.Second) // each try is signed anew
 		signature, err := d.signer.Sign(one.id, at, []byte(body))
 		if err != nil {
 			d.t.Error(err)
@@ -121,7 +122,7 @@ func TestParallelDeliveries(t *testing.T) {
 			for _, s := range to {
 				eventually(t, "the webhook is there", func() bool { return s.do(http.MethodGet, "/hooks/once", nil).status == http.StatusMethodNotAllowed })
 			}
-			d := &deliveries{t: t, signer: tt.signer, answers: map[string]map[string]int{}, first: map[string]int{}}
+			d := &deliveries{t: t, began: time.Now(), signer: tt.signer, answers: map[string]map[string]int{}, first: map[string]int{}}
 			var all []delivery
 			for event, copies := range []int{5, 50, 5, 50} {
 				for i := range copies {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ func TestBlockedLog(t *testing.T) {
 	s.start(nil)
 	s.apply("echo", hook("echo", `"{{ input.n }}"`))
 	long := strings.Repeat("x", 1000)
+	eventually(t, "the webhooks are there", func() bool { return s.stranger("/hooks/none", "{}").status == http.StatusNotFound })
 	for n := range 300 {
 		if a := s.stranger("/hooks/"+long, "{}"); a.status != http.StatusNotFound {
 			t.Fatalf("call %d: %d", n, a.status)
@@ -70,5 +72,31 @@ func TestOpenFileLimit(t *testing.T) {
 	}
 	if log := s.stderr.String(); strings.Count(log, "\n") > 200 {
 		t.Errorf("a line for each refusal:\n%.2000s", log)
+	}
+}
+
+// The log waits for its reader up to a bound, in order, and counts what it dropped.
+func TestLogPipe(t *testing.T) {
+	t.Parallel()
+	reader, writer := io.Pipe()
+	p := newLogPipe(writer)
+	long := strings.Repeat("x", 1<<20)
+	for i := range 10 {
+		if n, err := fmt.Fprintf(p, "%d %s\n", i, long); n != len(long)+3 || err != nil {
+			t.Errorf("line %d: %d %v", i, n, err)
+		}
+	}
+	if got := p.dropped.Load(); got != 7 {
+		t.Errorf("%d lines dropped, want 7: three fit", got)
+	}
+	read := make(chan string)
+	go func() {
+		text, _ := io.ReadAll(reader)
+		read <- string(text)
+	}()
+	p.close()
+	_ = writer.Close()
+	if text := <-read; len(text) != 3*(len(long)+3) || !strings.HasPrefix(text, "0 ") || !strings.Contains(text, "\n2 ") {
+		t.Errorf("%d bytes came", len(text))
 	}
 }

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// logRoom is how many lines wait for a reader of the log that is slow.
-	logRoom = 8192
+	// logRoom and logBytes are how many lines, and how long in all, wait for a slow reader.
+	logRoom  = 8192
+	logBytes = 4 << 20
 	// logFlush is how long the end of the process waits for such a reader.
 	logFlush = time.Second
 )
@@ -21,6 +22,7 @@ type logPipe struct {
 	lines   chan []byte
 	stop    chan struct{}
 	done    chan struct{}
+	waiting atomic.Int64 // bytes in lines
 	dropped atomic.Int64
 }
 
@@ -34,11 +36,16 @@ func newLogPipe(w io.Writer) *logPipe {
 
 // Write takes one line and never blocks.
 func (p *logPipe) Write(line []byte) (int, error) {
-	select {
-	case p.lines <- append([]byte(nil), line...): // the handler uses its buffer again
-	default:
-		p.dropped.Add(1)
+	size := int64(len(line))
+	if p.waiting.Add(size) <= logBytes {
+		select {
+		case p.lines <- append([]byte(nil), line...): // the handler uses its buffer again
+			return len(line), nil
+		default:
+		}
 	}
+	p.waiting.Add(-size)
+	p.dropped.Add(1)
 	return len(line), nil
 }
 
@@ -47,14 +54,19 @@ func (p *logPipe) pump(w io.Writer) {
 	for {
 		select {
 		case line := <-p.lines:
-			_, _ = w.Write(line) // there is nobody to tell
+			p.pass(w, line)
 		case <-p.stop:
 			for len(p.lines) > 0 {
-				_, _ = w.Write(<-p.lines)
+				p.pass(w, <-p.lines)
 			}
 			return
 		}
 	}
+}
+
+func (p *logPipe) pass(w io.Writer, line []byte) {
+	_, _ = w.Write(line) // there is nobody to tell
+	p.waiting.Add(-int64(len(line)))
 }
 
 // close writes what is left, unless the reader is stuck.
