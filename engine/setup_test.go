@@ -187,7 +187,8 @@ func (w *world) boot(o engine.Options) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	w.store = &flaky{Store: store}
+	serving := &flaky{Store: store}
+	w.store = serving
 	w.owners = &flakyOwners{Owners: sqlstore.NewOwners(w.db)}
 	o.Store, o.Owners, o.Types = w.store, w.owners, w.types
 	if o.Catalog == nil {
@@ -205,7 +206,7 @@ func (w *world) boot(o engine.Options) {
 	w.stop = func() {
 		once.Do(func() {
 			cancel()
-			if err := <-done; err != nil && !w.store.dead.Load() {
+			if err := <-done; err != nil && !serving.dead.Load() {
 				w.Errorf("Serve: %v", err)
 			}
 		})
