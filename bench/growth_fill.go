@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"keyflow/internal/database"
 )
@@ -88,13 +89,13 @@ func (f *filler) columns(table string) (names []string, err error) {
 	return names, rows.Err()
 }
 
-// copyID is the id of the n-th copy of a run: older than any real one, and in order.
-const copyID = "unhex(printf('%012x7000%016x', 1700000000000 + n, n))"
-
-// cloneRuns copies the one stored run, with its steps, n times.
+// cloneRuns copies the one stored run, with its steps, n times. The copies are a day older
+// than it, too young for retention, a millisecond apart.
 func (f *filler) cloneRuns(n int, replace map[string]string) error {
-	replace["id"] = copyID
-	return errors.Join(f.clone("runs", n, replace), f.clone("steps", n, map[string]string{"run": copyID}))
+	yesterday := time.Now().Add(-24 * time.Hour).UnixMilli()
+	id := fmt.Sprintf("unhex(printf('%%012x7000%%016x', %d + n, n))", yesterday)
+	replace["id"] = id
+	return errors.Join(f.clone("runs", n, replace), f.clone("steps", n, map[string]string{"run": id}))
 }
 
 // cloneWorkflows copies the one stored workflow, its id is pattern, with its schedules n times.

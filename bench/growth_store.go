@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strconv"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // workflowsCurve: what sleeping schedules cost.
@@ -83,9 +85,9 @@ func measureWaiting(ctx context.Context, g *growth, size int) (p point, err erro
 		return nil, err
 	}
 	defer g.remove(data)
-	oldest := fmt.Sprintf("%08x-%04x-7000-0000-000000000001", uint64(1_700_000_000_001)>>16, uint64(1_700_000_000_001)&0xffff)
 	dueAt := time.Now().Add(due)
-	if err := makeDue(ctx, data, dueAt); err != nil {
+	oldest, err := makeDue(ctx, data, dueAt)
+	if err != nil {
 		return nil, err
 	}
 	s, err := g.serve(ctx, data)
@@ -118,16 +120,20 @@ func measureWaiting(ctx context.Context, g *growth, size int) (p point, err erro
 // month is how long the runs wait.
 const month = 30 * 24 * time.Hour
 
-// makeDue moves the start of the first copy so that its wait ends at a time.
-func makeDue(ctx context.Context, data string, at time.Time) error {
+// makeDue moves the start of the oldest run so that its wait ends at a time.
+func makeDue(ctx context.Context, data string, at time.Time) (id string, err error) {
 	f, err := openFiller(ctx, data)
 	if err != nil {
-		return err
+		return "", err
 	}
-	id := "(SELECT id FROM runs ORDER BY id LIMIT 1)"
-	return errors.Join(
-		f.exec("UPDATE runs SET due_at = ?, started_at = ? WHERE id = "+id, at.UnixMicro(), at.Add(-month).UnixMicro()),
-		f.exec("UPDATE steps SET due_at = ? WHERE run = "+id, at.UnixMicro()), f.close())
+	defer func() { err = errors.Join(err, f.close()) }()
+	var run uuid.UUID
+	if err := f.conn.QueryRowContext(ctx, "SELECT id FROM runs ORDER BY id LIMIT 1").Scan(&run); err != nil {
+		return "", err
+	}
+	return run.String(), errors.Join(
+		f.exec("UPDATE runs SET due_at = ?, started_at = ? WHERE id = ?", at.UnixMicro(), at.Add(-month).UnixMicro(), run[:]),
+		f.exec("UPDATE steps SET due_at = ? WHERE run = ?", at.UnixMicro(), run[:]))
 }
 
 // runsCurve: what a long history costs.
