@@ -157,12 +157,17 @@ type Store interface {
 	Answer(ctx context.Context, id RunID) (*Answer, error)
 	Runs(ctx context.Context, f RunFilter) ([]Run, error)         // newest first, without payloads
 	Signals(ctx context.Context, owner OwnerID) ([]Signal, error) // unread, of runs this owner runs
+	Delete(ctx context.Context, id RunID) error                   // of a final run, with its steps
+	Sleepers
+}
+
+// Sleepers finds the runs that nobody has in memory.
+type Sleepers interface {
 	// Due returns unowned runs that are queued, or waiting with WakeAt <= now, oldest first.
 	Due(ctx context.Context, now time.Time, limit int) ([]DueRun, error)
 	// DueOfEach is Due with at most so many runs of each origin (workflow, folder and trigger). Its cost depends
 	// on the number of origins that have such runs, not on how many they have.
 	DueOfEach(ctx context.Context, now time.Time, each int) ([]DueRun, error)
-	Delete(ctx context.Context, id RunID) error // of a final run, with its steps
 	Holds
 	Lines
 }

@@ -17,7 +17,7 @@ func TestConcurrencySurvivesCrashes(t *testing.T) {
 	t.Parallel()
 	const limit, crashes, perLife = 2, 6, 12
 	w := setup(t)
-	random := rand.New(rand.NewPCG(11, 22)) //nolint:gosec // a test
+	random := rand.New(rand.NewPCG(11, 22))
 	g := w.through(false)
 	id := w.apply(fmt.Sprintf(`{"id": "crashes", "concurrency": {"limit": %d, "key": "{{ input.k }}"}, "nodes": {
 		"a": {"type": "call", "with": {"name": "{{ input.k }}", "arg": 1}},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -315,70 +314,6 @@ func TestConcurrencyEdit(t *testing.T) {
 	}
 	w.ends(engine.RunSucceeded, runs...)
 	w.noSlots()
-}
-
-func TestConcurrencyOfChildren(t *testing.T) {
-	t.Parallel()
-	parent := func(id, concurrency, child, wait string) string {
-		return fmt.Sprintf(`{"id": %q%s, "nodes": {"c": {"type": "workflow", "with": {"workflow": %q, "wait": %s}}}}`, id, concurrency, child, wait)
-	}
-	tests := map[string]struct {
-		child, parent string
-		code, text    string // of the step's error; "" succeeds
-	}{
-		"queued":            {`{"limit": 1}`, parent("p", "", "child", "true"), "", ""},
-		"skipped":           {`{"limit": 1, "on_limit": "skip"}`, parent("p", "", "child", "true"), nodes.CodeConcurrencyLimit, "which is its limit"},
-		"skipped, no wait":  {`{"limit": 1, "on_limit": "skip"}`, parent("p", "", "child", "false"), nodes.CodeConcurrencyLimit, "which is its limit"},
-		"queued, no wait":   {`{"limit": 1}`, parent("p", "", "child", "false"), "", ""},
-		"of its own":        {`{"limit": 1}`, parent("p", `, "concurrency": {"limit": 1}`, "p", "true"), nodes.CodeInvalidParam, "waits for its end"},
-		"of its own, other": {`{"limit": 1}`, parent("p", `, "concurrency": {"limit": 1, "key": "{{ input.x ?? uuid() }}"}`, "child", "true"), "", ""},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := setup(t)
-			g := w.through(true)
-			child := w.limited("child", tt.child)
-			first := w.start(child, "")
-			w.eventually("the first child is at work", func() bool { return g.inside("a") == 1 })
-			id := w.apply(tt.parent)
-			run := w.start(id, "")
-			if tt.code != "" {
-				got, steps := w.wait(run)
-				if err := steps["c"].Error; got.Status != engine.RunFailed || err == nil || err.Code != tt.code || !strings.Contains(err.Message, tt.text) {
-					t.Errorf("run %s, step %+v", got.Status, err)
-				}
-			}
-			g.hold <- struct{}{}
-			g.hold <- struct{}{}
-			w.ends(engine.RunSucceeded, first)
-			if tt.code == "" {
-				w.ends(engine.RunSucceeded, run)
-			}
-			w.eventually("all slots are free", func() bool { return w.slotRows() == 0 })
-			if g.max["a"] > 1 {
-				t.Errorf("%d children at once", g.max["a"])
-			}
-		})
-	}
-}
-
-// A child that was started gives the step its end, although its workflow could have refused it.
-func TestConcurrencySkipStartsAChild(t *testing.T) {
-	t.Parallel()
-	w := setup(t)
-	w.limited("child", `{"limit": 1, "on_limit": "skip"}`)
-	id := w.apply(`{"id": "p", "nodes": {
-		"c": {"type": "workflow", "with": {"workflow": "child", "input": {"n": 1}}},
-		"d": {"type": "workflow", "needs": ["c"], "with": {"workflow": "child", "wait": false}}}}`)
-	run, steps := w.wait(w.start(id, ""))
-	if run.Status != engine.RunSucceeded || !strings.Contains(string(steps["d"].Output), "run_id") {
-		t.Errorf("run %s, steps %+v", run.Status, steps)
-	}
-	w.eventually("all slots are free", func() bool { return w.slotRows() == 0 })
-	if w.count("a") != 2 {
-		t.Errorf("%d children ran, want 2", w.count("a"))
-	}
 }
 
 // Where a run that failed starts another, the limit of that one counts too.

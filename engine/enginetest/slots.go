@@ -270,7 +270,7 @@ func (s *suite) slotsRace() {
 	var mu sync.Mutex // of the suite's ids
 	for n, store := range stores {
 		makers.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(n), 1)) //nolint:gosec // a test
+			random := rand.New(rand.NewPCG(uint64(n), 1))
 			for range runs {
 				mu.Lock()
 				r := s.owned(byte(n + 1))

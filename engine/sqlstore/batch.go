@@ -232,20 +232,6 @@ func (b *batch) create(n *engine.NewRun, enc *encoded) engine.Outcome {
 	return engine.Outcome{Run: r.id, Waits: r.status == runQueued && r.due == 0}
 }
 
-// skip gives up a start that got no slot, and its dedupe key.
-func (b *batch) skip(n *engine.NewRun, enc *encoded, err error) engine.Outcome {
-	out := engine.Outcome{Err: err}
-	if n.RecordSkip {
-		out = engine.Outcome{Skipped: true}
-	}
-	if enc.key != nil {
-		stored := b.held[enc.key.hash]
-		stored.run, stored.refused = engine.RunID{}, out.Err
-		b.skipped = append(b.skipped, stored)
-	}
-	return out
-}
-
 // progress reports the starts that were refused.
 func (b *batch) progress(p *engine.Progress, enc *encoded) (unstarted []engine.RunID, err error) {
 	r := b.runs[p.Run]
@@ -358,62 +344,6 @@ func (b *batch) claim(c *engine.Claim) error {
 func (b *batch) grant(r *liveRun) {
 	r.claimed = true
 	b.claimed = append(b.claimed, r.id)
-}
-
-func (b *batch) signal(s *engine.Signal) engine.Outcome {
-	r, id := b.runs[s.Run], engine.RunID(s.ID)
-	out := engine.Outcome{Run: s.Run}
-	switch {
-	case !r.exists:
-		out.Err = missing(s.Run)
-	case word(runStatuses[:], r.status).Final():
-		out.Err = fault.New(fault.Conflict, "run %s has ended", s.Run)
-	case b.unread[id]:
-		out.Duplicate = !s.Again
-	case s.Step != nil && b.settled(stepKey{s.Run, s.Step.Node, s.Step.Index}):
-		out.Duplicate = true
-	}
-	if out.Err != nil || out.Duplicate || b.unread[id] {
-		return out
-	}
-	b.unread[id] = true
-	b.signals = append(b.signals, signalRow{id: s.ID, run: s.Run, kind: s.Kind, data: s.Data})
-	r.signaled = true
-	if s.Kind == engine.SignalCancel {
-		b.change(r)
-		r.cancel = true
-		if r.status == runQueued && r.due == 0 { // it waits for a slot, and ends without one
-			b.slots.unwait(r.id)
-			r.due = b.now
-		}
-	}
-	if r.status == runWaiting && r.owner == (engine.OwnerID{}) {
-		b.change(r)
-		r.status, r.due = runQueued, b.now
-	}
-	return out
-}
-
-// settled reports whether a step has ended or been brought what it waits for.
-func (b *batch) settled(key stepKey) bool {
-	status := b.status[key]
-	if at, ok := b.stepAt[key]; ok {
-		status = b.steps[at].status
-	}
-	word := word(stepStatuses[:], status)
-	return word == engine.StepPending || word.Final()
-}
-
-// asks calls each with every step that a signal of the batch is for.
-func (b *batch) asks(each func(a *stepAsk) error) error {
-	for _, i := range b.asked {
-		for j := range b.encoded[i].asks {
-			if err := each(&b.encoded[i].asks[j]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // change notes that the run's row must be written; a new one is inserted in its last state.

@@ -53,11 +53,10 @@ type room struct {
 	more     bool       // there are more than these
 	// Of a group in which a start cancels others: how many holders were not canceled yet, and the
 	// first of these.
-	alive    int
-	oldest   []engine.RunID
-	cancels  int // starts that cancel
-	releases int // runs of this batch that may give a slot back
-	by       int // the last entry that concerned it
+	alive   int
+	oldest  []engine.RunID
+	cancels int // starts that cancel
+	by      int // the last entry that concerned it
 }
 
 type slotKey struct {
@@ -195,6 +194,20 @@ func (b *batch) admit(n *engine.NewRun, r *liveRun) error {
 		r.status, r.owner, r.fence, r.due, r.started = runQueued, engine.OwnerID{}, 0, 0, 0
 	}
 	return nil
+}
+
+// skip gives up a start that got no slot, and its dedupe key.
+func (b *batch) skip(n *engine.NewRun, enc *encoded, err error) engine.Outcome {
+	out := engine.Outcome{Err: err}
+	if n.RecordSkip {
+		out = engine.Outcome{Skipped: true}
+	}
+	if enc.key != nil {
+		stored := b.held[enc.key.hash]
+		stored.run, stored.refused = engine.RunID{}, out.Err
+		b.skipped = append(b.skipped, stored)
+	}
+	return out
 }
 
 // take gives a run a slot of the room, or the place in its line that its age says.
