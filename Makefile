@@ -38,6 +38,11 @@ bench: ## throughput against the floor, on this machine (needs wrk)
 growth: ## curves: what grows and what must not (BENCH="-largest 1000" is quick)
 	go run ./bench growth $(BENCH)
 
+.PHONY: faults
+faults: ## break it for half an hour and check its promises (docs/faults.md; as root)
+	scripts/setup faults
+	go run ./faults -duration 30m
+
 .PHONY: lint
 lint: ## golangci-lint, with a reason beside each linter in .golangci.yml
 	$(GOLANGCI) run ./...

@@ -32,7 +32,7 @@ var layers = []struct {
 	{[]string{"engine"}, "decides when steps run; does not know why a run starts"},
 	{[]string{"triggers"}, "start runs; do not know the API"},
 	{[]string{"web"}, "speaks HTTP to people and programs; nobody imports it but cmd"},
-	{[]string{"cmd", "examples", "bench", "scripts"}, "the only place that knows every adapter"},
+	{[]string{"cmd", "examples", "bench", "faults", "scripts"}, "the only place that knows every adapter"},
 }
 
 // owners lists who alone may import a library, and why.

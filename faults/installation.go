@@ -53,6 +53,7 @@ type server struct {
 	cmd   *exec.Cmd
 	done  chan struct{} // closed when the process has ended
 	asked bool          // its end was wanted, or is allowed
+	heard bool          // it has answered
 }
 
 func newInstallation(r *round, u *upstream, database string) (*installation, error) {
@@ -136,17 +137,18 @@ func (s *server) start(ctx context.Context, wrap ...string) error {
 	}
 	done := make(chan struct{})
 	s.mu.Lock()
-	s.cmd, s.done, s.asked = cmd, done, false
+	s.cmd, s.done, s.asked, s.heard = cmd, done, false, false
 	s.mu.Unlock()
-	go s.attend(cmd, done)
+	go s.attend(cmd, done, len(wrap) > 0)
 	return s.answers(ctx, done)
 }
 
-// attend waits for the end of a process and blames it when nobody wanted that.
-func (s *server) attend(cmd *exec.Cmd, done chan struct{}) {
+// attend waits for the end of a process and blames it when nobody wanted that. One whose start
+// is disturbed may refuse to start.
+func (s *server) attend(cmd *exec.Cmd, done chan struct{}, disturbed bool) {
 	_ = cmd.Wait()
 	s.mu.Lock()
-	asked := s.asked
+	asked := s.asked || disturbed && !s.heard
 	s.mu.Unlock()
 	if !asked {
 		s.of.disturb(time.Now())
@@ -172,7 +174,13 @@ func (s *server) answers(ctx context.Context, done chan struct{}) error {
 		if err != nil {
 			return false
 		}
-		return res.Body.Close() == nil && res.StatusCode == http.StatusOK
+		if res.Body.Close() != nil || res.StatusCode != http.StatusOK {
+			return false
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.heard = true
+		return true
 	})
 }
 

@@ -114,6 +114,19 @@ func run(ctx context.Context, o options, w io.Writer) error {
 	if err := needStrace(o.faults); err != nil {
 		return err
 	}
+	violations, err := campaign(ctx, o, binary, w)
+	if err == nil && violations > 0 {
+		err = fmt.Errorf("%d violations; the folders of their rounds are in %s", violations, dir)
+	}
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+// campaign plays rounds until the time is over, in folders beside the binary, and prints the table.
+func campaign(ctx context.Context, o options, binary string, w io.Writer) (violations int, err error) {
+	dir := filepath.Dir(binary)
 	fmt.Fprintf(w, "seed %d, %d faults, rounds of %v at %d starts per second\n", o.seed, len(o.faults), o.span, o.rate)
 	var t table
 	order := rand.New(rand.NewPCG(o.seed, 0))
@@ -126,20 +139,17 @@ func run(ctx context.Context, o options, w io.Writer) error {
 		r := round{options: o, fault: queue[0], seed: o.seed + uint64(n), dir: filepath.Join(dir, fmt.Sprintf("round-%d", n)), binary: binary, out: w}
 		queue = queue[1:]
 		s, err := r.play(ctx)
-		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("round %d (%s, seed %d): %w; its folder is %s", n, r.fault.name, r.seed, err, r.dir)
-		}
 		if ctx.Err() != nil {
 			break
+		}
+		if err != nil {
+			return t.violations, fmt.Errorf("round %d (%s, seed %d): %w; its folder is %s", n, r.fault.name, r.seed, err, r.dir)
 		}
 		t.add(r.fault.name, s)
 		r.tell(n, s)
 	}
 	t.print(w)
-	if t.violations > 0 {
-		return fmt.Errorf("%d violations; the folders of their rounds are in %s", t.violations, dir)
-	}
-	return os.RemoveAll(dir)
+	return t.violations, nil
 }
 
 // build makes the binary, with the race detector when this program has it.

@@ -51,14 +51,14 @@ type round struct {
 
 // summary is what a round did.
 type summary struct {
-	injected                             int
-	accepted, refused, unknown           int
-	runs, succeeded, failed, canceled    int
-	calls, repeated, resumed, cron, late int
-	recovery, rest                       time.Duration
-	rss                                  int64
-	violations                           []string
-	notes                                []string
+	injected                          int
+	accepted, refused, unknown        int
+	runs, succeeded, failed, canceled int
+	calls, repeated, resumed, cron    int
+	recovery, rest                    time.Duration
+	rss                               int64
+	violations                        []string
+	notes                             []string
 }
 
 // blame notes a violation.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ type call struct {
 	token     string
 	began     time.Time // when it was seen, by this program's clock
 	cut       bool      // acted upon, and the connection was cut: the sender may repeat it
+	left      bool      // the caller went away before the answer: it may have done so before this was read
 }
 
 // upstream is the world outside: it writes down every call and answers it well, slowly, badly
@@ -65,7 +67,15 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.cut = wrong == cuts || wrong == breaksOff
 	u.mu.Lock()
 	u.calls = append(u.calls, c)
+	n := len(u.calls) - 1
 	u.mu.Unlock()
+	defer func() {
+		if r.Context().Err() != nil {
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			u.calls[n].left = true
+		}
+	}()
 	if r.URL.Path == "/callback" {
 		u.asked <- asked{in.N, in.URL}
 	}
@@ -142,7 +152,7 @@ func linger(r *http.Request, d time.Duration) {
 func (u *upstream) recorded() []call {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.calls[:len(u.calls):len(u.calls)]
+	return slices.Clone(u.calls)
 }
 
 // split takes run/node/index apart.
