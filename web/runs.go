@@ -71,9 +71,16 @@ type RunSummary struct {
 	Trigger    runTriggerView   `json:"trigger"`
 	Error      *engine.RunError `json:"error"`
 	RetryOf    *string          `json:"retry_of,omitempty"`
+	Parent     *parentView      `json:"parent,omitempty" doc:"The step that started the run and waits for its end; not in lists."`
 	CreatedAt  time.Time        `json:"created_at"`
 	StartedAt  *time.Time       `json:"started_at"`
 	FinishedAt *time.Time       `json:"finished_at"`
+}
+
+type parentView struct {
+	Run   string           `json:"run"`
+	Node  workflows.NodeID `json:"node"`
+	Index *int             `json:"index,omitempty"`
 }
 
 type runTriggerView struct {
@@ -368,6 +375,12 @@ func viewRunSummary(r engine.Run) RunSummary {
 	if r.RetryOf != nil {
 		of := r.RetryOf.String()
 		v.RetryOf = &of
+	}
+	if p := r.Parent; p != nil {
+		v.Parent = &parentView{Run: p.Run.String(), Node: p.Node}
+		if p.Index != engine.NoIndex {
+			v.Parent.Index = &p.Index
+		}
 	}
 	return v
 }
