@@ -1,6 +1,6 @@
 // Looking after credentials: who uses one, what it did, its versions, the encryption keys.
 import type { Page } from '@playwright/test';
-import { choose, expect, fill, hidden, open, prepared, send, test, type World } from './fixtures';
+import { add, choose, expect, fill, hidden, open, prepared, send, test, type World } from './fixtures';
 
 const user = { name: 'it@acme.kr', first: 'care-canary-first-1', password: 'care-canary-right-2' };
 const key = 'care-canary-key-3';
@@ -117,6 +117,41 @@ test('shows where it is used and every call', async ({ page, look }) => {
   await look('credential-uses');
   await calls.getByRole('link', { name: 'sync' }).first().click();
   await expect(page.getByRole('heading', { level: 1 })).toContainText('sync');
+});
+
+test('refuses to send a stored secret elsewhere, at its place, and loses nothing of the form', async ({ page, look }) => {
+  await signIn(page, '/credentials/spare');
+  const refusal = 'this change could send the stored secret somewhere new';
+  await fill(page, 'Description', 'Kept while it is mended');
+  await add(page, 'Allowed hosts', 'elsewhere.example');
+  await fill(page, 'Test URL', 'https://elsewhere.example/me');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByRole('alert').first()).toContainText(refusal);
+  for (const label of ['Allowed hosts', 'Test URL']) {
+    await expect(page.getByLabel(label, { exact: false }).first()).toHaveAccessibleDescription(new RegExp(refusal));
+  }
+  await expect(page.getByRole('textbox', { name: 'Description' })).toHaveValue('Kept while it is mended');
+  await expect(page.getByRole('textbox', { name: 'Test URL' })).toHaveValue('https://elsewhere.example/me');
+  await expect(page.getByText('elsewhere.example', { exact: true })).toBeVisible();
+  await look('credential-widening');
+  const stored = await send(page, world, 'GET', '/credentials/spare');
+  expect(stored.allowed_hosts).toEqual([host()]);
+
+  await page.getByRole('button', { name: 'Replace: Password' }).click();
+  await hidden(page, 'Password').fill(user.password);
+  await page.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByText('Saved Spare')).toBeVisible();
+  expect((await send(page, world, 'GET', '/credentials/spare')).allowed_hosts).toEqual([host(), 'elsewhere.example']);
+
+  const token = { grant_type: 'client_credentials', access_token_url: 'https://a.example/token', client_id: 'c', client_secret: user.password };
+  await send(page, world, 'POST', '/credentials', { id: 'service', name: 'Service', type: 'oauth2', fields: token, allowed_hosts: ['a.example'] });
+  await page.goto(`${world.keyflow.url}/credentials/service`);
+  await fill(page, 'Access Token URL', 'https://evil.example/token');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByRole('textbox', { name: 'Access Token URL' })).toHaveAccessibleDescription(new RegExp(refusal));
+  await expect(page.getByRole('textbox', { name: 'Access Token URL' })).toHaveValue('https://evil.example/token');
+  await page.getByRole('button', { name: 'Discard changes' }).click();
+  await expect(page.getByRole('textbox', { name: 'Access Token URL' })).toHaveValue('https://a.example/token');
 });
 
 test('edits limits and failure rules, and shows what is wrong at its place', async ({ page, look }) => {

@@ -243,13 +243,14 @@ test('shows why a run failed, and cancels one under way', async ({ page, look })
   await start('slow');
   await expect(page.getByRole('heading', { level: 1 })).toContainText('Running');
   await page.getByRole('button', { name: 'Cancel run' }).click();
+  await look('run-cancel');
+  await page.getByRole('dialog').getByRole('button', { name: 'Cancel run' }).click();
   await expect(page.getByRole('heading', { level: 1 })).toContainText('Canceled');
 
   await page.getByRole('link', { name: 'Triggers' }).click();
-  const triggers = page.getByRole('table', { name: 'Triggers' });
-  await expect(triggers.getByRole('row')).toHaveCount(5);
-  await expect(triggers).toContainText(`${keyflow.url}/hooks/slow`);
-  await look('triggers');
+  const webhooks = page.getByRole('table', { name: 'Webhooks' });
+  await expect(webhooks.getByRole('row')).toHaveCount(3);
+  await expect(webhooks).toContainText(`${keyflow.url}/hooks/slow`);
 });
 
 test('gets a new token, and forgets it when asked to', async ({ page, look }) => {

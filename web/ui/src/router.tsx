@@ -5,7 +5,6 @@ import { queries } from './api/queries';
 import { Failure, Loading } from './components/feedback';
 import { CredentialListPage } from './pages/credentials/list';
 import { NotFoundPage } from './pages/notfound';
-import { RunListPage } from './pages/runs/list';
 import { SignInPage } from './pages/session/signin';
 import { Shell } from './pages/shell';
 import { WorkflowListPage } from './pages/workflows/list';
@@ -135,8 +134,8 @@ const workflowRoute = createRoute({
 const runsRoute = createRoute({
   getParentRoute: () => shellRoute,
   path: '/runs',
-  validateSearch: textParams('workflow', 'status'),
-  component: RunListPage,
+  validateSearch: textParams('workflow', 'status', 'trigger', 'folder', 'since', 'until'),
+  component: later('RunListPage'),
 });
 
 const runRoute = createRoute({ getParentRoute: () => shellRoute, path: '/runs/$id', component: later('RunPage') });

@@ -5,6 +5,7 @@ import {
   Button,
   createTheme,
   type CSSVariablesResolver,
+  Menu,
   Modal,
   NavLink,
   Select,
@@ -42,6 +43,8 @@ export const theme = createTheme({
     Alert: Alert.extend({ defaultProps: { variant: 'outline', p: 'sm' } }),
     Badge: Badge.extend({ defaultProps: { variant: 'dot', radius: 'xl', tt: 'none', fw: 500 } }),
     Button: Button.extend({ defaultProps: { size: 'xs' } }),
+    // Below the landmark it belongs to, and of menu items alone.
+    Menu: Menu.extend({ defaultProps: { withinPortal: false, withInitialFocusPlaceholder: false } }),
     Modal: Modal.extend({
       // The title bar is no second banner of the page.
       defaultProps: { centered: true, overlayProps: { backgroundOpacity: 0.45 }, attributes: { header: { role: 'presentation' } } },

@@ -18,9 +18,10 @@ export function relativeTime(time: string, now: number, language: string): strin
   return format.format(0, 'second');
 }
 
-/** The full date and time in the viewer's zone, with the zone's short name. */
-export function absoluteTime(time: string, language: string): string {
+/** The full date and time in a zone, the viewer's without one, with the zone's short name. */
+export function absoluteTime(time: string, language: string, timeZone?: string): string {
   return new Intl.DateTimeFormat(language, {
+    timeZone,
     year: 'numeric',
     month: 'short',
     day: 'numeric',
@@ -48,4 +49,16 @@ export function duration(milliseconds: number, language: string): string {
 export function elapsed(from: string | null | undefined, to: string | null | undefined, now: number): number | null {
   if (!from) return null;
   return (to ? Date.parse(to) : now) - Date.parse(from);
+}
+
+/** A time as an input of type datetime-local has it: in the viewer's zone, to the minute. */
+export function localTime(time: string): string {
+  const at = new Date(time);
+  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+/** The moment of a local time as an input has it; a text that is none stays, for the server to refuse. */
+export function timeOf(local: string): string {
+  const at = new Date(local);
+  return Number.isNaN(at.getTime()) ? local : at.toISOString();
 }

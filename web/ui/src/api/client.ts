@@ -82,6 +82,27 @@ export async function request<T>(method: string, path: string, options: RequestO
   return { data: data as T, etag: response.headers.get('ETag'), status: response.status };
 }
 
+/**
+ * Opens a stream of server-sent events below `/api/v1`; null when nothing more will come
+ * (204). Throws an ApiError as `request` does.
+ */
+export async function openStream(
+  path: string,
+  lastEventID: string,
+  signal: AbortSignal,
+): Promise<ReadableStream<Uint8Array> | null> {
+  const headers: Record<string, string> = { Accept: 'text/event-stream' };
+  if (lastEventID) headers['Last-Event-ID'] = lastEventID;
+  const response = await fetch(`${basePath}/api/v1${path}`, { headers, signal, credentials: 'same-origin' });
+  if (response.status === 204) return null;
+  if (!response.ok || !response.body) {
+    const error = parseProblem(response, await response.text());
+    if (error.status === 401) listeners.forEach((listener) => listener());
+    throw error;
+  }
+  return response.body;
+}
+
 function parseProblem(response: Response, text: string): ApiError {
   const parsed = parseJSON(text);
   const body = typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {};
@@ -108,7 +129,8 @@ const exactNumbers: Reviver = (_key, value, context) => {
   return exact || !rawJSON ? value : rawJSON(context.source ?? '');
 };
 
-function parseJSON(text: string): unknown {
+/** Parses JSON without losing a digit; undefined when it is none. */
+export function parseJSON(text: string): unknown {
   try {
     return JSON.parse(text, exactNumbers);
   } catch {

@@ -11,14 +11,7 @@ import {
   type RunFilter,
   type WorkflowFilter,
 } from './resources';
-import type { Credential, List, RunStatus } from './types';
-
-const unfinished: readonly RunStatus[] = ['queued', 'running', 'waiting'];
-
-/** Whether something may still happen in a run of this status. */
-export function isUnfinished(status: RunStatus): boolean {
-  return unfinished.includes(status);
-}
+import { isUnfinished, type Credential, type List, type RunStatus } from './types';
 
 function pages<T>(queryKey: readonly unknown[], get: (cursor: string) => Promise<List<T>>) {
   return infiniteQueryOptions({
@@ -29,15 +22,17 @@ function pages<T>(queryKey: readonly unknown[], get: (cursor: string) => Promise
   });
 }
 
-// How many credentials a page that sorts all of them itself reads at most.
-const pagesRead = 10;
+const pageLength = 200;
 
-/** All credentials that match, up to 2,000: for lists in an order of their own. */
-export async function allCredentials(filter: CredentialFilter): Promise<{ items: Credential[]; more: boolean }> {
+/** All credentials that match, up to a number of pages: for lists in an order of their own. */
+export async function allCredentials(
+  filter: CredentialFilter,
+  pages = Infinity,
+): Promise<{ items: Credential[]; more: boolean }> {
   const items: Credential[] = [];
   let cursor = '';
-  for (let read = 0; read < pagesRead; read++) {
-    const page = await credentials.list(filter, cursor, 200);
+  for (let read = 0; read < pages; read++) {
+    const page = await credentials.list(filter, cursor, pageLength);
     items.push(...page.items);
     cursor = page.next_cursor ?? '';
     if (cursor === '') break;
@@ -62,7 +57,7 @@ export const queries = {
     queryOptions({ queryKey: ['credentials', id, 'versions'], queryFn: () => credentials.versions(id) }),
   credentialUses: (id: string) => pages(['credentials', id, 'uses'], (cursor) => credentials.uses(id, cursor)),
   attention: () =>
-    queryOptions({ queryKey: ['credentials', 'list', 'attention'], queryFn: () => allCredentials({ attention: 'true' }) }),
+    queryOptions({ queryKey: ['credentials', 'list', 'attention'], queryFn: () => allCredentials({ attention: 'true' }, 10) }),
 
   /** Asked each second while a rotation of the keys is under way. */
   keys: () =>
@@ -96,11 +91,20 @@ export const queries = {
       queryFn: async () => (await runs.list({ workflow }, '', 10)).items,
       refetchInterval: (query) => (query.state.data?.some((run) => isUnfinished(run.status)) ? 1_500 : 15_000),
     }),
+  recentRuns: (filter: RunFilter) =>
+    queryOptions({
+      queryKey: ['runs', 'recent', filter],
+      queryFn: async () => (await runs.list(filter, '', 5)).items,
+      refetchInterval: 15_000,
+    }),
+  /** Not renewed by itself: whoever shows a run follows it (pages/runs/live.ts). */
   run: (id: string) =>
     queryOptions({
       queryKey: ['runs', id],
       queryFn: () => runs.get(id),
-      refetchInterval: (query) => (query.state.data && !isUnfinished(query.state.data.status) ? false : 1_000),
+      refetchOnWindowFocus: false,
+      refetchOnReconnect: false,
+      structuralSharing: false,
     }),
 
   triggerList: () => pages(['triggers', 'list'], (cursor) => triggers.list(cursor)),

@@ -8,11 +8,13 @@ import type {
   Preset,
   CredentialUse,
   CredentialVersion,
+  Decision,
   ImportResult,
   KeyStatus,
   List,
   Run,
   RunSummary,
+  SentEvent,
   Session,
   TestResult,
   Trigger,
@@ -143,7 +145,17 @@ export const workflows = {
     (await request<{ id: string; status: string }>('POST', `/workflows/${id(flow)}/runs`, { body: `{"input":${input}}` })).data,
 };
 
-export type RunFilter = { workflow?: string; status?: string };
+export type RunFilter = {
+  workflow?: string;
+  status?: string;
+  trigger?: string;
+  folder?: string;
+  since?: string;
+  until?: string;
+};
+
+/** What a retry begins with: what failed, the start, or the start of the newest version. */
+export type RetryFrom = 'failed' | 'start' | 'newest';
 
 export const runs = {
   list: async (filter: RunFilter, cursor: string, limit = pageSize) =>
@@ -152,9 +164,29 @@ export const runs = {
   cancel: async (run: string) => {
     await request('POST', `/runs/${id(run)}/cancel`);
   },
+  retry: async (run: string, from: RetryFrom) =>
+    (
+      await request<{ id: string }>('POST', `/runs/${id(run)}/retry`, {
+        body: from === 'newest' ? { from: 'start', version: 'newest' } : { from },
+      })
+    ).data,
+  decide: async (run: string, node: string, approve: boolean, comment: string) =>
+    (
+      await request<Decision>('POST', `/runs/${id(run)}/steps/${id(node)}/${approve ? 'approve' : 'reject'}`, {
+        body: { comment },
+      })
+    ).data,
 };
 
 export const triggers = {
   list: async (cursor: string) =>
     (await request<List<Trigger>>('GET', `/triggers${query({ cursor, limit: pageSize })}`)).data,
+  /** Sends one CloudEvent, written as JSON, and gives what it started. */
+  send: async (event: string) =>
+    (
+      await request<List<SentEvent>>('POST', '/events', {
+        body: event,
+        headers: { 'Content-Type': 'application/cloudevents+json' },
+      })
+    ).data.items,
 };

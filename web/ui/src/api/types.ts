@@ -263,6 +263,11 @@ export type Applied = { id: string; version: number; warnings?: Problem[] | null
 export const runStatuses = ['queued', 'running', 'waiting', 'succeeded', 'failed', 'canceled'] as const;
 export type RunStatus = (typeof runStatuses)[number];
 
+/** Whether something may still happen in a run of this status. */
+export function isUnfinished(status: RunStatus): boolean {
+  return status === 'queued' || status === 'running' || status === 'waiting';
+}
+
 export type StepStatus = 'pending' | 'running' | 'waiting' | 'succeeded' | 'failed' | 'skipped' | 'canceled';
 
 export type RunSummary = {
@@ -271,7 +276,14 @@ export type RunSummary = {
   version: number;
   status: RunStatus;
   trigger: { id: string; type: string };
+  folder?: string;
+  /** Of a queued run: "slot" while as many runs go on as are allowed at once. */
+  waiting_for?: string;
   error?: { node?: string; code: string; message: string } | null;
+  /** The ended run that this one repeats. */
+  retry_of?: string | null;
+  /** The step that started it and waits for its end; not in lists. */
+  parent?: { run: string; node: string; index?: number };
   created_at: string;
   started_at?: string | null;
   finished_at?: string | null;
@@ -316,7 +328,15 @@ export type Step = {
   output?: unknown;
   error?: StepError | null;
   calls?: Call[] | null;
+  /** Of a step from a stream: its output is too long for it, and to be read with the run. */
+  shortened?: boolean;
 };
+
+/** A change of a run that is followed: of the run itself or of one step. */
+export type RunUpdate = { run: RunSummary & { output?: unknown } } | { step: Step };
+
+/** What a person decided: the output of an approval. */
+export type Decision = { approved: boolean; by: string | null; comment: string; at: string };
 
 export type Run = RunSummary & { input?: unknown; output?: unknown; steps?: Step[] | null };
 
@@ -327,12 +347,32 @@ export type Trigger = {
   id: string;
   type: string;
   enabled?: boolean;
+  folder?: string;
   schedule?: string;
   timezone?: string;
   next?: string[] | null;
+  overlap?: string;
+  /** Occurrences too old to be made up, and those that met a run under way. */
+  missed?: number;
+  skipped?: number;
+  /** The occurrence that waits until the run before it has ended. */
+  waiting?: string;
+  from?: string;
+  until?: string;
+  /** The schedule has six fields, the first for seconds. */
+  seconds?: boolean;
   path?: string;
   url?: string;
   methods?: string[] | null;
   credential?: string;
+  /** Of an event trigger: the pattern of types, and the expression that must hold. */
   event?: string;
+  filter?: string;
+  /** Events whose filter failed, events that could not start the workflow, and why the last of them. */
+  filter_errors?: number;
+  refused?: number;
+  last_problem?: string;
 };
+
+/** What became of an event that was sent. */
+export type SentEvent = { id: string; run_ids: string[]; error?: Problem };

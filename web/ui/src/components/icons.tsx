@@ -23,6 +23,9 @@ const paths = {
   lock: 'M6 11h12v9H6zM8.5 11V8a3.500 3.500 0 0 1 7 0v3',
   download: 'M12 4v11m-4.500-4.500L12 15l4.500-4.500M5 20h14',
   close: 'M6 6l12 12M18 6L6 18',
+  minus: 'M5 12h14',
+  fit: 'M4 8V4h4M20 8V4h-4M4 16v4h4M20 16v4h-4',
+  pause: 'M8 5v14M16 5v14',
 } as const;
 
 export type IconName = keyof typeof paths;

@@ -62,3 +62,14 @@ export function Took({ from, to }: { from: string | null | undefined; to: string
   const length = elapsed(from, to, at);
   return <>{length === null ? '–' : duration(length, i18n.language)}</>;
 }
+
+/** How long it is until a time, counting down each second; `past` once it has come. */
+export function Until({ time, past, words }: { time: string; past: string; words: (left: string) => string }) {
+  const { i18n } = useTranslation();
+  const left = Date.parse(time) - useNow();
+  return (
+    <time dateTime={time} title={absoluteTime(time, i18n.language)}>
+      {left <= 0 ? past : words(duration(Math.ceil(left / 1000) * 1000, i18n.language))}
+    </time>
+  );
+}

@@ -1,9 +1,11 @@
 import type { Catalog, en } from './en';
 import { koCare } from './ko.care';
+import { koRuns } from './ko.runs';
 
 // Korean has one plural form; i18next asks for "other", and more_one keeps the keys equal.
 export const ko: Catalog<typeof en> = {
   ...koCare,
+  ...koRuns,
   common: {
     loading: '불러오는 중',
     retry: '다시 시도',
@@ -270,12 +272,6 @@ export const ko: Catalog<typeof en> = {
     emptyTitle: '아직 워크플로가 없습니다',
     emptyText: '워크플로는 노드로 이루어진 JSON 파일입니다. 여기서 작성하거나 keyflow workflows apply DIR로 적용하세요.',
   },
-  runDialog: {
-    title: '{{name}} 실행',
-    input: '입력 (JSON)',
-    inputHelp: '노드에서 input으로 읽습니다.',
-    start: '실행 시작',
-  },
   editor: {
     title: '정의 편집',
     help: '바뀐 정의를 저장하면 새 버전이 됩니다. 진행 중인 실행은 기존 버전을 유지합니다.',
@@ -289,60 +285,5 @@ export const ko: Catalog<typeof en> = {
     stale: '편집하는 동안 새 버전이 저장되었습니다. 내용을 복사하고 취소한 뒤 다시 편집하세요.',
     saved: '버전 {{n}}(으)로 저장했습니다',
     versionHint: '서버가 정의를 검사한 뒤 저장합니다.',
-  },
-  runs: {
-    run: '실행',
-    workflow: '워크플로',
-    anyWorkflow: '워크플로 ID',
-    status: '상태',
-    anyStatus: '모든 상태',
-    trigger: '트리거',
-    created: '생성',
-    started: '시작',
-    finished: '종료',
-    due: '다음 시도',
-    givesUp: '포기 시각',
-    connect: '{{id}} 연결하기',
-    duration: '소요 시간',
-    overview: '개요',
-    steps: '단계',
-    noSteps: '아직 시작한 단계가 없습니다.',
-    node: '노드',
-    attempts: '시도',
-    attemptN: '{{n}}번째 시도',
-    request: '요청',
-    response: '응답',
-    credentialUse: '사용한 자격 증명',
-    details: '세부 정보',
-    show: '세부 정보 보기',
-    hide: '세부 정보 숨기기',
-    input: '입력',
-    output: '출력',
-    failedAt: '{{node}}에서 실패: {{code}}',
-    cancel: '실행 취소',
-    canceling: '취소하는 중',
-    emptyTitle: '아직 실행이 없습니다',
-    emptyText: '워크플로를 직접 실행하거나 트리거가 시작하게 하세요.',
-  },
-  trigger: {
-    manual: '수동',
-    cron: '일정',
-    webhook: '웹훅',
-    event: '이벤트',
-  },
-  triggers: {
-    when: '조건',
-    next: '다음',
-    off: '꺼짐',
-    url: '웹훅 URL',
-    verified: '자격 증명 {{id}}(으)로 확인',
-    public: '공개: URL을 아는 누구나 시작할 수 있음',
-    emptyTitle: '아직 트리거가 없습니다',
-    emptyText: '트리거는 워크플로의 일부입니다. 정의의 "triggers"에 일정이나 웹훅을 추가하세요.',
-  },
-  json: {
-    cut: '{{size}} KiB 중 처음 64 KiB 표시',
-    all: '모두 보기',
-    less: '줄이기',
   },
 };

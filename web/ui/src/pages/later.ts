@@ -1,4 +1,4 @@
-// All pages but the lists and the sign-in. Together they are the one file later.js, loaded at
+// All pages but the first lists and the sign-in. Together they are the one file later.js, loaded at
 // the first of them: import this with import() only.
 export { AttentionPage } from './credentials/attention/page';
 export { NewCredentialPage } from './credentials/create';
@@ -7,6 +7,7 @@ export { RotationPage } from './credentials/rotation/page';
 export { ImportPage } from './credentials/transfer/page';
 export { KeysPage } from './keys/page';
 export { RunPage } from './runs/detail';
+export { RunListPage } from './runs/list';
 export { SetupPage } from './session/setup';
 export { TriggerListPage } from './triggers/list';
 export { NewWorkflowPage } from './workflows/create';

@@ -11,7 +11,7 @@ export function SchemeMenu() {
   const { t } = useTranslation();
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   return (
-    <Menu position="bottom-end" withinPortal>
+    <Menu position="bottom-end">
       <Menu.Target>
         <ActionIcon aria-label={t('preferences.scheme')}>
           <Icon name={schemes[colorScheme]} size={18} />
@@ -36,7 +36,7 @@ export function SchemeMenu() {
 export function LanguageMenu() {
   const { t } = useTranslation();
   return (
-    <Menu position="bottom-end" withinPortal>
+    <Menu position="bottom-end">
       <Menu.Target>
         <ActionIcon aria-label={t('preferences.language')}>
           <Icon name="language" size={18} />

@@ -48,7 +48,7 @@ export function TypeFields(props: Props) {
   const shown = type.fields.filter((field) => applies(field, draft.plain));
   const main = shown.filter((field) => usual.has(field.name) || field.required);
   const more = shown.filter((field) => !main.includes(field));
-  const [opened, setOpened] = useState<string | null>(() => (more.some((f) => isTouched(f, draft)) ? 'more' : null));
+  const [opened, setOpened] = useState(() => more.some((f) => isTouched(f, draft)));
   const hasProblem = more.some((field) => (problem?.at(`/fields/${field.name}`).length ?? 0) > 0);
 
   if (shown.length === 0) return <Alert color="gray">{t('form.noFields')}</Alert>;
@@ -63,20 +63,35 @@ export function TypeFields(props: Props) {
         </Stack>
       ))}
       {more.length > 0 && (
-        <Accordion variant="contained" value={hasProblem ? 'more' : opened} onChange={setOpened}>
-          <Accordion.Item value="more">
-            <Accordion.Control>{t('form.more', { count: more.length })}</Accordion.Control>
-            <Accordion.Panel>
-              <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm" style={{ alignItems: 'end' }}>
-                {more.map((field) => (
-                  <TypeField key={field.name} {...props} field={field} />
-                ))}
-              </SimpleGrid>
-            </Accordion.Panel>
-          </Accordion.Item>
-        </Accordion>
+        <FoldedFields
+          {...props}
+          fields={more}
+          title={t('form.more', { count: more.length })}
+          opened={hasProblem || opened}
+          onOpen={setOpened}
+        />
       )}
     </Stack>
+  );
+}
+
+type FoldedProps = Props & { fields: CredentialField[]; title: string; opened: boolean; onOpen: (opened: boolean) => void };
+
+/** Fields that most people leave alone, behind their title. */
+export function FoldedFields({ fields, title, opened, onOpen, ...props }: FoldedProps) {
+  return (
+    <Accordion variant="contained" value={opened ? 'fields' : null} onChange={(value) => onOpen(value !== null)}>
+      <Accordion.Item value="fields">
+        <Accordion.Control>{title}</Accordion.Control>
+        <Accordion.Panel>
+          <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm" style={{ alignItems: 'end' }}>
+            {fields.map((field) => (
+              <TypeField key={field.name} {...props} field={field} />
+            ))}
+          </SimpleGrid>
+        </Accordion.Panel>
+      </Accordion.Item>
+    </Accordion>
   );
 }
 

@@ -2,6 +2,7 @@
 // rotation. As typed in the form, and as sent: what is no number goes as it is, so that the
 // server says what is wrong with it.
 import type { Credential, CredentialInput, FailureRule, Limits } from '../../api/types';
+import { localTime, timeOf } from '../../time';
 import { linesOf, mapOf } from './maps';
 
 export type RuleDraft = {
@@ -86,17 +87,6 @@ function limitsOf({ requests, per, concurrency }: Options['limits']): Limits | u
     ...(concurrency.trim() !== '' && { concurrency: numberOf(concurrency) }),
   };
   return Object.keys(limits).length > 0 ? (limits as Limits) : undefined;
-}
-
-function localTime(time: string): string {
-  const at = new Date(time);
-  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-}
-
-/** The moment of a local time as an input has it; a text that is none stays, for the server to refuse. */
-function timeOf(local: string): string {
-  const at = new Date(local);
-  return Number.isNaN(at.getTime()) ? local : at.toISOString();
 }
 
 /** The options that are set, for a credential written as a whole. */

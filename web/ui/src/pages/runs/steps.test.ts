@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { Step } from '../../api/types';
-import { attemptsOf, lastRequest, stepName } from './steps';
+import { stepName } from './merge';
+import { attemptsOf, lastRequest } from './steps';
 import { triggerName } from './trigger';
 
 const step = (change: Partial<Step> = {}): Step => ({ node: 'fetch', status: 'succeeded', ...change });

@@ -1,19 +1,17 @@
-import { Badge, Button, Group, Stack, Table, Text } from '@mantine/core';
-import { Link } from '@tanstack/react-router';
-import { Fragment, useState } from 'react';
+// The steps of a run as a table: one row per node, its elements below it on demand. Long lists
+// come in parts and can be searched.
+import { Button, Group, Select, Table, Text, TextInput } from '@mantine/core';
+import { Fragment, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import type { Attempt, Call, RequestSummary, Step } from '../../api/types';
+import type { RequestSummary, Step, StepStatus } from '../../api/types';
 import { StatusBadge } from '../../components/badges';
 import { Icon } from '../../components/icons';
-import { Json } from '../../components/json';
-import { Took, When } from '../../components/when';
-import { duration } from '../../time';
-
-/** A step's name: its node, and with for_each the number of its element. */
-export function stepName(step: Step): string {
-  const { index } = step;
-  return index === undefined || index === null || index < 0 ? step.node : `${step.node}[${String(index)}]`;
-}
+import { Took } from '../../components/when';
+import { decisionOf, DecisionLine } from './approval';
+import { stepName, type NodeSteps } from './merge';
+import { useRunScope } from './scope';
+import { RequestLine, StepDetails } from './stepdetails';
+import { WaitReason } from './waiting';
 
 /** How many attempts a step has had. */
 export function attemptsOf(step: Step): number {
@@ -25,66 +23,145 @@ export function lastRequest(step: Step): RequestSummary | null {
   return step.request ?? step.attempts?.findLast((attempt) => attempt.request)?.request ?? null;
 }
 
-function hasDetails(step: Step): boolean {
-  const output = step.output !== undefined && step.output !== null;
-  return Boolean(step.error) || output || attemptsOf(step) > 1 || (step.calls ?? []).length > 0;
+/** The step of a node; while only elements are known, it is at work. */
+export function stepOf({ node, step }: NodeSteps): Step {
+  return step ?? { node, status: 'running' };
 }
 
-export function StepTable({ steps }: { steps: Step[] }) {
+const final: StepStatus[] = ['succeeded', 'failed', 'skipped', 'canceled'];
+const part = 100;
+const manyNodes = 20;
+
+function hasDetails(step: Step, elements: Step[]): boolean {
+  const output = step.output !== undefined && step.output !== null;
+  const told = output || step.shortened === true || (step.error && step.status !== 'waiting');
+  return Boolean(told) || elements.length > 0 || attemptsOf(step) > 0 || (step.calls ?? []).length > 0;
+}
+
+export function StepTable({ nodes }: { nodes: NodeSteps[] }) {
   const { t } = useTranslation();
-  const [opened, setOpened] = useState<ReadonlySet<string>>(new Set());
-  const toggle = (name: string) =>
-    setOpened((former) => {
-      const next = new Set(former);
-      if (!next.delete(name)) next.add(name);
-      return next;
-    });
-  if (steps.length === 0) {
+  const [find, setFind] = useState('');
+  const [status, setStatus] = useState<string | null>(null);
+  const found = useMemo(
+    () => nodes.filter((each) => each.node.includes(find) && (status === null || stepOf(each).status === status)),
+    [nodes, find, status],
+  );
+  if (nodes.length === 0) {
     return (
       <Text size="sm" c="dimmed">
         {t('runs.noSteps')}
       </Text>
     );
   }
+  const statuses = [...new Set(nodes.map((each) => stepOf(each).status))];
   return (
-    <Table.ScrollContainer minWidth={760}>
-      <Table className="kf-table" aria-label={t('runs.steps')} highlightOnHover={false}>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>{t('runs.node')}</Table.Th>
-            <Table.Th>{t('runs.status')}</Table.Th>
-            <Table.Th>{t('runs.attempts')}</Table.Th>
-            <Table.Th>{t('runs.duration')}</Table.Th>
-            <Table.Th>{t('runs.request')}</Table.Th>
-            <Table.Th>{t('runs.details')}</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {steps.map((step) => {
-            const name = stepName(step);
-            const open = opened.has(name);
-            return (
-              <Fragment key={name}>
-                <StepRow step={step} name={name} open={open} onToggle={() => toggle(name)} />
-                {open && (
-                  <Table.Tr>
-                    <Table.Td colSpan={6}>
-                      <StepDetails step={step} name={name} />
-                    </Table.Td>
-                  </Table.Tr>
-                )}
-              </Fragment>
-            );
-          })}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+    <>
+      {nodes.length > manyNodes && (
+        <Group gap="xs" mb="xs" role="search">
+          <TextInput
+            aria-label={t('runs.findNode')}
+            placeholder={t('runs.findNode')}
+            leftSection={<Icon name="search" size={14} />}
+            value={find}
+            onChange={(event) => setFind(event.currentTarget.value.trim())}
+          />
+          <Select
+            aria-label={t('runs.status')}
+            placeholder={t('runs.anyStatus')}
+            clearable
+            clearButtonProps={{ 'aria-label': t('common.clearFilters') }}
+            w={170}
+            data={statuses.map((each) => ({ value: each, label: t(`status.${each}`) }))}
+            value={status}
+            onChange={setStatus}
+          />
+        </Group>
+      )}
+      <Rows key={`${find} ${status ?? ''}`} nodes={found} name={t('runs.steps')} />
+    </>
   );
 }
 
-function StepRow({ step, name, open, onToggle }: { step: Step; name: string; open: boolean; onToggle: () => void }) {
+function Rows({ nodes, name }: { nodes: NodeSteps[]; name: string }) {
+  const { t } = useTranslation();
+  const [length, setLength] = useState(part);
+  const [opened, setOpened] = useState<ReadonlySet<string>>(new Set());
+  const toggle = (step: string) =>
+    setOpened((former) => {
+      const next = new Set(former);
+      if (!next.delete(step)) next.add(step);
+      return next;
+    });
+  return (
+    <>
+      <Table.ScrollContainer minWidth={760}>
+        <Table className="kf-table" aria-label={name} highlightOnHover={false}>
+          <Table.Thead>
+            <Table.Tr>
+              <Table.Th>{t('runs.node')}</Table.Th>
+              <Table.Th>{t('runs.status')}</Table.Th>
+              <Table.Th>{t('runs.attempts')}</Table.Th>
+              <Table.Th>{t('runs.duration')}</Table.Th>
+              <Table.Th>{t('runs.request')}</Table.Th>
+              <Table.Th>{t('runs.details')}</Table.Th>
+            </Table.Tr>
+          </Table.Thead>
+          <Table.Tbody>
+            {nodes.slice(0, length).map((each) => {
+              const step = stepOf(each);
+              const open = opened.has(stepName(step));
+              return (
+                <Fragment key={stepName(step)}>
+                  <StepRow step={step} elements={each.elements} open={open} onToggle={() => toggle(stepName(step))} />
+                  {open && (
+                    <Table.Tr>
+                      <Table.Td colSpan={6}>
+                        <div className="kf-unfolded">
+                          <NodeDetails step={step} elements={each.elements} />
+                        </div>
+                      </Table.Td>
+                    </Table.Tr>
+                  )}
+                </Fragment>
+              );
+            })}
+          </Table.Tbody>
+        </Table>
+      </Table.ScrollContainer>
+      {nodes.length > length && (
+        <Group justify="center" p="xs">
+          <Button variant="default" onClick={() => setLength(length + part)}>
+            {t('runs.showMore', { count: Math.min(part, nodes.length - length) })}
+          </Button>
+        </Group>
+      )}
+    </>
+  );
+}
+
+/** The details of a node's step, and the table of its elements. */
+export function NodeDetails({ step, elements }: { step: Step; elements: Step[] }) {
+  const { t } = useTranslation();
+  return (
+    <>
+      <StepDetails step={step} />
+      {elements.length > 0 && (
+        <Rows
+          nodes={elements.map((element) => ({ node: element.node, step: element, elements: [] }))}
+          name={t('runs.elementsOf', { node: step.node })}
+        />
+      )}
+    </>
+  );
+}
+
+type RowProps = { step: Step; elements: Step[]; open: boolean; onToggle: () => void };
+
+function StepRow({ step, elements, open, onToggle }: RowProps) {
   const { t } = useTranslation();
   const request = lastRequest(step);
+  const name = stepName(step);
+  const decision = decisionOf(step, useRunScope().types.get(step.node));
   return (
     <Table.Tr>
       <Table.Td className="kf-mono kf-nowrap" fw={550}>
@@ -92,12 +169,13 @@ function StepRow({ step, name, open, onToggle }: { step: Step; name: string; ope
       </Table.Td>
       <Table.Td>
         <StatusBadge status={step.status} />
-        {step.due_at && step.status === 'waiting' && (
+        {elements.length > 0 && (
           <Text size="xs" c="dimmed">
-            {step.waits_for ? t('runs.givesUp') : t('runs.due')} <When time={step.due_at} />
+            {t('runs.elementsDone', { done: elements.filter((each) => final.includes(each.status)).length, count: elements.length })}
           </Text>
         )}
         <WaitReason step={step} />
+        {decision && <DecisionLine decision={decision} />}
       </Table.Td>
       <Table.Td>{attemptsOf(step) || '–'}</Table.Td>
       <Table.Td className="kf-nowrap">
@@ -105,7 +183,7 @@ function StepRow({ step, name, open, onToggle }: { step: Step; name: string; ope
       </Table.Td>
       <Table.Td>{request ? <RequestLine request={request} /> : '–'}</Table.Td>
       <Table.Td>
-        {hasDetails(step) ? (
+        {hasDetails(step, elements) ? (
           <Button
             variant="default"
             size="compact-xs"
@@ -115,130 +193,12 @@ function StepRow({ step, name, open, onToggle }: { step: Step; name: string; ope
             leftSection={<Icon name="chevron" size={12} />}
             className={open ? 'kf-open' : undefined}
           >
-            {step.error ? step.error.code : t('runs.details')}
+            {step.error && step.status !== 'waiting' ? step.error.code : t('runs.details')}
           </Button>
         ) : (
           '–'
         )}
       </Table.Td>
     </Table.Tr>
-  );
-}
-
-/** Why a step waits for a person, and the way to what ends it. */
-function WaitReason({ step }: { step: Step }) {
-  const { t } = useTranslation();
-  if (step.status !== 'waiting' || !step.waits_for) return null;
-  return (
-    <div>
-      {step.error && (
-        <Text size="xs" maw={320}>
-          {step.error.message}
-        </Text>
-      )}
-      <Text size="xs">
-        <Link className="kf-do" to="/credentials/$id" params={{ id: step.waits_for }} search={{ connect: '1' }}>
-          {t('runs.connect', { id: step.waits_for })}
-        </Link>
-      </Text>
-    </div>
-  );
-}
-
-function RequestLine({ request }: { request: RequestSummary }) {
-  const { i18n } = useTranslation();
-  const color = request.status >= 400 ? 'red' : request.status > 0 ? 'teal' : 'gray.6';
-  return (
-    <Group gap={6} wrap="nowrap">
-      <Badge color={color}>{request.status || '–'}</Badge>
-      <Text span size="xs" className="kf-mono" lineClamp={2} title={request.url}>
-        {request.method} {request.url}
-      </Text>
-      <Text span size="xs" c="dimmed" style={{ whiteSpace: 'nowrap' }}>
-        {duration(request.duration_ms, i18n.language)}
-      </Text>
-    </Group>
-  );
-}
-
-function StepDetails({ step, name }: { step: Step; name: string }) {
-  const { t } = useTranslation();
-  const attempts = step.attempts ?? [];
-  return (
-    <Stack gap="sm" pb="xs">
-      {step.error && (
-        <div>
-          <Text size="sm" fw={550} c="var(--mantine-color-error)">
-            {step.error.code}
-          </Text>
-          <Text size="sm">{step.error.message}</Text>
-        </div>
-      )}
-      {step.error?.response !== undefined && step.error.response !== null && (
-        <Json value={step.error.response} name={`${t('runs.response')}: ${name}`} />
-      )}
-      {attempts.length > 1 && <AttemptTable attempts={attempts} name={name} />}
-      {step.calls && step.calls.length > 0 && <CallTable calls={step.calls} name={name} />}
-      {step.output !== undefined && step.output !== null && (
-        <Json value={step.output} name={`${t('runs.output')}: ${name}`} />
-      )}
-    </Stack>
-  );
-}
-
-function AttemptTable({ attempts, name }: { attempts: Attempt[]; name: string }) {
-  const { t } = useTranslation();
-  return (
-    <Table className="kf-table" aria-label={`${t('runs.attempts')}: ${name}`} verticalSpacing={4}>
-      <Table.Tbody>
-        {attempts.map((attempt) => (
-          <Table.Tr key={attempt.attempt}>
-            <Table.Td>{t('runs.attemptN', { n: attempt.attempt })}</Table.Td>
-            <Table.Td>
-              <Took from={attempt.started_at} to={attempt.finished_at} />
-            </Table.Td>
-            <Table.Td>{attempt.request ? <RequestLine request={attempt.request} /> : '–'}</Table.Td>
-            <Table.Td>{attempt.error ? `${attempt.error.code}: ${attempt.error.message}` : '–'}</Table.Td>
-          </Table.Tr>
-        ))}
-      </Table.Tbody>
-    </Table>
-  );
-}
-
-/** Which credential, in which version, went where. */
-function CallTable({ calls, name }: { calls: Call[]; name: string }) {
-  const { t } = useTranslation();
-  return (
-    <Table className="kf-table" aria-label={`${t('runs.credentialUse')}: ${name}`} verticalSpacing={4}>
-      <Table.Thead>
-        <Table.Tr>
-          <Table.Th>{t('runs.credentialUse')}</Table.Th>
-          <Table.Th>{t('credentials.version')}</Table.Th>
-          <Table.Th>{t('runs.request')}</Table.Th>
-        </Table.Tr>
-      </Table.Thead>
-      <Table.Tbody>
-        {calls.map((call, position) => (
-          <Table.Tr key={position}>
-            <Table.Td>
-              {call.credential ? (
-                <Link to="/credentials/$id" params={{ id: call.credential }}>
-                  {call.credential}
-                </Link>
-              ) : (
-                '–'
-              )}
-            </Table.Td>
-            <Table.Td>
-              {call.version || '–'} <span className="kf-mono">{call.fingerprint}</span>
-            </Table.Td>
-            <Table.Td>
-              <RequestLine request={call} />
-            </Table.Td>
-          </Table.Tr>
-        ))}
-      </Table.Tbody>
-    </Table>
   );
 }

@@ -1,6 +1,6 @@
 import { useTranslation } from 'react-i18next';
 
-const kinds = ['manual', 'cron', 'webhook', 'event'] as const;
+const kinds = ['manual', 'cron', 'webhook', 'event', 'workflow', 'on_failure'] as const;
 type Kind = (typeof kinds)[number];
 
 type TriggerName = { kind: Kind | null; type: string; id: string };

@@ -1,18 +1,21 @@
-import { Anchor, Button, Grid, Group, Select, Stack, Text } from '@mantine/core';
+import { Anchor, Box, Button, Checkbox, Grid, Group, Select, Stack, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { getRouteApi, Link } from '@tanstack/react-router';
-import { useState } from 'react';
+import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { queries } from '../../api/queries';
 import type { Revised } from '../../api/resources';
 import type { WorkflowDetail } from '../../api/types';
 import { CopyableID } from '../../components/copy';
 import { Failure, Loading } from '../../components/feedback';
+import { Graph } from '../../components/graph/graph';
+import { nodesOf } from '../../components/graph/layout';
 import { Icon } from '../../components/icons';
 import { Json } from '../../components/json';
 import { Facts, PageHead, Section } from '../../components/layout';
 import { When } from '../../components/when';
-import { RunTable } from '../runs/list';
+import { RunTable } from '../runs/table';
+import { Compare } from './compare';
 import { DefinitionEditor } from './editor';
 import { EnabledSwitch } from './list';
 import { RunDialog } from './rundialog';
@@ -85,6 +88,7 @@ function Detail({ workflow }: { workflow: Revised<WorkflowDetail> }) {
           </>
         }
       />
+      <Shape definition={definition} />
       <Grid gap="md">
         <Grid.Col span={{ base: 12, lg: 7 }}>
           {editing ? (
@@ -114,14 +118,28 @@ function Detail({ workflow }: { workflow: Revised<WorkflowDetail> }) {
   );
 }
 
+function Shape({ definition }: { definition: unknown }) {
+  const { t } = useTranslation();
+  const nodes = useMemo(() => nodesOf(definition), [definition]);
+  return (
+    <Box mb="md">
+      <Section title={t('graph.title')}>
+        <Graph nodes={nodes} />
+      </Section>
+    </Box>
+  );
+}
+
 /** The definition of the current version, or of an earlier one chosen from the list. */
 function Definition({ workflow }: { workflow: WorkflowDetail }) {
   const { t } = useTranslation();
   const [chosen, setChosen] = useState<number | null>(null);
+  const [comparing, setComparing] = useState(true);
   const version = chosen ?? workflow.version;
+  const isEarlier = version !== workflow.version;
   const versions = useQuery(queries.workflowVersions(workflow.id));
-  const earlier = useQuery({ ...queries.workflowVersion(workflow.id, version), enabled: version !== workflow.version });
-  const definition = version === workflow.version ? workflow.definition : earlier.data?.definition;
+  const earlier = useQuery({ ...queries.workflowVersion(workflow.id, version), enabled: isEarlier });
+  const definition = isEarlier ? earlier.data?.definition : workflow.definition;
   return (
     <Section
       title={t('workflows.definition')}
@@ -142,9 +160,17 @@ function Definition({ workflow }: { workflow: WorkflowDetail }) {
         />
       }
     >
-      {version !== workflow.version && earlier.isPending && <Loading />}
+      {isEarlier && earlier.isPending && <Loading />}
       {earlier.isError && <Failure error={earlier.error} retry={() => void earlier.refetch()} />}
-      {definition !== undefined && <Json value={definition} name={t('workflows.definition')} />}
+      {isEarlier && (
+        <Checkbox mb="sm" label={t('compare.show')} checked={comparing} onChange={(event) => setComparing(event.currentTarget.checked)} />
+      )}
+      {definition !== undefined &&
+        (isEarlier && comparing ? (
+          <Compare from={{ version, definition }} to={workflow} />
+        ) : (
+          <Json value={definition} name={t('workflows.definition')} />
+        ))}
     </Section>
   );
 }

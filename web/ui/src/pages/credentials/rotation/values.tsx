@@ -1,4 +1,4 @@
-import { Accordion, Button, Group, SimpleGrid, Stack } from '@mantine/core';
+import { Button, Group, Stack } from '@mantine/core';
 import { useMutation } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useState, type SubmitEvent } from 'react';
@@ -10,7 +10,7 @@ import { Failure, Reveal } from '../../../components/feedback';
 import { Section } from '../../../components/layout';
 import { LeaveGuard } from '../../leaveguard';
 import { applies, draftOf, isSecret, patchOf, type Draft } from '../draft';
-import { TypeField } from '../fields';
+import { FoldedFields, TypeField } from '../fields';
 
 type Props = { credential: Credential; type: CredentialType; onStaged: (next: Revised<Credential>) => void };
 
@@ -77,6 +77,7 @@ type FieldsProps = {
 function ValueFields(props: FieldsProps) {
   const { t } = useTranslation();
   const { credential, type, draft } = props;
+  const [opened, setOpened] = useState(false);
   const shown = type.fields.filter((field) => applies(field, draft.plain));
   const secret = shown.filter((field) => isSecret(field, credential));
   const plain = shown.filter((field) => !isSecret(field, credential));
@@ -87,18 +88,13 @@ function ValueFields(props: FieldsProps) {
           <TypeField key={field.name} {...props} field={field} />
         ))}
         {plain.length > 0 && (
-          <Accordion variant="contained">
-            <Accordion.Item value="plain">
-              <Accordion.Control>{t('rotation.otherFields', { count: plain.length })}</Accordion.Control>
-              <Accordion.Panel>
-                <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="sm" style={{ alignItems: 'end' }}>
-                  {plain.map((field) => (
-                    <TypeField key={field.name} {...props} field={field} />
-                  ))}
-                </SimpleGrid>
-              </Accordion.Panel>
-            </Accordion.Item>
-          </Accordion>
+          <FoldedFields
+            {...props}
+            fields={plain}
+            title={t('rotation.otherFields', { count: plain.length })}
+            opened={opened}
+            onOpen={setOpened}
+          />
         )}
       </Stack>
     </Section>

@@ -4,6 +4,7 @@ import { useTranslation } from 'react-i18next';
 import { allCredentials } from '../../../api/queries';
 import { Icon } from '../../../components/icons';
 import { useNotify } from '../../../components/notify';
+import { saveAs } from '../../../saveas';
 import { exportText } from './exporttext';
 
 /** Saves all credentials as a file, without their secrets. */
@@ -30,13 +31,4 @@ export function ExportButton() {
       {t('export.button')}
     </Button>
   );
-}
-
-function saveAs(name: string, text: string) {
-  const url = URL.createObjectURL(new Blob([text], { type: 'application/json' }));
-  const link = document.createElement('a');
-  link.href = url;
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(url);
 }
