@@ -107,6 +107,8 @@ func startError(ctx context.Context, id workflows.ID, err error) *nodes.Error {
 			out.Message += "; " + p.Path + ": " + p.Message
 		}
 		return out
+	case fault.Is(err, fault.TooLarge):
+		return &nodes.Error{Code: nodes.CodeTooLarge, Message: "with.input: " + fault.Message(err), Permanent: true}
 	default:
 		return &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: err}
 	}

@@ -210,6 +210,7 @@ type elements struct {
 	keys    []string          // of a map, sorted; nil for a list
 	outputs []json.RawMessage // one per element; nil while it has none
 	sealed  [][]byte          // likewise, of a sensitive node
+	kept    int               // bytes of all outputs, sealed ones too, also when they were let go
 	err     *StepError        // of the first element that failed
 	started time.Time
 }
@@ -257,6 +258,9 @@ func (e *elements) size() (n int) {
 
 // plain is the collected output: the elements' outputs in order.
 func (e *elements) plain() (any, error) {
+	if err := e.whole(); err != nil {
+		return nil, err
+	}
 	out := make([]any, len(e.outputs))
 	for i, raw := range e.outputs {
 		if raw == nil {

@@ -28,7 +28,7 @@ func (r *runner) startOnFailure(p *Progress) bool {
 		"run_id": r.run.ID.String(), "workflow": string(r.run.Workflow), "failed_nodes": texts(failed), "input": nil,
 		"error": map[string]any{"node": string(p.Set.Error.Node), "code": p.Set.Error.Code, "message": p.Set.Error.Message},
 	}
-	if json.Valid(r.run.Input) {
+	if json.Valid(r.run.Input) && len(r.run.Input) < MaxInput-failureText {
 		input["input"] = r.run.Input
 	}
 	n, err := r.engine.newStart(r.engine.steps, id, input, Start{
@@ -44,6 +44,9 @@ func (r *runner) startOnFailure(p *Progress) bool {
 	p.Starts = append(p.Starts, *n)
 	return true
 }
+
+// failureText is room for all but the input of the run that failed; a larger input is null.
+const failureText = 256 << 10
 
 func texts(ids []workflows.NodeID) []any {
 	out := make([]any, len(ids))

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"time"
 
 	"keyflow/internal/fault"
@@ -135,7 +136,7 @@ func (r *runner) conclude() *RunChange {
 	case r.verdict == RunSucceeded && r.plan.output != nil:
 		output, err := r.output()
 		if err != nil {
-			set.Status, set.Error = RunFailed, &RunError{Code: err.Code, Message: err.Message}
+			set.Status, set.Error = RunFailed, &RunError{Code: err.Code, Message: shortMessage(err.Message)}
 		}
 		set.Output = output
 	}
@@ -146,7 +147,7 @@ func (r *runner) conclude() *RunChange {
 func (r *runner) output() ([]byte, *nodes.Error) {
 	use, err := r.vars(&r.plan.outputRead)
 	if err != nil {
-		return nil, &nodes.Error{Code: nodes.CodeExpression, Message: "output: " + err.Error()}
+		return nil, varsError(fmt.Errorf("output: %w", err))
 	}
 	ctx := r.engine.steps
 	v, err := r.plan.output.Eval(ctx, environment(r.run.ID, "output", r.newest, use.vars))

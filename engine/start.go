@@ -39,7 +39,7 @@ type Started struct {
 // Start stores a run of the workflow's current version and returns once it is on disk.
 // Faults: NotFound (no such workflow), Malformed (the input is not JSON), Invalid with
 // Problems (the input does not match the schema), Conflict (dedupe key with another input;
-// depth), Unavailable (queue full, database away, stopping): then nothing was accepted.
+// depth), TooLarge (the input), Unavailable (queue full, database away, stopping): then nothing was accepted.
 // Whether a disabled workflow may start is the caller's decision.
 func (e *Engine) Start(ctx context.Context, s Start) (Started, error) {
 	if e.o.Catalog == nil {
@@ -121,6 +121,9 @@ func (e *Engine) fill(run *Run, plan *Plan, s Start) error {
 	input := s.Input
 	if len(input) == 0 {
 		input = json.RawMessage("{}")
+	}
+	if err := checkInput(input); err != nil {
+		return err
 	}
 	if !utf8.Valid(input) || !json.Valid(input) { // encoding/json lets wrong UTF-8 pass
 		return fault.New(fault.Malformed, "the input is not valid JSON in UTF-8")

@@ -416,7 +416,7 @@ const maxErrorResponse = 64 << 10
 
 // stepError is a failure as it is stored. An answer too large to keep loses its body.
 func stepError(err *nodes.Error, attempt int) *StepError {
-	out := &StepError{Code: err.Code, Message: err.Message, Attempt: attempt}
+	out := &StepError{Code: err.Code, Message: shortMessage(err.Message), Attempt: attempt}
 	if err.Response == nil {
 		return out
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"strconv"
 	"time"
-
-	"keyflow/nodes"
 )
 
 // submit hands a step to the queue.
@@ -60,7 +58,7 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 	}
 	var err error
 	if s.reading, err = r.vars(&plan.reads); err != nil {
-		return nil, outcome{kind: failed, err: &nodes.Error{Code: nodes.CodeExpression, Message: err.Error()}}
+		return nil, outcome{kind: failed, err: varsError(err)}
 	}
 	s.sealed = r.sealedOutputs(plan.reads.sealed)
 	if key.index != NoIndex {
@@ -90,7 +88,7 @@ func (r *runner) finished(key stepKey, s *stepRun, out outcome) {
 	r.atWork--
 	if step := r.live[key]; step != nil && !r.gone && !out.dropped && !r.broken {
 		if s != nil {
-			step.calls = append(step.calls, s.credentialCalls()...)
+			step.calls = latestCalls(append(step.calls, s.credentialCalls()...))
 		}
 		if out.attempt != nil {
 			step.attempts = append(step.attempts, *out.attempt)
@@ -200,12 +198,12 @@ func (r *runner) keepElement(key stepKey, row *Step) {
 	switch row.Status {
 	case StepSucceeded:
 		if plan.isRead {
-			e.outputs[key.index], e.sealed[key.index] = row.Output, row.Sealed
+			e.put(key.index, row.Output, row.Sealed)
 		}
 	case StepFailed:
 		if plan.itemsGoOn {
 			if plan.isRead {
-				e.outputs[key.index] = failedElement(row.Error)
+				e.put(key.index, failedElement(row.Error), nil)
 			}
 			return
 		}

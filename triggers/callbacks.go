@@ -50,6 +50,8 @@ func (m *Manager) serveCallback(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "nothing is at this address")
 	case fault.Is(err, fault.Conflict):
 		refuse(w, http.StatusConflict, "this address was called already, or nobody waits for it any more")
+	case fault.Is(err, fault.TooLarge):
+		refuse(w, http.StatusRequestEntityTooLarge, fault.Message(err))
 	case fault.Is(err, fault.Unavailable):
 		m.logger.Warn("callback not accepted", "error", err)
 		w.Header().Set("Retry-After", "2")

@@ -54,7 +54,7 @@ func TestServeTLS(t *testing.T) {
 		t.Fatalf("listening on %s", s.url)
 	}
 	newClient := func(c *tls.Config) *http.Client {
-		c.InsecureSkipVerify = true //nolint:gosec // the serial number is looked at
+		c.InsecureSkipVerify = true // the serial number is looked at
 		transport := &http.Transport{TLSClientConfig: c, ForceAttemptHTTP2: true}
 		t.Cleanup(transport.CloseIdleConnections)
 		return &http.Client{Transport: transport}
@@ -75,7 +75,7 @@ func TestServeTLS(t *testing.T) {
 	if serial := get(open); serial != 1 {
 		t.Fatalf("serial number %d", serial)
 	}
-	if _, err := newClient(&tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}).Get(s.url); err == nil { //nolint:gosec // an old client
+	if _, err := newClient(&tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}).Get(s.url); err == nil { // an old client
 		t.Error("TLS 1.1 was taken")
 	}
 	if err := os.WriteFile(certFile, []byte("half of a"), 0o600); err != nil {

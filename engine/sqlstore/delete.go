@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"gorm.io/gorm"
@@ -117,36 +116,35 @@ type belongings struct {
 // that none is left.
 func (of belongings) delete(tx *gorm.DB, ids [][]byte) (all bool, err error) {
 	columns := "run, " + of.keys
-	rows, err := tx.Raw("SELECT "+columns+", "+of.size+" FROM "+of.table+" WHERE run IN ? ORDER BY "+columns+" LIMIT ?", ids, portionRows).Rows()
-	if err != nil {
-		return false, err
+	var rows []map[string]any
+	err = tx.Raw("SELECT "+columns+", "+of.size+" AS size FROM "+of.table+" WHERE run IN ? ORDER BY "+columns+" LIMIT ?", ids, portionRows).Scan(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return err == nil, err
 	}
-	key := make([]any, strings.Count(columns, ",")+1)
-	last := make([]any, len(key))
-	n, size := 0, int64(0)
-	for all = true; rows.Next(); n++ {
-		if size > portionBytes {
-			all = false
-			break
-		}
-		var bytes int64
-		into := make([]any, 0, len(key)+1)
-		for i := range key {
-			into = append(into, &key[i])
-		}
-		if err := rows.Scan(append(into, &bytes)...); err != nil {
-			return false, fmt.Errorf("read what belongs to a deleted run: %w", err)
-		}
-		copy(last, key)
-		size += bytes
+	n, size := 0, 0
+	for n < len(rows) && size <= portionBytes {
+		size += sizeOf(rows[n]["size"])
+		n++
 	}
-	if err := rows.Close(); err != nil || n == 0 {
-		return n == 0, err
-	}
-	all = all && n < portionRows
-	if all {
+	if n == len(rows) && n < portionRows {
 		return true, tx.Exec("DELETE FROM "+of.table+" WHERE run IN ?", ids).Error
 	}
-	upTo := "(" + columns + ") <= ( " + strings.TrimSuffix(strings.Repeat("?, ", len(key)), ", ") + ")"
-	return false, tx.Exec("DELETE FROM "+of.table+" WHERE run IN ? AND "+upTo, append([]any{ids}, last...)...).Error
+	args := []any{ids}
+	for key := range strings.SplitSeq(columns, ", ") {
+		args = append(args, rows[n-1][key])
+	}
+	upTo := "(" + columns + ") <= ( " + strings.TrimSuffix(strings.Repeat("?, ", len(args)-1), ", ") + ")"
+	return false, tx.Exec("DELETE FROM "+of.table+" WHERE run IN ? AND "+upTo, args...).Error
+}
+
+// sizeOf reads a number as the driver of the database gives it.
+func sizeOf(v any) int {
+	switch v := v.(type) {
+	case int64:
+		return int(v)
+	case int32:
+		return int(v)
+	default:
+		return 0
+	}
 }

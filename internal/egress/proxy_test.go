@@ -138,7 +138,9 @@ func TestProxyIsNoWayAround(t *testing.T) {
 	t.Parallel()
 	f := &forward{}
 	tr := proxied(t, f, false, "")
-	redirecting := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://169.254.169.254/latest", http.StatusFound) })
+	redirecting := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "http://169.254.169.254/latest", http.StatusFound)
+	})
 	allowed := proxied(t, f, false, "", redirecting.Listener.Addr().String())
 	own, err := egress.New(egress.Options{
 		Allow: []string{"private"}, Proxy: "http://127.0.0.1:9", Own: func() []netip.AddrPort { return []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:8080")} },

@@ -2,6 +2,7 @@ package standard
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -50,7 +51,11 @@ func readAnswer(res *http.Response, as string, now time.Time) (*answer, error) {
 		return nil, a.broken(err)
 	}
 	a.size = len(data)
-	if a.body, err = decodeBody(data, as, res.Header.Get("Content-Type")); err != nil {
+	a.body, err = decodeBody(data, as, res.Header.Get("Content-Type"))
+	switch {
+	case errors.Is(err, jsonvalue.ErrTooDeep), errors.Is(err, jsonvalue.ErrTooMany):
+		return nil, a.failed(nodes.CodeTooLarge, a.host+" answered with JSON that cannot be taken: "+err.Error(), err)
+	case err != nil:
 		return nil, a.failed(nodes.CodeNetwork, a.host+" answered with a body that is not JSON", err)
 	}
 	return a, nil
