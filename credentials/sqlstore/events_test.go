@@ -50,7 +50,7 @@ func (s *told) events() (lines []string) {
 		if string(d.ID) != strings.TrimPrefix(e.Subject, "credentials/") || d.Folder != e.Folder {
 			s.Errorf("data %+v of %+v", d, e.Event)
 		}
-		if err := s.queue.Remove(s.Context(), e.Seq); err != nil {
+		if err := s.queue.Remove(s.Context(), []int64{e.Seq}); err != nil {
 			s.Fatal(err)
 		}
 	}
