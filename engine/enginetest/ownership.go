@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"keyflow/engine"
 	"keyflow/internal/fault"
 )
@@ -205,4 +207,21 @@ func (s *suite) owners() {
 		s.Fatal(err)
 	}
 	s.equal("one left", silent(time.Hour), []engine.Orphan{{Run: mine.ID, Owner: owner(1)}})
+}
+
+// Of two signals with one id the first counts, also when both are written again because the
+// answer to their COMMIT was lost.
+func (s *suite) signalsWrittenAgain() {
+	r := s.owned(1)
+	s.commit(create(r))
+	id := uuid.New()
+	decision := func(data string, again bool) engine.Entry {
+		return engine.Entry{Signal: &engine.Signal{Run: r.ID, Kind: "decision", Data: []byte(data), ID: id, Again: again}}
+	}
+	for _, again := range []bool{false, true, true} {
+		out := s.try(decision("approve", again), decision("reject", again))
+		if out[0].Err != nil || out[1].Err != nil || out[0].Duplicate || !out[1].Duplicate {
+			s.Errorf("written again %t: %+v, want the first alone to count", again, out)
+		}
+	}
 }

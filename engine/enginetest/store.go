@@ -46,6 +46,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Stores) {
 		"park and wake":                            (*suite).parkAndWake,
 		"park is refused while signals are unread": (*suite).parkWithSignals,
 		"signals":                                  (*suite).signals,
+		"signals written again":                    (*suite).signalsWrittenAgain,
 		"signals to runs that have ended":          (*suite).signalsToEnded,
 		"due order":                                (*suite).dueOrder,
 		"due runs of each origin":                  (*suite).dueOfEach,

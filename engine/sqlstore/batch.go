@@ -30,7 +30,7 @@ type batch struct {
 	parked []engine.RunID            // runs whose highest unread signal apply needs to know
 	runs   map[engine.RunID]*liveRun // one for each of ids
 	told   []engine.RunID            // ids of signals, to see which are stored
-	unread map[engine.RunID]bool     // those that are stored
+	unread map[engine.RunID][]byte   // the data of those that are stored
 	asked  []int                     // entries with asks
 	status map[stepKey]int16         // of the steps that asks are about; none: no row
 	held   map[[16]byte]*dedupeRow   // keys by hash
@@ -80,7 +80,7 @@ func newBatch(c *codec, entries []engine.Entry, now time.Time) *batch {
 		now: now.UnixMicro(), entries: entries,
 		encoded: make([]encoded, len(entries)), outcomes: make([]engine.Outcome, len(entries)),
 		runs: make(map[engine.RunID]*liveRun, len(entries)), held: map[[16]byte]*dedupeRow{}, stepAt: map[stepKey]int{},
-		unread: map[engine.RunID]bool{}, status: map[stepKey]int16{},
+		unread: map[engine.RunID][]byte{}, status: map[stepKey]int16{},
 	}
 	for i := range entries {
 		enc := c.encode(&entries[i])

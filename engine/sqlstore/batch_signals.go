@@ -1,6 +1,8 @@
 package sqlstore
 
 import (
+	"bytes"
+
 	"keyflow/engine"
 	"keyflow/internal/fault"
 )
@@ -8,20 +10,21 @@ import (
 func (b *batch) signal(s *engine.Signal) engine.Outcome {
 	r, id := b.runs[s.Run], engine.RunID(s.ID)
 	out := engine.Outcome{Run: s.Run}
+	earlier, told := b.unread[id]
 	switch {
 	case !r.exists:
 		out.Err = missing(s.Run)
 	case word(runStatuses[:], r.status).Final():
 		out.Err = fault.New(fault.Conflict, "run %s has ended", s.Run)
-	case b.unread[id]:
-		out.Duplicate = !s.Again
+	case told: // its own, when it is written again; signals that compete have one id
+		out.Duplicate = !s.Again || !bytes.Equal(earlier, s.Data)
 	case s.Step != nil && b.settled(stepKey{s.Run, s.Step.Node, s.Step.Index}):
 		out.Duplicate = true
 	}
-	if out.Err != nil || out.Duplicate || b.unread[id] {
+	if out.Err != nil || out.Duplicate || told {
 		return out
 	}
-	b.unread[id] = true
+	b.unread[id] = s.Data
 	b.signals = append(b.signals, signalRow{id: s.ID, run: s.Run, kind: s.Kind, data: s.Data})
 	r.signaled = true
 	if s.Kind == engine.SignalCancel {

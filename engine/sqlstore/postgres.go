@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -171,11 +172,11 @@ func queueTold(q *pgx.Batch, b *batch) {
 	if len(b.told) == 0 {
 		return
 	}
-	const query = "SELECT id FROM signals WHERE id = ANY($1::bytea[])"
+	const query = "SELECT id, data FROM signals WHERE id = ANY($1::bytea[])"
 	q.Queue(query, column(b.told, func(id engine.RunID) []byte { return id[:] })).Query(func(rows pgx.Rows) error {
-		var id []byte
-		_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
-			b.unread[engine.RunID(id)] = true
+		var id, data []byte
+		_, err := pgx.ForEachRow(rows, []any{&id, &data}, func() error {
+			b.unread[engine.RunID(id)] = bytes.Clone(data)
 			return nil
 		})
 		return wrap("read signals", err)

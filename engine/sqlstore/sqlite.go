@@ -1,6 +1,7 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -161,8 +162,9 @@ func (w *sqliteWriter) readUnread(b *batch) error {
 }
 
 func (w *sqliteWriter) readTold(b *batch) error {
-	return w.queryIDs("SELECT id FROM signals WHERE id IN ", b.told, func(row []driver.Value) {
-		b.unread[engine.RunID(row[0].([]byte))] = true
+	return w.queryIDs("SELECT id, data FROM signals WHERE id IN ", b.told, func(row []driver.Value) {
+		data, _ := row[1].([]byte) // or NULL
+		b.unread[engine.RunID(row[0].([]byte))] = bytes.Clone(data)
 	})
 }
 
