@@ -63,6 +63,15 @@ func (n *NewRun) needSlots(ctx context.Context, plan *Plan) error {
 	return nil
 }
 
+// boundLine keeps callers from storing runs without end that wait for a slot of the workflow.
+func (n *NewRun) boundLine(most int) {
+	for i := range n.Slots {
+		if s := &n.Slots[i]; s.Place == PlaceWorkflow && s.OnLimit == workflows.OnLimitQueue {
+			s.MaxWaiting = most
+		}
+	}
+}
+
 // triggerSlot is the slot that the overlap of a cron trigger asks for. A retry is none of its
 // occurrences, but waits for them and holds them up as one.
 func triggerSlot(plan *Plan, run *Run) (Slot, bool) {

@@ -25,7 +25,8 @@ type Slot struct {
 	Limit   int
 	Version int
 	OnLimit string // workflows.OnLimitQueue, …; asked once, when the run is stored
-	// MaxWaiting, with OnLimitQueue: while so many wait, a start is skipped. 0 is any number.
+	// MaxWaiting, with OnLimitQueue: while so many wait, a start is skipped, or of PlaceWorkflow
+	// refused as Unavailable. 0 is any number.
 	MaxWaiting int
 }
 

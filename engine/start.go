@@ -91,6 +91,7 @@ func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run Run) (Start
 	if err := create.needSlots(ctx, plan); err != nil {
 		return Started{}, err
 	}
+	create.boundLine(e.o.QueueLimit)
 	stored := e.journal.Send(Entry{Create: create})
 	select {
 	case out := <-stored:

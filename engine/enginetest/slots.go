@@ -161,6 +161,27 @@ func (s *suite) slotsSkip() {
 	}
 }
 
+// slotsLine: a line takes so many and no more, which is not the end of its schedule's occurrence.
+func (s *suite) slotsLine() {
+	bounded := slot(1, 1, workflows.OnLimitQueue)
+	bounded.MaxWaiting = 3
+	runs := s.line(3, bounded)
+	r, last := s.needing(bounded)
+	_, over := s.needing(bounded)
+	_, tick := s.needing(bounded)
+	tick.Create.RecordSkip = true
+	out := s.try(last, over, tick)
+	if out[0].Err != nil || !fault.Is(out[1].Err, fault.Unavailable) || !fault.Is(out[2].Err, fault.Unavailable) || out[2].Skipped {
+		s.Errorf("a full line: %+v", out)
+	}
+	s.commit(end(runs[0], engine.RunSucceeded))
+	_, next := s.needing(bounded)
+	if out := s.commit(next)[0]; !out.Waits {
+		s.Errorf("after somebody's turn came: %+v", out)
+	}
+	s.equal("states", s.states(append(runs, r)), "edww")
+}
+
 func (s *suite) slotsCancelWaiting() {
 	runs := s.line(4, slot(1, 1, workflows.OnLimitQueue))
 	s.commit(signal(runs[1].ID, "callback")) // is no reason to begin

@@ -54,6 +54,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Stores) {
 		"slots: queue":                             (*suite).slotsQueue,
 		"slots: one batch":                         (*suite).slotsInOneBatch,
 		"slots: skip":                              (*suite).slotsSkip,
+		"a line has an end":                        (*suite).slotsLine,
 		"slots: cancel who waits":                  (*suite).slotsCancelWaiting,
 		"slots: cancel the oldest":                 (*suite).slotsCancelOldest,
 		"slots: of trigger and workflow":           (*suite).slotsOfTriggerAndWorkflow,

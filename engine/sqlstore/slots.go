@@ -51,6 +51,8 @@ type room struct {
 	held     int
 	waiting  []*slotRow // oldest first; the first of them, when there are many
 	more     bool       // there are more than these
+	line     int        // how many wait, counted up to most
+	most     int        // the largest MaxWaiting of a start; up to 1 what is read anyway tells enough
 	// Of a group in which a start cancels others: how many holders were not canceled yet, and the
 	// first of these.
 	alive   int
@@ -118,6 +120,7 @@ func (b *batch) gatherNeeds(n *engine.NewRun) {
 		if slot.OnLimit == workflows.OnLimitCancelOldest {
 			room.cancels++
 		}
+		room.most = max(room.most, slot.MaxWaiting)
 	}
 }
 
@@ -170,8 +173,8 @@ func (b *batch) admit(n *engine.NewRun, r *liveRun) error {
 		switch {
 		case full && slot.OnLimit == workflows.OnLimitSkip:
 			return limitReached(slot)
-		case full && slot.MaxWaiting > 0 && len(room.waiting) >= slot.MaxWaiting:
-			return limitReached(slot)
+		case full && slot.MaxWaiting > 0 && max(len(room.waiting), room.line) >= slot.MaxWaiting:
+			return lineFull(slot)
 		}
 	}
 	state := int64(slotHeld)
@@ -199,7 +202,7 @@ func (b *batch) admit(n *engine.NewRun, r *liveRun) error {
 // skip gives up a start that got no slot, and its dedupe key.
 func (b *batch) skip(n *engine.NewRun, enc *encoded, err error) engine.Outcome {
 	out := engine.Outcome{Err: err}
-	if n.RecordSkip {
+	if n.RecordSkip && fault.Is(err, fault.Conflict) {
 		out = engine.Outcome{Skipped: true}
 	}
 	if enc.key != nil {
@@ -222,6 +225,7 @@ func (k *slotBook) take(s *slotRow, room *room) int64 {
 		return slotHeld
 	}
 	k.set(s, slotWaits)
+	room.line++
 	at, _ := slices.BinarySearchFunc(room.waiting, s, func(x, y *slotRow) int { return bytes.Compare(x.key.run[:], y.key.run[:]) })
 	if at < len(room.waiting) || !room.more {
 		room.waiting = slices.Insert(room.waiting, at, s)
@@ -234,6 +238,13 @@ func limitReached(slot *engine.Slot) error {
 		return fault.New(fault.Conflict, "the trigger's run before this one goes on")
 	}
 	return fault.New(fault.Conflict, "%d runs of the workflow go on already, which is its limit: try again when one has ended", slot.Limit)
+}
+
+func lineFull(slot *engine.Slot) error {
+	if slot.Place == engine.PlaceTrigger {
+		return limitReached(slot)
+	}
+	return fault.New(fault.Unavailable, "%d runs of the workflow wait for a slot already; try again", slot.MaxWaiting)
 }
 
 // makeRoom cancels the oldest runs of the group, so that with the new one no more go on than

@@ -39,6 +39,7 @@ const (
 	readCapacity = "SELECT CAST(capacity AS BIGINT) FROM admissions WHERE workflow = ?"
 	readSlots    = "SELECT CAST(place AS BIGINT), workflow, grp, CAST(state AS BIGINT) FROM slots WHERE run = ?"
 	countHeld    = "SELECT count(*) FROM (SELECT 1 FROM slots WHERE grp = ? AND state = 2 LIMIT ?) t"
+	countLine    = "SELECT count(*) FROM (SELECT 1 FROM slots WHERE grp = ? AND state = 1 LIMIT ?) t"
 	readWaiting  = "SELECT run FROM slots WHERE grp = ? AND state = 1 ORDER BY run LIMIT ?"
 	fromAlive    = " FROM slots s JOIN runs r ON r.id = s.run WHERE s.grp = ? AND s.state = 2 AND r.cancel_requested = 0"
 	countAlive   = "SELECT count(*)" + fromAlive
@@ -101,6 +102,9 @@ func (b *batch) readRooms(place engine.Place, answer func([]question) error) err
 			r.capacity = int(a.capacity)
 		}
 		ask = append(ask, question{countHeld, []any{r.group[:], int64(r.capacity + len(k.ended) + 1)}, func(row []any) { r.held = int(row[0].(int64)) }})
+		if r.most > 1 {
+			ask = append(ask, question{countLine, []any{r.group[:], int64(r.most)}, func(row []any) { r.line = int(row[0].(int64)) }})
+		}
 		if r.cancels > 0 {
 			ask = append(ask, question{countAlive, []any{r.group[:]}, func(row []any) { r.alive = int(row[0].(int64)) }},
 				question{readOldest, []any{r.group[:], int64(r.cancels + spareOldest)}, func(row []any) { r.oldest = append(r.oldest, engine.RunID(row[0].([]byte))) }})
