@@ -45,6 +45,7 @@ type round struct {
 	mode    int
 	run     engine.RunID
 	due     time.Time
+	late    bool          // the time was over before the race could begin
 	ordered bool          // the first side had its effect before the other began
 	gate    chan struct{} // lets the step at work end
 }
@@ -198,14 +199,15 @@ func (r *round) play() {
 		if step.DueAt != nil && time.Until(*step.DueAt) < time.Minute {
 			r.due = *step.DueAt
 		}
-		return step.Status == engine.StepWaiting || step.Status.Final() || r.race.waits == "" && r.count(r.key) == 1
+		r.late = step.Status.Final()
+		return r.late || step.Status == engine.StepWaiting || r.race.waits == "" && r.count(r.key) == 1
 	})
 	if !begun {
 		return
 	}
 	var errs [2]error
 	act := func(i int) { errs[i] = r.race.sides[i].do(r) }
-	inTime := func() bool { return r.due.IsZero() || time.Now().Before(r.due) }
+	inTime := func() bool { return !r.late && (r.due.IsZero() || time.Now().Before(r.due)) }
 	switch first := r.mode % 2; r.mode {
 	case firstThenSecond, secondThenFirst:
 		act(first)

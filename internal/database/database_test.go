@@ -3,6 +3,7 @@ package database_test
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"io"
 	"log/slog"
@@ -128,7 +129,7 @@ func TestOpenRefusesBadAddresses(t *testing.T) {
 // A server that goes away in the middle of an answer may be back soon: nobody is to blame but it.
 func TestBrokenConnectionsPass(t *testing.T) {
 	t.Parallel()
-	for name, err := range map[string]error{"within an answer": io.ErrUnexpectedEOF, "before one": io.EOF} {
+	for name, err := range map[string]error{"within an answer": io.ErrUnexpectedEOF, "before one": io.EOF, "three times in a row": driver.ErrBadConn} {
 		if got := database.Translate(fmt.Errorf("prepare: %w", err), "things"); !fault.Is(got, fault.Unavailable) {
 			t.Errorf("%s: %v", name, got)
 		}
