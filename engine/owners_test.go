@@ -205,6 +205,11 @@ func TestAloneInheritsAtOnce(t *testing.T) {
 		if diff := cmp.Diff([]engine.OwnerID{{2}}, left); diff != "" {
 			t.Errorf("earlier owners withdrawn (-want +got):\n%s", diff)
 		}
+		b.set(errors.New("the disk is slow"), 0)
+		time.Sleep(time.Minute) // of the bubble's clock
+		if !b.Confirmed() {
+			t.Error("nobody else can take its runs, yet a process that is alone stands still")
+		}
 		b.stop()
 	})
 }
