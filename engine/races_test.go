@@ -211,10 +211,11 @@ func (r *round) play() {
 	switch first := r.mode % 2; r.mode {
 	case firstThenSecond, secondThenFirst:
 		act(first)
-		r.ordered = inTime() || !r.race.sides[first].refusable // a slow machine may let time come first
 		if !r.happens("the first side has its effect", r.over) {
 			return
 		}
+		// What another process is told of may come to its owner after the time.
+		r.ordered = inTime() || !r.race.sides[first].refusable
 		act(1 - first)
 	case firstThenSecondAtOnce, secondThenFirstAtOnce:
 		act(first)
