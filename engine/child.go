@@ -3,9 +3,10 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"strings"
+	"slices"
 
 	"keyflow/internal/fault"
+	"keyflow/internal/identity"
 	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -31,8 +32,8 @@ func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*NewRun, *nodes.
 	if err != nil {
 		return nil, startError(ctx, id, err)
 	}
-	if !s.mayStart(n.Run.Folder) {
-		return nil, refusedStart("workflow %q in folder %s may not be started from folder %s by a computed name; write its id into the definition", id, n.Run.Folder, parent.Folder)
+	if err := s.mayStart(n); err != nil {
+		return nil, err
 	}
 	if ask.Wait {
 		n.Run.Parent = &StepRef{Run: parent.ID, Node: s.plan.id, Index: s.key.index}
@@ -77,17 +78,28 @@ func (e *Engine) prepareStart(ctx context.Context, id workflows.ID, input any, s
 	return n, n.needSlots(ctx, plan)
 }
 
-// mayStart reports whether a step may start a workflow in folder. Whoever applied the
-// definition needed the right to start those that it names literally; a computed name stays
-// in the run's own folder and below.
-func (s *stepRun) mayStart(folder string) bool {
-	for i := range s.plan.params {
-		if p := &s.plan.params[i]; p.decl.Name == "workflow" && p.literal {
-			return true
-		}
+// mayStart refuses a workflow that is outside of the run's folder, unless the definition names it
+// literally and whoever applied that may start it where it is now.
+func (s *stepRun) mayStart(n *NewRun) *nodes.Error {
+	parent, child := &s.runner.run, &n.Run
+	literal := slices.ContainsFunc(s.plan.params, func(p param) bool { return p.decl.Name == "workflow" && p.literal })
+	switch {
+	case startable(child.Folder, parent.Folder):
+		return nil
+	case !literal:
+		return refusedStart("workflow %q in folder %s may not be started from folder %s by a computed name; write its id into the definition",
+			child.Workflow, child.Folder, parent.Folder)
+	case startable(child.Folder, s.runner.plan.definition.StartScope):
+		return nil
+	default: // the folder is not told: the author may not know of the workflow
+		return refusedStart("workflow %q may not be started by whoever applied version %d of %q: somebody who may has to apply the next one",
+			child.Workflow, parent.Version, parent.Workflow)
 	}
-	own := strings.TrimSuffix(s.runner.run.Folder, "/")
-	return folder == s.runner.run.Folder || strings.HasPrefix(folder, own+"/")
+}
+
+// startable reports whether who may start workflows below scope may do so in folder.
+func startable(folder, scope string) bool {
+	return identity.Caller{Role: identity.Operator, Folder: scope}.May(identity.Operate, folder)
 }
 
 func refusedStart(format string, args ...any) *nodes.Error {

@@ -41,6 +41,11 @@ func (r *runner) startOnFailure(p *Progress) bool {
 		r.engine.o.Logger.Error("the workflow for failures cannot be started", "run", r.run.ID, "workflow", r.run.Workflow, "on_failure", id, "error", err)
 		return true
 	}
+	if !startable(n.Run.Folder, r.run.Folder) && !startable(n.Run.Folder, r.plan.definition.StartScope) {
+		r.engine.o.Logger.Error("the workflow for failures may not be started by whoever applied the definition",
+			"run", r.run.ID, "workflow", r.run.Workflow, "version", r.run.Version, "on_failure", id)
+		return true
+	}
 	p.Starts = append(p.Starts, *n)
 	return true
 }

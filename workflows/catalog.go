@@ -152,6 +152,9 @@ func (c *Catalog) Apply(ctx context.Context, caller identity.Caller, id ID, sour
 	if len(problems) > 0 {
 		return Applied{}, fault.Problems("the workflow has "+count(len(problems), "problem"), problems)
 	}
+	if caller.May(identity.Operate, caller.Folder) {
+		d.StartScope = caller.Folder
+	}
 	s, changed, err := c.store.Put(ctx, d, d.Enabled, caller.Name, expect, c.now())
 	if err != nil {
 		return Applied{}, err
@@ -188,12 +191,13 @@ func (c *Catalog) requireCredentials(ctx context.Context, caller identity.Caller
 }
 
 // requireStarts requires the right to start every workflow that d starts by a literal id: its
-// runs will do so in the caller's place. A computed id stays within the folder of the run.
+// runs will do so in the caller's place. A workflow that comes later, or moves, is started only
+// where the caller may (Definition.StartScope); a computed id stays within the folder of the run.
 func (c *Catalog) requireStarts(ctx context.Context, caller identity.Caller, d *Definition) error {
 	for _, id := range d.Starts() {
 		s, err := c.store.Get(ctx, id)
 		if fault.Is(err, fault.NotFound) {
-			continue // the run will say so
+			continue // a run can start it if it comes where the caller may start workflows
 		}
 		if err != nil {
 			return err
@@ -339,6 +343,7 @@ func reparse(v Version) (*Definition, error) {
 		f.Message = string(v.Workflow) + ": " + f.Message
 		return nil, f
 	}
+	d.StartScope = v.Definition.StartScope
 	d.Positions = nil // of use to authors only; thousands of definitions stay in memory
 	return d, nil
 }

@@ -59,6 +59,9 @@ type Definition struct {
 	Digest [sha256.Size]byte `json:"-"`
 	// InputSchema is Input, compiled; nil when the workflow states none.
 	InputSchema *InputSchema `json:"-"`
+	// StartScope is the folder below which whoever applied this version may start workflows, and
+	// its runs those that it names; "" is none. It is stored with the version.
+	StartScope string `json:"-"`
 }
 
 // Position is a 1-based place in a text, in bytes.

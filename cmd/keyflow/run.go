@@ -110,6 +110,7 @@ func runFile(cmd *cobra.Command, p process, cfg config, file string, input json.
 }
 
 func runHere(ctx context.Context, cmd *cobra.Command, p process, e *engine.Engine, d *workflows.Definition, input json.RawMessage) error {
+	d.StartScope = "/" // who holds the data folder may start everything in it
 	started, err := e.StartDefinition(ctx, d, engine.Start{Input: input})
 	if err != nil {
 		return &exitError{exitUsage, err}

@@ -51,11 +51,12 @@ func (r workflowRow) summary() workflows.Summary {
 }
 
 type versionRow struct {
-	Workflow  string `gorm:"primaryKey"`
-	Number    int    `gorm:"primaryKey"`
-	Source    []byte
-	CreatedAt int64 `gorm:"autoCreateTime:false"`
-	CreatedBy string
+	Workflow   string `gorm:"primaryKey"`
+	Number     int    `gorm:"primaryKey"`
+	Source     []byte
+	CreatedAt  int64 `gorm:"autoCreateTime:false"`
+	CreatedBy  string
+	StartScope string
 }
 
 func (versionRow) TableName() string { return "workflow_versions" }
@@ -63,7 +64,7 @@ func (versionRow) TableName() string { return "workflow_versions" }
 func (r versionRow) version() workflows.Version {
 	return workflows.Version{
 		Workflow: workflows.ID(r.Workflow), Number: r.Number,
-		Definition: &workflows.Definition{ID: workflows.ID(r.Workflow), Source: r.Source},
+		Definition: &workflows.Definition{ID: workflows.ID(r.Workflow), Source: r.Source, StartScope: r.StartScope},
 		CreatedAt:  time.UnixMicro(r.CreatedAt).UTC(), CreatedBy: r.CreatedBy,
 	}
 }
@@ -164,7 +165,7 @@ func addVersion(tx *gorm.DB, row *workflowRow, d *workflows.Definition, exists b
 	}
 	row.ID, row.Name, row.Folder, row.Digest = string(d.ID), d.Name, d.Folder, d.Digest[:]
 	row.Version++
-	v := versionRow{Workflow: row.ID, Number: row.Version, Source: d.Source, CreatedAt: now.UnixMicro(), CreatedBy: by}
+	v := versionRow{Workflow: row.ID, Number: row.Version, Source: d.Source, CreatedAt: now.UnixMicro(), CreatedBy: by, StartScope: d.StartScope}
 	if err := tx.Create(&v).Error; err != nil {
 		return err
 	}
