@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 
 	"keyflow/internal/expression"
 	"keyflow/workflows"
@@ -53,8 +54,8 @@ func (c checker) Check(_ context.Context, d *workflows.Definition) (problems, wa
 }
 
 func checkSchedule(d *workflows.Definition, t workflows.Trigger, path string) []workflows.Problem {
-	if t.Schedule == "" {
-		return nil // reported by its absence
+	if strings.TrimSpace(t.Schedule) == "" {
+		return nil // the parser said so
 	}
 	_, err := specOf(t).Parse()
 	if err == nil {

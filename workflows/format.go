@@ -76,6 +76,13 @@ var pathGrammar = grammar{
 	max:     200,
 }
 
+// scheduleGrammar refuses nothing at all; what a schedule says is for the triggers to check.
+var scheduleGrammar = grammar{
+	pattern: regexp.MustCompile(`^\s*\S`),
+	hint:    "five cron fields such as \"0 2 * * *\", a name such as @daily, or @every 5m",
+	max:     200,
+}
+
 // eventGrammar is a type of CloudEvents, whole or up to a last part that is *.
 var eventGrammar = grammar{
 	pattern: regexp.MustCompile(`^(\*|[^*\x00-\x1f\x7f]*\.\*|[^*\x00-\x1f\x7f]+)$`),

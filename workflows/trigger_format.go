@@ -24,7 +24,7 @@ func (t *Trigger) types() map[string]fields {
 
 func (t *Trigger) cronFields() fields {
 	return fields{
-		{name: "schedule", help: "Five cron fields (minute hour day month weekday), six with \"seconds\", a name such as @daily, or @every 5m.", shape: text[string]{&t.Schedule, grammar{max: 200}}, required: true},
+		{name: "schedule", help: "Five cron fields (minute hour day month weekday), six with \"seconds\", a name such as @daily, or @every 5m.", shape: text[string]{&t.Schedule, scheduleGrammar}, required: true},
 		{name: "timezone", help: "IANA name such as Asia/Seoul. Default UTC.", shape: text[string]{&t.Timezone, grammar{max: 100}}},
 		{name: "seconds", help: "True: the schedule has six fields, the first for seconds.", shape: truth{into: &t.Seconds}},
 		{name: "overlap", help: "What happens while the previous run goes on: allow starts another; skip starts none; queue lets one occurrence wait; cancel_previous cancels it.", shape: choice[string]{
