@@ -129,7 +129,7 @@ func (c *config) validateLimits() error {
 	switch {
 	case c.keepRuns < 0:
 		return usagef("--keep-runs must not be negative; 0 keeps all")
-	case c.maxOutput != 0 && (c.maxOutput < smallestMaxOutput || c.maxOutput > largestMaxOutput):
+	case c.maxOutput < smallestMaxOutput || c.maxOutput > largestMaxOutput:
 		return usagef("--max-output must be between 1KiB and 10MiB")
 	case (c.tlsCert == "") != (c.tlsKey == ""):
 		return usagef("--tls-cert and --tls-key belong together: give both or none")

@@ -36,7 +36,7 @@ func newProxy(text string, roots *x509.CertPool) (*proxy, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fault.New(fault.Invalid, "--egress-proxy must look like http://proxy.example.com:3128 or https://user:password@proxy.example.com:3129")
+		return nil, fault.New(fault.Invalid, "--egress-proxy must look like http://proxy.example.com:3128 or https://proxy.example.com:3129")
 	}
 	p := &proxy{address: net.JoinHostPort(u.Hostname(), portOf(u)), host: u.Hostname()}
 	if u.Scheme == "https" {
