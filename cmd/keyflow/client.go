@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -168,7 +169,7 @@ func (c *client) do(req *http.Request) (*http.Response, error) {
 		if errors.Is(err, context.Canceled) {
 			return nil, &exitError{exitFailed, errors.New("interrupted")}
 		}
-		return nil, &exitError{exitUnreachable, fmt.Errorf("no Keyflow server answers at %s (KEYFLOW_URL); start one with: keyflow serve", c.base)}
+		return nil, &exitError{exitUnreachable, c.unreachable(err)}
 	}
 	if res.StatusCode < http.StatusBadRequest {
 		return res, nil
@@ -179,6 +180,18 @@ func (c *client) do(req *http.Request) (*http.Response, error) {
 		return nil, &exitError{exitUnreachable, fmt.Errorf("the connection to %s broke in the middle of an answer", c.base)}
 	}
 	return nil, refusal(res, answer)
+}
+
+// unreachable says why there was no answer. A certificate that is not trusted is one, and no
+// server that has to be started.
+func (c *client) unreachable(err error) error {
+	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return fmt.Errorf("the certificate of %s (KEYFLOW_URL) is not trusted: %w; name the file of the one that signed it in SSL_CERT_FILE", c.base, untrusted.Err)
+	}
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return fmt.Errorf("%s (KEYFLOW_URL) does not speak TLS: write http:// for a server without a certificate", c.base)
+	}
+	return fmt.Errorf("no Keyflow server answers at %s (KEYFLOW_URL); start one with: keyflow serve", c.base)
 }
 
 func refusal(res *http.Response, answer []byte) error {

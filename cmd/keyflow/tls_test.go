@@ -112,6 +112,25 @@ func TestServeTLS(t *testing.T) {
 	}
 }
 
+// A server that cannot be trusted is another thing than none.
+func TestClientNamesTheCertificate(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writeCertificate(t, certFile, keyFile, 1)
+	s := serve(t, "", "--tls-cert", certFile, "--tls-key", keyFile)
+	if r := keyflow(t, s.env(), "health"); r.code != exitUnreachable || !strings.Contains(r.stderr, "the certificate of "+s.url+" (KEYFLOW_URL) is not trusted: ") || !strings.Contains(r.stderr, "SSL_CERT_FILE") {
+		t.Errorf("not trusted: %d %s", r.code, r.stderr)
+	}
+	if r := keyflow(t, append(s.env(), "SSL_CERT_FILE="+certFile), "health"); r.code != exitOK {
+		t.Errorf("trusted: %d %s", r.code, r.stderr)
+	}
+	bare := serve(t, "")
+	if r := keyflow(t, []string{"KEYFLOW_URL=" + strings.Replace(bare.url, "http", "https", 1)}, "health"); r.code != exitUnreachable || !strings.Contains(r.stderr, "does not speak TLS") {
+		t.Errorf("no TLS: %d %s", r.code, r.stderr)
+	}
+}
+
 func TestServeFlagsThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -129,6 +148,7 @@ func TestServeFlagsThatDoNotFit(t *testing.T) {
 		"public URL":         {[]string{"--tls-cert", certFile, "--tls-key", keyFile, "--public-url", "http://flow.example.com"}, "write https://flow.example.com"},
 		"too large outputs":  {[]string{"--max-output", "11MiB"}, "--max-output must be between 1KiB and 10MiB"},
 		"too small outputs":  {[]string{"--max-output", "1"}, "--max-output must be between 1KiB and 10MiB"},
+		"no outputs":         {[]string{"--max-output", "0"}, "--max-output must be between 1KiB and 10MiB"},
 		"no size":            {[]string{"--max-output", "2 MB"}, `"2 MB" is not a size such as 2097152, 512KiB or 2MiB`},
 		"proxy":              {[]string{"--egress-proxy", "proxy:3128"}, "--egress-proxy must look like http://proxy.example.com:3128"},
 		"a negative number":  {[]string{"--keep-runs", "-1"}, "--keep-runs must not be negative; 0 keeps all"},
