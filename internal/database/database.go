@@ -147,8 +147,8 @@ func config(log *slog.Logger) *gorm.Config {
 		TranslateError:           true,
 		SkipDefaultTransaction:   true,
 		DisableNestedTransaction: true,
-		Logger: logger.NewSlogLogger(log, logger.Config{
+		Logger: statements{logger.NewSlogLogger(log, logger.Config{
 			LogLevel: logger.Error, ParameterizedQueries: true, IgnoreRecordNotFoundError: true,
-		}),
+		})},
 	}
 }

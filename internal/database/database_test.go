@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -123,6 +124,29 @@ func TestOpenRefusesBadAddresses(t *testing.T) {
 				t.Errorf("the error shows the password: %v", err)
 			}
 		})
+	}
+}
+
+// The log tells of statements that failed, not of callers that gave up, and shows no values.
+func TestLogOfStatements(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	db, err := database.Open(t.Context(), database.Options{Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	late, done := context.WithDeadline(t.Context(), time.Unix(1, 0))
+	defer done()
+	for name, ctx := range map[string]context.Context{"canceled": canceled, "late": late} {
+		if err := db.Read().WithContext(ctx).Exec("SELECT 1").Error; err == nil || log.Len() > 0 {
+			t.Errorf("%s: %v was logged: %s", name, err, &log)
+		}
+	}
+	if err := db.Read().Exec("SELECT nonsense FROM nowhere WHERE x = ?", "canary-value").Error; err == nil || !strings.Contains(log.String(), "nonsense") || strings.Contains(log.String(), "canary") {
+		t.Errorf("%v was logged: %s", err, &log)
 	}
 }
 
