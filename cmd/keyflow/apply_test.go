@@ -66,14 +66,21 @@ func TestApplyShowsWhatItWouldDo(t *testing.T) {
 // serve --workflows keeps the server in step with a folder, and a bad file changes nothing.
 func TestFolderOfWorkflows(t *testing.T) {
 	t.Parallel()
-	dir := writeFiles(t, map[string]string{"a.json": definition("a", "a", "1")})
-	s := serve(t, "", "--workflows", dir)
+	dir := filepath.Join(t.TempDir(), "flows[1]*?") // no pattern
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	write := func(name, text string) {
 		t.Helper()
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	write("a.json", definition("a", "a", "1"))
+	if r := keyflow(t, nil, "validate", dir); r.code != 0 {
+		t.Errorf("validate: %d %s", r.code, r.stderr)
+	}
+	s := serve(t, "", "--workflows", dir)
 	stored := func(id string) string { return keyflow(t, s.env(), "workflows", "get", id).stdout }
 	logged := func(text string) func() bool {
 		return func() bool { return strings.Contains(s.stderr.String(), text) }

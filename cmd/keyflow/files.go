@@ -30,12 +30,29 @@ func definitionFiles(paths []string) ([]string, error) {
 			files = append(files, path)
 			continue
 		}
-		found, err := filepath.Glob(filepath.Join(path, "*.json"))
-		if err != nil || len(found) == 0 {
+		found, err := jsonFiles(path)
+		if err != nil {
+			return nil, usagef("%w", err)
+		}
+		if len(found) == 0 {
 			return nil, usagef("%s holds no .json file", path)
 		}
-		slices.Sort(found)
 		files = append(files, found...)
+	}
+	return files, nil
+}
+
+// jsonFiles are the .json files directly in a folder, sorted. The folder's name is no pattern.
+func jsonFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, entry := range entries {
+		if strings.HasSuffix(entry.Name(), ".json") {
+			files = append(files, filepath.Join(dir, entry.Name()))
+		}
 	}
 	return files, nil
 }

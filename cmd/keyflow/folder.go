@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -62,7 +60,7 @@ func (f *folder) serve(ctx context.Context) error {
 // fingerprint changes when a file appears, goes or is written. Links are followed: mounted
 // configuration changes by them.
 func (f *folder) fingerprint() (string, error) {
-	names, err := f.files()
+	names, err := jsonFiles(f.dir)
 	if err != nil {
 		return "", err
 	}
@@ -75,15 +73,6 @@ func (f *folder) fingerprint() (string, error) {
 		fmt.Fprintln(&b, name, info.Size(), info.ModTime().UnixNano())
 	}
 	return b.String(), nil
-}
-
-func (f *folder) files() ([]string, error) {
-	if _, err := os.ReadDir(f.dir); err != nil {
-		return nil, err
-	}
-	names, err := filepath.Glob(filepath.Join(f.dir, "*.json"))
-	slices.Sort(names)
-	return names, err
 }
 
 // apply deals with the files as they are now. What cannot be applied is logged and left until
@@ -122,7 +111,7 @@ func (f *folder) apply(ctx context.Context, seen string) {
 }
 
 func (f *folder) read() ([]checkedFile, error) {
-	names, err := f.files()
+	names, err := jsonFiles(f.dir)
 	if err != nil {
 		return nil, err
 	}
