@@ -7,7 +7,7 @@ export default defineConfig({
   timeout: 240_000,
   expect: { timeout: 15_000 },
   fullyParallel: false,
-  workers: 1,
+  workers: 2, // each file has processes of its own
   retries: 0,
   forbidOnly: true,
   reporter: 'list',
