@@ -39,6 +39,8 @@ const (
 	defaultCommitTimeout = 10 * time.Second
 	defaultDrainTimeout  = 10 * time.Second
 	maxBatchBytes        = 8 << 20 // payloads of one transaction; a larger single entry goes alone
+	// claimPayload stands for what a claim makes the store read, within the same time: it is not known before.
+	claimPayload = maxBatchBytes / 128
 )
 
 // How a failed transaction is repeated: at once and soon, while entries wait; then the
@@ -325,6 +327,8 @@ func (e *Entry) payload() int {
 			n += len(e.Progress.Events[i].Data)
 		}
 		return n
+	case e.Claim != nil:
+		return claimPayload
 	default:
 		return 0
 	}

@@ -140,6 +140,9 @@ type Loaded struct {
 	Run     Run
 	Steps   []Step
 	Signals []Signal // unread, in order
+	// Err says that something stored of the run cannot be read, which another try does not change.
+	// It is claimed all the same, and Run has at least what its end needs.
+	Err error
 }
 
 // Store keeps runs. Commit is the only writer of runs, steps, signals and dedupe keys; it

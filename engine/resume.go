@@ -54,6 +54,11 @@ func (e *Engine) claim(id RunID, from *OwnerID) (settled bool) {
 // resume goes on with a run that this process has just become the owner of; false when it had
 // to be given back.
 func (e *Engine) resume(l *Loaded) bool {
+	if l.Err != nil {
+		e.o.Logger.Error("what is stored of a run cannot be read", "run", l.Run.ID, "error", l.Err)
+		e.fail(l.Run, nodes.CodeInternal, "internal error: what is stored of the run cannot be read")
+		return true
+	}
 	plan, err := e.planOf(l.Run)
 	if err != nil {
 		if fault.Is(err, fault.Unavailable) || e.steps.Err() != nil {
@@ -61,7 +66,7 @@ func (e *Engine) resume(l *Loaded) bool {
 			return false
 		}
 		e.o.Logger.Error("cannot resume a run", "run", l.Run.ID, "workflow", l.Run.Workflow, "version", l.Run.Version, "error", err)
-		e.fail(l.Run, err)
+		e.fail(l.Run, nodes.CodeInterrupted, "the run cannot be resumed: "+fault.Message(err))
 		return true
 	}
 	r := newRunner(e, plan, l.Run)
@@ -87,11 +92,10 @@ func (e *Engine) planOf(run Run) (*Plan, error) {
 }
 
 // fail ends a run that cannot go on.
-func (e *Engine) fail(run Run, cause error) {
+func (e *Engine) fail(run Run, code, message string) {
 	now := e.now()
 	p := &Progress{Run: run.ID, Owner: run.Owner, Fence: run.Fence, Frees: run.frees(), Set: &RunChange{
-		Status: RunFailed, FinishedAt: &now,
-		Error: &RunError{Code: nodes.CodeInterrupted, Message: "the run cannot be resumed: " + fault.Message(cause)},
+		Status: RunFailed, FinishedAt: &now, Error: &RunError{Code: code, Message: message},
 	}}
 	if run.Parent != nil {
 		if s, err := run.report(p.Set); err == nil {

@@ -2,8 +2,10 @@ package sqlstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -81,38 +83,44 @@ func (s *Store) Run(ctx context.Context, id engine.RunID) (engine.Run, error) {
 // Steps implements engine.Store. The steps come in the order in which they began, those
 // that have not begun last.
 func (s *Store) Steps(ctx context.Context, id engine.RunID) ([]engine.Step, error) {
-	steps, err := s.readSteps(s.db.Read().WithContext(ctx), []engine.RunID{id})
-	return steps[id], err
+	var l engine.Loaded
+	if err := s.readSteps(s.db.Read().WithContext(ctx), map[engine.RunID]*engine.Loaded{id: &l}); err != nil {
+		return nil, err
+	}
+	return l.Steps, l.Err
 }
 
-func (s *Store) readSteps(db *gorm.DB, ids []engine.RunID) (map[engine.RunID][]engine.Step, error) {
+// readSteps adds to runs their steps. A step that cannot be read is an error of its run alone.
+func (s *Store) readSteps(db *gorm.DB, runs map[engine.RunID]*engine.Loaded) error {
+	ids := slices.Collect(maps.Keys(runs))
 	var rows []storedStep
 	err := db.Raw(`SELECT s.run, n.name AS node, s.idx, s.status, s.started_at, s.finished_at, s.due_at, s.failure, s.detail, s.output, s.hold, s.sealed, c.name AS credential
 		FROM steps s JOIN node_names n ON n.id = s.node LEFT JOIN credential_names c ON c.id = s.credential WHERE s.run IN ?`, keys(ids)).Scan(&rows).Error
 	if err != nil {
-		return nil, database.Translate(err, "steps")
+		return database.Translate(err, "steps")
 	}
 	blobs := blobSet{}
 	if slices.ContainsFunc(rows, func(r storedStep) bool {
 		return isBlob(r.Failure) || isBlob(r.Detail) || isBlob(r.Output) || isBlob(r.Sealed)
 	}) {
 		if blobs, err = readBlobs(db, ids); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	steps := make(map[engine.RunID][]engine.Step, len(ids))
 	for i := range rows {
 		id := engine.RunID(rows[i].Run)
+		l := runs[id]
 		step, err := s.codec.step(&rows[i], blobs[id])
 		if err != nil {
-			return nil, fmt.Errorf("read step %s of run %s: %w", rows[i].Node, id, err)
+			l.Err = cmp.Or(l.Err, fmt.Errorf("read step %s of run %s: %w", rows[i].Node, id, err))
+			continue
 		}
-		steps[id] = append(steps[id], step)
+		l.Steps = append(l.Steps, step)
 	}
-	for _, of := range steps {
-		slices.SortFunc(of, compareSteps)
+	for _, l := range runs {
+		slices.SortFunc(l.Steps, compareSteps)
 	}
-	return steps, nil
+	return nil
 }
 
 func compareSteps(a, b engine.Step) int {
@@ -170,7 +178,8 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.Due
 	return due, nil
 }
 
-// load reads runs with all that their owner needs to go on.
+// load reads runs with all that their owner needs to go on. The error is that of the database;
+// what is wrong with one run is in its Err.
 func (s *Store) load(ctx context.Context, ids []engine.RunID) (map[engine.RunID]*engine.Loaded, error) {
 	db := s.db.Read().WithContext(ctx)
 	var rows []storedRun
@@ -181,22 +190,18 @@ func (s *Store) load(ctx context.Context, ids []engine.RunID) (map[engine.RunID]
 	if err != nil {
 		return nil, err
 	}
-	steps, err := s.readSteps(db, ids)
-	if err != nil {
+	loaded := make(map[engine.RunID]*engine.Loaded, len(rows))
+	for i := range rows {
+		id := engine.RunID(rows[i].ID)
+		run, err := s.codec.run(&rows[i], blobs[id])
+		loaded[id] = &engine.Loaded{Run: run, Err: err}
+	}
+	if err := s.readSteps(db, loaded); err != nil {
 		return nil, err
 	}
 	var signals []storedSignal
 	if err := db.Raw("SELECT id, run, seq, kind, data FROM signals WHERE run IN ? ORDER BY seq", keys(ids)).Scan(&signals).Error; err != nil {
 		return nil, err
-	}
-	loaded := make(map[engine.RunID]*engine.Loaded, len(rows))
-	for i := range rows {
-		id := engine.RunID(rows[i].ID)
-		run, err := s.codec.run(&rows[i], blobs[id])
-		if err != nil {
-			return nil, err
-		}
-		loaded[id] = &engine.Loaded{Run: run, Steps: steps[id]}
 	}
 	for _, signal := range signalsOf(signals) {
 		if l := loaded[signal.Run]; l != nil {
@@ -227,7 +232,8 @@ func keys(ids []engine.RunID) [][]byte {
 	return column(ids, func(id engine.RunID) []byte { return id[:] })
 }
 
-// run turns a row into a run. A payload in blobs, when there are none, is left out.
+// run turns a row into a run. With an error it has at least what is not a payload: the cause comes
+// first, because a run that ends must report to its parent and free its slots.
 func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (engine.Run, error) {
 	r := engine.Run{
 		ID: engine.RunID(row.ID), Workflow: workflows.ID(row.Workflow), Version: row.Version, Folder: row.Folder,
@@ -251,6 +257,11 @@ func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (engine.Run, erro
 	r.WaitsForSlot = r.Status == engine.RunQueued && row.DueAt == 0
 	var why cause
 	var err error
+	if err := c.unpackJSON(row.Cause, blobs, &why); err != nil {
+		return r, fmt.Errorf("cause of run %s: %w", r.ID, err)
+	}
+	r.Trigger.Request, r.Trigger.Event, r.Parent = why.Request, why.Event, why.Parent
+	r.Groups, r.Above = groupsOf(why.Groups), groupsOf(why.Above)
 	if r.Input, err = c.unpack(row.Input, blobs); err != nil {
 		return r, fmt.Errorf("input of run %s: %w", r.ID, err)
 	}
@@ -260,11 +271,6 @@ func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (engine.Run, erro
 	if err := c.unpackJSON(row.Failure, blobs, &r.Error); err != nil {
 		return r, fmt.Errorf("error of run %s: %w", r.ID, err)
 	}
-	if err := c.unpackJSON(row.Cause, blobs, &why); err != nil {
-		return r, fmt.Errorf("cause of run %s: %w", r.ID, err)
-	}
-	r.Trigger.Request, r.Trigger.Event, r.Parent = why.Request, why.Event, why.Parent
-	r.Groups, r.Above = groupsOf(why.Groups), groupsOf(why.Above)
 	return r, nil
 }
 

@@ -81,7 +81,8 @@ func commitError(err error) error {
 	return database.Translate(err, "journal")
 }
 
-// loadClaimed reads the runs that the batch has claimed into their outcomes.
+// loadClaimed reads the runs that the batch has claimed into their outcomes. The error is that of
+// the database: a run that cannot be read is no reason to write the others again.
 func (s *Store) loadClaimed(ctx context.Context, b *batch) error {
 	if len(b.claimed) == 0 {
 		return nil
@@ -93,7 +94,7 @@ func (s *Store) loadClaimed(ctx context.Context, b *batch) error {
 	for i := range b.outcomes {
 		if out := &b.outcomes[i]; b.entries[i].Claim != nil && out.Err == nil {
 			if out.Loaded = loaded[out.Run]; out.Loaded == nil {
-				return fmt.Errorf("load claimed run %s: its row is gone", out.Run)
+				out.Err = missing(out.Run) // deleted meanwhile
 			}
 		}
 	}

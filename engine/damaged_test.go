@@ -1,0 +1,79 @@
+package engine_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"keyflow/engine"
+	"keyflow/internal/database"
+	"keyflow/internal/database/databasetest"
+	"keyflow/nodes"
+	"keyflow/workflows"
+)
+
+// TestDamagedRun: a due run of which something stored cannot be read ends, its parent hears of
+// it, and nobody else does.
+func TestDamagedRun(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(db *database.DB, run engine.RunID) error{
+		"a value is missing": func(db *database.DB, run engine.RunID) error {
+			return db.Write().Exec("DELETE FROM blobs WHERE run = ?", run[:]).Error
+		},
+		"a detail of a newer release": func(db *database.DB, run engine.RunID) error {
+			return db.Write().Exec("UPDATE steps SET detail = ? WHERE run = ?", []byte(`{"a": 1}`), run[:]).Error
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
+				w := setupOn(t, open())
+				w.apply(`{"id": "child", "nodes": {"first": {"type": "call", "with": {"name": "first"}},
+				  "a": {"type": "wait", "needs": ["first"], "with": {"for": "1h"}}}}`)
+				parent := w.start(w.apply(`{"id": "parent", "nodes": {"c": {"type": "workflow", "with": {"workflow": "child", "input": "{{ input }}"}}}}`),
+					fmt.Sprintf(`{"x": %q}`, strings.Repeat("ab", 20<<10)))
+				child := w.parked("child")
+				if err := damage(w.db, child.ID); err != nil {
+					t.Fatal(err)
+				}
+				w.tell(child.ID, engine.SignalConnected)
+				run, steps := w.wait(parent)
+				const message = "internal error: what is stored of the run cannot be read"
+				if diff := cmp.Diff(&engine.RunError{Node: "c", Code: nodes.CodeInternal, Message: "child: " + message}, run.Error); run.Status != engine.RunFailed || diff != "" {
+					t.Errorf("the parent is %s, its step %s: -want +got\n%s", run.Status, steps["c"].Status, diff)
+				}
+				if got := w.only("child"); got.Status != engine.RunFailed || cmp.Diff(&engine.RunError{Code: nodes.CodeInternal, Message: message}, got.Error) != "" {
+					t.Errorf("the child is %s, %+v", got.Status, got.Error)
+				}
+				if run, _ := w.wait(w.start(w.apply(`{"id": "other", "nodes": {"a": {"type": "call", "with": {"name": "a"}}}}`), "")); run.Status != engine.RunSucceeded {
+					t.Errorf("another run is %s, %+v", run.Status, run.Error)
+				}
+			})
+		})
+	}
+}
+
+// parked waits until the only run of a workflow is given up to the store.
+func (w *world) parked(of string) (run engine.Run) {
+	w.Helper()
+	w.eventually("parked", func() bool {
+		run = w.only(of)
+		return run.Status == engine.RunWaiting && run.Owner == engine.OwnerID{}
+	})
+	return run
+}
+
+// only returns the run of a workflow that has one at most, as lists show it.
+func (w *world) only(of string) engine.Run {
+	w.Helper()
+	runs, err := w.engine.Runs(w.Context(), engine.RunFilter{Workflow: workflows.ID(of)})
+	if err != nil {
+		w.Fatal(err)
+	}
+	if len(runs) == 0 {
+		return engine.Run{}
+	}
+	return runs[0]
+}

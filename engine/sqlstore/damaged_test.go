@@ -1,0 +1,67 @@
+package sqlstore_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"keyflow/engine"
+	"keyflow/internal/database"
+	"keyflow/internal/database/databasetest"
+)
+
+// TestDamagedClaim: of runs claimed together one cannot be read. That is an error of its own, and
+// its owner can end it.
+func TestDamagedClaim(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		store := newStore(t, db)
+		now := time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)
+		parent := engine.StepRef{Run: engine.RunID(uuid.New()), Node: "c", Index: engine.NoIndex}
+		var create, claim []engine.Entry
+		for i := range 3 {
+			run := engine.Run{
+				ID: engine.RunID(uuid.New()), Workflow: "w", Version: 1, Status: engine.RunQueued, CreatedAt: now, Parent: &parent,
+				Trigger: engine.TriggerRef{ID: "t", Type: "workflow", FiredAt: now},
+				Input:   fmt.Appendf(nil, `{"x": %q}`, strings.Repeat("ab", 20<<10)+fmt.Sprint(i)),
+			}
+			create = append(create, engine.Entry{Create: &engine.NewRun{Run: run}})
+			claim = append(claim, engine.Entry{Claim: &engine.Claim{Run: run.ID, Owner: engine.OwnerID{1}}})
+		}
+		commit := func(entries ...engine.Entry) []engine.Outcome {
+			t.Helper()
+			out, err := store.Commit(t.Context(), entries, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range out {
+				if o.Err != nil {
+					t.Fatal(o.Err)
+				}
+			}
+			return out
+		}
+		commit(create...)
+		damaged := create[1].Create.Run.ID
+		if err := db.Write().Exec("DELETE FROM blobs WHERE run = ?", damaged[:]).Error; err != nil {
+			t.Fatal(err)
+		}
+		for i, out := range commit(claim...) {
+			l, want := out.Loaded, create[i].Create.Run
+			if (l.Err != nil) != (want.ID == damaged) || l.Err == nil && string(l.Run.Input) != string(want.Input) {
+				t.Errorf("run %d: %v, an input of %d bytes", i, l.Err, len(l.Run.Input))
+			}
+			if l.Run.ID != want.ID || l.Run.Owner != (engine.OwnerID{1}) || l.Run.Fence != 1 || cmp.Diff(&parent, l.Run.Parent) != "" {
+				t.Errorf("run %d: %+v", i, l.Run)
+			}
+		}
+		commit(engine.Entry{Progress: &engine.Progress{
+			Run: damaged, Owner: engine.OwnerID{1}, Fence: 1, Set: &engine.RunChange{Status: engine.RunFailed, FinishedAt: &now},
+		}})
+	})
+}
