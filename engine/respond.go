@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
@@ -83,7 +84,7 @@ func (r *runner) mayRespond(ctx context.Context, key stepKey) (reason string, er
 	}
 	const second = "the run has responded already"
 	if r.run.Fence > 1 { // another owner's step may have been first
-		earlier, err := r.engine.o.Store.Answer(ctx, r.run.ID)
+		earlier, err := r.earlierAnswer(ctx)
 		if err != nil {
 			return "", fmt.Errorf("read the answer of the run: %w", err)
 		}
@@ -98,6 +99,18 @@ func (r *runner) mayRespond(ctx context.Context, key stepKey) (reason string, er
 	}
 	r.reply.by = key
 	return "", nil
+}
+
+// earlierAnswer reads what the run has said. It waits while the database cannot be read, which is
+// no fault of the step.
+func (r *runner) earlierAnswer(ctx context.Context) (*Answer, error) {
+	for failures := 1; ; failures++ {
+		a, err := r.engine.o.Store.Answer(ctx, r.run.ID)
+		if !fault.Is(err, fault.Unavailable) || ctx.Err() != nil {
+			return a, err
+		}
+		sleep(ctx, pause(failures))
+	}
 }
 
 // leaveUnsaid lets another step respond, because this one failed.

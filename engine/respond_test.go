@@ -201,3 +201,22 @@ func TestRespondAfterTakeover(t *testing.T) {
 		t.Errorf("%s %s", run.Status, run.Output)
 	}
 }
+
+// TestRespondAfterAnOutage: a later owner of the run cannot find out at once whether it has
+// responded; it asks again.
+func TestRespondAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	id := w.called(w.apply(`{"id": "late", `+strings.ReplaceAll(respondTriggers, "ID", "late")+`, "nodes": {
+	  "a": {"type": "wait", "with": {"callback": true}},
+	  "say": {"type": "respond", "needs": ["a"], "with": {"body": "late"}}}}`), "in")
+	w.eventually("parked", func() bool { return w.only("late").Status == engine.RunWaiting })
+	w.store.mute.Store(2)
+	w.tell(id, engine.SignalStep)
+	if run, steps := w.wait(id); run.Status != engine.RunSucceeded || w.store.mute.Load() >= 0 {
+		t.Errorf("%s, %+v, %d questions left", run.Status, steps["say"].Error, w.store.mute.Load())
+	}
+	if a, _ := w.answer(id); cmp.Diff(plain(200, "late"), a) != "" {
+		t.Errorf("got %+v", a)
+	}
+}

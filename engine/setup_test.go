@@ -110,6 +110,7 @@ type flaky struct {
 	dead    atomic.Bool
 	commits atomic.Int64
 	looks   atomic.Int64 // for due runs of each origin
+	mute    atomic.Int64 // how many questions for an answer are not answered
 	around  atomic.Pointer[aroundCommit]
 }
 
@@ -119,6 +120,13 @@ type aroundCommit func(entries []engine.Entry, commit func() ([]engine.Outcome, 
 func (f *flaky) DueOfEach(ctx context.Context, now time.Time, each int) ([]engine.DueRun, error) {
 	defer f.looks.Add(1)
 	return f.Store.DueOfEach(ctx, now, each)
+}
+
+func (f *flaky) Answer(ctx context.Context, id engine.RunID) (*engine.Answer, error) {
+	if f.mute.Add(-1) >= 0 {
+		return nil, fault.New(fault.Unavailable, "the database does not answer")
+	}
+	return f.Store.Answer(ctx, id)
 }
 
 func (f *flaky) Commit(ctx context.Context, entries []engine.Entry, now time.Time) ([]engine.Outcome, error) {
