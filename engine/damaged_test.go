@@ -3,6 +3,7 @@ package engine_test
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +11,7 @@ import (
 	"keyflow/engine"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
+	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
@@ -76,4 +78,25 @@ func (w *world) only(of string) engine.Run {
 		return engine.Run{}
 	}
 	return runs[0]
+}
+
+// TestRefusedEnd: the store refuses what a step gave, and then the end of the run with the rest
+// of it. The run ends all the same: its owner is alive, so that no other process would take it.
+func TestRefusedEnd(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	var refused atomic.Int64
+	around := aroundCommit(func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+		if len(entries) == 1 && entries[0].Progress != nil && refused.Load() < 2 {
+			refused.Add(1)
+			return nil, fault.New(fault.Invalid, "this cannot be stored")
+		}
+		return commit()
+	})
+	w.store.around.Store(&around)
+	run, _ := w.wait(w.start(w.apply(`{"id": "x", "nodes": {"a": {"type": "call", "with": {"name": "a"}}}}`), ""))
+	want := &engine.RunError{Code: nodes.CodeInternal, Message: "internal error: a result could not be stored"}
+	if diff := cmp.Diff(want, run.Error); run.Status != engine.RunFailed || diff != "" || refused.Load() != 2 {
+		t.Errorf("%s, refused %d times: -want +got\n%s", run.Status, refused.Load(), diff)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -267,14 +268,23 @@ func (e *Engine) running(id RunID) *runner {
 	return e.live[id]
 }
 
-// write stores the progress of a run and returns once it is on disk.
+// write stores the progress of a run and returns once it is on disk. The runs that it starts are
+// then due.
 func (e *Engine) write(p *Progress) error {
 	out := <-e.journal.Send(Entry{Progress: p})
 	e.tell(out.Tell)
 	for _, id := range out.Unstarted {
 		e.o.Logger.Warn("a run was not started: its workflow's limit of runs at once is reached", "run", p.Run, "not_started", id)
 	}
-	return out.Err
+	if out.Err != nil {
+		return out.Err
+	}
+	for i := range p.Starts {
+		if run := &p.Starts[i].Run; !slices.Contains(out.Unstarted, run.ID) {
+			e.enqueue(DueRun{Run: run.ID, Workflow: run.Workflow}, nil)
+		}
+	}
+	return nil
 }
 
 // checkSize refuses a value that is too large to store.

@@ -176,6 +176,28 @@ func TestSignalBeforeAPark(t *testing.T) {
 	}
 }
 
+// A signal that concerns no step comes right before the run would be given up: it is given up
+// right after.
+func TestSignalForNobodyBeforeAPark(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	var once atomic.Bool
+	around := aroundCommit(func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+		for _, e := range entries {
+			if kindOf(e) == "waiting" && !once.Swap(true) {
+				w.tell(e.Progress.Run, engine.SignalConnected)
+			}
+		}
+		return commit()
+	})
+	w.store.around.Store(&around)
+	w.start(w.apply(`{"id": "w", "nodes": {"a": {"type": "wait", "with": {"for": "1h"}}}}`), "")
+	w.parked("w")
+	if !once.Load() {
+		t.Error("there was no signal")
+	}
+}
+
 // tell stores a signal as another process does.
 func (w *world) tell(run engine.RunID, kind string) {
 	s := engine.Signal{Run: run, Kind: kind, ID: uuid.New()}

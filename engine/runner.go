@@ -300,7 +300,7 @@ func (r *runner) apply(signals []Signal) {
 		if s.Run != r.run.ID || s.Seq <= r.readSeq {
 			continue
 		}
-		r.readSeq = s.Seq
+		r.readSeq, r.awake = s.Seq, false
 		switch s.Kind {
 		case SignalCancel:
 			r.happen(event{kind: canceled}, r.tick())

@@ -123,6 +123,9 @@ func (r *runner) handBack() *RunChange {
 	return &RunChange{Status: RunQueued, Release: true}
 }
 
+// unstored is the message of a run whose results the store refuses.
+const unstored = "internal error: a result could not be stored"
+
 // conclude decides how the run ends. All nodes have ended, so nobody waits for r.mu but
 // readers. r.mu is held.
 func (r *runner) conclude() *RunChange {
@@ -130,7 +133,7 @@ func (r *runner) conclude() *RunChange {
 	set := &RunChange{Status: r.verdict, FinishedAt: &at}
 	switch {
 	case r.broken:
-		set.Status, set.Error = RunFailed, &RunError{Code: nodes.CodeInternal, Message: "internal error: a result could not be stored"}
+		set.Status, set.Error = RunFailed, &RunError{Code: nodes.CodeInternal, Message: unstored}
 	case r.verdict == RunFailed:
 		set.Error = cmp.Or(r.failure, &RunError{Code: nodes.CodeInternal, Message: "internal error"})
 	case r.verdict == RunSucceeded && r.plan.output != nil:
@@ -168,9 +171,6 @@ func (r *runner) stored(p *Progress) {
 	}
 	r.said(p.Answer)
 	r.engine.watchHolds(p.Steps)
-	for i := range p.Starts {
-		r.engine.enqueue(DueRun{Run: p.Starts[i].Run.ID, Workflow: p.Starts[i].Run.Workflow}, nil)
-	}
 	for i := range p.Signals {
 		r.engine.told(p.Signals[i].Run)
 	}
@@ -207,7 +207,7 @@ func (r *runner) refused(p *Progress, err error) {
 		r.rows, r.starts, r.tell = append(p.Steps, r.rows...), append(p.Starts, r.starts...), append(p.Signals, r.tell...)
 		r.say(p.Answer)
 		r.emitted = append(p.Events, r.emitted...)
-		r.awake = true
+		r.awake = r.readSeq == p.ReadSignals // else they have been applied meanwhile
 		r.mu.Unlock()
 		signals, err := r.engine.o.Store.Signals(r.engine.steps, r.run.Owner)
 		r.mu.Lock()
@@ -218,8 +218,14 @@ func (r *runner) refused(p *Progress, err error) {
 	case errors.Is(err, ErrFenced):
 		r.engine.o.Logger.Warn("lost a run to another process", "run", r.run.ID)
 		r.leave(errLost)
-	case fault.Is(err, fault.Unavailable), r.broken:
+	case fault.Is(err, fault.Unavailable):
 		r.engine.o.Logger.Error("cannot store the progress of a run; it is resumed later", "run", r.run.ID, "error", err)
+		r.leave(errLost)
+	case r.broken:
+		r.engine.o.Logger.Error("the store refused the end of a run: it ends without anything else", "run", r.run.ID, "error", err)
+		r.mu.Unlock()
+		r.engine.fail(r.run, nodes.CodeInternal, unstored)
+		r.mu.Lock()
 		r.leave(errLost)
 	default:
 		r.engine.o.Logger.Error("the store refused the progress of a run", "run", r.run.ID, "error", err)
