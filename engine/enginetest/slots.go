@@ -220,6 +220,30 @@ func (s *suite) slotsCancelOldest() {
 	s.equal("states", s.states(runs), "eeddd")
 }
 
+// Who ends, or is canceled, in the same batch before a start makes room for it.
+func (s *suite) slotsCancelNobody() {
+	slots := slot(1, 2, workflows.OnLimitCancelOldest)
+	runs := s.line(2, slots)
+	third, create := s.needing(slots)
+	s.told(s.commit(end(runs[1], engine.RunSucceeded), create)[1])
+	runs = append(runs, third)
+	s.equal("a slot was free", s.states(runs), "heh")
+	fourth, create := s.needing(slots)
+	s.told(s.commit(signal(third.ID, engine.SignalCancel), create)[1])
+	runs = append(runs, fourth)
+	s.equal("one was canceled", s.states(runs), "hehw")
+	if s.run(runs[0].ID).CancelRequested {
+		s.Error("the oldest was canceled for a slot that was free")
+	}
+	// The end of a canceled run makes room for the one that waits for it, and for nobody else.
+	fifth, create := s.needing(slots)
+	s.commit(end(third, engine.RunCanceled), create)
+	s.equal("the canceled one has ended", s.states(append(runs, fifth)), "heedw")
+	if !s.run(runs[0].ID).CancelRequested {
+		s.Error("more go on than may")
+	}
+}
+
 func (s *suite) slotsOfTriggerAndWorkflow() {
 	both := []engine.Slot{overlap(1), slot(2, 1, workflows.OnLimitQueue)}
 	manual := s.line(1, both[1])

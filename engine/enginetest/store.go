@@ -57,6 +57,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Stores) {
 		"a line has an end":                        (*suite).slotsLine,
 		"slots: cancel who waits":                  (*suite).slotsCancelWaiting,
 		"slots: cancel the oldest":                 (*suite).slotsCancelOldest,
+		"slots: cancel nobody for a free one":      (*suite).slotsCancelNobody,
 		"slots: of trigger and workflow":           (*suite).slotsOfTriggerAndWorkflow,
 		"slots: swept":                             (*suite).slotsAreSwept,
 		"slots: race":                              (*suite).slotsRace,

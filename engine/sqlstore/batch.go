@@ -69,7 +69,7 @@ type liveRun struct {
 	fresh    *newRunRow // to be inserted
 	changed  bool       // to be updated
 	finished int64      // 0, nil: as stored
-	cancel   bool
+	cancel   bool       // as stored, and then as the entries change it
 	output   []byte
 	failure  []byte
 	readTo   int64
@@ -269,7 +269,7 @@ func (b *batch) progress(p *engine.Progress, enc *encoded) (unstarted []engine.R
 		b.set(r, p.Set, enc)
 	}
 	if p.Frees != "" && p.Set != nil && p.Set.Status.Final() {
-		b.slots.free(p.Run)
+		b.free(p.Run)
 	}
 	return unstarted, nil
 }

@@ -29,6 +29,9 @@ func (b *batch) signal(s *engine.Signal) engine.Outcome {
 	r.signaled = true
 	if s.Kind == engine.SignalCancel {
 		b.change(r)
+		if !r.cancel {
+			b.slots.lapse(r.id)
+		}
 		r.cancel = true
 		if r.status == runQueued && r.due == 0 { // it waits for a slot, and ends without one
 			b.slots.unwait(r.id)

@@ -109,13 +109,13 @@ func queueRuns(q *pgx.Batch, b *batch) {
 	if len(b.ids) == 0 {
 		return
 	}
-	const query = "SELECT id, status, owner, fence, COALESCE(due_at, 0), COALESCE(started_at, 0) FROM runs WHERE id = ANY($1::bytea[]) ORDER BY id FOR UPDATE"
+	const query = "SELECT id, status, owner, fence, COALESCE(due_at, 0), COALESCE(started_at, 0), cancel_requested = 1 FROM runs WHERE id = ANY($1::bytea[]) ORDER BY id FOR UPDATE"
 	q.Queue(query, column(b.ids, func(id engine.RunID) []byte { return id[:] })).Query(func(rows pgx.Rows) error {
 		var id, owner []byte
 		var r liveRun
-		_, err := pgx.ForEachRow(rows, []any{&id, &r.status, &owner, &r.fence, &r.due, &r.started}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&id, &r.status, &owner, &r.fence, &r.due, &r.started, &r.cancel}, func() error {
 			live := b.runs[engine.RunID(id)]
-			live.exists, live.status, live.fence, live.due, live.started = true, r.status, r.fence, r.due, r.started
+			live.exists, live.status, live.fence, live.due, live.started, live.cancel = true, r.status, r.fence, r.due, r.started, r.cancel
 			if owner != nil {
 				live.owner = engine.OwnerID(owner)
 			}

@@ -74,6 +74,7 @@ type slotRow struct {
 	state    int64
 	stored   bool // there is a row
 	changed  bool
+	lapsed   bool // by this batch
 }
 
 // book returns the batch's book of slots, made at its first use.
@@ -254,17 +255,33 @@ func (b *batch) makeRoom(room *room, newcomer engine.RunID) {
 		var oldest engine.RunID
 		switch {
 		case len(room.oldest) > 0 && (len(room.waiting) == 0 || bytes.Compare(room.oldest[0][:], room.waiting[0].key.run[:]) < 0):
-			oldest, room.oldest = room.oldest[0], room.oldest[1:]
-			room.alive--
+			oldest = room.oldest[0]
 		case len(room.waiting) > 0:
 			oldest = room.waiting[0].key.run
 		default:
 			return
 		}
+		b.slots.lapse(oldest)
 		b.slots.unwait(oldest)
 		id := uuid.NewSHA1(uuid.UUID(newcomer), oldest[:])
 		if out := b.signal(&engine.Signal{Run: oldest, Kind: engine.SignalCancel, ID: id}); out.Err == nil {
 			b.tell(b.slots.at, oldest, room.workflow)
+		}
+	}
+}
+
+// lapse notes of a run that was not canceled yet that it is now, or ends: what it holds will be
+// free, so nobody has to be canceled for that.
+func (k *slotBook) lapse(run engine.RunID) {
+	for place := engine.PlaceTrigger; place <= engine.PlaceWorkflow; place++ {
+		s := k.slot(run, place)
+		if s == nil || s.state != slotHeld || s.lapsed {
+			continue
+		}
+		s.lapsed = true
+		if room := k.rooms[s.group]; room != nil {
+			room.alive--
+			room.oldest = slices.DeleteFunc(room.oldest, func(id engine.RunID) bool { return id == run })
 		}
 	}
 }
@@ -285,7 +302,11 @@ func (k *slotBook) unwait(run engine.RunID) {
 }
 
 // free gives back what an ended run holds.
-func (k *slotBook) free(run engine.RunID) {
+func (b *batch) free(run engine.RunID) {
+	k := b.slots
+	if r := b.runs[run]; r.exists && !r.cancel {
+		k.lapse(run)
+	}
 	k.unwait(run)
 	for place := engine.PlaceTrigger; place <= engine.PlaceWorkflow; place++ {
 		if s := k.slot(run, place); s != nil && s.state == slotHeld {
@@ -302,7 +323,7 @@ func (k *slotBook) free(run engine.RunID) {
 func (b *batch) regulate(a *engine.Admit) {
 	for _, run := range a.Ended {
 		if r := b.runs[run]; !r.exists || word(runStatuses[:], r.status).Final() {
-			b.slots.free(run)
+			b.free(run)
 		}
 	}
 	if room := b.slots.rooms[a.Group]; room != nil {

@@ -107,7 +107,7 @@ func (b *batch) readRooms(place engine.Place, answer func([]question) error) err
 		}
 		if r.cancels > 0 {
 			ask = append(ask, question{countAlive, []any{r.group[:]}, func(row []any) { r.alive = int(row[0].(int64)) }},
-				question{readOldest, []any{r.group[:], int64(r.cancels + spareOldest)}, func(row []any) { r.oldest = append(r.oldest, engine.RunID(row[0].([]byte))) }})
+				question{readOldest, []any{r.group[:], int64(r.cancels + len(k.ended) + len(k.cancels) + spareOldest)}, func(row []any) { r.oldest = append(r.oldest, engine.RunID(row[0].([]byte))) }})
 		}
 	}
 	if err := answer(ask); err != nil {
@@ -133,8 +133,8 @@ func (b *batch) readRooms(place engine.Place, answer func([]question) error) err
 	return answer(k.askSlots(nil, known)) // what else they hold or wait for
 }
 
-// spareOldest is how many more holders are looked at than there are starts that cancel one: a
-// lower limit makes them cancel more.
+// spareOldest is how many more holders are looked at than there are starts that cancel one, and
+// runs that end or are canceled in the same batch: a lower limit makes them cancel more.
 const spareOldest = 8
 
 // waits notes a run of the room's line.

@@ -140,7 +140,7 @@ func (w *sqliteWriter) named(args []driver.Value) []driver.NamedValue {
 const idsPerQuery = 32
 
 func (w *sqliteWriter) readRuns(b *batch) error {
-	const columns = "SELECT id, status, owner, fence, due_at, started_at FROM runs WHERE id IN "
+	const columns = "SELECT id, status, owner, fence, due_at, started_at, cancel_requested FROM runs WHERE id IN "
 	return w.queryIDs(columns, b.ids, func(row []driver.Value) {
 		r := b.runs[engine.RunID(row[0].([]byte))]
 		r.exists = true
@@ -151,6 +151,7 @@ func (w *sqliteWriter) readRuns(b *batch) error {
 		r.fence = row[3].(int64)
 		r.due, _ = row[4].(int64)
 		r.started, _ = row[5].(int64)
+		r.cancel = row[6] == int64(1)
 	})
 }
 
