@@ -271,7 +271,7 @@ func TestSlotsProperty(t *testing.T) {
 			}
 		}
 		m := &slotModel{T: rt, store: store, limit: rapid.IntRange(1, 3).Draw(rt, "limit"), now: time.Now().UTC().Truncate(time.Microsecond), runs: map[engine.RunID]*engine.Run{}, line: map[engine.RunID]bool{}, idle: map[engine.RunID]bool{}}
-		for range rapid.IntRange(5, 40).Draw(rt, "steps") {
+		for range rapid.IntRange(5, 20).Draw(rt, "steps") {
 			action := rapid.IntRange(0, 8).Draw(rt, "action")
 			switch action {
 			case 0, 1:
