@@ -186,12 +186,29 @@ func (p *Pruner) worth(ctx context.Context, origins []origin) (bool, error) {
 
 // beyond returns the newest ended runs of a workflow behind those that are kept.
 func (p *Pruner) beyond(ctx context.Context, origins []origin) (ids [][]byte, err error) {
+	if len(origins) <= originsAtOnce {
+		return p.ended(ctx, origins, pruneRuns, p.keep.Runs)
+	}
+	for some := range slices.Chunk(origins, originsAtOnce) {
+		more, err := p.ended(ctx, some, p.keep.Runs+pruneRuns, 0)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, more...)
+		slices.SortFunc(ids, func(x, y []byte) int { return bytes.Compare(y, x) })
+		ids = ids[:min(len(ids), p.keep.Runs+pruneRuns)]
+	}
+	return ids[min(len(ids), p.keep.Runs):], nil
+}
+
+// ended returns so many ended runs of the origins, newest first, without the first offset ones.
+func (p *Pruner) ended(ctx context.Context, origins []origin, limit, offset int) (ids [][]byte, err error) {
 	parts := make([]string, len(origins))
 	var args []any
 	for i, o := range origins {
 		parts[i] = "SELECT id FROM (SELECT r.id FROM runs r WHERE r.origin = ? AND r.status IN (4, 5, 6) ORDER BY r.id DESC LIMIT ?) t"
-		args = append(args, o.Origin, p.keep.Runs+pruneRuns)
+		args = append(args, o.Origin, limit+offset)
 	}
 	query := "SELECT id FROM (" + strings.Join(parts, " UNION ALL ") + ") t ORDER BY id DESC LIMIT ? OFFSET ?"
-	return ids, p.store.db.Read().WithContext(ctx).Raw(query, append(args, pruneRuns, p.keep.Runs)...).Scan(&ids).Error
+	return ids, p.store.db.Read().WithContext(ctx).Raw(query, append(args, limit, offset)...).Scan(&ids).Error
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -189,6 +190,25 @@ func TestPruneByNumber(t *testing.T) {
 		a.add("b", "t", engine.RunSucceeded)
 		if n, _ := a.prune(p, a.start); n != 1 {
 			t.Errorf("after new runs: %d were pruned, want 1", n)
+		}
+	})
+}
+
+// TestPruneManyOrigins: a workflow that many triggers start, as a sub-workflow of very many.
+func TestPruneManyOrigins(t *testing.T) {
+	t.Parallel()
+	eachArchive(t, func(a *archive) {
+		const origins, keep = 502, 70
+		for i := range origins {
+			a.add("a", "t"+strconv.Itoa(i*31%origins), engine.RunSucceeded)
+		}
+		p := a.store.NewPruner(sqlstore.Keep{Runs: keep})
+		if n, _ := a.prune(p, a.start); n != origins-keep {
+			t.Errorf("%d runs were pruned, want %d", n, origins-keep)
+		}
+		left, err := a.store.Runs(t.Context(), engine.RunFilter{Workflow: "a", Limit: 500})
+		if err != nil || len(left) != keep || left[0].CreatedAt.Sub(left[keep-1].CreatedAt) != (keep-1)*time.Second {
+			t.Errorf("left: %v, %v", left, err)
 		}
 	})
 }
