@@ -36,7 +36,7 @@ func (n *nodeResult) plain(use *reading) (any, error) {
 	}
 	size := len(n.output)
 	if n.elements != nil {
-		size = n.elements.size()
+		size = n.elements.kept
 	}
 	return n.data.get(size, use, func() (any, error) {
 		switch {
@@ -246,14 +246,6 @@ func (e *elements) at(i int) (item, key any) {
 		key = e.keys[i]
 	}
 	return e.items[i], key
-}
-
-// size is that of the outputs as JSON.
-func (e *elements) size() (n int) {
-	for _, raw := range e.outputs {
-		n += len(raw)
-	}
-	return n
 }
 
 // plain is the collected output: the elements' outputs in order.

@@ -36,12 +36,16 @@ func checkInput(input json.RawMessage) error {
 // put keeps the output of an element. Those that are too large together are let go; whoever
 // reads them is told.
 func (e *elements) put(index int, output json.RawMessage, sealed []byte) {
-	if e.kept += len(output) + len(sealed); e.kept > maxCollected {
+	gone := e.kept > maxCollected
+	e.kept += len(output) + len(sealed)
+	switch {
+	case gone:
+	case e.kept > maxCollected:
 		clear(e.outputs)
 		clear(e.sealed)
-		return
+	default:
+		e.outputs[index], e.sealed[index] = output, sealed
 	}
-	e.outputs[index], e.sealed[index] = output, sealed
 }
 
 // whole is an error when the collected output was let go.
