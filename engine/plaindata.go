@@ -56,15 +56,23 @@ type reading struct {
 	alive []*plainData
 }
 
-// variables are what the expressions of the step may read.
+// variables are what the expressions of the step may read. What is decoded again after rest is
+// kept until the attempt ends: a node that reads page after page would decode it with each. The
+// runner's mutex guards it then, because a node may evaluate concurrently.
 func (s *stepRun) variables() (map[string]any, error) {
 	if !s.rested {
 		return s.reading.vars, nil
 	}
 	s.runner.mu.Lock()
 	defer s.runner.mu.Unlock()
+	if s.reading.vars != nil {
+		return s.reading.vars, nil
+	}
 	now, err := s.runner.vars(&s.plan.reads)
 	s.addItem(now.vars)
+	if err == nil {
+		s.reading = now
+	}
 	return now.vars, err
 }
 

@@ -1,0 +1,43 @@
+package engine
+
+import (
+	"encoding/json"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// A node that reads a large payload for every page decodes it once more, not with each page.
+func TestVariablesAreReadAgainOnce(t *testing.T) {
+	t.Parallel()
+	run := Run{Input: json.RawMessage(`{"pad": "` + strings.Repeat("p", largePayload) + `"}`)}
+	r := &runner{plan: &Plan{}, run: run}
+	s := &stepRun{runner: r, plan: &planNode{reads: reads{any: true, input: true}}, key: stepKey{index: NoIndex}}
+	var err error
+	if s.reading, err = r.vars(&s.plan.reads); err != nil {
+		t.Fatal(err)
+	}
+	input := func() map[string]any {
+		t.Helper()
+		vars, err := s.variables()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return vars["input"].(map[string]any)
+	}
+	input()["decoded"] = 1
+	s.rest()
+	collect := func() {
+		runtime.GC()
+		runtime.GC() // what was let go of is gone
+	}
+	collect()
+	if _, kept := input()["decoded"]; kept {
+		t.Error("a large payload is kept while the node works")
+	}
+	input()["decoded"] = 2
+	collect()
+	if _, kept := input()["decoded"]; !kept {
+		t.Error("it was decoded again for the next page")
+	}
+}
