@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-
 	"keyflow/credentials"
 	"keyflow/internal/outbox"
 	"keyflow/nodes"
@@ -195,7 +193,7 @@ func (r *runner) ended(a action, at time.Time) {
 		step.into(&row)
 		delete(r.live, key)
 		if step.child != (RunID{}) {
-			r.tell = append(r.tell, Signal{Run: step.child, Kind: SignalCancel, ID: uuid.NewSHA1(uuid.UUID(step.child), []byte(SignalCancel))})
+			r.cancelChild(step.child)
 		}
 	}
 	elements := r.results[a.node].elements

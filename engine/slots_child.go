@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/uuid"
+
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -14,7 +16,7 @@ import (
 
 // childSlots looks at the slots of a run that a step starts. Of a run that the step waits for it
 // notes which groups the waiting ones are in: a run that waited for the slot of one that waits
-// for it would wait for ever.
+// for it would wait for ever, and one that cancels the oldest would cancel it, and itself with it.
 func (s *stepRun) childSlots(ctx context.Context, n *NewRun, wait bool) *nodes.Error {
 	parent := &s.runner.run
 	if wait && len(parent.Groups)+len(parent.Above) > 0 {
@@ -23,7 +25,7 @@ func (s *stepRun) childSlots(ctx context.Context, n *NewRun, wait bool) *nodes.E
 	skips := false
 	for i := range n.Slots {
 		slot := &n.Slots[i]
-		if slot.OnLimit == workflows.OnLimitQueue && slices.Contains(n.Run.Above, slot.Group) {
+		if slot.OnLimit != workflows.OnLimitSkip && slices.Contains(n.Run.Above, slot.Group) {
 			return refusedStart("workflow %q counts its runs together with this one, which waits for its end and may hold the slot that it needs: give it another concurrency.key, or set with.wait to false", n.Run.Workflow)
 		}
 		skips = skips || slot.OnLimit == workflows.OnLimitSkip
@@ -38,7 +40,9 @@ func (s *stepRun) childSlots(ctx context.Context, n *NewRun, wait bool) *nodes.E
 const childKeys = 24 * time.Hour
 
 // startNow stores a child before the result of its step, because its workflow may refuse it. An
-// attempt that is repeated after a crash finds the child that it has started.
+// attempt that is repeated after a crash finds the child that it has started. A child that is
+// stored is the result of the step, also when the run was stopped meanwhile: runner.outcome
+// cancels it then.
 func (s *stepRun) startNow(ctx context.Context, n *NewRun) *nodes.Error {
 	e := s.runner.engine
 	n.Dedupe = &DedupeKey{
@@ -52,11 +56,12 @@ func (s *stepRun) startNow(ctx context.Context, n *NewRun) *nodes.Error {
 	}
 	e.tell(out.Tell)
 	switch {
+	case out.Err == nil:
 	case fault.Is(out.Err, fault.Conflict):
 		return &nodes.Error{Code: nodes.CodeConcurrencyLimit, Message: fmt.Sprintf("workflow %q was not started: %s", n.Run.Workflow, fault.Message(out.Err))}
 	case ctx.Err() != nil:
 		return contextError(ctx)
-	case out.Err != nil:
+	default:
 		return &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: out.Err}
 	}
 	n.Run.ID = out.Run // of the first time
@@ -64,4 +69,10 @@ func (s *stepRun) startNow(ctx context.Context, n *NewRun) *nodes.Error {
 		e.enqueue(DueRun{Run: out.Run, Workflow: n.Run.Workflow}, nil)
 	}
 	return nil
+}
+
+// cancelChild tells the run that a step waits for that nobody does any more, with the next news
+// of this run. r.mu is held.
+func (r *runner) cancelChild(child RunID) {
+	r.tell = append(r.tell, Signal{Run: child, Kind: SignalCancel, ID: uuid.NewSHA1(uuid.UUID(child), []byte(SignalCancel))})
 }

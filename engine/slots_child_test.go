@@ -1,9 +1,13 @@
 package engine_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 
 	"keyflow/engine"
 	"keyflow/nodes"
@@ -18,12 +22,13 @@ func TestConcurrencyOfChildren(t *testing.T) {
 		child, parent string
 		code, text    string // of the step's error; "" succeeds
 	}{
-		"queued":            {`{"limit": 1}`, parent("p", "", "child", "true"), "", ""},
-		"skipped":           {`{"limit": 1, "on_limit": "skip"}`, parent("p", "", "child", "true"), nodes.CodeConcurrencyLimit, "which is its limit"},
-		"skipped, no wait":  {`{"limit": 1, "on_limit": "skip"}`, parent("p", "", "child", "false"), nodes.CodeConcurrencyLimit, "which is its limit"},
-		"queued, no wait":   {`{"limit": 1}`, parent("p", "", "child", "false"), "", ""},
-		"of its own":        {`{"limit": 1}`, parent("p", `, "concurrency": {"limit": 1}`, "p", "true"), nodes.CodeInvalidParam, "waits for its end"},
-		"of its own, other": {`{"limit": 1}`, parent("p", `, "concurrency": {"limit": 1, "key": "{{ input.x ?? uuid() }}"}`, "child", "true"), "", ""},
+		"queued":             {`{"limit": 1}`, parent("p", "", "child", "true"), "", ""},
+		"skipped":            {`{"limit": 1, "on_limit": "skip"}`, parent("p", "", "child", "true"), nodes.CodeConcurrencyLimit, "which is its limit"},
+		"skipped, no wait":   {`{"limit": 1, "on_limit": "skip"}`, parent("p", "", "child", "false"), nodes.CodeConcurrencyLimit, "which is its limit"},
+		"queued, no wait":    {`{"limit": 1}`, parent("p", "", "child", "false"), "", ""},
+		"of its own":         {`{"limit": 1}`, parent("p", `, "concurrency": {"limit": 1}`, "p", "true"), nodes.CodeInvalidParam, "waits for its end"},
+		"of its own, oldest": {`{"limit": 1}`, parent("p", `, "concurrency": {"limit": 2, "on_limit": "cancel_oldest"}`, "p", "true"), nodes.CodeInvalidParam, "waits for its end"},
+		"of its own, other":  {`{"limit": 1}`, parent("p", `, "concurrency": {"limit": 1, "key": "{{ input.x ?? uuid() }}"}`, "child", "true"), "", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -71,4 +76,47 @@ func TestConcurrencySkipStartsAChild(t *testing.T) {
 	if w.count("a") != 2 {
 		t.Errorf("%d children ran, want 2", w.count("a"))
 	}
+}
+
+// A run that is canceled while the child of its step is being stored takes the child with it.
+func TestConcurrencyChildOfACanceledRun(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	atWork, interrupted := make(chan struct{}), make(chan struct{})
+	w.do = func(ctx context.Context, _ nodes.Env, c call) (any, error) {
+		if c.name == "side" {
+			close(atWork)
+			defer close(interrupted)
+		}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	child := w.limited("child", `{"limit": 5, "on_limit": "skip"}`)
+	id := w.apply(`{"id": "p", "nodes": {
+		"side": {"type": "call", "with": {"name": "side"}},
+		"c": {"type": "workflow", "with": {"workflow": "child"}}}}`)
+	around := aroundCommit(func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+		out, err := commit()
+		for i := range entries {
+			n := entries[i].Create
+			if n == nil || n.Run.Parent == nil {
+				continue
+			}
+			<-atWork
+			cancel := engine.Entry{Signal: &engine.Signal{Run: n.Run.Parent.Run, Kind: engine.SignalCancel, ID: uuid.New()}}
+			if _, err := w.store.Store.Commit(w.Context(), []engine.Entry{cancel}, time.Now()); err != nil {
+				w.Error(err)
+			}
+			<-interrupted
+		}
+		return out, err
+	})
+	w.store.around.Store(&around)
+	w.ends(engine.RunCanceled, w.start(id, ""))
+	children, err := w.engine.Runs(t.Context(), engine.RunFilter{Workflow: child, Limit: 2})
+	if err != nil || len(children) != 1 {
+		t.Fatalf("children: %v, %v", children, err)
+	}
+	w.ends(engine.RunCanceled, children[0].ID)
+	w.eventually("all slots are free", func() bool { return w.slotRows() == 0 })
 }

@@ -139,6 +139,9 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 		r.postpone(key, step, due, row)
 		return
 	}
+	if out.kind == postponed && out.start != nil && out.start.Dedupe != nil { // startNow has stored it
+		r.cancelChild(out.start.Run.ID)
+	}
 	if out.start != nil && out.kind == succeeded {
 		r.starts = append(r.starts, *out.start)
 	}
