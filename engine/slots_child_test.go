@@ -23,8 +23,8 @@ func TestConcurrencyOfChildren(t *testing.T) {
 		code, text    string // of the step's error; "" succeeds
 	}{
 		"queued":             {`{"limit": 1}`, parent("p", "", "child", "true"), "", ""},
-		"skipped":            {`{"limit": 1, "on_limit": "skip"}`, parent("p", "", "child", "true"), nodes.CodeConcurrencyLimit, "which is its limit"},
-		"skipped, no wait":   {`{"limit": 1, "on_limit": "skip"}`, parent("p", "", "child", "false"), nodes.CodeConcurrencyLimit, "which is its limit"},
+		"skipped":            {`{"limit": 1, "on_limit": "skip"}`, parent("p", "", "child", "true"), nodes.CodeConcurrencyLimit, "its limit of runs at once (1)"},
+		"skipped, no wait":   {`{"limit": 1, "on_limit": "skip"}`, parent("p", "", "child", "false"), nodes.CodeConcurrencyLimit, "its limit of runs at once (1)"},
 		"queued, no wait":    {`{"limit": 1}`, parent("p", "", "child", "false"), "", ""},
 		"of its own":         {`{"limit": 1}`, parent("p", `, "concurrency": {"limit": 1}`, "p", "true"), nodes.CodeInvalidParam, "waits for its end"},
 		"of its own, oldest": {`{"limit": 1}`, parent("p", `, "concurrency": {"limit": 2, "on_limit": "cancel_oldest"}`, "p", "true"), nodes.CodeInvalidParam, "waits for its end"},

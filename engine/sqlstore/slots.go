@@ -238,7 +238,7 @@ func limitReached(slot *engine.Slot) error {
 	if slot.Place == engine.PlaceTrigger {
 		return fault.New(fault.Conflict, "the trigger's run before this one goes on")
 	}
-	return fault.New(fault.Conflict, "%d runs of the workflow go on already, which is its limit: try again when one has ended", slot.Limit)
+	return fault.New(fault.Conflict, "the workflow has reached its limit of runs at once (%d): try again when one has ended", slot.Limit)
 }
 
 func lineFull(slot *engine.Slot) error {
