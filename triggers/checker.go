@@ -43,6 +43,7 @@ func (c checker) Check(_ context.Context, d *workflows.Definition) (problems, wa
 		}
 		if t.Type == workflows.TriggerWebhook && t.Path != "" {
 			problems = append(problems, c.checkPath(d, t, path, paths[shape(t.Path)])...)
+			problems = append(problems, checkParameters(d, t, path)...)
 			paths[shape(t.Path)] = id
 			if t.Credential == "" {
 				warnings = append(warnings, d.Problemf(path, "public_webhook", "this webhook has no credential: anyone who knows its URL can start runs"))
@@ -81,6 +82,18 @@ func (c checker) checkPath(d *workflows.Definition, t workflows.Trigger, path, s
 	}
 	if other, ok := c.routes.Taken(t.Path, d.ID); ok {
 		return []workflows.Problem{d.Problemf(path+"/path", "path_taken", "the workflow %q has a webhook at this path already", other)}
+	}
+	return nil
+}
+
+// checkParameters refuses two parameters of one name: only one value could be had.
+func checkParameters(d *workflows.Definition, t workflows.Trigger, path string) []workflows.Problem {
+	seen := map[string]bool{}
+	for segment := range strings.SplitSeq(t.Path, "/") {
+		if isParameter(segment) && seen[segment] {
+			return []workflows.Problem{d.Problemf(path+"/path", "duplicate", "the parameter %s stands twice in the path; give each its own name", segment)}
+		}
+		seen[segment] = true
 	}
 	return nil
 }

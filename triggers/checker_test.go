@@ -35,6 +35,8 @@ func TestChecker(t *testing.T) {
 		{"same shape", `"w": {"type": "webhook", "path": "orders/{number}", "credential": "c"}`, []string{`1:62 /triggers/w/path path_taken the workflow "other" has a webhook at this path already`}},
 		{"literal beside a parameter", `"w": {"type": "webhook", "path": "orders/new", "credential": "c"}`, nil},
 		{"twice in one workflow", `"w": {"type": "webhook", "path": "a/{x}", "credential": "c"}, "x": {"type": "webhook", "path": "a/{y}", "credential": "c"}`, []string{`1:124 /triggers/x/path path_taken the trigger "w" of this workflow has the same path`}},
+		{"a parameter twice", `"w": {"type": "webhook", "path": "twice/{x}/{y}/{x}", "credential": "c"}`, []string{`1:62 /triggers/w/path duplicate the parameter {x} stands twice in the path; give each its own name`}},
+		{"a literal twice", `"w": {"type": "webhook", "path": "same/same/{x}", "credential": "c"}`, nil},
 		{"templates", `"w": {"type": "webhook", "path": "b", "credential": "c", "input": {"a": ["{{ input.x }}"]}, "dedupe": "{{ trigger.("}`, []string{
 			"/triggers/w/input/a/0 expression", "/triggers/w/dedupe expression",
 		}},
