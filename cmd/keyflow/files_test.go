@@ -146,6 +146,35 @@ func TestListsAsJSON(t *testing.T) {
 	}
 }
 
+// runs list asks for what the API can tell apart.
+func TestRunsListFilters(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "")
+	s.apply("w", definition("w", "in", "1"))
+	if got := s.do("POST", "/hooks/in", nil); got.status != 202 {
+		t.Fatalf("the webhook: %d %s", got.status, got.body)
+	}
+	for _, tt := range []struct {
+		args []string
+		want int
+	}{
+		{[]string{"--trigger", "t"}, 1},
+		{[]string{"--trigger", "manual"}, 0},
+		{[]string{"--since", "2000-01-01T00:00:00Z", "--until", "2999-01-01T00:00:00+09:00"}, 1},
+		{[]string{"--since", "2999-01-01T00:00:00+09:00"}, 0},
+		{[]string{"--until", "2000-01-01T00:00:00Z"}, 0},
+	} {
+		r := keyflow(t, s.env(), append([]string{"runs", "list", "--output", "json"}, tt.args...)...)
+		var runs []map[string]any
+		if decode(t, r.stdout, &runs); len(runs) != tt.want {
+			t.Errorf("%v: %d %s%s", tt.args, r.code, r.stdout, r.stderr)
+		}
+	}
+	if r := keyflow(t, s.env(), "runs", "list", "--since", "yesterday"); r.code != exitUsage || !strings.Contains(r.stderr, "--since") {
+		t.Errorf("no moment: %d %s", r.code, r.stderr)
+	}
+}
+
 // A problem is said once, also when the answer's detail repeats it.
 func TestProblemsAreSaidOnce(t *testing.T) {
 	t.Parallel()

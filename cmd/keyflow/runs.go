@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func runsCommand(p process) *cobra.Command {
@@ -57,17 +58,13 @@ func (r runItem) final() bool {
 }
 
 func runsList(p process) *cobra.Command {
-	var workflow, status, folder string
+	var filter runFilter
 	var limit int
 	cmd := &cobra.Command{
 		Use: "list", Short: "List runs, newest first", Args: cobra.NoArgs,
-		Example: "  keyflow runs list --workflow sync-leads --status failed",
+		Example: "  keyflow runs list --workflow sync-leads --status failed\n  keyflow runs list --trigger nightly --since 2026-03-01T00:00:00Z",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
-			q := url.Values{}
-			setIf(q, "workflow", workflow)
-			setIf(q, "status", status)
-			setIf(q, "folder", folder)
-			items, err := list[received[runItem]](cmd.Context(), c, "/api/v1/runs", q, limit)
+			items, err := list[received[runItem]](cmd.Context(), c, "/api/v1/runs", filter.query(), limit)
 			if err != nil {
 				return err
 			}
@@ -79,11 +76,39 @@ func runsList(p process) *cobra.Command {
 			return show(cmd, items, rows("ID\tWORKFLOW\tVERSION\tSTATUS\tTRIGGER\tCREATED\tTOOK", lines, "no runs; start one with: keyflow run WORKFLOW"))
 		}),
 	}
-	cmd.Flags().StringVar(&workflow, "workflow", "", "only runs of this workflow")
-	cmd.Flags().StringVar(&status, "status", "", "queued, running, waiting, succeeded, failed or canceled")
-	cmd.Flags().StringVar(&folder, "folder", "", "only this folder and below")
+	filter.flags(cmd.Flags())
 	cmd.Flags().IntVar(&limit, "limit", 50, "at most this many (0: all)")
 	return cmd
+}
+
+// runFilter is which runs of all are listed.
+type runFilter struct {
+	workflow, status, folder, trigger string
+	since, until                      time.Time // zero: no bound
+}
+
+func (f *runFilter) flags(set *pflag.FlagSet) {
+	set.StringVar(&f.workflow, "workflow", "", "only runs of this workflow")
+	set.StringVar(&f.status, "status", "", "queued, running, waiting, succeeded, failed or canceled")
+	set.StringVar(&f.folder, "folder", "", "only this folder and below")
+	set.StringVar(&f.trigger, "trigger", "", "only runs of this trigger; manual: started by hand")
+	layouts := []string{time.RFC3339Nano}
+	set.TimeVar(&f.since, "since", time.Time{}, layouts, "only runs created at this time or later, such as 2026-03-01T00:00:00Z")
+	set.TimeVar(&f.until, "until", time.Time{}, layouts, "only runs created before this time")
+}
+
+func (f *runFilter) query() url.Values {
+	q := url.Values{}
+	setIf(q, "workflow", f.workflow)
+	setIf(q, "status", f.status)
+	setIf(q, "folder", f.folder)
+	setIf(q, "trigger", f.trigger)
+	for name, at := range map[string]time.Time{"since": f.since, "until": f.until} {
+		if !at.IsZero() {
+			q.Set(name, at.Format(time.RFC3339Nano))
+		}
+	}
+	return q
 }
 
 func runPath(id, rest string) string { return "/api/v1/runs/" + url.PathEscape(id) + rest }
