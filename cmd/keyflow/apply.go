@@ -50,10 +50,7 @@ func workflowsApply(p process) *cobra.Command {
 			if folder != "" && !prune {
 				return usagef("--folder says where --prune deletes: give both")
 			}
-			plan, err := planFiles(cmd.Context(), p, c, args)
-			if err == nil && prune {
-				plan, err = planPrune(cmd.Context(), c, plan, folder)
-			}
+			plan, err := makePlan(cmd.Context(), p, c, scope{args, prune, folder})
 			if err != nil {
 				return err
 			}
@@ -78,9 +75,17 @@ func workflowsApply(p process) *cobra.Command {
 	return cmd
 }
 
-// planFiles checks files, on the server too, and compares them with what is stored.
-func planFiles(ctx context.Context, p process, c *client, paths []string) ([]planned, error) {
-	names, err := definitionFiles(paths)
+// scope is what an apply is about.
+type scope struct {
+	paths  []string
+	prune  bool
+	folder string // where it prunes; "" is everywhere
+}
+
+// makePlan finds out what applying files does. What is pruned is known first: a file may take
+// the webhook path of a workflow that goes.
+func makePlan(ctx context.Context, p process, c *client, of scope) ([]planned, error) {
+	names, err := definitionFiles(of.paths)
 	if err != nil {
 		return nil, err
 	}
@@ -88,9 +93,22 @@ func planFiles(ctx context.Context, p process, c *client, paths []string) ([]pla
 	if err != nil {
 		return nil, err
 	}
-	if err := checkOnServer(ctx, c, files); err != nil {
+	var leaving siblings
+	var deletions []planned
+	if of.prune {
+		if deletions, leaving, err = planPrune(ctx, c, files, of.folder); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkOnServer(ctx, c, files, leaving); err != nil {
 		return nil, err
 	}
+	plan, err := planFiles(ctx, p, c, files)
+	return append(plan, deletions...), err
+}
+
+// planFiles compares checked files with what is stored.
+func planFiles(ctx context.Context, p process, c *client, files []checkedFile) ([]planned, error) {
 	if err := refuse(p.stderr, files); err != nil {
 		return nil, &exitError{exitUsage, fmt.Errorf("nothing was applied: %w", err)}
 	}
@@ -132,20 +150,29 @@ func (a *planned) compare(ctx context.Context, c *client, d *workflows.Definitio
 	return nil
 }
 
-// planPrune adds the workflows that the plan does not name.
-func planPrune(ctx context.Context, c *client, plan []planned, folder string) ([]planned, error) {
+// planPrune deletes the workflows that no file holds; leaving is what they are now.
+func planPrune(ctx context.Context, c *client, files []checkedFile, folder string) (deletions []planned, leaving siblings, err error) {
 	q := url.Values{}
 	setIf(q, "folder", folder)
 	stored, err := list[workflowItem](ctx, c, "/api/v1/workflows", q, 0)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for _, item := range stored {
-		if !slices.ContainsFunc(plan, func(a planned) bool { return a.ID == item.ID }) {
-			plan = append(plan, planned{ID: item.ID, Action: actionDelete, Version: item.Version})
+		if slices.ContainsFunc(files, func(f checkedFile) bool { return f.definition != nil && string(f.definition.ID) == item.ID }) {
+			continue
 		}
+		var now struct {
+			Definition json.RawMessage `json:"definition"`
+		}
+		if err := c.call(ctx, http.MethodGet, workflowPath(item.ID, ""), nil, &now); err != nil {
+			return nil, nil, err
+		}
+		d, _ := workflows.Parse(now.Definition)
+		deletions = append(deletions, planned{ID: item.ID, Action: actionDelete, Version: item.Version})
+		leaving = append(leaving, checkedFile{definition: d})
 	}
-	return plan, nil
+	return deletions, leaving, nil
 }
 
 func doomed(plan []planned) (n int) {
@@ -171,15 +198,20 @@ func listDoomed(plan []planned) string {
 	return strings.Join(ids, ", ")
 }
 
-// carryOut applies in the order of the plan. Files that change nothing are sent too: whether
-// something changed meanwhile is for the server to say.
+// carryOut deletes, which frees webhook paths, and then applies in the order of the plan. Files
+// that change nothing are sent too: whether something changed meanwhile is for the server to say.
 func carryOut(ctx context.Context, c *client, plan []planned) error {
+	for _, a := range plan {
+		if a.Action != actionDelete {
+			continue
+		}
+		if err := c.call(ctx, http.MethodDelete, workflowPath(a.ID, ""), nil, nil); err != nil {
+			return fmt.Errorf("delete %s: %w", a.ID, err)
+		}
+	}
 	for i := range plan {
 		a := &plan[i]
 		if a.Action == actionDelete {
-			if err := c.call(ctx, http.MethodDelete, workflowPath(a.ID, ""), nil, nil); err != nil {
-				return fmt.Errorf("delete %s: %w", a.ID, err)
-			}
 			continue
 		}
 		answer, err := c.send(ctx, http.MethodPut, workflowPath(a.ID, ""), a.source)

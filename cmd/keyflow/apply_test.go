@@ -63,6 +63,45 @@ func TestApplyShowsWhatItWouldDo(t *testing.T) {
 	}
 }
 
+// A file that got another id keeps its webhook path: the workflow of the former id goes first.
+func TestApplyRenames(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "")
+	dir := writeFiles(t, map[string]string{"a.json": definition("former", "kept", "1")})
+	apply := func(args ...string) result {
+		return keyflow(t, s.env(), append([]string{"workflows", "apply", dir}, args...)...)
+	}
+	if r := apply(); r.code != 0 {
+		t.Fatalf("apply: %d %s", r.code, r.stderr)
+	}
+	rename := func(definition string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "a.json"), []byte(definition), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rename(definition("latter", "kept", "2"))
+	if r := apply(); r.code != exitUsage || !strings.Contains(r.stderr, `the workflow "former" has a webhook at this path already`) {
+		t.Errorf("without --prune: %d %s", r.code, r.stderr)
+	}
+	if r := apply("--prune", "--yes", "--folder", "/elsewhere"); r.code != exitUsage || !strings.Contains(r.stderr, `the workflow "former" has a webhook at this path already`) {
+		t.Errorf("pruning elsewhere: %d %s", r.code, r.stderr)
+	}
+	if r := apply("--prune", "--yes"); r.code != 0 || r.stdout != "latter version 1\nformer deleted\n" && !strings.HasPrefix(r.stdout, "latter version 1\n  warning: ") {
+		t.Errorf("with --prune: %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	if got := s.do("POST", "/hooks/kept", nil); got.status != 202 {
+		t.Errorf("the webhook: %d %s", got.status, got.body)
+	}
+	rename(definition("third", "kept", "3"))
+	if err := os.WriteFile(filepath.Join(dir, "b.json"), []byte(definition("fourth", "kept", "3")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := apply("--prune", "--yes"); r.code != exitUsage || !strings.Contains(r.stderr, `the workflow "third" has a webhook at this path already`) {
+		t.Errorf("two files: %d %s", r.code, r.stderr)
+	}
+}
+
 // serve --workflows keeps the server in step with a folder, and a bad file changes nothing.
 func TestFolderOfWorkflows(t *testing.T) {
 	t.Parallel()

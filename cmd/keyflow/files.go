@@ -100,8 +100,9 @@ func checkOffline(ctx context.Context, files []checkedFile) {
 }
 
 // checkOnServer lets the server check files, which knows its other workflows and its
-// credentials, and checks that they do not contradict one another.
-func checkOnServer(ctx context.Context, c *client, files []checkedFile) error {
+// credentials, and checks that they do not contradict one another. What is leaving is in
+// nobody's way.
+func checkOnServer(ctx context.Context, c *client, files []checkedFile, leaving siblings) error {
 	for i := range files {
 		f := &files[i]
 		answer, err := c.send(ctx, http.MethodPost, "/api/v1/workflows/validate", f.source)
@@ -114,9 +115,19 @@ func checkOnServer(ctx context.Context, c *client, files []checkedFile) error {
 		if f.definition == nil {
 			continue
 		}
+		f.forgive(ctx, leaving)
 		f.compareWith(ctx, siblings(files[:i]))
 	}
 	return nil
+}
+
+// forgive takes back that webhook paths are taken by workflows that leave.
+func (c *checkedFile) forgive(ctx context.Context, leaving siblings) {
+	freed, _ := triggers.NewChecker(leaving).Check(ctx, c.definition)
+	c.Errors = slices.DeleteFunc(c.Errors, func(p workflows.Problem) bool {
+		return p.Code == "path_taken" && slices.ContainsFunc(freed, func(f workflows.Problem) bool { return f.Path == p.Path && f.Code == p.Code })
+	})
+	c.Valid = len(c.Errors) == 0
 }
 
 // compareWith adds what contradicts the files before this one.

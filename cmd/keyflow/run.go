@@ -163,7 +163,7 @@ func runOf(r engine.Run) runItem {
 func runOnServer(cmd *cobra.Command, p process, c *client, arg string, input json.RawMessage) error {
 	id := arg
 	if isFile(arg) {
-		plan, err := planFiles(cmd.Context(), p, c, []string{arg})
+		plan, err := makePlan(cmd.Context(), p, c, scope{paths: []string{arg}})
 		if err == nil {
 			err = carryOut(cmd.Context(), c, plan)
 		}
