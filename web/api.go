@@ -2,8 +2,10 @@ package web
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -57,6 +59,9 @@ type operation struct {
 	orCSV                 bool           // the body may also be text/csv
 	forms                 map[string]any // other media types of the body, by any value of each
 	limit                 int64          // of the body, in bytes
+	more                  map[int]string // other answers: what each status says
+	stream                bool           // the answer is server-sent events
+	batch                 bool           // the JSON body may also be a list
 	open                  bool
 }
 
@@ -97,8 +102,21 @@ func (o operation) orCSVBody() operation                { o.orCSV = true; return
 func (o operation) optionalBody() operation             { o.optional = true; return o }
 func (o operation) maxBytes(n int64) operation          { o.limit = n; return o }
 func (o operation) answers(status int) operation        { o.status = status; return o }
-func (o operation) withoutSignIn() operation            { o.open = true; return o }
-func (o operation) pattern() string                     { return o.method + " " + v1 + o.path }
+
+// or declares another answer: of the same shape as the first, or empty when it is 204.
+func (o operation) or(status int, says string) operation {
+	more := maps.Clone(o.more)
+	if more == nil {
+		more = make(map[int]string)
+	}
+	more[status] = says
+	o.more = more
+	return o
+}
+func (o operation) streams() operation       { o.stream = true; return o }
+func (o operation) orList() operation        { o.batch = true; return o }
+func (o operation) withoutSignIn() operation { o.open = true; return o }
+func (o operation) pattern() string          { return o.method + " " + v1 + o.path }
 func (o operation) id() string {
 	return strings.ToLower(o.method) + strings.NewReplacer("/", "-", "{", "", "}", "").Replace(o.path)
 }
@@ -151,6 +169,7 @@ func (a *api) document(op *huma.Operation, o operation) {
 			op.RequestBody.Content["text/csv"] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 		}
 	}
+	a.documentAnswers(op, o)
 	op.Responses["default"] = &huma.Response{
 		Description: "Error",
 		Content: map[string]*huma.MediaType{
@@ -159,6 +178,27 @@ func (a *api) document(op *huma.Operation, o operation) {
 	}
 	for _, name := range []string{"ErrorModel", "ErrorDetail"} { // huma's own, which we never send
 		delete(schemas.Map(), name)
+	}
+}
+
+// documentAnswers adds what an operation answers beside what huma knows.
+func (a *api) documentAnswers(op *huma.Operation, o operation) {
+	if o.batch {
+		one := op.RequestBody.Content["application/json"]
+		one.Schema = &huma.Schema{OneOf: []*huma.Schema{one.Schema, {Type: huma.TypeArray, Items: one.Schema}}}
+	}
+	if o.stream {
+		op.Responses["200"] = &huma.Response{
+			Description: http.StatusText(http.StatusOK),
+			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+		}
+	}
+	for status, says := range o.more {
+		response := &huma.Response{Description: says}
+		if first := op.Responses[strconv.Itoa(op.DefaultStatus)]; status != http.StatusNoContent && first != nil {
+			response.Content, response.Headers = first.Content, first.Headers
+		}
+		op.Responses[strconv.Itoa(status)] = response
 	}
 }
 

@@ -173,7 +173,10 @@ func TestOpenAPI(t *testing.T) {
 		}
 	}
 	s.anonymous().run([]scenario{
-		{name: "document", method: "GET", path: "/openapi.json", status: 200, has: []string{`"openapi":"3.1.0"`}},
+		{name: "document", method: "GET", path: "/openapi.json", status: 200, has: []string{
+			`"openapi":"3.1.0"`, `"200":{"content":{"text/event-stream":{"schema":{"type":"string"}}}`, `"description":"The run has ended and nothing more will come."`,
+			`"description":"With wait: the run ended in time."`, `"application/json":{"schema":{"oneOf":[{"$ref":"#/components/schemas/CloudEvent"},{"items":{"$ref":"#/components/schemas/CloudEvent"},"type":"array"}]}}`,
+		}},
 		{name: "docs", method: "GET", path: "/docs", status: 200, has: []string{"<code>/api/v1/credentials/{id}</code>", "Read a credential, without its secrets"}, hasNot: []string{"<script"}},
 	})
 }
