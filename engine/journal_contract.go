@@ -28,7 +28,8 @@ type Outcome struct {
 	Duplicate bool    // Create: Run is an earlier one. Signal: not stored, an earlier one counts
 	Skipped   bool    // Create: the dedupe key was recorded without a run
 	Loaded    *Loaded // Claim: the run and its steps
-	// Waits, of a Create: the run is stored, and not the creator's: it waits for a slot.
+	// Waits, of a Create: the run is stored, and not the creator's to begin: it waits for a slot, or
+	// another process took it before the Create was written again.
 	Waits bool
 	// Unstarted are Starts of a Progress that on_limit refused.
 	Unstarted []RunID
@@ -98,14 +99,16 @@ type RunChange struct {
 }
 
 // Claim takes a run that is queued (or waiting and due) and has no owner, or, with
-// TakeoverFrom set, one whose owner is that silent process. The fence grows by one and the
+// TakeoverFrom set, one whose owner is that process and has not beaten for Silence, which is
+// looked at in the claim's own transaction. The fence grows by one and the
 // run is running; a run that has no StartedAt yet gets Commit's now, because now() of its
 // first steps is that instant, also after a crash.
-// Outcome.Err is a Conflict fault when somebody else was first.
+// Outcome.Err is a Conflict fault when somebody else was first, or the owner beats again.
 type Claim struct {
 	Run          RunID
 	Owner        OwnerID
 	TakeoverFrom *OwnerID
+	Silence      time.Duration // in the database's time; zero: whether the owner beats or not
 	// Again is set by the journal when it writes the claim once more because the answer to
 	// the first COMMIT was lost: then a run that Owner has already is its own.
 	Again bool
@@ -202,6 +205,7 @@ type DueRun struct {
 
 // Owners keeps the heartbeat of processes. It uses its own connection and database time.
 type Owners interface {
+	// Beat stores that the owner is alive. A beat waits for a Claim that is taking runs from the owner.
 	Beat(ctx context.Context, owner OwnerID) error
 	// Silent returns the owners of unfinished runs that did not beat for the given time, with their runs.
 	Silent(ctx context.Context, silence time.Duration, limit int) ([]Orphan, error)

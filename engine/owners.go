@@ -69,6 +69,9 @@ func NewOwnership(owners Owners, o OwnershipOptions) *Ownership {
 // ID is the owner id of this process start.
 func (o *Ownership) ID() OwnerID { return o.id }
 
+// Silence is for how long an owner must not have beaten before its runs may be taken.
+func (o *Ownership) Silence() time.Duration { return o.o.Silence }
+
 // Confirmed reports whether the process may create runs as its own and start a step or a
 // request: its last stored beat was sent less than Confirm ago, time asleep included. Of one that
 // is alone nobody else can take runs: there one beat is enough, and a slow disk stops no step.

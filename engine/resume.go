@@ -40,20 +40,21 @@ func (e *Engine) claim(id RunID, from *OwnerID) (settled bool) {
 		return true
 	}
 	e.awaitOwnership(e.steps)
-	out := <-e.journal.Send(Entry{Claim: &Claim{Run: id, Owner: e.owner.ID(), TakeoverFrom: from}})
+	sure := e.owner.Gaps() // the answer can be late
+	out := <-e.journal.Send(Entry{Claim: &Claim{Run: id, Owner: e.owner.ID(), TakeoverFrom: from, Silence: e.owner.Silence()}})
 	switch {
-	case fault.Is(out.Err, fault.Conflict), fault.Is(out.Err, fault.NotFound): // somebody was faster, or it is over
+	case fault.Is(out.Err, fault.Conflict), fault.Is(out.Err, fault.NotFound): // somebody was faster, the owner is back, or it is over
 		return true
 	case out.Err != nil:
 		e.o.Logger.Warn("cannot claim a run; it is tried again", "run", id, "error", out.Err)
 		return false
 	}
-	return e.resume(out.Loaded)
+	return e.resume(out.Loaded, sure)
 }
 
 // resume goes on with a run that this process has just become the owner of; false when it had
-// to be given back.
-func (e *Engine) resume(l *Loaded) bool {
+// to be given back. sure is as for newRunner.
+func (e *Engine) resume(l *Loaded, sure int64) bool {
 	if l.Err != nil {
 		e.o.Logger.Error("what is stored of a run cannot be read", "run", l.Run.ID, "error", l.Err)
 		e.fail(l.Run, nodes.CodeInternal, "internal error: what is stored of the run cannot be read")
@@ -69,7 +70,7 @@ func (e *Engine) resume(l *Loaded) bool {
 		e.fail(l.Run, nodes.CodeInterrupted, "the run cannot be resumed: "+fault.Message(err))
 		return true
 	}
-	r := newRunner(e, plan, l.Run)
+	r := newRunner(e, plan, l.Run, sure)
 	if e.adopted(r) {
 		r.quit()
 		return true

@@ -98,14 +98,15 @@ const parkAfter = time.Second
 
 // newRunner returns a runner whose mutex is held: nothing reaches it, no signal and no stop of
 // the process, before begin, restore or quit has brought its state to where the run stands.
-func newRunner(e *Engine, plan *Plan, run Run) *runner {
+// sure is how many gaps the heartbeat had before the process asked for the run.
+func newRunner(e *Engine, plan *Plan, run Run, sure int64) *runner {
 	r := &runner{
 		engine: e, plan: plan, run: run, lane: lane{run: run.ID}, done: make(chan struct{}),
 		state: newState(plan.shape), results: make([]nodeResult, len(plan.nodes)),
 		live: make(map[stepKey]*liveStep, 1), newest: *run.StartedAt, reply: newReply(plan, &run),
 	}
 	r.ctx, r.interrupt = context.WithCancelCause(e.steps)
-	r.sure.Store(e.owner.Gaps())
+	r.sure.Store(sure)
 	r.mu.Lock()
 	return r
 }

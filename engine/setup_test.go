@@ -143,7 +143,16 @@ func (f *flaky) Commit(ctx context.Context, entries []engine.Entry, now time.Tim
 // flakyOwners is a heartbeat that can be made to fail.
 type flakyOwners struct {
 	engine.Owners
-	dead atomic.Bool
+	dead     atomic.Bool
+	orphaned atomic.Int64 // how often there were runs of silent processes
+}
+
+func (f *flakyOwners) Silent(ctx context.Context, silence time.Duration, limit int) ([]engine.Orphan, error) {
+	orphans, err := f.Owners.Silent(ctx, silence, limit)
+	if len(orphans) > 0 {
+		f.orphaned.Add(1)
+	}
+	return orphans, err
 }
 
 func (f *flakyOwners) Beat(ctx context.Context, owner engine.OwnerID) error {

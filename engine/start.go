@@ -92,17 +92,18 @@ func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run Run) (Start
 		return Started{}, err
 	}
 	create.boundLine(e.o.QueueLimit)
+	sure := e.owner.Gaps() // the answer can be late
 	stored := e.journal.Send(Entry{Create: create})
 	select {
 	case out := <-stored:
-		return e.created(plan, create, out)
+		return e.created(plan, create, out, sure)
 	case <-ctx.Done():
 	}
 	// The run may be stored all the same, as one of this process.
 	if e.enter() {
 		go func() {
 			defer e.exit()
-			_, _ = e.created(plan, create, <-stored)
+			_, _ = e.created(plan, create, <-stored, sure)
 		}()
 	}
 	return Started{}, fault.New(fault.Unavailable, "the database did not answer in time").Because(ctx.Err())
@@ -150,8 +151,8 @@ func (e *Engine) fill(run *Run, plan *Plan, s Start) error {
 // triggerManual is id and type of a manual start.
 const triggerManual = "manual"
 
-// created goes on after a run was stored, or was not.
-func (e *Engine) created(plan *Plan, n *NewRun, out Outcome) (Started, error) {
+// created goes on after a run was stored, or was not. sure is as for newRunner.
+func (e *Engine) created(plan *Plan, n *NewRun, out Outcome, sure int64) (Started, error) {
 	run := n.Run
 	e.tell(out.Tell)
 	if out.Err != nil {
@@ -175,7 +176,7 @@ func (e *Engine) created(plan *Plan, n *NewRun, out Outcome) (Started, error) {
 		e.enqueue(DueRun{Run: run.ID, Workflow: run.Workflow}, nil)
 		return started, nil
 	}
-	r := newRunner(e, plan, run)
+	r := newRunner(e, plan, run, sure)
 	if e.adopted(r) {
 		r.quit()
 		return started, nil

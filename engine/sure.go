@@ -33,7 +33,9 @@ func (r *runner) awaitOwnership(ctx context.Context) {
 		now, err := r.engine.o.Store.Run(ctx, r.run.ID)
 		switch {
 		case err == nil && now.Owner == r.run.Owner && now.Fence == r.run.Fence:
-			r.sure.Store(gaps) // nobody can have taken it since the beat that ended the gap
+			// A takeover looks at the owner's beat in its own transaction: nobody can have taken
+			// the run since the beat that ended the gap.
+			r.sure.Store(gaps)
 		case err == nil, fault.Is(err, fault.NotFound):
 			r.mu.Lock()
 			if !r.gone {

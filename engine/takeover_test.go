@@ -20,6 +20,8 @@ import (
 func TestTakeover(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
+	w.stop()
+	w.boot(engine.Options{})
 	first, firstOwners, stopFirst := w.engine, w.owners, w.stop
 	atWork, goOn := make(chan struct{}, 2), make(chan struct{})
 	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) {

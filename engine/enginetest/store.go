@@ -39,6 +39,8 @@ func TestStore(t *testing.T, open func(t *testing.T) Stores) {
 		"claims race":                              (*suite).claimsRace,
 		"claim written again":                      (*suite).claimWrittenAgain,
 		"takeover fences the old owner":            (*suite).takeover,
+		"takeover from one that is back":           (*suite).takeoverFromOneThatIsBack,
+		"create written again after a takeover":    (*suite).createWrittenAgainAfterTakeover,
 		"steps are replaced":                       (*suite).stepsAreReplaced,
 		"final state ends ownership":               (*suite).finalStateEndsOwnership,
 		"progress written again":                   (*suite).progressWrittenAgain,
@@ -239,7 +241,7 @@ func (s *suite) createIsIdempotent() {
 	s.commit(create(r))
 	s.commit(progress(r, &engine.RunChange{Status: engine.RunSucceeded, FinishedAt: s.at(time.Second)}))
 	out := s.commit(create(r))[0]
-	s.equal("second outcome", out, engine.Outcome{Run: r.ID})
+	s.equal("second outcome", out, engine.Outcome{Run: r.ID, Waits: true})
 	if got := s.run(r.ID); got.Status != engine.RunSucceeded {
 		s.Errorf("the second create changed the run to %s", got.Status)
 	}

@@ -14,7 +14,7 @@ import (
 //
 //	newBatch          encodes; what cannot be stored has its outcome already
 //	names.resolve     fills in the numbers of origins and nodes
-//	writer.commit     BEGIN; reads runs, keys, unread (locking the runs in id order);
+//	writer.commit     BEGIN; reads runs, keys, unread, owners (locking the runs in id order);
 //	                  calls apply; writes inserts, updates, steps, blobs, signals; COMMIT
 //
 // It asks no database itself. A writer that repeats a transaction starts with a new batch.
@@ -33,6 +33,8 @@ type batch struct {
 	unread map[engine.RunID][]byte   // the data of those that are stored
 	asked  []int                     // entries with asks
 	status map[stepKey]int16         // of the steps that asks are about; none: no row
+	silent []engine.OwnerID          // whose last beat takeovers need to know
+	ages   map[engine.OwnerID]int64  // of these beats, in microseconds; none: no row
 	held   map[[16]byte]*dedupeRow   // keys by hash
 	stepAt map[stepKey]int           // place in steps
 
@@ -121,6 +123,7 @@ func (b *batch) gather(e *engine.Entry, enc *encoded) {
 		}
 	case e.Claim != nil:
 		b.touch(e.Claim.Run)
+		b.gatherOwner(e.Claim)
 	case e.Signal != nil:
 		b.gatherSignal(e.Signal)
 	}
@@ -206,8 +209,9 @@ func (b *batch) create(n *engine.NewRun, enc *encoded) engine.Outcome {
 		}
 	}
 	r := b.runs[n.Run.ID]
-	if r.exists { // by an earlier Commit whose answer was lost
-		return engine.Outcome{Run: r.id, Waits: len(n.Slots) > 0 && r.owner != n.Run.Owner}
+	if r.exists { // by an earlier Commit whose answer was lost; meanwhile others may have had it
+		taken := r.owner != n.Run.Owner || r.fence != n.Run.Fence
+		return engine.Outcome{Run: r.id, Waits: taken || r.waitsForSlot()}
 	}
 	r.fresh = enc.run
 	r.status, r.owner, r.fence = number(runStatuses[:], n.Run.Status), n.Run.Owner, n.Run.Fence
@@ -229,7 +233,7 @@ func (b *batch) create(n *engine.NewRun, enc *encoded) engine.Outcome {
 	b.inserts = append(b.inserts, r)
 	b.addSteps(enc.steps)
 	b.blobs = append(b.blobs, enc.blobs...)
-	return engine.Outcome{Run: r.id, Waits: r.status == runQueued && r.due == 0}
+	return engine.Outcome{Run: r.id, Waits: r.waitsForSlot()}
 }
 
 // progress reports the starts that were refused.
@@ -326,9 +330,11 @@ func (b *batch) claim(c *engine.Claim) error {
 		return nil
 	case c.TakeoverFrom != nil && r.owner != *c.TakeoverFrom, c.TakeoverFrom == nil && r.owner != none:
 		return fault.New(fault.Conflict, "run %s has been taken by another process", c.Run)
+	case b.beats(c):
+		return fault.New(fault.Conflict, "run %s keeps its owner, which is back", c.Run)
 	case c.TakeoverFrom == nil && r.status == runWaiting && (r.due == 0 || r.due > b.now):
 		return fault.New(fault.Conflict, "run %s is not due", c.Run)
-	case c.TakeoverFrom == nil && r.status == runQueued && r.due == 0:
+	case c.TakeoverFrom == nil && r.waitsForSlot():
 		return fault.New(fault.Conflict, "run %s waits for a slot", c.Run)
 	}
 	b.change(r)
@@ -355,3 +361,6 @@ func (b *batch) change(r *liveRun) {
 }
 
 func missing(id engine.RunID) error { return fault.New(fault.NotFound, "run %s does not exist", id) }
+
+// waitsForSlot reports whether the run is queued behind the limit of its workflow.
+func (r *liveRun) waitsForSlot() bool { return r.status == runQueued && r.due == 0 }

@@ -30,11 +30,17 @@ type Owners struct {
 
 var _ engine.Owners = (*Owners)(nil)
 
+// The databases' time in microseconds.
+const (
+	sqliteNow   = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
+	postgresNow = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+)
+
 // NewOwners returns the heartbeat of processes in db.
 func NewOwners(db *database.DB) *Owners {
-	now := "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
+	now := sqliteNow
 	if db.Dialect() == database.Postgres {
-		now = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+		now = postgresNow
 	}
 	return &Owners{db: db, now: now}
 }

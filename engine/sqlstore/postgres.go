@@ -19,7 +19,7 @@ import (
 // postgresWriter commits batches in two exchanges with the server: what must be read and
 // locked, then all changes and the COMMIT. Rows travel as arrays, one per column, so that a
 // batch of any size is the same few prepared statements. Locks are taken in a fixed order
-// (runs by id, then keys by hash), so that two processes never wait for one another.
+// (runs by id, then keys by hash, then owners by id), so that two processes never wait for one another.
 type postgresWriter struct {
 	pool *sql.DB
 }
@@ -83,6 +83,7 @@ func readAndLock(ctx context.Context, conn *pgx.Conn, b *batch) error {
 	queueUnread(q, b)
 	queueTold(q, b)
 	queueAsked(q, b)
+	queueOwners(q, b)
 	return conn.SendBatch(ctx, q).Close()
 }
 

@@ -69,7 +69,7 @@ func syncError(err error) error {
 }
 
 func (w *sqliteWriter) carryOut(b *batch) error {
-	for _, read := range []func(*batch) error{w.readSlots, w.readRuns, w.reserveKeys, w.readUnread, w.readTold, w.readAsked} {
+	for _, read := range []func(*batch) error{w.readSlots, w.readRuns, w.reserveKeys, w.readUnread, w.readTold, w.readAsked, w.readOwners} {
 		if err := read(b); err != nil {
 			return err
 		}

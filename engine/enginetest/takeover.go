@@ -1,0 +1,74 @@
+package enginetest
+
+import (
+	"fmt"
+	"time"
+
+	"keyflow/engine"
+	"keyflow/internal/fault"
+	"keyflow/workflows"
+)
+
+// takeoverBy takes a run of process from, which must have been silent for so long.
+func takeoverBy(run engine.RunID, n, from byte, silence time.Duration) engine.Entry {
+	silent := owner(from)
+	return engine.Entry{Claim: &engine.Claim{Run: run, Owner: owner(n), TakeoverFrom: &silent, Silence: silence}}
+}
+
+// A claim may wait for its turn after somebody found the owner silent: what counts is whether
+// the owner is silent when the claim is carried out.
+func (s *suite) takeoverFromOneThatIsBack() {
+	back, gone, left := s.owned(1), s.owned(2), s.owned(3)
+	s.commit(create(back), create(gone), create(left))
+	for _, n := range []byte{1, 3} {
+		if err := s.Owners.Beat(s.ctx, owner(n)); err != nil {
+			s.Fatal(err)
+		}
+	}
+	if err := s.Owners.Leave(s.ctx, owner(3)); err != nil {
+		s.Fatal(err)
+	}
+	out := s.try(takeoverBy(back.ID, 4, 1, time.Hour), takeoverBy(gone.ID, 4, 2, time.Hour), takeoverBy(left.ID, 4, 3, time.Hour),
+		takeoverBy(back.ID, 4, 1, time.Hour))
+	for i, refused := range []bool{true, false, false, true} {
+		if refused != fault.Is(out[i].Err, fault.Conflict) || !refused && out[i].Loaded == nil {
+			s.Errorf("takeover %d: %v, want a conflict: %t", i, out[i].Err, refused)
+		}
+	}
+	s.equal("run of one that is back", s.run(back.ID), back)
+	s.refused(takeoverBy(back.ID, 4, 1, time.Hour), fault.Conflict, fmt.Sprintf("run %s keeps its owner, which is back", back.ID))
+	s.refused(takeoverBy(left.ID, 5, 3, time.Hour), fault.Conflict, fmt.Sprintf("run %s has been taken by another process", left.ID))
+	s.commit(progress(back, nil)) // it goes on
+
+	// By itself the beat grows old.
+	if loaded := s.commit(takeoverBy(back.ID, 4, 1, time.Microsecond))[0].Loaded; loaded.Run.Fence != 2 || loaded.Run.Owner != owner(4) {
+		s.Errorf("taken over: %+v", loaded.Run)
+	}
+}
+
+// A creator that learns late that its run is stored must not begin it when another process has
+// had it, whatever became of it there.
+func (s *suite) createWrittenAgainAfterTakeover() {
+	for name, slots := range map[string][]engine.Slot{"without slots": nil, "with slots": {slot(1, 9, workflows.OnLimitQueue)}} {
+		r := s.owned(1)
+		again := engine.Entry{Create: &engine.NewRun{Run: r, Slots: slots}}
+		if s.commit(again)[0].Waits || s.commit(again)[0].Waits {
+			s.Errorf("%s: the run is its creator's", name)
+		}
+		taken := s.commit(takeoverBy(r.ID, 2, 1, time.Hour))[0].Loaded.Run
+		states := map[string]func(){
+			"taken": func() {},
+			"handed back": func() {
+				s.commit(progress(taken, &engine.RunChange{Status: engine.RunQueued, Release: true}))
+			},
+			"claimed by the creator": func() { taken = s.commit(claimBy(r.ID, 1))[0].Loaded.Run },
+			"ended":                  func() { s.commit(progress(taken, &engine.RunChange{Status: engine.RunSucceeded, FinishedAt: s.at(0)})) },
+		}
+		for _, state := range []string{"taken", "handed back", "claimed by the creator", "ended"} {
+			states[state]()
+			if out := s.try(again)[0]; out.Err != nil || out.Run != r.ID || !out.Waits {
+				s.Errorf("%s, %s: %+v, want the creator to leave it alone", name, state, out)
+			}
+		}
+	}
+}
