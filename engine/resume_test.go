@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -166,6 +167,10 @@ func TestResumeForEach(t *testing.T) {
 	           "with": {"name": "each-{{ index }}", "arg": "{{ item }}"}}}, "output": "{{ nodes.each.output }}"}`),
 		`{"list": ["x", "wait", "y", "hold"]}`)
 	<-stuck
+	w.eventually("the first failure of element 1 is on disk", func() bool {
+		_, steps, err := w.engine.Run(context.Background(), id)
+		return err == nil && slices.ContainsFunc(steps, func(s engine.Step) bool { return s.Index == 1 && len(s.Attempts) > 0 })
+	})
 	w.kill()
 	w.mu.Lock()
 	alive = false
