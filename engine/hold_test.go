@@ -370,7 +370,7 @@ func TestHoldEnds(t *testing.T) {
 // A thousand runs wait for one credential; all go on, no more at once than the engine does.
 func TestHoldOfManyRuns(t *testing.T) {
 	t.Parallel()
-	const runs, slots = 1000, 8
+	const runs, slots = 300, 8
 	w := holding(t)
 	w.stop()
 	w.boot(engine.Options{Exclusive: true, Concurrency: slots})
