@@ -19,7 +19,7 @@ type queue struct {
 	closed  bool
 	turns   uint64 // given so far
 	groups  map[workflows.ID]*group
-	waiting groupHeap // groups with waiting tasks
+	waiting line[*group] // groups with waiting tasks
 	claims  map[RunID]bool
 	claimed int // groups with claims
 }
@@ -40,8 +40,8 @@ type task struct {
 // group is a workflow's share of the queue.
 type group struct {
 	running int
-	turn    uint64   // its last
-	lanes   laneHeap // with waiting tasks
+	turn    uint64      // its last
+	lanes   line[*lane] // with waiting tasks
 	claims  int
 	place   int // in queue.waiting
 }
@@ -227,64 +227,59 @@ func (q *queue) close() {
 	}
 }
 
-// laneHeap orders runs by the slots they hold, then by age; ids of runs sort by creation.
-type laneHeap []*lane
+// line is a heap of those that wait for a slot; whose turn it is comes first.
+type line[T waiter[T]] []T
 
-var _ heap.Interface = (*laneHeap)(nil)
+// waiter stands in a line and knows where.
+type waiter[T any] interface {
+	before(other T) bool
+	moved(place int)
+}
 
-func (h laneHeap) Len() int { return len(h) }
-func (h laneHeap) Less(i, j int) bool {
-	if h[i].running != h[j].running {
-		return h[i].running < h[j].running
+var (
+	_ heap.Interface = (*line[*lane])(nil)
+	_ heap.Interface = (*line[*group])(nil)
+)
+
+// before orders runs by the slots they hold, then by age; ids of runs sort by creation.
+func (l *lane) before(other *lane) bool {
+	if l.running != other.running {
+		return l.running < other.running
 	}
-	return bytes.Compare(h[i].run[:], h[j].run[:]) < 0
+	return bytes.Compare(l.run[:], other.run[:]) < 0
 }
 
-func (h laneHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
-}
+func (l *lane) moved(place int) { l.place = place }
 
-func (h *laneHeap) Push(x any) {
-	l := x.(*lane)
-	l.place = len(*h)
-	*h = append(*h, l)
-}
-
-func (h *laneHeap) Pop() any {
-	last := len(*h) - 1
-	l := (*h)[last]
-	(*h)[last], *h = nil, (*h)[:last]
-	return l
-}
-
-// groupHeap orders groups by the slots they hold, then by their last turn.
-type groupHeap []*group
-
-var _ heap.Interface = (*groupHeap)(nil)
-
-func (h groupHeap) Len() int { return len(h) }
-func (h groupHeap) Less(i, j int) bool {
-	if h[i].running != h[j].running {
-		return h[i].running < h[j].running
+// before orders workflows by the slots they hold, then by their last turn.
+func (g *group) before(other *group) bool {
+	if g.running != other.running {
+		return g.running < other.running
 	}
-	return h[i].turn < h[j].turn
+	return g.turn < other.turn
 }
 
-func (h groupHeap) Swap(i, j int) {
+func (g *group) moved(place int) { g.place = place }
+
+func (h line[T]) Len() int           { return len(h) }
+func (h line[T]) Less(i, j int) bool { return h[i].before(h[j]) }
+
+func (h line[T]) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
+	h[i].moved(i)
+	h[j].moved(j)
 }
 
-func (h *groupHeap) Push(x any) {
-	g := x.(*group)
-	g.place = len(*h)
-	*h = append(*h, g)
+func (h *line[T]) Push(x any) {
+	w := x.(T)
+	w.moved(len(*h))
+	*h = append(*h, w)
 }
 
-func (h *groupHeap) Pop() any {
+func (h *line[T]) Pop() any {
 	last := len(*h) - 1
-	g := (*h)[last]
-	(*h)[last], *h = nil, (*h)[:last]
-	return g
+	w := (*h)[last]
+	clear((*h)[last:])
+	*h = (*h)[:last]
+	return w
 }

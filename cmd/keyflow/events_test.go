@@ -15,19 +15,6 @@ import (
 	"keyflow/internal/database/databasetest"
 )
 
-// eachDatabase serves on SQLite and on Postgres.
-func eachDatabase(t *testing.T, test func(t *testing.T, s *instance)) {
-	t.Helper()
-	t.Run("sqlite", func(t *testing.T) {
-		t.Parallel()
-		test(t, serve(t, ""))
-	})
-	t.Run("postgres", func(t *testing.T) {
-		t.Parallel()
-		test(t, serve(t, "", "--database-url", databasetest.PostgresURL(t)))
-	})
-}
-
 // runsOf returns the runs of a workflow, newest first.
 func (s *instance) runsOf(workflow string) (list []map[string]any) {
 	s.t.Helper()
@@ -69,8 +56,9 @@ const onTicket = `{"id": "%s", "triggers": {"on": {"type": "event", "event": "co
 // 5 and 50 deliveries of one event at once are one run, and each is answered with it.
 func TestParallelDeliveriesOfOneEvent(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, s *instance) {
+	eachDatabase(t, func(t *testing.T, database ...string) {
 		t.Helper()
+		s := serve(t, "", database...)
 		s.apply("w", fmt.Sprintf(onTicket, "w"))
 		for i, deliveries := range []int{5, 50} {
 			var mu sync.Mutex
@@ -98,8 +86,9 @@ func TestParallelDeliveriesOfOneEvent(t *testing.T) {
 // A batch with a bad event among 200 good ones, and events that lead to themselves.
 func TestEventsOfABatchAndALoop(t *testing.T) {
 	t.Parallel()
-	eachDatabase(t, func(t *testing.T, s *instance) {
+	eachDatabase(t, func(t *testing.T, database ...string) {
 		t.Helper()
+		s := serve(t, "", database...)
 		s.apply("w", fmt.Sprintf(onTicket, "w"))
 		var batch []any
 		for i := range 201 {

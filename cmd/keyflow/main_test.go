@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"keyflow/internal/database/databasetest"
 )
 
 // asKeyflow makes the test binary behave as the program itself, so that tests start real
@@ -109,6 +111,19 @@ func serveWith(t *testing.T, dir string, env []string, args ...string) *instance
 	s := prepare(t, dir, env, args...)
 	s.start(env)
 	return s
+}
+
+// eachDatabase runs a test on SQLite and on Postgres: database is what serve needs for that.
+func eachDatabase(t *testing.T, test func(t *testing.T, database ...string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t)
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, "--database-url", databasetest.PostgresURL(t))
+	})
 }
 
 // prepare is serveWith without the start.

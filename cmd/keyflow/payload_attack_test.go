@@ -10,22 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"keyflow/internal/database/databasetest"
 )
-
-// bothDatabases runs fn against a server on each.
-func bothDatabases(t *testing.T, fn func(t *testing.T, s *instance)) {
-	t.Helper()
-	t.Run("sqlite", func(t *testing.T) {
-		t.Parallel()
-		fn(t, serve(t, ""))
-	})
-	t.Run("postgres", func(t *testing.T) {
-		t.Parallel()
-		fn(t, serve(t, "", "--database-url", databasetest.PostgresURL(t)))
-	})
-}
 
 // answered checks that an attack was answered by us: stored or refused, and never by a fault.
 func (s *instance) answered(name string, a answer) {
@@ -39,8 +24,9 @@ func (s *instance) answered(name string, a answer) {
 // the store as they were sent, wherever a payload goes.
 func TestAttackTextsInEveryPayload(t *testing.T) {
 	t.Parallel()
-	bothDatabases(t, func(t *testing.T, s *instance) {
+	eachDatabase(t, func(t *testing.T, database ...string) {
 		t.Helper()
+		s := serve(t, "", database...)
 		up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, `{"nul": "a\u0000b", "__proto__": {"x": 1}, "\u0000": "\u0000"}`)
@@ -84,8 +70,9 @@ func TestAttackTextsInEveryPayload(t *testing.T) {
 // Rows 64, 66 and 67: what is sent as an id, a name, a filter or a cursor is never a path nor SQL.
 func TestAttackTextsInEveryRequest(t *testing.T) {
 	t.Parallel()
-	bothDatabases(t, func(t *testing.T, s *instance) {
+	eachDatabase(t, func(t *testing.T, database ...string) {
 		t.Helper()
+		s := serve(t, "", database...)
 		s.apply("w", `{"id": "w", "nodes": {"x": {"type": "transform", "with": {"value": 1}}}}`)
 		run := text(s.run("w", nil).json["id"])
 		hostile := []string{

@@ -6,8 +6,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"keyflow/internal/database/databasetest"
 )
 
 const respondWorkflow = `{"id": "orders", "triggers": {"in": {"type": "webhook", "path": "orders", "respond": "on_finish", "dedupe": "{{ trigger.request.headers['x-id'] }}"}},
@@ -21,49 +19,42 @@ const respondWorkflow = `{"id": "orders", "triggers": {"in": {"type": "webhook",
 // and after the end; on Postgres also from a process that does not own the run.
 func TestRespond(t *testing.T) {
 	t.Parallel()
-	for name, args := range map[string]func() []string{
-		"sqlite":   func() []string { return nil },
-		"postgres": func() []string { return []string{"--database-url", databasetest.PostgresURL(t)} },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			args := args()
-			env := []string{"KEYFLOW_MASTER_KEY=" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32))), "KEYFLOW_ADMIN_TOKEN=" + strings.Repeat("t", 30)}
-			up := &recorder{calls: map[string]int{}, gate: make(chan struct{})}
-			upstream := httptest.NewServer(up)
-			t.Cleanup(upstream.Close)
-			s := serveWith(t, "", env, args...)
-			s.apply("orders", strings.ReplaceAll(respondWorkflow, "UPSTREAM", upstream.URL))
-			deliver := func(s *instance, again string) {
-				t.Helper()
-				var a answer
-				eventually(t, "the webhooks are loaded", func() bool {
-					a = s.do(http.MethodPost, "/hooks/orders", `{"n": 7}`, "Authorization", "", "X-Id", "d1")
-					return a.status != http.StatusServiceUnavailable
-				})
-				if a.status != http.StatusCreated || a.body != "<script>alert(7)</script>" || a.header.Get("X-Order") != "7" || a.header.Get("Keyflow-Duplicate") != again {
-					t.Errorf("%d %s %v", a.status, a.body, a.header)
-				}
-				if a.header.Get("Content-Security-Policy") != "sandbox" || a.header.Get("X-Content-Type-Options") != "nosniff" {
-					t.Errorf("it could act on our pages: %v", a.header)
-				}
-			}
-			deliver(s, "")
-			deliver(s, "true")
-			if len(args) > 0 {
-				deliver(serveWith(t, "", env, args...), "true")
-			}
-			s.kill()
-			up.open()
-			s = serveWith(t, s.dir, env, args...)
-			deliver(s, "true")
-			eventually(t, "the run ends", func() bool {
-				return strings.Contains(s.must(http.MethodGet, "/api/v1/runs?workflow=orders", nil).body, `"succeeded"`)
+	eachDatabase(t, func(t *testing.T, database ...string) {
+		env := []string{"KEYFLOW_MASTER_KEY=" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat("k", 32))), "KEYFLOW_ADMIN_TOKEN=" + strings.Repeat("t", 30)}
+		up := &recorder{calls: map[string]int{}, gate: make(chan struct{})}
+		upstream := httptest.NewServer(up)
+		t.Cleanup(upstream.Close)
+		s := serveWith(t, "", env, database...)
+		s.apply("orders", strings.ReplaceAll(respondWorkflow, "UPSTREAM", upstream.URL))
+		deliver := func(s *instance, again string) {
+			t.Helper()
+			var a answer
+			eventually(t, "the webhooks are loaded", func() bool {
+				a = s.do(http.MethodPost, "/hooks/orders", `{"n": 7}`, "Authorization", "", "X-Id", "d1")
+				return a.status != http.StatusServiceUnavailable
 			})
-			deliver(s, "true")
-			if n := s.runs("orders"); n != 1 {
-				t.Errorf("%d runs", n)
+			if a.status != http.StatusCreated || a.body != "<script>alert(7)</script>" || a.header.Get("X-Order") != "7" || a.header.Get("Keyflow-Duplicate") != again {
+				t.Errorf("%d %s %v", a.status, a.body, a.header)
 			}
+			if a.header.Get("Content-Security-Policy") != "sandbox" || a.header.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("it could act on our pages: %v", a.header)
+			}
+		}
+		deliver(s, "")
+		deliver(s, "true")
+		if len(database) > 0 {
+			deliver(serveWith(t, "", env, database...), "true")
+		}
+		s.kill()
+		up.open()
+		s = serveWith(t, s.dir, env, database...)
+		deliver(s, "true")
+		eventually(t, "the run ends", func() bool {
+			return strings.Contains(s.must(http.MethodGet, "/api/v1/runs?workflow=orders", nil).body, `"succeeded"`)
 		})
-	}
+		deliver(s, "true")
+		if n := s.runs("orders"); n != 1 {
+			t.Errorf("%d runs", n)
+		}
+	})
 }

@@ -4,66 +4,57 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-
-	"keyflow/internal/database/databasetest"
 )
 
 // Ended runs go by number and by age at the next look; a repeat of a delivery whose run is gone
 // is still a repeat, and so is a start with an Idempotency-Key.
 func TestRetention(t *testing.T) {
 	t.Parallel()
-	for name, args := range map[string]func() []string{
-		"sqlite":   func() []string { return nil },
-		"postgres": func() []string { return []string{"--database-url", databasetest.PostgresURL(t)} },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			args := args()
-			s := serve(t, "", args...)
-			s.apply("flow", `{"id": "flow", "triggers": {"in": {"type": "webhook", "path": "flow", "respond": "on_finish", "dedupe": "{{ trigger.request.body.id }}"}},
-				"nodes": {"say": {"type": "respond", "with": {"body": "hello"}}, "x": {"type": "transform", "with": {"value": "{{ repeat('x', 50000) }}"}}}}`)
-			s.apply("wait", `{"id": "wait", "nodes": {"w": {"type": "wait", "with": {"for": "1d"}}}}`)
-			waiting := text(s.must(http.MethodPost, "/api/v1/workflows/wait/runs", nil).json["id"])
-			deliver := func() answer {
-				return s.do(http.MethodPost, "/hooks/flow", `{"id": "first"}`, "Authorization", "")
-			}
-			eventually(t, "the webhook answers", func() bool { return deliver().body == "hello" })
-			start := func() answer {
-				return s.do(http.MethodPost, "/api/v1/workflows/flow/runs?wait=30s", `{}`, "Idempotency-Key", "k")
-			}
-			start()
-			for range 4 {
-				s.run("flow", nil)
-			}
-			eventually(t, "all have ended", func() bool {
-				return strings.Count(s.must(http.MethodGet, "/api/v1/runs", nil).body, `"succeeded"`) == 6
-			})
-
-			s.stop()
-			s = serve(t, s.dir, append(args, "--keep-runs", "2")...)
-			eventually(t, "two are left", func() bool { return s.runs("flow") == 2 })
-			s.stop()
-			s = serveWith(t, s.dir, []string{"KEYFLOW_KEEP_RUNS_FOR=1ms"}, args...)
-			eventually(t, "none is left", func() bool { return s.runs("flow") == 0 })
-			if got := s.must(http.MethodGet, "/api/v1/runs/"+waiting, nil).json["status"]; got != "waiting" {
-				t.Errorf("the run that waits is %v", got)
-			}
-			if m := s.must(http.MethodGet, "/metrics", nil).body; !strings.Contains(m, "\nkeyflow_runs_pruned_total 2\n") {
-				t.Errorf("metrics: %s", m)
-			}
-			var again answer
-			eventually(t, "the webhook is loaded", func() bool { again = deliver(); return again.status != http.StatusServiceUnavailable })
-			if again.status != http.StatusAccepted || len(text(again.json["run_id"])) != 36 || again.header.Get("Keyflow-Duplicate") != "true" {
-				t.Errorf("repeated delivery: %d %s %v", again.status, again.body, again.header)
-			}
-			if a := start(); a.status != http.StatusConflict || !strings.Contains(a.body, "which was deleted since") {
-				t.Errorf("repeated start: %d %s", a.status, a.body)
-			}
-			if s.runs("flow") != 0 {
-				t.Error("a repeat started a run")
-			}
+	eachDatabase(t, func(t *testing.T, database ...string) {
+		s := serve(t, "", database...)
+		s.apply("flow", `{"id": "flow", "triggers": {"in": {"type": "webhook", "path": "flow", "respond": "on_finish", "dedupe": "{{ trigger.request.body.id }}"}},
+			"nodes": {"say": {"type": "respond", "with": {"body": "hello"}}, "x": {"type": "transform", "with": {"value": "{{ repeat('x', 50000) }}"}}}}`)
+		s.apply("wait", `{"id": "wait", "nodes": {"w": {"type": "wait", "with": {"for": "1d"}}}}`)
+		waiting := text(s.must(http.MethodPost, "/api/v1/workflows/wait/runs", nil).json["id"])
+		deliver := func() answer {
+			return s.do(http.MethodPost, "/hooks/flow", `{"id": "first"}`, "Authorization", "")
+		}
+		eventually(t, "the webhook answers", func() bool { return deliver().body == "hello" })
+		start := func() answer {
+			return s.do(http.MethodPost, "/api/v1/workflows/flow/runs?wait=30s", `{}`, "Idempotency-Key", "k")
+		}
+		start()
+		for range 4 {
+			s.run("flow", nil)
+		}
+		eventually(t, "all have ended", func() bool {
+			return strings.Count(s.must(http.MethodGet, "/api/v1/runs", nil).body, `"succeeded"`) == 6
 		})
-	}
+
+		s.stop()
+		s = serve(t, s.dir, append(database, "--keep-runs", "2")...)
+		eventually(t, "two are left", func() bool { return s.runs("flow") == 2 })
+		s.stop()
+		s = serveWith(t, s.dir, []string{"KEYFLOW_KEEP_RUNS_FOR=1ms"}, database...)
+		eventually(t, "none is left", func() bool { return s.runs("flow") == 0 })
+		if got := s.must(http.MethodGet, "/api/v1/runs/"+waiting, nil).json["status"]; got != "waiting" {
+			t.Errorf("the run that waits is %v", got)
+		}
+		if m := s.must(http.MethodGet, "/metrics", nil).body; !strings.Contains(m, "\nkeyflow_runs_pruned_total 2\n") {
+			t.Errorf("metrics: %s", m)
+		}
+		var again answer
+		eventually(t, "the webhook is loaded", func() bool { again = deliver(); return again.status != http.StatusServiceUnavailable })
+		if again.status != http.StatusAccepted || len(text(again.json["run_id"])) != 36 || again.header.Get("Keyflow-Duplicate") != "true" {
+			t.Errorf("repeated delivery: %d %s %v", again.status, again.body, again.header)
+		}
+		if a := start(); a.status != http.StatusConflict || !strings.Contains(a.body, "which was deleted since") {
+			t.Errorf("repeated start: %d %s", a.status, a.body)
+		}
+		if s.runs("flow") != 0 {
+			t.Error("a repeat started a run")
+		}
+	})
 }
 
 func TestRunsDelete(t *testing.T) {

@@ -7,49 +7,41 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"keyflow/internal/database/databasetest"
 )
 
 // What "overlap" does to runs of the engine itself, on both databases.
 func TestOverlapOfRuns(t *testing.T) {
 	t.Parallel()
-	for name, args := range map[string]func() []string{
-		"sqlite":   func() []string { return nil },
-		"postgres": func() []string { return []string{"--database-url", databasetest.PostgresURL(t)} },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			up := &recorder{calls: map[string]int{}, gate: make(chan struct{})}
-			upstream := httptest.NewServer(up)
-			t.Cleanup(upstream.Close)
-			s := serve(t, "", args()...)
-			policies := []string{"skip", "queue", "cancel_previous"}
-			for _, policy := range policies {
-				s.apply(policy, fmt.Sprintf(`{"id": %q, "triggers": {"t": {"type": "cron", "schedule": "@every 1s", "overlap": %q}},
-					"nodes": {"n": {"type": "web_request", "timeout": "5m", "with": {"url": "%s/slow/%s"}}}}`, policy, policy, upstream.URL, policy))
-			}
-			shown := func(policy string) listedTrigger {
-				var page struct{ Items []listedTrigger }
-				decode(t, s.must(http.MethodGet, "/api/v1/triggers?workflow="+policy, nil).body, &page)
-				return page.Items[0]
-			}
-			eventually(t, "skip has skipped", func() bool { return shown("skip").Skipped >= 2 })
-			eventually(t, "queue has one waiting", func() bool { return shown("queue").Waiting != nil })
-			eventually(t, "cancel_previous has canceled", func() bool {
-				return strings.Count(s.must(http.MethodGet, "/api/v1/runs?workflow=cancel_previous&status=canceled", nil).body, `"status":"canceled"`) >= 2
-			})
-			if a, b := s.runs("skip"), s.runs("queue"); a != 1 || b != 2 {
-				t.Errorf("while the first run goes on: %d and %d runs, want 1 and 2, of which one waits", a, b)
-			}
-			up.open()
-			for _, policy := range policies {
-				eventually(t, policy+" goes on", func() bool {
-					return strings.Count(s.must(http.MethodGet, "/api/v1/runs?status=succeeded&workflow="+policy, nil).body, `"status":"succeeded"`) >= 2
-				})
-			}
+	eachDatabase(t, func(t *testing.T, database ...string) {
+		up := &recorder{calls: map[string]int{}, gate: make(chan struct{})}
+		upstream := httptest.NewServer(up)
+		t.Cleanup(upstream.Close)
+		s := serve(t, "", database...)
+		policies := []string{"skip", "queue", "cancel_previous"}
+		for _, policy := range policies {
+			s.apply(policy, fmt.Sprintf(`{"id": %q, "triggers": {"t": {"type": "cron", "schedule": "@every 1s", "overlap": %q}},
+				"nodes": {"n": {"type": "web_request", "timeout": "5m", "with": {"url": "%s/slow/%s"}}}}`, policy, policy, upstream.URL, policy))
+		}
+		shown := func(policy string) listedTrigger {
+			var page struct{ Items []listedTrigger }
+			decode(t, s.must(http.MethodGet, "/api/v1/triggers?workflow="+policy, nil).body, &page)
+			return page.Items[0]
+		}
+		eventually(t, "skip has skipped", func() bool { return shown("skip").Skipped >= 2 })
+		eventually(t, "queue has one waiting", func() bool { return shown("queue").Waiting != nil })
+		eventually(t, "cancel_previous has canceled", func() bool {
+			return strings.Count(s.must(http.MethodGet, "/api/v1/runs?workflow=cancel_previous&status=canceled", nil).body, `"status":"canceled"`) >= 2
 		})
-	}
+		if a, b := s.runs("skip"), s.runs("queue"); a != 1 || b != 2 {
+			t.Errorf("while the first run goes on: %d and %d runs, want 1 and 2, of which one waits", a, b)
+		}
+		up.open()
+		for _, policy := range policies {
+			eventually(t, policy+" goes on", func() bool {
+				return strings.Count(s.must(http.MethodGet, "/api/v1/runs?status=succeeded&workflow="+policy, nil).body, `"status":"succeeded"`) >= 2
+			})
+		}
+	})
 }
 
 func TestTriggersCommands(t *testing.T) {

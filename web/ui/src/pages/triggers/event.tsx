@@ -1,4 +1,4 @@
-import { Alert, Anchor, Button, Grid, Group, Modal, Stack, Text, Textarea, TextInput } from '@mantine/core';
+import { Alert, Anchor, Button, Grid, Group, Modal, Stack, Text, TextInput } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { useState, type SubmitEvent } from 'react';
@@ -8,6 +8,7 @@ import type { SentEvent, Trigger } from '../../api/types';
 import { Failure } from '../../components/feedback';
 import { Facts } from '../../components/layout';
 import { shortID } from '../runs/waiting';
+import { JsonInput } from '../workflows/jsoninput';
 import { jsonProblem } from '../workflows/jsontext';
 import { eventText, typeFor } from './eventtext';
 import { Recent } from './recent';
@@ -68,18 +69,7 @@ export function EventDialog({ type: first, onClose }: { type: string; onClose: (
           </Text>
           <TextInput label={t('triggers.type')} required autoComplete="off" classNames={{ input: 'kf-mono' }} value={type} onChange={(event) => setType(event.currentTarget.value)} />
           <TextInput label={t('triggers.source')} required autoComplete="off" classNames={{ input: 'kf-mono' }} value={source} onChange={(event) => setSource(event.currentTarget.value)} />
-          <Textarea
-            className="kf-editor"
-            label={t('triggers.data')}
-            autosize
-            minRows={5}
-            maxRows={16}
-            spellCheck={false}
-            data-autofocus
-            value={data}
-            error={problem && t('editor.notJson', { line: problem.line, column: problem.column })}
-            onChange={(event) => setData(event.currentTarget.value)}
-          />
+          <JsonInput label={t('triggers.data')} minRows={5} text={data} onChange={setData} />
           {send.isError && <Failure error={send.error} title={t('triggers.refused')} />}
           {send.data?.map((sent) => <Outcome key={sent.id} sent={sent} />)}
           <Group justify="flex-end" gap="xs">

@@ -8,6 +8,7 @@ import { queries } from '../../api/queries';
 import { workflows } from '../../api/resources';
 import { Failure, Loading } from '../../components/feedback';
 import { defaultsOf, fieldsOf, inputText, problemOf, valuesOf, type InputField } from './inputform';
+import { JsonInput } from './jsoninput';
 import { jsonProblem } from './jsontext';
 
 type Props = {
@@ -77,7 +78,7 @@ function RunForm({ workflow, input, schema, onClose }: Props & { schema: unknown
             />
           ))
         ) : (
-          <JsonInput text={edit.text} onChange={edit.setText} />
+          <JsonInput label={t('runDialog.input')} description={t('runDialog.inputHelp')} minRows={8} text={edit.text} onChange={edit.setText} />
         )}
         {start.isError && <Failure error={start.error} />}
         <Group justify="flex-end" gap="xs">
@@ -134,26 +135,6 @@ function useInput(schema: unknown, input: unknown) {
     setText: setJson,
     setValue: (name: string, value: string) => setValues((former) => ({ ...former, [name]: value })),
   };
-}
-
-function JsonInput({ text, onChange }: { text: string; onChange: (text: string) => void }) {
-  const { t } = useTranslation();
-  const problem = jsonProblem(text);
-  return (
-    <Textarea
-      className="kf-editor"
-      label={t('runDialog.input')}
-      description={t('runDialog.inputHelp')}
-      autosize
-      minRows={8}
-      maxRows={20}
-      spellCheck={false}
-      data-autofocus
-      value={text}
-      error={problem && t('editor.notJson', { line: problem.line, column: problem.column })}
-      onChange={(event) => onChange(event.currentTarget.value)}
-    />
-  );
 }
 
 type ControlProps = { field: InputField; value: string; refusal: string; onChange: (value: string) => void };
