@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -187,6 +188,7 @@ func (j *Journal) Serve(ctx context.Context) error {
 		if failures == 0 {
 			select {
 			case <-j.wake:
+				runtime.Gosched() // whoever is about to send comes first: fewer, larger transactions
 			case <-ctx.Done():
 			}
 		} else {
