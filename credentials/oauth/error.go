@@ -61,8 +61,10 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// cut shortens text to maxText bytes without splitting a character.
+// cut makes a provider's own words storable: it shortens them to maxText bytes without splitting
+// a character and replaces what Postgres refuses in a text, NUL and what is not UTF-8.
 func cut(text string) string {
+	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 	if len(text) <= maxText {
 		return text
 	}

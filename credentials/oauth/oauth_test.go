@@ -345,7 +345,10 @@ func TestFailures(t *testing.T) {
 		"HTML":                {200, nil, `<html>`, oauth.Rejected, "", "the token URL answered status 200: the answer is neither JSON nor form-encoded", 0},
 		"redirect":            {307, http.Header{"Location": {"/elsewhere"}}, ``, oauth.Rejected, "", "the token URL redirects (status 307); enter the URL it leads to", 0},
 		"long text":           {400, nil, strings.Repeat("x", 5000), oauth.Rejected, "", "the token URL answered status 400: " + strings.Repeat("x", 2048) + "...", 0},
-		"endless":             {200, nil, strings.Repeat("x", 2<<20), oauth.Rejected, "", "the token answer is larger than 1 MiB", 0},
+		"not UTF-8, and NUL":  {400, nil, "a\xb0\xa1b\x00c", oauth.Rejected, "", "the token URL answered status 400: a\uFFFDb\uFFFDc", 0},
+		"NUL in JSON": {400, nil, `{"error":"invalid_grant","error_description":"a\u0000b"}`,
+			oauth.Grant, "invalid_grant", "the provider answered invalid_grant: a\uFFFDb", 0},
+		"endless": {200, nil, strings.Repeat("x", 2<<20), oauth.Rejected, "", "the token answer is larger than 1 MiB", 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
