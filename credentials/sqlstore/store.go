@@ -133,12 +133,18 @@ func update(tx *gorm.DB, row *credentialRow, planned bool) error {
 	return tx.Omit(kept...).Select("*").Updates(row).Error
 }
 
+// joinedColumns are the columns of a joinedRow. They are named, because on Postgres a statement
+// with * fails in running processes once the next release has added a column.
+const joinedColumns = "c.id, c.name, c.folder, c.type, c.details, c.candidate, c.fingerprint_key, c.binding, c.version, c.revision, c.grant_revision, " +
+	"c.state, c.state_message, c.state_since, c.state_until, c.created_at, c.created_by, c.updated_at, c.updated_by, " +
+	"c.last_used_at, c.expires_at, c.remind_at, c.kept_alive, " +
+	"v.version AS v_version, v.fields AS v_fields, v.secrets AS v_secrets, v.sealed AS v_sealed, " +
+	"v.created_at AS v_created_at, v.created_by AS v_created_by, v.origin AS v_origin, v.reach AS v_reach, v.binding AS v_binding"
+
 // joined selects credentials with their current version. One whose version is missing comes
 // without it and is damaged.
 func joined(tx *gorm.DB) *gorm.DB {
-	return tx.Table("credentials AS c").
-		Select("c.*, v.version AS v_version, v.fields AS v_fields, v.secrets AS v_secrets, v.sealed AS v_sealed, " +
-			"v.created_at AS v_created_at, v.created_by AS v_created_by, v.origin AS v_origin, v.reach AS v_reach, v.binding AS v_binding").
+	return tx.Table("credentials AS c").Select(joinedColumns).
 		Joins("LEFT JOIN credential_versions AS v ON v.credential = c.id AND v.version = c.version")
 }
 

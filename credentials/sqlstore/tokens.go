@@ -70,7 +70,7 @@ func (s *Store) PutConnect(ctx context.Context, c credentials.Connect, now time.
 // TakeConnect implements credentials.TokenStore.
 func (s *Store) TakeConnect(ctx context.Context, hash []byte, now time.Time) (credentials.Connect, error) {
 	var rows []connectRow
-	err := s.db.Write().WithContext(ctx).Raw("DELETE FROM credential_connects WHERE hash = ? RETURNING *", hash).Scan(&rows).Error
+	err := s.db.Write().WithContext(ctx).Raw("DELETE FROM credential_connects WHERE hash = ? RETURNING hash, credential, session, grant_revision, sealed, expires_at", hash).Scan(&rows).Error
 	if err != nil {
 		return credentials.Connect{}, database.Translate(err, "connect")
 	}

@@ -141,10 +141,13 @@ func redactURL(err error, url string) error {
 	return errors.New(text)
 }
 
-// config is the house's gorm: translated errors, no values in logs, no hidden transactions.
+// config is the house's gorm: translated errors, no values in logs, no hidden transactions, and
+// no SELECT *, which Postgres refuses ("cached plan must not change result type") to processes
+// that run on while the next release adds a column.
 func config(log *slog.Logger) *gorm.Config {
 	return &gorm.Config{
 		TranslateError:           true,
+		QueryFields:              true,
 		SkipDefaultTransaction:   true,
 		DisableNestedTransaction: true,
 		Logger: statements{logger.NewSlogLogger(log, logger.Config{

@@ -257,7 +257,9 @@ func (s *Store) Changes(ctx context.Context, after int64, limit int) ([]workflow
 		Row    workflowRow `gorm:"embedded"`
 		Source []byte
 	}
-	err := s.db.Read().WithContext(ctx).Raw(`SELECT w.*, v.source FROM workflows w JOIN workflow_versions v ON v.workflow = w.id AND v.number = w.version
+	err := s.db.Read().WithContext(ctx).Raw(`SELECT w.id, w.name, w.folder, w.version, w.digest, w.enabled,
+			w.created_at, w.updated_at, w.updated_by, w.deleted_at, w.revision, v.source
+		FROM workflows w JOIN workflow_versions v ON v.workflow = w.id AND v.number = w.version
 		WHERE w.revision > ? ORDER BY w.revision LIMIT ?`, after, limit).Scan(&rows).Error
 	if err != nil {
 		return nil, database.Translate(err, "the changes of workflows")
