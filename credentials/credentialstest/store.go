@@ -58,6 +58,8 @@ func TestStore(t *testing.T, open func(t *testing.T) Store) {
 		"canary":             testCanary,
 		"sealed":             testSealed,
 		"sealed and writers": testSealedIsReadBesideWriters,
+		"state beside edit":  testStateBesideEdit,
+		"reseal waits":       testResealWaitsForEdit,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

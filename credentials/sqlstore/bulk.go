@@ -23,7 +23,7 @@ func (s *Store) ChangeAll(ctx context.Context, ids []credentials.ID, change func
 		if err != nil {
 			return err
 		}
-		old, err := records(tx, ids)
+		old, err := records(locked(tx), ids)
 		if err != nil {
 			return err
 		}
@@ -77,10 +77,11 @@ func putAll(tx *gorm.DB, old map[credentials.ID]*credentials.Record, changed []*
 	return nil
 }
 
-// records reads those of ids that exist.
+// records reads those of ids that exist. The order is that of Touch, so that neither waits for
+// the other in a circle.
 func records(tx *gorm.DB, ids []credentials.ID) (map[credentials.ID]*credentials.Record, error) {
 	var rows []joinedRow
-	if err := joined(tx).Where("c.id IN ?", ids).Find(&rows).Error; err != nil {
+	if err := joined(tx).Where("c.id IN ?", ids).Order("c.id").Find(&rows).Error; err != nil {
 		return nil, err
 	}
 	found := make(map[credentials.ID]*credentials.Record, len(rows))

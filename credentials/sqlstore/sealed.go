@@ -121,6 +121,9 @@ func (c sealedColumn) scan(rows *sql.Rows) (credentials.SealedRow, error) {
 func (s *Store) Reseal(ctx context.Context, rows []credentials.SealedRow) (written int, err error) {
 	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
 		written = 0
+		if _, err := takeRevisions(tx, 0); err != nil { // takes turns with edits
+			return err
+		}
 		for _, row := range rows {
 			n, err := reseal(tx, row)
 			if err != nil {

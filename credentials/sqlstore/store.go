@@ -64,7 +64,7 @@ func (s *Store) Change(ctx context.Context, id credentials.ID, change func(old *
 		if err != nil {
 			return err
 		}
-		old, err := get(tx, id)
+		old, err := get(locked(tx), id)
 		if err != nil && !fault.Is(err, fault.NotFound) {
 			return err
 		}
@@ -146,6 +146,13 @@ const joinedColumns = "c.id, c.name, c.folder, c.type, c.details, c.candidate, c
 func joined(tx *gorm.DB) *gorm.DB {
 	return tx.Table("credentials AS c").Select(joinedColumns).
 		Joins("LEFT JOIN credential_versions AS v ON v.credential = c.id AND v.version = c.version")
+}
+
+// locked has the credentials that joined selects stay as they are until the end of tx: an edit
+// writes all columns, and must not undo a state that is stored meanwhile. Rows that refer to a
+// credential, such as tokens, can still be added. SQLite has one writer and needs no lock.
+func locked(tx *gorm.DB) *gorm.DB {
+	return tx.Clauses(clause.Locking{Strength: "NO KEY UPDATE", Table: clause.Table{Name: "c"}})
 }
 
 func get(tx *gorm.DB, id credentials.ID) (*credentials.Record, error) {

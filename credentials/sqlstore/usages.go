@@ -41,6 +41,7 @@ func noteUsages(tx *gorm.DB, group []credentials.Seen) error {
 	return tx.Exec(`INSERT INTO credential_usages (credential, workflow, node, last_used_at, last_status, last_error)
 		SELECT v.column1, v.column2, v.column3, v.column4, v.column5, v.column6
 		FROM (VALUES `+row+strings.Repeat(", "+row, len(group)-1)+`) AS v JOIN credentials AS c ON c.id = v.column1 WHERE true
+		ORDER BY v.column1, v.column2, v.column3
 		ON CONFLICT (credential, workflow, node) DO UPDATE SET
 			last_used_at = excluded.last_used_at, last_status = excluded.last_status, last_error = excluded.last_error
 		WHERE credential_usages.last_used_at <= excluded.last_used_at`, args...).Error
