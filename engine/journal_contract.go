@@ -28,6 +28,8 @@ type Outcome struct {
 	Duplicate bool    // Create: Run is an earlier one. Signal: not stored, an earlier one counts
 	Skipped   bool    // Create: the dedupe key was recorded without a run
 	Loaded    *Loaded // Claim: the run and its steps
+	// Unread, of a Claim without Err: the run is this owner's, and could not be read. The journal asks again.
+	Unread bool
 	// Waits, of a Create: the run is stored, and not the creator's to begin: it waits for a slot, or
 	// another process took it before the Create was written again.
 	Waits bool

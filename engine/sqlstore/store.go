@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"keyflow/engine"
 	"keyflow/internal/database"
 	"keyflow/internal/fault"
@@ -66,10 +68,7 @@ func (s *Store) Commit(ctx context.Context, entries []engine.Entry, now time.Tim
 		return nil, commitError(err)
 	}
 	s.tell(b)
-	if err := s.loadClaimed(ctx, b); err != nil {
-		// Stored, but the claims cannot be answered: all is written again, which changes nothing.
-		return nil, commitError(errors.Join(engine.ErrUnknown, err))
-	}
+	s.loadClaimed(ctx, b)
 	return b.outcomes, nil
 }
 
@@ -78,25 +77,73 @@ func commitError(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return fault.New(fault.Unavailable, "the database did not answer in time").Because(err)
 	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && !blamesData(e.Code) {
+		return fault.New(fault.Unavailable, "the database cannot store anything now: try again").Because(err)
+	}
 	return database.Translate(err, "journal")
 }
 
-// loadClaimed reads the runs that the batch has claimed into their outcomes. The error is that of
-// the database: a run that cannot be read is no reason to write the others again.
-func (s *Store) loadClaimed(ctx context.Context, b *batch) error {
-	if len(b.claimed) == 0 {
-		return nil
+// blamesData reports whether an error of Postgres is about the values of a batch, by its SQLSTATE
+// (PostgreSQL documentation, appendix A). Whatever else goes wrong is the server's state, from a
+// failover to a missing right, and no reason to refuse a run's result. A duplicate is a row that
+// a COMMIT stored whose answer was lost, and that this transaction was too early to see.
+func blamesData(code string) bool {
+	switch code[:2] {
+	case "22", "54", "XX": // data exception, program limit exceeded, internal error (of a damaged row)
+		return true
+	case "23": // integrity constraint violation
+		return code != uniqueViolation
+	default:
+		return false
 	}
-	loaded, err := s.load(ctx, b.claimed)
+}
+
+const uniqueViolation = "23505"
+
+// loadWithin bounds the reading of the runs that one transaction has claimed, and then of those
+// among them that can be read alone.
+const loadWithin = 10 * time.Second
+
+// loadClaimed reads the runs that the batch has claimed into their outcomes. When that fails they
+// are read one by one, so that one run keeps no other from going on.
+func (s *Store) loadClaimed(ctx context.Context, b *batch) {
+	if len(b.claimed) == 0 {
+		return
+	}
+	ctx = context.WithoutCancel(ctx) // what is left of the transaction's time may be too short
+	loaded, err := s.loadInTime(ctx, b.claimed)
 	if err != nil {
-		return err
+		loaded = s.loadEach(ctx, b.claimed)
 	}
 	for i := range b.outcomes {
-		if out := &b.outcomes[i]; b.entries[i].Claim != nil && out.Err == nil {
-			if out.Loaded = loaded[out.Run]; out.Loaded == nil {
-				out.Err = missing(out.Run) // deleted meanwhile
-			}
+		out := &b.outcomes[i]
+		if b.entries[i].Claim == nil || out.Err != nil {
+			continue
+		}
+		if out.Loaded = loaded[out.Run]; out.Loaded != nil {
+			continue
+		}
+		if out.Unread = err != nil; !out.Unread {
+			out.Err = missing(out.Run) // deleted meanwhile
 		}
 	}
-	return nil
+}
+
+func (s *Store) loadInTime(ctx context.Context, ids []engine.RunID) (map[engine.RunID]*engine.Loaded, error) {
+	ctx, cancel := context.WithTimeout(ctx, loadWithin)
+	defer cancel()
+	return s.load(ctx, ids)
+}
+
+// loadEach reads as many of the runs as it can.
+func (s *Store) loadEach(ctx context.Context, ids []engine.RunID) map[engine.RunID]*engine.Loaded {
+	ctx, cancel := context.WithTimeout(ctx, loadWithin)
+	defer cancel()
+	all := make(map[engine.RunID]*engine.Loaded, len(ids))
+	for _, id := range ids {
+		if loaded, err := s.load(ctx, []engine.RunID{id}); err == nil {
+			all[id] = loaded[id]
+		}
+	}
+	return all
 }

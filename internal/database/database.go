@@ -17,7 +17,10 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"gorm.io/driver/postgres"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
@@ -109,7 +112,7 @@ func (db *DB) openPostgres(ctx context.Context, o Options) error {
 	db.dialect = Postgres
 	quiet := config(o.Logger)
 	quiet.Logger = logger.Discard // it would log the error that is returned
-	g, err := gorm.Open(postgres.Open(o.URL), quiet)
+	g, err := gorm.Open(postgres.New(postgres.Config{DSN: o.URL, OptionOpenDB: []stdlib.OptionOpenDB{stdlib.OptionAfterConnect(limitIdle)}}), quiet)
 	if err != nil {
 		return fault.New(fault.Unavailable, "Postgres does not answer: check --database-url and that the server runs").Because(redactURL(err, o.URL))
 	}
@@ -119,6 +122,7 @@ func (db *DB) openPostgres(ctx context.Context, o Options) error {
 	}
 	pool.SetMaxOpenConns(32)
 	pool.SetMaxIdleConns(32)
+	pool.SetConnMaxLifetime(30 * time.Minute) // after a failover some may lead to a server that is no primary
 	g.Logger = config(o.Logger).Logger
 	db.write, db.read, db.sql = g, g, pool
 	db.release = append(db.release, pool.Close)
@@ -126,6 +130,15 @@ func (db *DB) openPostgres(ctx context.Context, o Options) error {
 		return fault.New(fault.Unavailable, "Postgres does not answer: check --database-url and that the server runs").Because(redactURL(err, o.URL))
 	}
 	return nil
+}
+
+// limitIdle makes the server end a transaction that nothing comes for, unless the URL or the server
+// has set a time for that. Else the locks of a host that was lost, or stopped, would stay until
+// the operating system gives its connection up: two hours.
+func limitIdle(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SELECT set_config('idle_in_transaction_session_timeout', '10s', false)
+		WHERE current_setting('idle_in_transaction_session_timeout') IN ('0', '')`)
+	return err
 }
 
 // redactURL keeps the password of a connection URL out of an error's text.

@@ -57,8 +57,8 @@ func unavailable(err error) bool {
 		return false
 	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		switch e.Code[:2] { // SQLSTATE class: connection, resources, operator intervention, system error, rollback
-		case "08", "53", "57", "58", "40":
+		switch e.Code[:2] { // SQLSTATE class: connection, invalid state (read only, idle too long), rollback, resources, not in the state for it, operator intervention, system error
+		case "08", "25", "40", "53", "55", "57", "58":
 			return true
 		}
 		return false

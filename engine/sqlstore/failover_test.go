@@ -1,0 +1,173 @@
+package sqlstore_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"keyflow/engine"
+	"keyflow/internal/database"
+	"keyflow/internal/database/databasetest"
+	"keyflow/internal/fault"
+)
+
+// serveJournal runs a journal on db until the test ends.
+func serveJournal(t *testing.T, db *database.DB, o engine.JournalOptions) *engine.Journal {
+	t.Helper()
+	j := engine.NewJournal(newStore(t, db), o)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- j.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return j
+}
+
+// outcome waits for what became of an entry.
+func outcome(t *testing.T, of <-chan engine.Outcome) engine.Outcome {
+	t.Helper()
+	select {
+	case out := <-of:
+		return out
+	case <-time.After(20 * time.Second):
+		t.Fatal("no outcome")
+		return engine.Outcome{}
+	}
+}
+
+func ownRun() engine.Run {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	return engine.Run{
+		ID: engine.RunID(uuid.Must(uuid.NewV7())), Workflow: "w", Folder: "/", Status: engine.RunRunning,
+		Owner: engine.OwnerID{1}, Fence: 1, CreatedAt: now, StartedAt: &now, Trigger: engine.TriggerRef{ID: "t", Type: "manual", FiredAt: now},
+	}
+}
+
+// A server that only reads for a while, as one does that is not promoted yet, refuses no result
+// of a run; new runs are refused until it writes.
+func TestReadOnlyServer(t *testing.T) {
+	t.Parallel()
+	db := databasetest.Postgres(t)
+	j := serveJournal(t, db, engine.JournalOptions{})
+	run := ownRun()
+	if out := outcome(t, j.Send(engine.Entry{Create: &engine.NewRun{Run: run}})); out.Err != nil {
+		t.Fatal(out.Err)
+	}
+	setReadOnly(t, db, "on")
+	db.SQL().SetMaxIdleConns(0) // connections learn of it when they are made
+	now := time.Now()
+	step := engine.Step{Node: "a", Index: engine.NoIndex, Status: engine.StepSucceeded, FinishedAt: &now, Output: []byte("1")}
+	progress := j.Send(engine.Entry{Progress: &engine.Progress{Run: run.ID, Owner: run.Owner, Fence: 1, Steps: []engine.Step{step}}})
+	for deadline := time.Now().Add(10 * time.Second); j.Err() == nil; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the journal does not notice")
+		}
+	}
+	if out := outcome(t, j.Send(engine.Entry{Create: &engine.NewRun{Run: ownRun()}})); !fault.Is(out.Err, fault.Unavailable) {
+		t.Errorf("a new run: %v", out.Err)
+	}
+	setReadOnly(t, db, "off")
+	if out := outcome(t, progress); out.Err != nil {
+		t.Errorf("the result of a step: %v", out.Err)
+	}
+	if steps, err := newStore(t, db).Steps(t.Context(), run.ID); err != nil || len(steps) != 1 {
+		t.Errorf("%d steps, %v", len(steps), err)
+	}
+}
+
+func setReadOnly(t *testing.T, db *database.DB, value string) {
+	t.Helper()
+	conn, err := db.SQL().Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	for _, query := range []string{
+		"SET default_transaction_read_only = off",
+		"DO $$ BEGIN EXECUTE 'ALTER DATABASE '||quote_ident(current_database())||' SET default_transaction_read_only = " + value + "'; END $$",
+	} {
+		if _, err := conn.ExecContext(t.Context(), query); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The server goes on with a COMMIT whose sender has given it up: what is sent again finds it
+// stored, and is not refused because it is there already.
+func TestCommitOutlivesItsSender(t *testing.T) {
+	t.Parallel()
+	db := databasetest.Postgres(t)
+	for _, query := range []string{
+		`CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			BEGIN PERFORM pg_sleep(5); EXCEPTION WHEN query_canceled THEN PERFORM pg_sleep(0.5); END; RETURN NULL; END $$`,
+		`CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON runs DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()`,
+	} {
+		if err := db.Write().Exec(query).Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+	j := serveJournal(t, db, engine.JournalOptions{CommitTimeout: 300 * time.Millisecond})
+	run := ownRun()
+	if out := outcome(t, j.Send(engine.Entry{Create: &engine.NewRun{Run: run}})); out.Err != nil || out.Run != run.ID || out.Waits || out.Duplicate {
+		t.Errorf("%+v", out)
+	}
+}
+
+// A host that is lost in the middle of a transaction does not keep its locks.
+func TestIdleTransactionIsEnded(t *testing.T) {
+	t.Parallel()
+	url := databasetest.PostgresURL(t)
+	for name, want := range map[string]string{url: "10s", url + "&idle_in_transaction_session_timeout=3s": "3s"} {
+		db, err := database.Open(t.Context(), database.Options{URL: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		if err := db.SQL().QueryRowContext(t.Context(), "SHOW idle_in_transaction_session_timeout").Scan(&got); err != nil || got != want {
+			t.Errorf("%q, %v; want %s", got, err, want)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A claimed run that cannot be read now is asked for again; the transaction's other entries do
+// not wait for it.
+func TestUnreadClaim(t *testing.T) {
+	t.Parallel()
+	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		j := serveJournal(t, db, engine.JournalOptions{})
+		run := ownRun()
+		run.Status, run.Owner, run.Fence, run.StartedAt = engine.RunQueued, engine.OwnerID{}, 0, nil
+		if out := outcome(t, j.Send(engine.Entry{Create: &engine.NewRun{Run: run}})); out.Err != nil {
+			t.Fatal(out.Err)
+		}
+		rename := func(from, to string) {
+			if err := db.Write().Exec("ALTER TABLE " + from + " RENAME TO " + to).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		rename("blobs", "moved")
+		claim := j.Send(engine.Entry{Claim: &engine.Claim{Run: run.ID, Owner: engine.OwnerID{1}}})
+		for range 3 {
+			if out := outcome(t, j.Send(engine.Entry{Create: &engine.NewRun{Run: ownRun()}})); out.Err != nil {
+				t.Fatal(out.Err)
+			}
+		}
+		if len(claim) != 0 {
+			t.Fatalf("%+v", <-claim)
+		}
+		rename("moved", "blobs")
+		if out := outcome(t, claim); out.Err != nil || out.Loaded == nil || out.Loaded.Run.Owner != (engine.OwnerID{1}) {
+			t.Errorf("%+v", out)
+		}
+	})
+}
