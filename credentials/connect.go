@@ -102,7 +102,7 @@ func (v *Vault) Callback(ctx context.Context, caller identity.Caller, session st
 	if err := v.keepToken(ctx, o, token); err != nil {
 		return Credential{}, err
 	}
-	if err := v.setState(ctx, o.ID, o, OK, ""); err != nil {
+	if err := v.noteConnection(ctx, caller, o, OK, ""); err != nil {
 		return Credential{}, fmt.Errorf("store state of credential %q: %w", o.ID, err)
 	}
 	v.connected(o.ID)
@@ -217,7 +217,23 @@ func (v *Vault) Disconnect(ctx context.Context, caller identity.Caller, id ID) e
 	if err := v.keepToken(ctx, o, oauth.Token{}); err != nil {
 		return err
 	}
-	return v.setState(ctx, id, o, NeedsConnect, "disconnected by "+caller.Name)
+	return v.noteConnection(ctx, caller, o, NeedsConnect, "disconnected by "+caller.Name)
+}
+
+// noteConnection stores the state of a credential whose token has just come or gone. An edit
+// meanwhile does not matter unless it ended the grant, which decides on the state itself.
+func (v *Vault) noteConnection(ctx context.Context, caller identity.Caller, o *opened, s Status, message string) error {
+	for range storeTries {
+		if err := v.setState(ctx, o.ID, o, s, message); err != nil {
+			return err
+		}
+		now, err := v.current(ctx, caller, identity.ManageCredentials, o.ID)
+		if err != nil || now.Revision == o.Revision || now.grant != o.grant {
+			return err
+		}
+		o = now
+	}
+	return fault.New(fault.Conflict, "credential %q changes all the time; try again", o.ID)
 }
 
 // Refresh renews the token now. Errors: NotFound, Forbidden, Conflict when the type has no

@@ -1,6 +1,8 @@
 package credentials_test
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/credentials/oauth/oauthtest"
+	"keyflow/credentials/sqlstore"
 	"keyflow/internal/fault"
 )
 
@@ -165,6 +168,58 @@ func TestChangedWhileSigningIn(t *testing.T) {
 	_, err := n.Callback(t.Context(), admin, "session-1", back)
 	if !fault.Is(err, fault.Conflict) || !strings.HasPrefix(fault.Message(err), `credential "crm" was changed while you signed in`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// editedStore is a real store in which an edit comes just before each state, up to a number.
+type editedStore struct {
+	*sqlstore.Store
+	edit  func()
+	edits int
+}
+
+// SetState implements credentials.Store.
+func (s *editedStore) SetState(ctx context.Context, id credentials.ID, revision int64, state credentials.State) (bool, error) {
+	if s.edits > 0 {
+		s.edits--
+		s.edit()
+	}
+	return s.Store.SetState(ctx, id, revision, state)
+}
+
+func TestEditedWhileSigningIn(t *testing.T) {
+	t.Parallel()
+	n, p := online(t), provider(t)
+	keys, err := credentials.OpenKeyset(n.dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &editedStore{Store: sqlstore.New(n.db)}
+	n.Vault, err = credentials.New(credentials.Options{
+		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, PublicURL: "http://127.0.0.1:9", Transport: n.transport,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.create(t, authorizationCode("crm", p))
+	store.edit = func() { n.patch(t, "crm", fmt.Sprintf(`{"name": "CRM %d"}`, store.edits)) }
+
+	store.edits = 2
+	connect(t, n, p, "crm")
+	store.edits = 2
+	if err := n.Disconnect(t.Context(), admin, "crm"); err != nil {
+		t.Fatal(err)
+	}
+	if s := n.state(t, "crm"); s.Status != credentials.NeedsConnect || store.edits != 0 {
+		t.Errorf("state after the disconnect %+v, %d edits left", s, store.edits)
+	}
+	store.edits = 2
+	store.edit = func() { n.patch(t, "crm", fmt.Sprintf(`{"fields": {"scope": "read %d"}}`, store.edits)) }
+	if _, err := n.Callback(t.Context(), admin, "session-1", begun(t, n, p)); err != nil {
+		t.Fatal(err)
+	}
+	if s := n.state(t, "crm"); s.Status != credentials.NeedsConnect || store.edits != 1 {
+		t.Errorf("state after an edit that ended the grant %+v, %d edits left", s, store.edits)
 	}
 }
 
