@@ -3,7 +3,9 @@
 package sqlstore
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -77,7 +79,8 @@ const what = "the schedule"
 // rowsAtOnce keeps a statement below the number of parameters that databases take.
 const rowsAtOnce = 500
 
-// Arm implements triggers.Store.
+// Arm implements triggers.Store. Rows are written in the order of their keys, because other
+// processes arm the same ones and each row stays locked until the end.
 func (s *Store) Arm(ctx context.Context, plans []triggers.Plan) error {
 	rows := make([]scheduleRow, len(plans))
 	for i, p := range plans {
@@ -90,6 +93,9 @@ func (s *Store) Arm(ctx context.Context, plans []triggers.Plan) error {
 			rows[i].Seconds = 1
 		}
 	}
+	slices.SortFunc(rows, func(a, b scheduleRow) int {
+		return cmp.Or(cmp.Compare(a.Workflow, b.Workflow), cmp.Compare(a.TriggerID, b.TriggerID))
+	})
 	onConflict := clause.OnConflict{
 		Columns: []clause.Column{{Name: "workflow"}, {Name: "trigger_id"}},
 		DoUpdates: append(clause.AssignmentColumns([]string{"schedule", "timezone", "anchor", "next_at", "missed", "seconds", "from_at", "until_at", "skipped"}),
