@@ -47,24 +47,25 @@ func NewOwners(db *database.DB) *Owners {
 
 // Beat implements engine.Owners.
 func (o *Owners) Beat(ctx context.Context, owner engine.OwnerID) error {
-	return o.use(ctx, func(db *gorm.DB) error {
+	return o.use(ctx, o.db.Write(), func(db *gorm.DB) error {
 		return db.Exec("INSERT INTO owners (beat_at, id) VALUES ("+o.now+", ?) ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at", owner[:]).Error
 	})
 }
 
 // Leave implements engine.Owners. It gives the connection back.
 func (o *Owners) Leave(ctx context.Context, owner engine.OwnerID) error {
-	err := o.use(ctx, func(db *gorm.DB) error { return db.Exec("DELETE FROM owners WHERE id = ?", owner[:]).Error })
+	err := o.use(ctx, o.db.Write(), func(db *gorm.DB) error { return db.Exec("DELETE FROM owners WHERE id = ?", owner[:]).Error })
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return errors.Join(err, o.giveBack())
 }
 
-// use runs fn on the connection of the heartbeat, which is replaced after an error.
-func (o *Owners) use(ctx context.Context, fn func(*gorm.DB) error) error {
+// use runs fn on the connection of the heartbeat, which is replaced after an error; on SQLite
+// it is the one of the given handle.
+func (o *Owners) use(ctx context.Context, on *gorm.DB, fn func(*gorm.DB) error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	db := o.db.Write().WithContext(ctx)
+	db := on.WithContext(ctx)
 	if o.db.Dialect() == database.Postgres {
 		if o.conn == nil {
 			conn, err := o.db.SQL().Conn(ctx)
@@ -106,12 +107,15 @@ const silent = `WITH RECURSIVE held (owner) AS (
 		WHERE held.owner IS NOT NULL AND (w.id IS NULL OR w.beat_at <= %s - ?)
 	) SELECT r.id, r.owner FROM silent CROSS JOIN runs r WHERE r.owner = silent.owner LIMIT ?`
 
-// Silent implements engine.Owners. An owner without a row is silent.
+// Silent implements engine.Owners. An owner without a row is silent. It is part of the heartbeat:
+// waiting for a connection of the pool here would hold up the next beat.
 func (o *Owners) Silent(ctx context.Context, silence time.Duration, limit int) ([]engine.Orphan, error) {
 	var rows []struct{ ID, Owner []byte }
-	err := o.db.Read().WithContext(ctx).Raw(fmt.Sprintf(silent, o.now), silence.Microseconds(), limit).Scan(&rows).Error
+	err := o.use(ctx, o.db.Read(), func(db *gorm.DB) error {
+		return db.Raw(fmt.Sprintf(silent, o.now), silence.Microseconds(), limit).Scan(&rows).Error
+	})
 	if err != nil {
-		return nil, database.Translate(err, "owners")
+		return nil, err
 	}
 	orphans := make([]engine.Orphan, len(rows))
 	for i, row := range rows {

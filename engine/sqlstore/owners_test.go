@@ -41,6 +41,9 @@ func TestBeatDespiteExhaustedPool(t *testing.T) {
 	if err := owners.Beat(ctx, engine.OwnerID{1}); err != nil {
 		t.Errorf("beat: %v", err)
 	}
+	if _, err := owners.Silent(ctx, time.Second, 1); err != nil {
+		t.Errorf("look for silent owners: %v", err)
+	}
 	if err := owners.Leave(ctx, engine.OwnerID{1}); err != nil {
 		t.Errorf("leave: %v", err)
 	}
