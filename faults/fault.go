@@ -46,6 +46,7 @@ func faultList() []fault {
 		{name: "pg-restart", only: onPostgres, nasty: 100, inject: restartingPostgres},
 		{name: "pg-cut", only: onPostgres, nasty: 100, inject: cuttingConnections},
 		{name: "pg-commit", only: onPostgres, nasty: 100, inject: losingCommits},
+		{name: "pg-late", only: onPostgres, nasty: 100, inject: outlivingCommits},
 	}
 }
 

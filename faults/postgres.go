@@ -156,13 +156,39 @@ func cuttingConnections(ctx, loading context.Context, r *round) error {
 	return nil
 }
 
-// losingCommits drops the answers to COMMITs that Postgres has carried out.
+// losingCommits has COMMITs carried out whose answer is lost.
 func losingCommits(_, loading context.Context, r *round) error {
-	for pause(loading, between(r.rng, 50*time.Millisecond, 500*time.Millisecond)) {
-		from := time.Now()
-		r.proxy.loseNextCommit()
-		r.inject("the answer to a COMMIT is lost")
-		r.inst.disturb(from)
-	}
+	r.breakCommits(loading, func() time.Duration { return 0 })
 	return nil
+}
+
+// outlivingCommits has COMMITs carried out after their sender has lost its connection, and
+// perhaps after it has tried again.
+func outlivingCommits(_, loading context.Context, r *round) error {
+	r.breakCommits(loading, func() time.Duration { return between(r.rng, 50*time.Millisecond, 500*time.Millisecond) })
+	return nil
+}
+
+// breakCommits counts what was carried out; the journal must be among those that it befell.
+func (r *round) breakCommits(loading context.Context, late func() time.Duration) {
+	journal, others := 0, 0
+	for pause(loading, between(r.rng, 50*time.Millisecond, 500*time.Millisecond)) {
+		b := r.proxy.breakCommit(loading, late())
+		if b == nil || !b.committed {
+			continue
+		}
+		r.inject("a COMMIT is carried out after %v; nobody hears of it (prepared: %t)", b.late, b.prepared)
+		r.inst.disturb(b.began)
+		if b.prepared {
+			journal++
+		} else {
+			others++
+		}
+	}
+	r.mu.Lock()
+	r.notes = append(r.notes, fmt.Sprintf("%d COMMITs of the journal and %d others", journal, others))
+	r.mu.Unlock()
+	if journal == 0 {
+		r.blame("fault: it befell no COMMIT of the journal")
+	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net"
@@ -9,14 +8,15 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// proxy stands between Keyflow and Postgres, cuts connections and loses answers. It is safe
+// proxy stands between Keyflow and Postgres, cuts connections and breaks COMMITs. It is safe
 // for concurrent use.
 type proxy struct {
 	listener      net.Listener
 	network, addr string
-	lose          atomic.Bool // the answer to the next COMMIT
+	armed         atomic.Pointer[brokenCommit] // befalls the next COMMIT
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
@@ -50,7 +50,7 @@ func (p *proxy) serve() {
 		p.mu.Lock()
 		p.conns[in], p.conns[out] = true, true
 		p.mu.Unlock()
-		s := &session{proxy: p, in: in, out: out}
+		s := &session{proxy: p, in: in, out: out, ended: make(chan struct{})}
 		go s.forward()
 		go s.backward()
 	}
@@ -71,44 +71,39 @@ func (p *proxy) close() {
 	p.cut()
 }
 
-// loseNextCommit arms the loss of one answer.
-func (p *proxy) loseNextCommit() { p.lose.Store(true) }
+// brokenCommit is a COMMIT whose sender never gets the answer.
+type brokenCommit struct {
+	late time.Duration // its connection is cut at once, and the COMMIT reaches the server so much later
+
+	began     time.Time     // when the COMMIT was sent
+	prepared  bool          // as a prepared statement: only the journal's is one
+	committed bool          // the server says so
+	over      chan struct{} // closed when nothing of it is left
+}
+
+// breakCommit breaks the next COMMIT and waits until it is over; nil when none was sent before
+// ctx was done.
+func (p *proxy) breakCommit(ctx context.Context, late time.Duration) *brokenCommit {
+	b := &brokenCommit{late: late, over: make(chan struct{})}
+	p.armed.Store(b)
+	select {
+	case <-b.over:
+		return b
+	case <-ctx.Done():
+	}
+	if p.armed.CompareAndSwap(b, nil) {
+		return nil
+	}
+	<-b.over // it was sent at the last moment
+	return b
+}
 
 // session is one connection through the proxy.
 type session struct {
 	proxy   *proxy
 	in, out net.Conn
-	doomed  atomic.Bool // what the server says next is lost, and the connection with it
-}
-
-// forward copies what Keyflow says. A COMMIT is a simple query of its own.
-func (s *session) forward() {
-	defer s.close()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := s.in.Read(buffer)
-		if bytes.Contains(bytes.ToLower(buffer[:n]), []byte("commit\x00")) && s.proxy.lose.CompareAndSwap(true, false) {
-			s.doomed.Store(true)
-		}
-		if _, wrong := s.out.Write(buffer[:n]); err != nil || wrong != nil {
-			return
-		}
-	}
-}
-
-// backward copies what Postgres says, up to the answer that is lost.
-func (s *session) backward() {
-	defer s.close()
-	buffer := make([]byte, 64<<10)
-	for {
-		n, err := s.out.Read(buffer)
-		if s.doomed.Load() {
-			return
-		}
-		if _, wrong := s.in.Write(buffer[:n]); err != nil || wrong != nil {
-			return
-		}
-	}
+	broken  atomic.Pointer[brokenCommit] // once it was sent, nothing is answered any more
+	ended   chan struct{}                // closed when the server says no more
 }
 
 func (s *session) close() {

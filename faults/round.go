@@ -196,6 +196,9 @@ func (r *round) breakAndHeal(ctx context.Context) (s summary, err error) {
 	if err != nil || ctx.Err() != nil {
 		return s, errors.Join(err, ctx.Err())
 	}
+	if r.injected == 0 {
+		r.blame("fault: it never happened")
+	}
 	healed := time.Now()
 	if err := r.recovered(deadline, healed); err != nil {
 		r.blame("recovery: %v", err)
