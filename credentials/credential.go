@@ -11,6 +11,7 @@
 package credentials
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -187,6 +188,9 @@ type Use struct {
 	// Idle, when not nil, is called when a request begins to wait for limits, rules or a renewal
 	// by another process; it returns what to call at the end. It may be called concurrently.
 	Idle func() (resume func())
+	// Ready, when not nil, is called before each request, a repetition and a redirect hop too, and once
+	// more right before it is sent: it returns when that may be done, or ctx is done.
+	Ready func(ctx context.Context)
 	// Record, when not nil, is told of each call after its answer or failure. It must not block.
 	Record func(Call)
 }

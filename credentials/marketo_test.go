@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"keyflow/credentials"
 	"keyflow/credentials/marketotest"
 	"keyflow/internal/fault"
@@ -277,6 +279,26 @@ func TestMarketoWaits(t *testing.T) {
 	counts(t, s, "three waits", 1, 4)
 	if idle.Load() != 3 || resumed.Load() != 3 {
 		t.Errorf("%d waits began and %d ended, want 3", idle.Load(), resumed.Load())
+	}
+}
+
+// Right before each request goes out the caller is asked, however long the token, the limits and
+// the rules took.
+func TestReadyBeforeEachRequest(t *testing.T) {
+	t.Parallel()
+	n, s := onMarketo(t, marketotest.Options{}, "30ms")
+	s.Answer(marketotest.TooMany, marketotest.Expired)
+	type seen struct{ Tokens, Calls int }
+	var asked []seen
+	client := n.client(t, credentials.Use{ID: "mkto", Ready: func(context.Context) {
+		asked = append(asked, seen{len(s.TokenRequests()), len(s.Calls())})
+	}})
+	if _, err := call(t, client, http.MethodGet, s.URL+"/v1/leads.json", ""); err != nil {
+		t.Fatal(err)
+	}
+	want := []seen{{0, 0}, {1, 0}, {1, 1}, {1, 1}, {2, 2}, {2, 2}}
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -39,6 +39,12 @@ func (r *Resolver) Client(ctx context.Context, use Use) (*http.Client, error) {
 	return egress.NewClient(t, options), nil
 }
 
+func (u *Use) awaitReady(ctx context.Context) {
+	if u.Ready != nil {
+		u.Ready(ctx)
+	}
+}
+
 // openFor opens a credential for a workflow; the right is checked at each use, on the resolved id.
 func (v *Vault) openFor(ctx context.Context, use Use) (*opened, error) {
 	o, err := v.open(ctx, use.ID)
@@ -76,6 +82,7 @@ func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		req = req.Clone(req.Context()) // a RoundTripper must not change what it is given
 		maps.Copy(req.Header, t.use.Header)
 	}
+	t.use.awaitReady(req.Context())
 	start := t.vault.now()
 	res, err := t.base.RoundTrip(req)
 	if t.use.Record != nil {

@@ -126,11 +126,13 @@ func (t *transport) again(req *http.Request, v *verdict) (io.ReadCloser, bool) {
 
 // send authenticates a copy of req, sends it with body and redacts the answer. It closes body.
 func (t *transport) send(req *http.Request, body io.ReadCloser) (*sent, error) {
+	t.use.awaitReady(req.Context())
 	s, err := t.prepare(req)
 	if err != nil {
 		closeBody(body)
 		return nil, err
 	}
+	t.use.awaitReady(req.Context()) // prepare may have waited long, for a token or a permit
 	if err := t.exchange(req, body, s); err != nil {
 		s.done()
 		return nil, err

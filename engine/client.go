@@ -16,30 +16,14 @@ func (s *stepRun) Client(o nodes.ClientOptions) (*http.Client, error) {
 		Run: run.ID.String(), Node: string(s.plan.id), AtMostOnce: s.plan.atMostOnce,
 		MaxRedirects: o.MaxRedirects, MaxBytes: o.MaxBytes, Record: s.record,
 		Header: http.Header{DepthHeader: {strconv.Itoa(run.Depth + 1)}},
-		Park:   true, Idle: s.clock.stand,
+		Park:   true, Idle: s.clock.stand, Ready: s.runner.awaitOwnership,
 	})
 	if err != nil {
 		return nil, nodeError(s.ctx, err)
 	}
-	own := *client
-	own.Transport = &outgoing{client.Transport, s.runner}
-	return &own, nil
+	return client, nil
 }
 
 // DepthHeader tells a Keyflow how many workflow starts led to a request: a workflow that
 // starts itself through a webhook ends at MaxDepth.
 const DepthHeader = "Keyflow-Depth"
-
-// outgoing lets requests go out while this process is sure to own their run.
-type outgoing struct {
-	next   http.RoundTripper
-	runner *runner
-}
-
-var _ http.RoundTripper = (*outgoing)(nil)
-
-// RoundTrip implements http.RoundTripper.
-func (o *outgoing) RoundTrip(req *http.Request) (*http.Response, error) {
-	o.runner.awaitOwnership(req.Context())
-	return o.next.RoundTrip(req)
-}

@@ -124,7 +124,7 @@ func pausing(ctx, loading context.Context, r *round) error {
 		r.inject("SIGSTOP %s for %v", s.listen, length)
 		s.signal(syscall.SIGSTOP)
 		pause(ctx, length)
-		s.signal(syscall.SIGCONT)
+		s.wake()
 		if len(r.inst.servers) > 1 {
 			r.inst.disturb(from)
 		}

@@ -40,6 +40,7 @@ type installation struct {
 
 	mu        sync.Mutex
 	disturbed []span
+	woken     []time.Time   // when a stopped process was let go on
 	ahead     time.Duration // by which the processes' clocks are set forward
 	maxRSS    int64
 }
@@ -117,6 +118,14 @@ func (i *installation) disturb(from time.Time) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.disturbed = append(i.disturbed, span{from, time.Now()})
+}
+
+// wake lets a stopped process go on.
+func (s *server) wake() {
+	s.of.mu.Lock()
+	s.of.woken = append(s.of.woken, time.Now())
+	s.of.mu.Unlock()
+	s.signal(syscall.SIGCONT)
 }
 
 // start starts a process and waits until it answers; wrap stands before the command line.

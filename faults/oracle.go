@@ -16,6 +16,10 @@ const slack = 20 * time.Millisecond
 // may own the run, and the one that owned it may have to be given up first.
 const obeysWithin = 15 * time.Second
 
+// leavesWithin is how long after a stopped process goes on a request may arrive that it was about
+// to send when it was stopped. It cannot be called back, and its receiver knows it by its key.
+const leavesWithin = 100 * time.Millisecond
+
 // step names one step, or element of a for_each, of a run.
 type step struct {
 	run, node string
@@ -39,6 +43,7 @@ type oracle struct {
 	needs     map[string]map[string][]string // by workflow and node
 	callers   map[string]bool                // nodes that call the upstream, as "workflow node"
 	disturbed []span
+	woken     []time.Time
 	steady    bool // nobody set the clocks
 	missed    int  // occurrences that count as missed
 }
@@ -46,7 +51,7 @@ type oracle struct {
 func newOracle(r *round, history []runView, missed int) *oracle {
 	o := &oracle{
 		blame: r.blame, pages: r.driver.book.pages(), history: history, calls: map[string][]call{},
-		disturbed: r.inst.disturbed, steady: !r.fault.clocks, missed: missed,
+		disturbed: r.inst.disturbed, woken: r.inst.woken, steady: !r.fault.clocks, missed: missed,
 	}
 	for _, c := range r.up.recorded() {
 		o.calls[c.run] = append(o.calls[c.run], c)
@@ -177,7 +182,7 @@ func (o *oracle) checkAnswers(s *start, run *runView) {
 			o.blame("P4: the caller of run %s got %q, not its own %q", run.ID, s.told, s.token)
 		}
 		for _, c := range calls {
-			if c.began.After(s.answered) {
+			if c.began.After(s.answered) && !o.leftOver(c) {
 				o.blame("P5: run %s called %s after its end was told", run.ID, c.node)
 			}
 		}
@@ -246,10 +251,14 @@ func (o *oracle) checkCalls(run *runView, s *stepView, made []call) {
 	if len(made) == 0 {
 		return
 	}
-	last := made[len(made)-1].began
-	if o.steady && s.FinishedAt != nil && s.Status == "succeeded" && last.After(s.FinishedAt.Add(slack)) {
-		o.blame("P5: step %v (%s) was called %v after its result of %v", s.key(run.ID), run.Workflow, last.Sub(*s.FinishedAt), s.FinishedAt)
+	if o.steady && s.FinishedAt != nil && s.Status == "succeeded" {
+		for _, c := range made {
+			if late := c.began.Sub(*s.FinishedAt); late > slack && !o.leftOver(c) {
+				o.blame("P5: step %v (%s) was called %v after its result of %v", s.key(run.ID), run.Workflow, late, s.FinishedAt)
+			}
+		}
 	}
+	last := made[len(made)-1].began
 	if run.Workflow == "once" && s.Node == "charge" && len(made) > 1 {
 		o.blame("P5: step %v is at_most_once and was called %d times", s.key(run.ID), len(made))
 	}
@@ -269,6 +278,14 @@ func (o *oracle) checkCalls(run *runView, s *stepView, made []call) {
 	}
 }
 
+// leftOver reports whether a stopped process may have been about to make the call.
+func (o *oracle) leftOver(c call) bool {
+	return slices.ContainsFunc(o.woken, func(at time.Time) bool {
+		after := c.began.Sub(at)
+		return after >= 0 && after < leavesWithin
+	})
+}
+
 // takesOverWithin is how long after a fault an owner may be given up for it.
 const takesOverWithin = 10 * time.Second
 
@@ -283,7 +300,7 @@ func (o *oracle) checkOrder(run *runView) {
 	}
 	for node, began := range first {
 		for _, c := range o.calls[run.ID] {
-			if c.began.After(began) && !c.left && slices.Contains(o.needs[run.Workflow][node], c.node) {
+			if c.began.After(began) && !c.left && !o.leftOver(c) && slices.Contains(o.needs[run.Workflow][node], c.node) {
 				o.blame("P5: step %v (%s) was called again after %s, which needs its result", step{c.run, c.node, c.index}, run.Workflow, node)
 			}
 		}
