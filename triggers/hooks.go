@@ -41,6 +41,9 @@ func (m *Manager) serveHook(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	maps.Copy(h, m.headers)
 	rt, params := m.find(r)
+	if rt == nil && !m.loaded.Load() && m.catchUpWithin(r.Context(), loadWithin) == nil {
+		rt, params = m.find(r)
+	}
 	if rt == nil && !m.loaded.Load() {
 		h.Set("Retry-After", "2")
 		refuse(w, http.StatusServiceUnavailable, "the call was not accepted: starting")
