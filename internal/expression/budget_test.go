@@ -17,6 +17,7 @@ func used(t *testing.T, source string) (steps, bytes int) {
 		t.Fatal(err)
 	}
 	m := e.pool.get(t.Context(), Env{})
+	defer e.pool.put(m)
 	if _, failed := m.eval(e); failed != nil {
 		t.Fatal(failed)
 	}

@@ -19,6 +19,7 @@ type machine struct {
 	steps, bytes int
 	nextCheck    int // steps at which clock and context are looked at again
 	deadline     time.Time
+	large        bool // has its turn among the large ones
 }
 
 // pool keeps machines for one expression or value, so that authors never share one.
@@ -47,6 +48,7 @@ const keepStack = 1024
 
 // put forgets everything the evaluation saw before the machine is kept for the next one.
 func (p *pool) put(m *machine) {
+	m.shrink()
 	for _, name := range p.roots {
 		m.vars[name] = nil
 	}
@@ -122,7 +124,9 @@ func (m *machine) build(n int) error {
 	if n < 0 || n > maxBytes-m.bytes {
 		return errBytes
 	}
-	m.bytes += n
+	if m.bytes += n; m.bytes > fewBytes && !m.large {
+		return m.enlarge()
+	}
 	return nil
 }
 
