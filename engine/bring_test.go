@@ -38,6 +38,9 @@ func TestWaitForATime(t *testing.T) {
 	if took := ended.FinishedAt.Sub(*ended.StartedAt); took < 1200*time.Millisecond {
 		t.Errorf("the run took %s", took)
 	}
+	if took := steps["a"].FinishedAt.Sub(*steps["a"].StartedAt); took < time.Second { // its time counts from when it was ready, a moment before
+		t.Errorf("the wait took %s", took)
+	}
 }
 
 const callbackWorkflow = `{"id": "cb", "nodes": {

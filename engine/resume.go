@@ -286,7 +286,7 @@ func (r *runner) interrupted(rows []Step) {
 		}
 		end := r.tick()
 		last.FinishedAt, last.Error = &end, stepError(err, last.Attempt)
-		step.attempts, step.started = []Attempt{last}, last.StartedAt
+		step.attempts = []Attempt{last}
 		r.outcome(key, step, &outcome{kind: failed, err: err, attempt: &last})
 	}
 }

@@ -72,7 +72,7 @@ type liveStep struct {
 	begun    bool       // of a running step: its attempt has begun
 	attempts []Attempt  // those that ended
 	calls    []credentials.Call
-	started  time.Time      // of the first attempt; zero before
+	started  time.Time      // when the first attempt, or a wait before it, began; zero before
 	current  time.Time      // of the attempt at work
 	due      time.Time      // of a waiting step
 	hold     credentials.ID // of a waiting step: the credential it waits for
@@ -82,6 +82,18 @@ type liveStep struct {
 	awaits  string // of a waiting step: what else can end the wait, a nodes.CodeWaitsFor…
 	child   RunID  // the run that a workflow node started and waits for
 	timer   *time.Timer
+}
+
+// begins notes when the step began, which its first outcome tells: that of an attempt, or that it
+// has to wait, which is no attempt but counts in how long the step took.
+func (s *liveStep) begins(out *outcome, at time.Time) {
+	switch {
+	case !s.started.IsZero():
+	case out.attempt != nil:
+		s.started = out.attempt.StartedAt
+	case out.kind == postponed:
+		s.started = at
+	}
 }
 
 // into fills in what a stored step says about its attempts.

@@ -45,6 +45,9 @@ func TestWaitsThatAreNotAttempts(t *testing.T) {
 			if run.Status != engine.RunSucceeded || len(steps[step].Attempts) != 1 || w.count("a") != 3 || steps[step].Error != nil {
 				t.Errorf("run %s after %d calls, step %+v", run.Status, w.count("a"), steps[step])
 			}
+			if began := steps[step].StartedAt; waiting.StartedAt == nil || began == nil || !began.Equal(*waiting.StartedAt) {
+				t.Errorf("began %v, and %v when it waited", began, waiting.StartedAt)
+			}
 		})
 	}
 }

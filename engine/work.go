@@ -92,9 +92,6 @@ func (r *runner) finished(key stepKey, s *stepRun, out outcome) {
 		}
 		if out.attempt != nil {
 			step.attempts = append(step.attempts, *out.attempt)
-			if step.started.IsZero() {
-				step.started = out.attempt.StartedAt
-			}
 		}
 		r.outcome(key, step, &out)
 	}
@@ -112,6 +109,7 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 		return
 	}
 	row := Step{Node: r.plan.nodes[key.node].id, Index: key.index, Output: out.output, Sealed: out.sealed}
+	step.begins(out, at)
 	step.into(&row)
 	if out.attempt != nil {
 		row.Error = out.attempt.Error
