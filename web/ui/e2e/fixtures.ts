@@ -2,7 +2,7 @@
 // error fails the test, and `look` checks a screen for accessibility and keeps a picture.
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test as base, type Browser, type Locator, type Page } from '@playwright/test';
-import { freePort, Processes, type Keyflow } from './processes';
+import { Processes, type Keyflow } from './processes';
 
 export type Look = (name: string) => Promise<void>;
 
@@ -60,7 +60,7 @@ export type World = { processes: Processes; keyflow: Keyflow };
 /** A Keyflow that is set up, for tests of what comes later. */
 export async function prepared(browser: Browser, ...flags: string[]): Promise<World> {
   const processes = new Processes();
-  const keyflow = await processes.keyflow(await freePort(), '', ...flags);
+  const keyflow = await processes.keyflow('', ...flags);
   const page = await browser.newPage();
   await setUp(page, keyflow.setupLink);
   await page.close();

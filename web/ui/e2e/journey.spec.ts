@@ -4,7 +4,7 @@ import type { Page } from '@playwright/test';
 import type { CredentialType, List } from '../src/api/types';
 import { koFields, koTypes } from '../src/i18n/fields.ko';
 import { add, choose, expect, fill, hidden, open, password, setUp, test } from './fixtures';
-import { freePort, Processes, type Keyflow, type Provider } from './processes';
+import { Processes, type Keyflow, type Provider } from './processes';
 
 const user = { name: 'it@acme.kr', first: 'mistyped-password-1', password: 'basic-canary-7Qx' };
 const key = 'key-canary-9Zt';
@@ -19,10 +19,9 @@ test.describe.configure({ mode: 'serial' });
 test.beforeAll(async () => {
   test.setTimeout(300_000); // builds the binaries
   processes = new Processes();
-  const port = await freePort();
   api = await processes.api(user.name, user.password, key);
-  provider = await processes.provider(`http://127.0.0.1:${String(port)}/api/_/credentials/oauth_callback`);
-  keyflow = await processes.keyflow(port);
+  keyflow = await processes.keyflow();
+  provider = await processes.provider(`${keyflow.url}/api/_/credentials/oauth_callback`);
 });
 
 test.afterAll(async () => {

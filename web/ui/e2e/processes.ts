@@ -41,10 +41,21 @@ export class Processes {
   }
 
   /** Starts a server at its first start, below a path such as "/keyflow". */
-  async keyflow(port: number, path = '', ...flags: string[]): Promise<Keyflow> {
+  async keyflow(path = '', ...flags: string[]): Promise<Keyflow> {
+    const binary = this.binary('./cmd/keyflow', 'KEYFLOW_BINARY');
+    for (let left = 4; ; left--) {
+      try {
+        return await this.serve(binary, await freePort(), path, flags);
+      } catch (error) {
+        if (left === 0 || !String(error).includes('cannot listen on')) throw error; // else somebody took the port
+      }
+    }
+  }
+
+  private async serve(binary: string, port: number, path: string, flags: string[]): Promise<Keyflow> {
     const url = `http://127.0.0.1:${String(port)}${path}`;
     const lines: string[] = [];
-    const child = this.spawn(this.binary('./cmd/keyflow', 'KEYFLOW_BINARY'), [
+    const child = this.spawn(binary, [
       'serve',
       '--listen',
       `127.0.0.1:${String(port)}`,
@@ -99,7 +110,7 @@ export class Processes {
 }
 
 /** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const server = createServer();
   const port = await listen(server);
   await closed(server);
@@ -123,7 +134,7 @@ function closed(server: Server): Promise<void> {
 function line(child: ChildProcess, pattern: RegExp, lines: string[]): Promise<RegExpExecArray> {
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`ended with ${String(code)}:\n${lines.join('\n')}`)));
+    child.once('close', (code) => reject(new Error(`ended with ${String(code)}:\n${lines.join('\n')}`)));
     if (!child.stdout) return;
     createInterface({ input: child.stdout }).on('line', (text) => {
       lines.push(text);

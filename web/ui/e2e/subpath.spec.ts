@@ -1,6 +1,6 @@
 // Behind a proxy that publishes Keyflow below a path: every file, call and link stays there.
 import { expect, setUp, test } from './fixtures';
-import { freePort, Processes, type Keyflow } from './processes';
+import { Processes, type Keyflow } from './processes';
 
 let processes: Processes;
 let keyflow: Keyflow;
@@ -8,7 +8,7 @@ let keyflow: Keyflow;
 test.beforeAll(async () => {
   test.setTimeout(300_000);
   processes = new Processes();
-  keyflow = await processes.keyflow(await freePort(), '/tools/keyflow');
+  keyflow = await processes.keyflow('/tools/keyflow');
 });
 
 test.afterAll(async () => {
