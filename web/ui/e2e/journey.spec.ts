@@ -221,7 +221,7 @@ test('runs a workflow that calls with each of them, and shows the run', async ({
 test('shows why a run failed, and cancels one under way', async ({ page, look }) => {
   await signIn(page);
   const put = async (id: string, url: string) => {
-    const nodes = { call: { type: 'web_request', credential: 'clouds', with: { url }, retry: { max_attempts: 1 } } };
+    const nodes = { call: { type: 'web_request', credential: 'clouds', with: { url }, timeout: '5m', retry: { max_attempts: 1 } } };
     const triggers = { nightly: { type: 'cron', schedule: '0 3 * * *', timezone: 'Asia/Seoul' }, form: { type: 'webhook', path: id } };
     const answer = await page.request.put(`${keyflow.url}/api/v1/workflows/${id}`, { data: { id, nodes, triggers } });
     expect(answer.status(), await answer.text()).toBe(201);

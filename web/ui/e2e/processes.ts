@@ -2,7 +2,7 @@
 // API. Each listens on a free port of the loopback interface and is stopped by its id.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -80,7 +80,7 @@ export class Processes {
     return JSON.parse(text) as Provider;
   }
 
-  /** Starts an API that answers 401 to everything but the one user and the one key; /slow never answers. */
+  /** Starts an API that answers 401 to everything but the one user and the one key; the answer of /slow has no end. */
   async api(username: string, password: string, key: string): Promise<string> {
     const basic = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
     const allowed = (request: IncomingMessage) =>
@@ -88,7 +88,7 @@ export class Processes {
       (request.url === '/basic' && request.headers.authorization === basic) ||
       (request.url === '/key' && request.headers['x-api-key'] === key);
     const server = createServer((request, response) => {
-      if (request.url === '/slow') return;
+      if (request.url === '/slow') return endless(response);
       const ok = allowed(request);
       response.writeHead(ok ? 200 : 401, { 'Content-Type': 'application/json' });
       response.end(JSON.stringify({ ok, seen: request.headers }));
@@ -107,6 +107,13 @@ export class Processes {
     });
     return child;
   }
+}
+
+// An answer that goes on is neither late nor idle, so nothing but its reader ends it.
+function endless(response: ServerResponse) {
+  const more = setInterval(() => response.write(' '), 1_000);
+  response.on('close', () => clearInterval(more));
+  response.writeHead(200).flushHeaders();
 }
 
 /** A port that was free a moment ago. */
