@@ -284,6 +284,7 @@ test('refuses to delete what is used, until its ID is typed', async ({ page, loo
 test('speaks Korean, goes by keyboard, and says what it cannot find', async ({ page, look }) => {
   await signIn(page);
   await page.getByRole('heading', { level: 1 }).click();
+  await page.clock.setFixedTime(Date.now()); // the second key counts within a second
   await page.keyboard.press('g');
   await page.keyboard.press('w');
   await expect(page).toHaveURL(`${keyflow.url}/workflows`);
