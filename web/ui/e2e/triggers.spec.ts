@@ -30,7 +30,7 @@ test('says what to do while there are no triggers', async ({ page, look }) => {
 
 test('shows schedules in their zone and the viewer’s', async ({ page }) => {
   await signIn(page, '/triggers');
-  const nightly = { type: 'cron', schedule: '30 2 * * *', timezone: 'America/New_York', overlap: 'skip', catch_up: '1h', until: '2099-01-01T00:00:00Z' };
+  const nightly = { type: 'cron', schedule: '30 4 * * *', timezone: 'America/New_York', overlap: 'skip', catch_up: '1h', until: '2099-01-01T00:00:00Z' };
   await put(page, 'report', { nightly });
   await put(page, 'resting', { weekly: { type: 'cron', schedule: '@weekly' } }, { enabled: false });
   await page.reload();
@@ -43,7 +43,7 @@ test('shows schedules in their zone and the viewer’s', async ({ page }) => {
   await expect(times.getByRole('row')).toHaveCount(6);
   await expect(times.getByRole('columnheader')).toHaveText(['In America/New_York', 'Here (Asia/Seoul)']);
   for (const row of await times.getByRole('row').all()) {
-    if ((await row.getByRole('cell').count()) > 0) await expect(row.getByRole('cell').first()).toContainText('02:30:00');
+    if ((await row.getByRole('cell').count()) > 0) await expect(row.getByRole('cell').first()).toContainText('04:30:00');
   }
   await expect(page.getByText('the time is skipped')).toBeVisible();
   await expect(page.getByText('when younger than 1h')).toBeVisible();
