@@ -57,6 +57,13 @@ const start = async (page: Page, workflow: string, input: object, query = '') =>
   return String(id);
 };
 
+/** Starts a run that is not looked at, and lets it come to its wait. */
+const startUnseen = async (page: Page, workflow: string, input: object) => {
+  const { id } = await send(page, world, 'POST', `/workflows/${workflow}/runs`, { input });
+  await expect.poll(async () => (await send(page, world, 'GET', `/runs/${String(id)}`)).status).toBe('waiting');
+  return String(id);
+};
+
 /** A stream that ends before anything came. */
 const nothing = { contentType: 'text/event-stream', body: '' };
 const heading = (page: Page) => page.getByRole('heading', { level: 1 });
@@ -107,6 +114,7 @@ test('explains a decision that came too late, and catches up after a pause', asy
   await signIn(page, '/runs');
   const id = await start(page, 'release', { version: 1 });
   const decide = (how: string) => send(page, world, 'POST', `/runs/${id}/steps/decide/${how}`, { comment: 'I was faster' });
+  await expect(heading(page)).toContainText('Waiting');
   await page.getByRole('button', { name: 'Pause live view' }).click();
   await expect(page.getByText('Paused', { exact: true })).toBeVisible();
   await page.getByRole('button', { name: 'Reject' }).click();
@@ -119,6 +127,7 @@ test('explains a decision that came too late, and catches up after a pause', asy
   await expect(page.getByRole('table', { name: 'Steps' })).toContainText('I was faster');
 
   const other = await start(page, 'release', { version: 2 });
+  await expect(heading(page)).toContainText('Waiting');
   await page.getByRole('button', { name: 'Pause live view' }).click();
   await send(page, world, 'POST', `/runs/${other}/steps/decide/reject`, {});
   await page.getByRole('button', { name: 'Resume live view' }).click();
@@ -132,6 +141,7 @@ test('goes on live after the connection was cut', async ({ page }) => {
   await page.route('**/events', (route) => (cut-- > 0 ? route.fulfill(nothing) : route.continue()));
   const id = await start(page, 'release', { version: 3 });
   await expect(page.getByText('Live', { exact: true })).toBeVisible();
+  await expect(heading(page)).toContainText('Waiting');
   await send(page, world, 'POST', `/runs/${id}/steps/decide/approve`, {});
   await expect(heading(page)).toContainText('Succeeded');
 });
@@ -141,6 +151,7 @@ test('asks again and again where the stream does not come through', async ({ pag
   await page.route('**/events', (route) => route.fulfill(nothing));
   const id = await start(page, 'release', { version: 4 });
   await expect(page.getByText('Asking every 2 seconds')).toBeVisible();
+  await expect(heading(page)).toContainText('Waiting');
   await send(page, world, 'POST', `/runs/${id}/steps/decide/approve`, {});
   await expect(heading(page)).toContainText('Succeeded');
 });
@@ -186,10 +197,10 @@ test('leads from a run to the one it waits for and back', async ({ page, look })
 
 test('says that a run waits for a slot', async ({ page }) => {
   await signIn(page, '/runs');
-  const { id: first } = await send(page, world, 'POST', '/workflows/single/runs', { input: {} });
+  const first = await startUnseen(page, 'single', {});
   await start(page, 'single', {});
   await expect(page.getByRole('alert')).toContainText('Waits for a free slot');
-  await send(page, world, 'POST', `/runs/${String(first)}/steps/ask/approve`, {});
+  await send(page, world, 'POST', `/runs/${first}/steps/ask/approve`, {});
   await expect(page.getByText('Approval needed: ask')).toBeVisible();
   await expect(page.getByText('Waits for a free slot')).toBeHidden();
 });
@@ -213,7 +224,7 @@ test('draws a run of a thousand nodes', async ({ page }) => {
 
 test('filters the list, kept in the URL, and cancels many', async ({ page, look }) => {
   await signIn(page, '/runs');
-  for (const version of [5, 6]) await send(page, world, 'POST', '/workflows/release/runs', { input: { version } });
+  for (const version of [5, 6]) await startUnseen(page, 'release', { version });
   await choose(page, 'Status', 'Waiting');
   await page.getByRole('combobox', { name: 'Workflow' }).fill('release');
   await fill(page, 'Trigger ID', 'manual');
