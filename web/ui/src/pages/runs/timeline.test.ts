@@ -52,6 +52,21 @@ it('begins when the needs had ended, so that a wait shows', () => {
   ]);
 });
 
+it('draws a wait as part of its step, and the attempt that ended it', () => {
+  const attempts = [{ attempt: 1, started_at: at(8), finished_at: at(9) }];
+  const graph = ['a', 'done', 'held'].map((id) => ({ id, type: '', needs: id === 'a' ? [] : ['a'] }));
+  const steps = [
+    step('a', { started_at: at(0), finished_at: at(2) }),
+    step('done', { started_at: at(3), finished_at: at(9), attempts }),
+    step('held', { status: 'waiting', started_at: at(3), attempts: [] }),
+  ];
+  const found = barsOf(byNode(steps), graph, Date.parse(at(0)), Date.parse(at(60)));
+  expect(found.slice(1).map(({ node, from, to, parts }) => [node, from, to, parts])).toEqual([
+    ['done', 2000, 9000, [[8000, 9000]]],
+    ['held', 2000, 60_000, []],
+  ]);
+});
+
 it('puts steps that a retry kept at its beginning', () => {
   expect(bars(step('kept', { started_at: at(-500), finished_at: at(-400) }))).toMatchObject([{ from: 0, to: 0 }]);
 });
