@@ -22,7 +22,7 @@ import (
 func TestWaitForATime(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
-	id := w.apply(`{"id": "w", "nodes": {"a": {"type": "wait", "with": {"for": "1200ms"}},
+	id := w.apply(`{"id": "w", "nodes": {"a": {"type": "wait", "with": {"for": "1h"}},
 		"b": {"type": "call", "needs": ["a"], "with": {"name": "b"}}}, "output": "{{ nodes.a.output.until }}"}`)
 	run := w.start(id, "")
 	w.waits(run)
@@ -30,15 +30,15 @@ func TestWaitForATime(t *testing.T) {
 		t.Errorf("step %+v", step)
 	}
 	w.kill()
-	w.boot(engine.Options{Exclusive: true})
+	w.boot(engine.Options{Exclusive: true, Now: func() time.Time { return time.Now().Add(time.Hour) }})
 	ended, steps := w.wait(run)
 	if ended.Status != engine.RunSucceeded || len(steps["a"].Attempts) != 1 || w.count("b") != 1 {
 		t.Errorf("run %s, step %+v", ended.Status, steps["a"])
 	}
-	if took := ended.FinishedAt.Sub(*ended.StartedAt); took < 1200*time.Millisecond {
+	if took := ended.FinishedAt.Sub(*ended.StartedAt); took < time.Hour {
 		t.Errorf("the run took %s", took)
 	}
-	if took := steps["a"].FinishedAt.Sub(*steps["a"].StartedAt); took < time.Second { // its time counts from when it was ready, a moment before
+	if took := steps["a"].FinishedAt.Sub(*steps["a"].StartedAt); took < time.Hour-time.Minute { // its time counts from when it was ready, a moment before
 		t.Errorf("the wait took %s", took)
 	}
 }

@@ -48,6 +48,8 @@ func TestTakeoverComesTooLate(t *testing.T) {
 	close(gates["a"])
 	w.eventually("the first has gone on", func() bool { return w.count("b") == 1 })
 
+	beats := firstOwners.beats.Load()
+	w.eventually("the first has just beaten", func() bool { return firstOwners.beats.Load() > beats })
 	close(gates["busy"])
 	w.eventually("the takeover had its turn", func() bool { return tried.Load() > 0 })
 	close(gates["b"])

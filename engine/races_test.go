@@ -32,6 +32,7 @@ type race struct {
 type side struct {
 	do        func(r *round) error
 	refusable bool // false: time, or the end of a step, which nobody can refuse
+	time      bool // it is the time itself
 }
 
 // round is one run that is raced about.
@@ -81,11 +82,12 @@ const (
 )
 
 func theRaces() []race {
-	approve := side{bring(0, nodes.CodeWaitsForApproval, map[string]any{"approved": true, "by": "ann"}), true}
-	reject := side{bring(1, nodes.CodeWaitsForApproval, map[string]any{"approved": false, "by": "bob"}), true}
-	one, two := side{bring(0, nodes.CodeWaitsForCallback, body(1)), true}, side{bring(1, nodes.CodeWaitsForCallback, body(2)), true}
-	cancel := side{func(r *round) error { return r.engines[1].Cancel(r.Context(), r.run) }, true}
-	timeout, end, connect := side{do: (*round).passTime}, side{do: (*round).open}, side{do: (*round).connect}
+	told := func(do func(r *round) error) side { return side{do: do, refusable: true} }
+	approve := told(bring(0, nodes.CodeWaitsForApproval, map[string]any{"approved": true, "by": "ann"}))
+	reject := told(bring(1, nodes.CodeWaitsForApproval, map[string]any{"approved": false, "by": "bob"}))
+	one, two := told(bring(0, nodes.CodeWaitsForCallback, body(1))), told(bring(1, nodes.CodeWaitsForCallback, body(2)))
+	cancel := told(func(r *round) error { return r.engines[1].Cancel(r.Context(), r.run) })
+	timeout, end, connect := side{do: (*round).passTime, time: true}, side{do: (*round).open}, side{do: (*round).connect}
 	const soon, never, canceled = "1100ms", "1h", "canceled "
 	return []race{
 		{"approve, timeout", fmt.Sprintf(asks, soon), "w", [2]side{approve, timeout}, [2]string{`succeeded "ann"`, `succeeded null`}, true},
@@ -211,11 +213,12 @@ func (r *round) play() {
 	switch first := r.mode % 2; r.mode {
 	case firstThenSecond, secondThenFirst:
 		act(first)
+		side, soon := r.race.sides[first], inTime()
 		if !r.happens("the first side has its effect", r.over) {
 			return
 		}
 		// What another process is told of may come to its owner after the time.
-		r.ordered = inTime() || !r.race.sides[first].refusable
+		r.ordered = side.time || inTime() || soon && !side.refusable
 		act(1 - first)
 	case firstThenSecondAtOnce, secondThenFirstAtOnce:
 		act(first)

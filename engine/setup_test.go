@@ -145,6 +145,7 @@ type flakyOwners struct {
 	engine.Owners
 	dead     atomic.Bool
 	orphaned atomic.Int64 // how often there were runs of silent processes
+	beats    atomic.Int64 // that were stored
 }
 
 func (f *flakyOwners) Silent(ctx context.Context, silence time.Duration, limit int) ([]engine.Orphan, error) {
@@ -159,7 +160,11 @@ func (f *flakyOwners) Beat(ctx context.Context, owner engine.OwnerID) error {
 	if f.dead.Load() {
 		return fault.New(fault.Unavailable, "the database does not answer this process")
 	}
-	return f.Owners.Beat(ctx, owner)
+	err := f.Owners.Beat(ctx, owner)
+	if err == nil {
+		f.beats.Add(1)
+	}
+	return err
 }
 
 func setup(tb testing.TB) *world {

@@ -22,7 +22,7 @@ func TestWaitsThatAreNotAttempts(t *testing.T) {
 					t.Errorf("attempt %d", env.Attempt())
 				}
 				if c.n <= 2 {
-					return nil, &nodes.Error{Code: nodes.CodeCredentialLimit, Message: "later", Until: time.Now().Add(1200 * time.Millisecond)}
+					return nil, &nodes.Error{Code: nodes.CodeCredentialLimit, Message: "later", Until: time.Now().Add(3 * time.Second)}
 				}
 				return c.n, nil
 			}

@@ -102,7 +102,11 @@ func TestAttackMemoryByWebhook(t *testing.T) {
 	bomb := "[" + strings.Repeat("{},", 1_700_000) + "1]"
 	for range 8 {
 		wait.Go(func() {
-			if a := s.stranger("/hooks/open", bomb); a.status != http.StatusBadRequest {
+			a := s.stranger("/hooks/open", bomb)
+			for a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") != "" { // the others took their time
+				a = s.stranger("/hooks/open", bomb)
+			}
+			if a.status != http.StatusBadRequest {
 				t.Errorf("a body of many values: %d %s", a.status, a.body)
 			}
 		})

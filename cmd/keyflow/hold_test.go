@@ -213,7 +213,7 @@ func TestHoldEnds(t *testing.T) {
 		waits   bool
 		message string
 	}{
-		"deadline": {more: `"needs_connect_timeout": "2s",`, waits: true, status: "failed", message: "(the step waited 2s for that)"},
+		"deadline": {more: `"needs_connect_timeout": "2s",`, status: "failed", message: "(the step waited 2s for that)"},
 		"fail":     {more: `"on_needs_connect": "fail",`, status: "failed", message: "must be connected again"},
 		"cancel": {waits: true, status: "canceled", message: `"status":"canceled"`, act: func(s *instance, id string) {
 			s.must(http.MethodPost, "/api/v1/runs/"+id+"/cancel", nil)

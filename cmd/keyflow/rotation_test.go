@@ -287,7 +287,7 @@ func TestPromotedSecretThatIsRefusedFallsBack(t *testing.T) {
 			t.Errorf("the credential lacks %s: %s", want, c.body)
 		}
 	}
-	if !strings.Contains(s.stderr.String(), "credential fell back to its former fields") {
-		t.Error("the log does not say so")
-	}
+	eventually(t, "the log says so", func() bool {
+		return strings.Contains(s.stderr.String(), "credential fell back to its former fields")
+	})
 }

@@ -58,24 +58,26 @@ func TestCannotStart(t *testing.T) {
 		"bad egress":     {args: []string{"--egress-allow", "10.0.0.0/99"}, code: exitUsage, want: []string{`--egress-allow: "10.0.0.0/99" is not a CIDR`}},
 		"short token":    {env: []string{"KEYFLOW_ADMIN_TOKEN=short"}, code: exitCannotStart, want: []string{"20"}},
 	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", t.TempDir()}, tt.args...)
-			r := keyflow(t, tt.env, args...)
-			if r.code != tt.code {
-				t.Errorf("exit code %d, want %d\n%s", r.code, tt.code, r.stderr)
-			}
-			for _, want := range tt.want {
-				if !strings.Contains(r.stderr, want) {
-					t.Errorf("stderr lacks %q:\n%s", want, r.stderr)
+	t.Run("each", func(t *testing.T) { // ends when all its parts have ended
+		for name, tt := range tests {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", t.TempDir()}, tt.args...)
+				r := keyflow(t, tt.env, args...)
+				if r.code != tt.code {
+					t.Errorf("exit code %d, want %d\n%s", r.code, tt.code, r.stderr)
 				}
-			}
-			if strings.Contains(r.stderr, "canary-password") {
-				t.Errorf("stderr shows the password:\n%s", r.stderr)
-			}
-		})
-	}
+				for _, want := range tt.want {
+					if !strings.Contains(r.stderr, want) {
+						t.Errorf("stderr lacks %q:\n%s", want, r.stderr)
+					}
+				}
+				if strings.Contains(r.stderr, "canary-password") {
+					t.Errorf("stderr shows the password:\n%s", r.stderr)
+				}
+			})
+		}
+	})
 	t.Run("a wrong key changed nothing", func(t *testing.T) {
 		again := serve(t, used.dir)
 		if code := again.stop(); code != exitOK {

@@ -2,7 +2,6 @@ package sqlstore_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -20,13 +19,9 @@ func TestBeatDespiteExhaustedPool(t *testing.T) {
 	if err := owners.Beat(t.Context(), engine.OwnerID{1}); err != nil {
 		t.Fatal(err)
 	}
-	for {
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-		conn, err := db.SQL().Conn(ctx)
-		cancel()
-		if errors.Is(err, context.DeadlineExceeded) {
-			break
-		}
+	pool := db.SQL().Stats()
+	for range pool.MaxOpenConnections - pool.InUse {
+		conn, err := db.SQL().Conn(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,6 +30,9 @@ func TestBeatDespiteExhaustedPool(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+	if full := db.SQL().Stats(); full.InUse != full.MaxOpenConnections {
+		t.Fatalf("%d of %d connections are taken", full.InUse, full.MaxOpenConnections)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
