@@ -11,6 +11,7 @@ import (
 	"keyflow/credentials"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
+	"keyflow/workflows"
 )
 
 // Connections says whether a credential can be used; *credentials.Vault does.
@@ -137,7 +138,7 @@ func (s *stepRun) held(err *nodes.Error) (outcome, bool) {
 		if left := s.holdEnd.Sub(s.runner.engine.now()); left > 0 {
 			wait = left
 		} else {
-			err.Message += fmt.Sprintf(" (the step waited %s for that)", wait)
+			err.Message += fmt.Sprintf(" (the step waited %s for that)", workflows.Duration(wait))
 			return outcome{}, false
 		}
 	}
