@@ -11,6 +11,7 @@ import (
 	"keyflow/credentials"
 	"keyflow/internal/outbox"
 	"keyflow/nodes"
+	"keyflow/workflows"
 )
 
 // runner carries out one run that this process owns. It has no goroutine of its own: each
@@ -135,7 +136,7 @@ func (r *runner) watchTimeout(left time.Duration) {
 	r.deadline = time.AfterFunc(left, func() {
 		r.mu.Lock()
 		if r.failure == nil {
-			r.failure = &RunError{Code: nodes.CodeTimeout, Message: fmt.Sprintf("the run took longer than its timeout of %s", r.plan.timeout)}
+			r.failure = &RunError{Code: nodes.CodeTimeout, Message: fmt.Sprintf("the run took longer than its timeout of %s", workflows.Duration(r.plan.timeout))}
 		}
 		r.happen(event{kind: timedOut}, r.tick())
 		r.settle()
