@@ -54,7 +54,7 @@ func TestTokenSurvivesAFailingStore(t *testing.T) {
 			}
 			n.Vault, err = credentials.New(credentials.Options{
 				Store: store, Tokens: tokens, Limits: store, Canary: store, Keyset: keys, Transport: n.transport,
-				Now: func() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) },
+				Now: n.now,
 			})
 			if err != nil {
 				t.Fatal(err)

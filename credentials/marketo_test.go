@@ -45,7 +45,7 @@ func marketoCredential(t *testing.T, s *marketotest.Server, wait, method string)
 func onMarketo(t *testing.T, o marketotest.Options, wait string) (*network, *marketotest.Server) {
 	t.Helper()
 	n := online(t)
-	o.Now = func() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) }
+	o.Now = n.now
 	s := marketotest.New(t, o)
 	n.create(t, marketoCredential(t, s, wait, http.MethodPost))
 	return n, s
@@ -115,6 +115,7 @@ func TestMarketoLifetimes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n, s := onMarketo(t, marketotest.Options{Lifetime: 2 * long}, "1s")
+			n.freeze()
 			s.ExpiresIn(tt.raw)
 			use := func(at time.Duration, tokens int) {
 				t.Helper()
@@ -140,6 +141,7 @@ func TestMarketoLifetimes(t *testing.T) {
 func TestMarketoSameTokenIsNotAskedForAgain(t *testing.T) {
 	t.Parallel()
 	n, s := onMarketo(t, marketotest.Options{}, "1s")
+	n.freeze()
 	steps := []struct {
 		at     time.Duration
 		tokens int

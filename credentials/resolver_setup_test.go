@@ -29,8 +29,9 @@ type network struct {
 	transport *egress.Transport
 	db        *database.DB
 	dir       string
-	ahead     *atomic.Int64       // how far the clock is ahead of the real one
-	told      chan credentials.ID // credentials that the vault says are connected
+	ahead     *atomic.Int64             // how far the clock is ahead of the real one
+	frozen    atomic.Pointer[time.Time] // nil: the clock goes
+	told      chan credentials.ID       // credentials that the vault says are connected
 }
 
 func online(t *testing.T) *network {
@@ -65,13 +66,28 @@ func onlineOver(t *testing.T, db *database.DB, dir string, transport *egress.Tra
 	store := sqlstore.New(db)
 	n.Vault, err = credentials.New(credentials.Options{
 		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, PublicURL: "http://127.0.0.1:9",
-		Transport: n.transport, Now: func() time.Time { return time.Now().Add(time.Duration(n.ahead.Load())) },
+		Transport: n.transport, Now: n.now,
 		Connected: func(id credentials.ID) { n.told <- id },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// now is the clock of the vault.
+func (n *network) now() time.Time {
+	now := time.Now()
+	if at := n.frozen.Load(); at != nil {
+		now = *at
+	}
+	return now.Add(time.Duration(n.ahead.Load()))
+}
+
+// freeze stops the clock: advance alone moves it, however long the test takes.
+func (n *network) freeze() {
+	at := time.Now()
+	n.frozen.Store(&at)
 }
 
 // advance moves the clock of the vault.

@@ -298,7 +298,7 @@ func TestBornExpiredIsAskedOncePerSecond(t *testing.T) {
 	n, api := online(t), serve(t, nil)
 	tokenURL, asked := scripted(t, `200 {"access_token": "token-one-1", "expires_in": 0}`, `200 {"access_token": "token-two-2", "expires_in": -5}`)
 	n.create(t, scriptedCredential(api, tokenURL))
-	n.ahead.Store(int64(-24 * time.Hour)) // the clock stands still enough: requests take less than a second
+	n.freeze()
 	for range 3 {
 		mustGet(t, n, "crm", api.URL)
 	}
@@ -325,6 +325,7 @@ func TestFailedRenewalKeepsTheToken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n, api := online(t), serve(t, nil)
+			n.freeze()
 			tokenURL, asked := scripted(t, `200 {"access_token": "token-one-1", "expires_in": 3600}`, answer, answer, `200 {"access_token": "token-two-2", "expires_in": 3600}`)
 			n.create(t, scriptedCredential(api, tokenURL))
 			mustGet(t, n, "crm", api.URL)
@@ -371,6 +372,7 @@ func TestErrorsOfTokenRequests(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n, api := online(t), serve(t, nil)
+			n.freeze()
 			tokenURL, asked := scripted(t, tt.answer)
 			n.create(t, scriptedCredential(api, tokenURL))
 			for range 3 {

@@ -65,7 +65,7 @@ func newSetup(t *testing.T, change ...func(*Deps)) *setup {
 	var err error
 	s.session, err = session.New(session.Options{
 		Accounts: sessionsql.NewAccounts(db), Tokens: sessionsql.NewTokens(db), Sessions: sessionsql.NewSessions(db, time.Now),
-		PublicURL: deps.PublicURL, AdminToken: secret.New(adminToken), Cost: session.Cost{MemoryKiB: 64, Time: 1, Threads: 1},
+		PublicURL: deps.PublicURL, AdminToken: secret.New(adminToken), Cost: session.Cost{MemoryKiB: 64, Time: 1, Threads: 1}, Now: deps.Now,
 	})
 	if err != nil {
 		t.Fatal(err)

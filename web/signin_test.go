@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"keyflow/internal/identity"
 	"keyflow/internal/secret"
@@ -110,7 +111,8 @@ func TestSignInAndOut(t *testing.T) {
 
 func TestThrottledSignIn(t *testing.T) {
 	t.Parallel()
-	s := newSetup(t).withAdmin()
+	at := time.Now() // stands still: each six seconds allow one more attempt
+	s := newSetup(t, func(d *Deps) { d.Now = func() time.Time { return at } }).withAdmin()
 	c := s.anonymous()
 	for range 10 {
 		if got := c.do("POST", "/api/v1/session", `{"username":"admin","password":"wrong"}`); got.status != 401 {
