@@ -97,23 +97,21 @@ type throttle struct {
 	promised int       // how many were told so
 }
 
-// waiter is one request that waits. ready holds its outcome.
+// waiter is one request that waits. ready holds its outcome; before is set with it.
 type waiter struct {
-	ready chan error
-	park  bool
+	ready  chan error
+	park   bool
+	before time.Time // when the request must be sent; zero: any time will do
 }
 
-// permit waits until a request may be sent with o and returns what to call when its answer has
-// been read. A nil release: o has no limits.
-func (t *transport) permit(ctx context.Context, o *opened) (release func(), err error) {
-	if o.Limits == nil {
-		return nil, nil
-	}
+// permit waits until a request may be sent with o, which has limits.
+func (t *transport) permit(ctx context.Context, o *opened) (*permit, error) {
 	v, th := t.vault, t.vault.throttles.of(o.ID)
 	w := &waiter{ready: make(chan error, 1), park: t.parks()}
 	if !th.join(*o.Limits, w, v.store.Shared()) {
 		go v.serveLimits(context.WithoutCancel(ctx), th)
 	}
+	var err error
 	select {
 	case err = <-w.ready:
 	default:
@@ -124,7 +122,18 @@ func (t *transport) permit(ctx context.Context, o *opened) (release func(), err 
 		return nil, err
 	}
 	start := v.now()
-	return sync.OnceFunc(func() { th.release(v.now().Sub(start)) }), nil
+	return &permit{before: w.before, release: sync.OnceFunc(func() { th.release(v.now().Sub(start)) })}, nil
+}
+
+// permit allows one request. It is given back when the answer has been read, or unused.
+type permit struct {
+	before  time.Time // when the request must be sent; zero: any time will do
+	release func()
+}
+
+// late reports whether nothing may be sent any more.
+func (p *permit) late(now time.Time) bool {
+	return p != nil && !p.before.IsZero() && now.After(p.before)
 }
 
 // await waits for the outcome of w, or sends it away when it can come back later.
@@ -252,7 +261,7 @@ func (v *Vault) serveOnce(ctx context.Context, th *throttle) time.Duration {
 	th.mu.Lock()
 	want, limits := min(free, len(th.queue)), th.limits
 	th.mu.Unlock()
-	pause := slotKeep
+	pause, before := slotKeep, time.Time{}
 	if r, limited := limits.rate(); limited && want > 0 {
 		now := v.now()
 		granted, wait, err := v.limits.TakeRequests(ctx, th.id, want, r, now)
@@ -264,12 +273,12 @@ func (v *Vault) serveOnce(ctx context.Context, th *throttle) time.Duration {
 			pause = min(pause, wait)
 			defer th.sendAway(now, wait, r)
 		}
-		if v.now().Sub(now) > PermitLife(r) {
+		if before = now.Add(PermitLife(r)); v.now().After(before) {
 			return 0 // too late to use them: ask again
 		}
 		want = granted
 	}
-	if left := th.serve(want); left > 0 && limits.Concurrency > 0 && v.store.Shared() {
+	if left := th.serve(want, before); left > 0 && limits.Concurrency > 0 && v.store.Shared() {
 		return min(pause, slotPoll/2+rand.N(slotPoll)) //nolint:gosec // spreads questions, hides nothing
 	}
 	return pause
@@ -296,13 +305,14 @@ func (v *Vault) freeSlots(ctx context.Context, th *throttle) (int, error) {
 	return max(slots-th.busy, 0), nil
 }
 
-// serve lets the first n requests go and returns how many are left.
-func (th *throttle) serve(n int) (left int) {
+// serve lets the first n requests go, to be sent before a time, and returns how many are left.
+func (th *throttle) serve(n int, before time.Time) (left int) {
 	th.mu.Lock()
 	defer th.mu.Unlock()
 	n = min(n, len(th.queue)) // some may have left
 	for _, w := range th.queue[:n] {
 		th.busy++
+		w.before = before
 		w.ready <- nil
 	}
 	th.queue = slices.Delete(th.queue, 0, n)

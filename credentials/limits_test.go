@@ -2,6 +2,7 @@ package credentials_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -242,5 +243,55 @@ func TestPermitsAreGivenBack(t *testing.T) {
 		if _, err := n.get(t, "key", "http://127.0.0.1:1"); err == nil {
 			t.Error("an answer from nowhere")
 		}
+	}
+}
+
+// A permit that could not be used in time is given back, and the request waits for another one;
+// the limit counts both.
+func TestLatePermits(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		gone bool // the caller gives up meanwhile
+		left int  // requests that the limit of three allows afterwards
+	}{
+		"another permit": {false, 1},
+		"a caller gone":  {true, 2},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n, c := online(t), newCounter(t, 0)
+			n.freeze()
+			n.create(t, apiKey("key", c.host, "key-12345", `, "limits": {"requests": 3, "per": "1h", "concurrency": 1}`))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			asked := 0
+			client := n.client(t, credentials.Use{ID: "key", Ready: func(context.Context) {
+				if asked++; asked == 2 { // the permit is there, and the request not sent yet
+					n.advance(2 * time.Second)
+					if tt.gone {
+						cancel()
+					}
+				}
+			}})
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, err := client.Do(req)
+			if err == nil {
+				err = res.Body.Close()
+			}
+			if tt.gone != errors.Is(err, context.Canceled) || !tt.gone && (err != nil || asked != 4) {
+				t.Fatalf("error %v after %d questions", err, asked)
+			}
+			errs := crowd(t, []*network{n}, 3, credentials.Use{ID: "key", Park: true}, c.URL)
+			for _, err := range errs {
+				refusal(t, err, credentials.CodeLimit)
+			}
+			if len(errs) != 3-tt.left {
+				t.Errorf("%d sent away, want %d", len(errs), 3-tt.left)
+			}
+		})
 	}
 }

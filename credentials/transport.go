@@ -39,14 +39,13 @@ type sent struct {
 	token  *held   // nil for types without
 	kit    *kit
 	res    *http.Response // redacted
-	// release, when not nil, gives back what the limits of the credential granted.
-	release func()
+	permit *permit        // nil without limits
 }
 
 // done ends the use of s: its body has been read, or there is none.
 func (s *sent) done() {
-	if s.release != nil {
-		s.release()
+	if s.permit != nil {
+		s.permit.release()
 	}
 }
 
@@ -126,13 +125,11 @@ func (t *transport) again(req *http.Request, v *verdict) (io.ReadCloser, bool) {
 
 // send authenticates a copy of req, sends it with body and redacts the answer. It closes body.
 func (t *transport) send(req *http.Request, body io.ReadCloser) (*sent, error) {
-	t.use.awaitReady(req.Context())
-	s, err := t.prepare(req)
+	s, err := t.ready(req)
 	if err != nil {
 		closeBody(body)
 		return nil, err
 	}
-	t.use.awaitReady(req.Context()) // prepare may have waited long, for a token or a permit
 	if err := t.exchange(req, body, s); err != nil {
 		s.done()
 		return nil, err
@@ -140,7 +137,28 @@ func (t *transport) send(req *http.Request, body io.ReadCloser) (*sent, error) {
 	return s, nil
 }
 
-// exchange does what is left of send after prepare.
+// ready prepares until nothing is in the way of sending the request at once. A permit that came
+// too late to be used is given back, and the request waits for another one.
+func (t *transport) ready(req *http.Request) (*sent, error) {
+	ctx := req.Context()
+	for {
+		t.use.awaitReady(ctx)
+		s, err := t.prepare(req)
+		if err != nil {
+			return nil, err
+		}
+		t.use.awaitReady(ctx) // prepare may have waited long, for a token or a permit
+		if !s.permit.late(t.vault.now()) {
+			return s, nil
+		}
+		s.done()
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// exchange does what is left of send.
 func (t *transport) exchange(req *http.Request, body io.ReadCloser, s *sent) error {
 	out := req.Clone(req.Context())
 	out.Body = body
@@ -168,8 +186,8 @@ func (t *transport) exchange(req *http.Request, body io.ReadCloser, s *sent) err
 		t.record(req, s, t.vault.now().Sub(start))
 		return err
 	}
-	if s.release != nil {
-		res.Body = &granted{res.Body, s.release}
+	if s.permit != nil {
+		res.Body = &granted{res.Body, s.permit.release}
 	}
 	s.res = t.redacted(req, res, s.kit) //nolint:bodyclose // whoever gets the answer closes it, as http.RoundTripper says
 	t.record(req, s, t.vault.now().Sub(start))
@@ -194,8 +212,8 @@ func (t *transport) prepare(req *http.Request) (*sent, error) {
 			return &sent{}, nil
 		case o.typ.renews && !s.token.fits(o):
 			s.token, err = t.token(ctx, o)
-		case o.Limits != nil && s.release == nil && !t.draft:
-			s.release, err = t.permit(ctx, o)
+		case o.Limits != nil && s.permit == nil && !t.draft:
+			s.permit, err = t.permit(ctx, o)
 		case len(o.refs) > 0 && (full == nil || full.Revision != o.Revision):
 			full, err = t.vault.resolved(ctx, o)
 		default:
