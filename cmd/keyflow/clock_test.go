@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -38,24 +39,57 @@ func TestTestClock(t *testing.T) {
 	}
 }
 
+// sharedClock is one clock for the processes of a test and for the test itself, which moves it.
+type sharedClock struct {
+	t     *testing.T
+	file  string
+	ahead atomic.Int64
+}
+
+func newSharedClock(t *testing.T) *sharedClock {
+	t.Helper()
+	c := &sharedClock{t: t, file: filepath.Join(t.TempDir(), "offset")}
+	c.set(0)
+	return c
+}
+
+func (c *sharedClock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+// env makes a process follow the clock; it does so a moment after set.
+func (c *sharedClock) env() []string { return []string{"KEYFLOW_TEST_CLOCK_OFFSET=" + c.file} }
+
+func (c *sharedClock) set(ahead time.Duration) {
+	c.t.Helper()
+	if err := os.WriteFile(c.file+"~", []byte(ahead.String()), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.Rename(c.file+"~", c.file); err != nil {
+		c.t.Fatal(err)
+	}
+	c.ahead.Store(int64(ahead))
+}
+
+// probe is a workflow that ends at once.
+const probe = `{"id": "probe", "nodes": {"x": {"type": "transform", "with": {"value": 1}}}}`
+
+// probed is the time of the process, as a run of probe shows it.
+func (s *instance) probed() time.Time {
+	s.t.Helper()
+	created, err := time.Parse(time.RFC3339, text(s.run("probe", nil).json["created_at"]))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return created
+}
+
 // The clock of a process is set forward, back, and forward again: an occurrence is one run,
 // and what was missed is counted.
 func TestSchedulesWhenTheClockIsSet(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "offset")
-	set := func(ahead string) {
-		t.Helper()
-		if err := os.WriteFile(file+"~", []byte(ahead), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(file+"~", file); err != nil {
-			t.Fatal(err)
-		}
-	}
-	set("0s")
-	s := serveWith(t, "", []string{"KEYFLOW_TEST_CLOCK_OFFSET=" + file})
+	clock := newSharedClock(t)
+	s := serveWith(t, "", clock.env())
 	s.apply("daily", `{"id": "daily", "triggers": {"t": {"type": "cron", "schedule": "@every 1d", "catch_up": "1h"}}, "nodes": {"x": {"type": "transform", "with": {"value": 1}}}}`)
-	s.apply("probe", `{"id": "probe", "nodes": {"x": {"type": "transform", "with": {"value": 1}}}}`)
+	s.apply("probe", probe)
 	next := func() map[string]any {
 		items, _ := s.must(http.MethodGet, "/api/v1/triggers", nil).json["items"].([]any)
 		if len(items) != 1 {
@@ -64,15 +98,12 @@ func TestSchedulesWhenTheClockIsSet(t *testing.T) {
 		trigger, _ := items[0].(map[string]any)
 		return trigger
 	}
-	set("24h30m")
+	clock.set(24*time.Hour + 30*time.Minute)
 	eventually(t, "the occurrence of the first day runs", func() bool { return s.runs("daily") == 1 })
-	set("-24h")
-	eventually(t, "the clock is set back", func() bool {
-		created, err := time.Parse(time.RFC3339, text(s.run("probe", nil).json["created_at"]))
-		return err == nil && created.Before(time.Now())
-	})
-	set("24h45m")
-	set("96h30m") // two days are missed, one is young enough
+	clock.set(-24 * time.Hour)
+	eventually(t, "the clock is set back", func() bool { return s.probed().Before(time.Now()) })
+	clock.set(24*time.Hour + 45*time.Minute)
+	clock.set(96*time.Hour + 30*time.Minute) // two days are missed, one is young enough
 	eventually(t, "the occurrence of the fourth day runs", func() bool { return s.runs("daily") == 2 })
 	eventually(t, "two are shown as missed", func() bool { return next()["missed"] == 2.0 })
 	for _, metric := range []string{
