@@ -251,11 +251,14 @@ func TestPermitsAreGivenBack(t *testing.T) {
 func TestLatePermits(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
+		late int  // permits
 		gone bool // the caller gives up meanwhile
+		asks int  // whether all is ready, for each permit before and after it
 		left int  // requests that the limit of three allows afterwards
 	}{
-		"another permit": {false, 1},
-		"a caller gone":  {true, 2},
+		"another permit": {late: 1, asks: 4, left: 1},
+		"always late":    {late: 3, asks: 6, left: 0}, // the last is used all the same
+		"a caller gone":  {late: 1, gone: true, asks: 2, left: 2},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -267,7 +270,7 @@ func TestLatePermits(t *testing.T) {
 			defer cancel()
 			asked := 0
 			client := n.client(t, credentials.Use{ID: "key", Ready: func(context.Context) {
-				if asked++; asked == 2 { // the permit is there, and the request not sent yet
+				if asked++; asked%2 == 0 && asked <= 2*tt.late { // the permit is there, and the request not sent yet
 					n.advance(2 * time.Second)
 					if tt.gone {
 						cancel()
@@ -282,7 +285,7 @@ func TestLatePermits(t *testing.T) {
 			if err == nil {
 				err = res.Body.Close()
 			}
-			if tt.gone != errors.Is(err, context.Canceled) || !tt.gone && (err != nil || asked != 4) {
+			if tt.gone != errors.Is(err, context.Canceled) || !tt.gone && err != nil || asked != tt.asks {
 				t.Fatalf("error %v after %d questions", err, asked)
 			}
 			errs := crowd(t, []*network{n}, 3, credentials.Use{ID: "key", Park: true}, c.URL)

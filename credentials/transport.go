@@ -137,18 +137,22 @@ func (t *transport) send(req *http.Request, body io.ReadCloser) (*sent, error) {
 	return s, nil
 }
 
+// permitTries bounds how often a request gives a late permit back. One whose references always
+// take longer than a permit lives (a slow place, a rate per second) is sent with the last.
+const permitTries = 3
+
 // ready prepares until nothing is in the way of sending the request at once. A permit that came
 // too late to be used is given back, and the request waits for another one.
 func (t *transport) ready(req *http.Request) (*sent, error) {
 	ctx := req.Context()
-	for {
+	for tries := 1; ; tries++ {
 		t.use.awaitReady(ctx)
 		s, err := t.prepare(req)
 		if err != nil {
 			return nil, err
 		}
 		t.use.awaitReady(ctx) // prepare may have waited long, for a token or a permit
-		if !s.permit.late(t.vault.now()) {
+		if tries == permitTries || !s.permit.late(t.vault.now()) {
 			return s, nil
 		}
 		s.done()
