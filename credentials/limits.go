@@ -136,6 +136,14 @@ func (p *permit) late(now time.Time) bool {
 	return p != nil && !p.before.IsZero() && now.After(p.before)
 }
 
+// extend allows the time that reading references took: where that is longer than a permit lives,
+// no request would ever be in time.
+func (p *permit) extend(by time.Duration) {
+	if p != nil && !p.before.IsZero() {
+		p.before = p.before.Add(by)
+	}
+}
+
 // await waits for the outcome of w, or sends it away when it can come back later.
 func (t *transport) await(ctx context.Context, th *throttle, w *waiter) error {
 	patience := make(<-chan time.Time)

@@ -3,6 +3,7 @@ package credentials_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/sources"
+	"keyflow/credentials/sqlstore"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 )
@@ -296,5 +299,35 @@ func TestLatePermits(t *testing.T) {
 				t.Errorf("%d sent away, want %d", len(errs), 3-tt.left)
 			}
 		})
+	}
+}
+
+// A reference that takes longer to read than a permit lives costs no second permit.
+func TestPermitOfASlowReference(t *testing.T) {
+	t.Parallel()
+	n, c := online(t), newCounter(t, 0)
+	n.freeze()
+	from, err := sources.New(sources.Options{Allow: []string{"env"}, Getenv: func(string) (string, bool) {
+		n.advance(2 * time.Second)
+		return "key-12345", true
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := credentials.OpenKeyset(n.dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := sqlstore.New(n.db)
+	n.Vault, err = credentials.New(credentials.Options{
+		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, Transport: n.transport, Now: n.now, Sources: from,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.create(t, fmt.Sprintf(`{"id": "key", "type": "api_key", "allowed_hosts": [%q], "fields": {"key": "X-Key", "value": {"ref": "env:SLOW"}},
+		"limits": {"requests": 2, "per": "1h", "concurrency": 1}}`, c.host))
+	for _, err := range crowd(t, []*network{n}, 2, credentials.Use{ID: "key", Park: true}, c.URL) {
+		t.Errorf("within the limit: %v", err)
 	}
 }

@@ -137,8 +137,7 @@ func (t *transport) send(req *http.Request, body io.ReadCloser) (*sent, error) {
 	return s, nil
 }
 
-// permitTries bounds how often a request gives a late permit back. One whose references always
-// take longer than a permit lives (a slow place, a rate per second) is sent with the last.
+// permitTries bounds how often a request gives a late permit back: each counts towards the rate.
 const permitTries = 3
 
 // ready prepares until nothing is in the way of sending the request at once. A permit that came
@@ -219,7 +218,9 @@ func (t *transport) prepare(req *http.Request) (*sent, error) {
 		case o.Limits != nil && s.permit == nil && !t.draft:
 			s.permit, err = t.permit(ctx, o)
 		case len(o.refs) > 0 && (full == nil || full.Revision != o.Revision):
+			begun := t.vault.now()
 			full, err = t.vault.resolved(ctx, o)
+			s.permit.extend(t.vault.now().Sub(begun))
 		default:
 			if s.opened = o; full != nil && full.Revision == o.Revision {
 				s.opened = full.withState(o.State)

@@ -41,13 +41,13 @@ func (m *Manager) serveHook(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	maps.Copy(h, m.headers)
 	rt, params := m.find(r)
-	if rt == nil && !m.loaded.Load() && m.catchUpWithin(r.Context(), loadWithin) == nil {
-		rt, params = m.find(r)
-	}
 	if rt == nil && !m.loaded.Load() {
-		h.Set("Retry-After", "2")
-		refuse(w, http.StatusServiceUnavailable, "the call was not accepted: starting")
-		return
+		if m.catchUpWithin(r.Context(), loadWithin) != nil {
+			h.Set("Retry-After", "2")
+			refuse(w, http.StatusServiceUnavailable, "the call was not accepted: starting")
+			return
+		}
+		rt, params = m.find(r)
 	}
 	if rt == nil {
 		refuse(w, http.StatusNotFound, "there is no webhook at this address")
