@@ -227,6 +227,44 @@ func TestWaitingRetryIsStored(t *testing.T) {
 	}
 }
 
+// TestRetryAfterOverMax waits as long as the answer asks, also when that is more than retry.max,
+// and shows it in the step.
+func TestRetryAfterOverMax(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		after, wait time.Duration
+		message     string
+	}{
+		"over the default of max":  {90 * time.Second, 90 * time.Second, "answered 429; it asks to wait 1m30s"},
+		"over the bound of a wait": {48 * time.Hour, 24 * time.Hour, "answered 429; it asks to wait 2d, the next attempt starts after 1d"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t)
+			w.do = func(context.Context, nodes.Env, call) (any, error) {
+				return nil, &nodes.Error{Code: nodes.CodeHTTPStatus, Status: 429, Message: "answered 429", RetryAfter: tt.after}
+			}
+			id := w.start(w.apply(`{"id": "later", "nodes": {"a": {"type": "call", "with": {"name": "a"}, "retry": {"max_attempts": 2}}}}`), "")
+			var parked engine.Run
+			w.eventually("parked", func() bool {
+				parked, _, _ = w.engine.Run(context.Background(), id)
+				return parked.Status == engine.RunWaiting
+			})
+			step := w.steps(id)["a"]
+			if step.DueAt == nil || parked.WakeAt == nil || !parked.WakeAt.Equal(*step.DueAt) {
+				t.Fatalf("step %+v, run %+v", step, parked)
+			}
+			if wait := step.DueAt.Sub(*step.Attempts[0].FinishedAt); wait < tt.wait || wait > tt.wait+time.Minute {
+				t.Errorf("the step waits %s, want %s", wait, tt.wait)
+			}
+			if step.Error == nil || step.Error.Message != tt.message {
+				t.Errorf("the step shows %+v, want the message %q", step.Error, tt.message)
+			}
+		})
+	}
+}
+
 // TestGracefulStop lets a step in flight end and hands the run back.
 func TestGracefulStop(t *testing.T) {
 	t.Parallel()

@@ -19,6 +19,9 @@ const (
 	defaultMax     = time.Minute
 )
 
+// maxRetryAfter bounds the wait that an answer asks for; retry.max does not.
+const maxRetryAfter = 24 * time.Hour
+
 // retryPolicy says when a failed attempt is repeated.
 type retryPolicy struct {
 	attempts  int // counts the first
@@ -48,8 +51,8 @@ func policyOf(def *workflows.Node, kind nodes.RetryDefault) retryPolicy {
 	return p
 }
 
-// delay is how long to wait after a failed attempt (counted from 1): exponential, at least
-// what the answer asked for, and never over max. Jitter takes off up to half of the
+// delay is how long to wait after a failed attempt (counted from 1): exponential up to max, and
+// at least what the answer asked for, up to maxRetryAfter. Jitter takes off up to half of the
 // exponential part; roll is in [0, 1).
 func (p *retryPolicy) delay(attempt int, retryAfter time.Duration, roll float64) time.Duration {
 	d := float64(p.initial) * math.Pow(p.factor, float64(attempt-1))
@@ -57,7 +60,21 @@ func (p *retryPolicy) delay(attempt int, retryAfter time.Duration, roll float64)
 	if p.jitter {
 		d *= 1 - roll/2
 	}
-	return min(max(time.Duration(d), retryAfter), p.max)
+	return max(time.Duration(d), min(retryAfter, maxRetryAfter))
+}
+
+// retryError is the error of an attempt that is tried again after wait. It shows a wait that the
+// answer asked for, and whether the wait was cut.
+func retryError(err *nodes.Error, wait time.Duration) *nodes.Error {
+	if err.RetryAfter == 0 || wait > err.RetryAfter {
+		return err
+	}
+	out := *err
+	out.Message += "; it asks to wait " + workflows.Duration(err.RetryAfter).String()
+	if wait < err.RetryAfter {
+		out.Message += ", the next attempt starts after " + workflows.Duration(wait).String()
+	}
+	return &out
 }
 
 // transient is the default set of failures worth another attempt.

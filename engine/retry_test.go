@@ -30,7 +30,8 @@ func TestRetryDelay(t *testing.T) {
 		"constant":                    {constant, 9, 0, 0, time.Second},
 		"Retry-After is waited for":   {base, 1, 7 * time.Second, 0, 7 * time.Second},
 		"a shorter one changes none":  {base, 4, time.Second, 0, 8 * time.Second},
-		"Retry-After is capped":       {base, 1, time.Hour, 0, time.Minute},
+		"Retry-After is over max":     {base, 1, 90 * time.Second, 0, 90 * time.Second},
+		"Retry-After is bounded":      {base, 1, 48 * time.Hour, 0, 24 * time.Hour},
 		"jitter takes off up to half": {jitter, 2, 0, 0.999999, time.Second + 1*time.Microsecond},
 		"jitter may take off nothing": {jitter, 2, 0, 0, 2 * time.Second},
 	}

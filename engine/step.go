@@ -179,7 +179,7 @@ func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
 		wrong.Message += " (the attempt failed with " + err.Code + ": " + err.Message + ")"
 		return outcome{kind: failed, err: wrong}
 	case again:
-		return outcome{kind: postponed, err: err, wait: wait}
+		return outcome{kind: postponed, err: retryError(err, wait), wait: wait}
 	default:
 		return outcome{kind: failed, err: err}
 	}
