@@ -39,7 +39,7 @@ growth: ## curves: what grows and what must not (BENCH="-largest 1000" is quick)
 	go run ./bench growth $(BENCH)
 
 .PHONY: faults
-faults: ## break it for half an hour and check its promises (docs/faults.md; as root)
+faults: ## break it for half an hour and check its promises (docs/explanation/faults.md; as root)
 	scripts/setup faults
 	go run ./faults -duration 30m
 

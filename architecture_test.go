@@ -21,7 +21,7 @@ type listed struct {
 	Imports    []string
 }
 
-// layers is the direction of imports, lowest first (docs/architecture.md). A package may
+// layers is the direction of imports, lowest first (docs/explanation/architecture.md). A package may
 // import packages of lower layers and of its own folder only.
 var layers = []struct {
 	folders []string

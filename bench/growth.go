@@ -16,7 +16,7 @@ import (
 
 // growth measures curves: how a figure changes while something grows that should not matter.
 // Each is printed as a table with the ratio of the last to the first point, or the last point
-// itself, against its target (docs/performance.md).
+// itself, against its target (docs/explanation/performance.md).
 type growth struct {
 	largest int           // sizes over it are left out
 	huge    bool          // the sizes that take an hour, too

@@ -1,6 +1,6 @@
 // Command bench measures Keyflow against the limit of the machine: one run of this program
 // starts the floor and Keyflow one after the other, several rounds, on the same work, and
-// prints medians with their range and the ratio to the floor (docs/performance.md).
+// prints medians with their range and the ratio to the floor (docs/explanation/performance.md).
 //
 // The work: an inbound webhook calls a local upstream once with Basic Auth and answers with
 // its JSON. The floor does that with net/http alone: no workflow, no store, no history. The

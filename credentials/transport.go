@@ -16,7 +16,7 @@ import (
 )
 
 // transport authenticates, sends, judges and redacts: the one way of a secret to the wire
-// (docs/architecture.md). It is safe for concurrent use.
+// (docs/explanation/architecture.md). It is safe for concurrent use.
 type transport struct {
 	vault *Vault
 	base  http.RoundTripper

@@ -166,7 +166,7 @@ func (s *stepRun) env(site string, extra ...any) expression.Env {
 	return env
 }
 
-// environment makes now() and uuid() deterministic (docs/architecture.md): now is a stored
+// environment makes now() and uuid() deterministic (docs/explanation/architecture.md): now is a stored
 // instant, uuid is version 5 of the run, the place and how many there were before.
 func environment(id RunID, place string, now time.Time, vars map[string]any) expression.Env {
 	ordinal := 0

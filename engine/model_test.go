@@ -10,7 +10,7 @@ import (
 	"keyflow/workflows"
 )
 
-// model is docs/workflow-format.md and docs/run-states.md a second time: no counters, no queue.
+// model is docs/reference/workflow-format.md and docs/explanation/run-states.md a second time: no counters, no queue.
 // After each event it scans everything until nothing changes. The properties run with more cases
 // by `go test ./engine -run TestApply -rapid.checks=10000` (seconds).
 type model struct {

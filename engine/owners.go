@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Defaults of OwnershipOptions (docs/architecture.md).
+// Defaults of OwnershipOptions (docs/explanation/architecture.md).
 const (
 	defaultBeat    = time.Second
 	defaultConfirm = 3 * time.Second

@@ -12,7 +12,7 @@ import (
 	"keyflow/workflows"
 )
 
-// Defaults of `retry` (docs/workflow-format.md).
+// Defaults of `retry` (docs/reference/workflow-format.md).
 const (
 	defaultInitial = time.Second
 	defaultFactor  = 2

@@ -6,7 +6,7 @@
 //	Journal  stores what happened, many runs per transaction, before anyone depends on it
 //
 // It joins workflows, nodes and credentials. It must not know triggers, HTTP handlers or SQL.
-// The states of a run are drawn in docs/run-states.md.
+// The states of a run are drawn in docs/explanation/run-states.md.
 package engine
 
 import (

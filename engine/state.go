@@ -376,7 +376,7 @@ func (s *state) decide() {
 	s.ready = s.ready[:0]
 }
 
-// holds is the table of run_on in docs/workflow-format.md for a node whose needs have ended.
+// holds is the table of run_on in docs/reference/workflow-format.md for a node whose needs have ended.
 func holds(rule workflows.RunOn, n *nodeState, needs int) bool {
 	switch rule {
 	case workflows.RunOnAllSuccess:

@@ -1,5 +1,5 @@
 // Command faults breaks a running Keyflow in many ways and checks that it keeps its promises
-// (docs/faults.md): it starts the real binary, drives a mix of workflows against an upstream
+// (docs/explanation/faults.md): it starts the real binary, drives a mix of workflows against an upstream
 // of its own, kills, stops, starves and disturbs it, heals it, and compares what it promised
 // with what it did.
 //

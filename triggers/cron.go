@@ -61,7 +61,7 @@ const shortest = time.Second
 
 // Parse returns the schedule. Errors say what to write instead; a [*ZoneError] and a
 // [*BoundsError] blame another field than the schedule. The conventions are those of
-// docs/triggers.md (classic cron).
+// docs/reference/triggers.md (classic cron).
 func (s Spec) Parse() (*Schedule, error) {
 	zone, err := parseZone(s.Timezone)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 
 const (
 	// heartbeat is how often a silent stream shows that it lives, and how soon it ends after
-	// its reader lost the right to read it (docs/security.md).
+	// its reader lost the right to read it (docs/explanation/security.md).
 	heartbeat = 5 * time.Second
 	// eventTimeout is how long a reader may take to accept one event.
 	eventTimeout = 30 * time.Second

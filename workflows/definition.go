@@ -28,7 +28,7 @@ type NodeID string
 // Problem is one thing wrong with a definition, with its place in the text.
 type Problem = fault.Problem
 
-// Definition is a workflow as written (docs/workflow-format.md). After Parse it is
+// Definition is a workflow as written (docs/reference/workflow-format.md). After Parse it is
 // complete (defaults filled in) and must not be changed: plans and caches share it.
 type Definition struct {
 	ID             ID                 `json:"id"`

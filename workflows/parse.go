@@ -29,7 +29,7 @@ func Parse(source []byte) (*Definition, []Problem) {
 	return d, r.sorted()
 }
 
-// fill puts the defaults of docs/workflow-format.md where nothing was stated.
+// fill puts the defaults of docs/reference/workflow-format.md where nothing was stated.
 func (d *Definition) fill() {
 	setDefault(&d.Name, string(d.ID))
 	setDefault(&d.Folder, "/")

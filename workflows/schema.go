@@ -12,7 +12,7 @@ func Schema() ([]byte, error) {
 	s := new(Definition).fields().schema()
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	s["title"] = "Keyflow workflow"
-	s["description"] = "A workflow file, format version 1 (docs/workflow-format.md)."
+	s["description"] = "A workflow file, format version 1 (docs/reference/workflow-format.md)."
 	out, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write the workflow schema: %w", err)

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// Attacks from the outside on a real process (docs/security.md): a hostile author, upstream,
+// Attacks from the outside on a real process (docs/explanation/security.md): a hostile author, upstream,
 // stranger and reader of logs.
 
 // alive checks that the process still does other work.
@@ -341,7 +341,7 @@ func TestAttackSetupRace(t *testing.T) {
 }
 
 // Naming a credential needs the right to use credentials in its folder, whatever its
-// allowed_workflows say (docs/security.md).
+// allowed_workflows say (docs/explanation/security.md).
 func TestAttackNamingAForeignCredential(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "")

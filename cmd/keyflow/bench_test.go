@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// BenchmarkWebhookRun is the path of docs/performance.md without a network in front: a
+// BenchmarkWebhookRun is the path of docs/explanation/performance.md without a network in front: a
 // webhook that answers with the result of one call with Basic Auth, 64 at once, every run
 // stored. cpu-us/op is the processor time of the whole process, the tiny upstream included;
 // allocations are those of a run alone.

@@ -24,7 +24,7 @@ type process struct {
 	stderr io.Writer
 }
 
-// The exit codes of every command (docs/cli.md).
+// The exit codes of every command (docs/reference/command-line.md).
 const (
 	exitOK          = 0
 	exitFailed      = 1 // the run failed, a test failed, not ready, other refusals of the server

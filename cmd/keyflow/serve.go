@@ -10,7 +10,7 @@ import (
 )
 
 // gcPercent is the heap's growth between two collections, in percent of what is alive
-// (docs/performance.md). GOGC overrides it.
+// (docs/explanation/performance.md). GOGC overrides it.
 const gcPercent = 200
 
 func serveCommand(p process) *cobra.Command {

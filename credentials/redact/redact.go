@@ -1,5 +1,5 @@
 // Package redact replaces secrets in what comes back from the outside: the last step before
-// anyone sees an answer (docs/security.md, promise P2).
+// anyone sees an answer (docs/explanation/security.md, promise P2).
 //
 // A secret is found as it is and as echoes usually carry it: base64 (both alphabets, padded
 // or not, at any alignment inside a longer text), URL-encoded, JSON-escaped, HTML-escaped.

@@ -17,7 +17,7 @@ type ClientOptions struct {
 }
 
 // NewClient returns a client over rt that follows redirects by the rules of
-// docs/security.md and bounds bodies. It has no cookie jar and no overall timeout: the
+// docs/explanation/security.md and bounds bodies. It has no cookie jar and no overall timeout: the
 // request's context has the deadline.
 func NewClient(rt http.RoundTripper, o ClientOptions) *http.Client {
 	if o.MaxBytes <= 0 {

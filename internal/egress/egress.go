@@ -1,6 +1,6 @@
 // Package egress is the only way out: the one HTTP transport of the program.
 //
-// It owns what may be dialled (docs/security.md, "Outbound"), how redirects lose
+// It owns what may be dialled (docs/explanation/security.md, "Outbound"), how redirects lose
 // authentication, the time and size limits of answers, and the errors of all of that,
 // built here so that none shows a URL's query, a header or a body. The address that is
 // checked is the address that is dialled: the check sits in the dialer's control hook,
@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-// Limits of one exchange (docs/security.md).
+// Limits of one exchange (docs/explanation/security.md).
 const (
 	connectTimeout    = 10 * time.Second
 	tlsTimeout        = 10 * time.Second

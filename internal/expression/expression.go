@@ -1,5 +1,5 @@
 // Package expression compiles and evaluates the expressions and templates of workflow
-// definitions (docs/expressions.md). It is the only importer of github.com/expr-lang/expr.
+// definitions (docs/reference/expressions.md). It is the only importer of github.com/expr-lang/expr.
 //
 // Plain data enters and leaves (package jsonvalue says what that is); no Go value, method
 // or function is reachable from an expression. expr itself can neither be interrupted nor

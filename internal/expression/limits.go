@@ -7,7 +7,7 @@ import (
 	"keyflow/internal/jsonvalue"
 )
 
-// The budgets of docs/security.md. Steps are calibrated so that one takes about a
+// The budgets of docs/explanation/security.md. Steps are calibrated so that one takes about a
 // microsecond: a pass of a loop, a KiB of text read, some elements of a list visited.
 const (
 	maxSource  = 16 << 10 // bytes of one expression

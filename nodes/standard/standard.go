@@ -1,4 +1,4 @@
-// Package standard holds the built-in node types (docs/workflow-format.md), one file and
+// Package standard holds the built-in node types (docs/reference/workflow-format.md), one file and
 // one test each. Nodes turn parameters into requests and answers into plain data; who
 // authenticates a request, when a failed one is repeated and where a result is stored is
 // not theirs to know. Nodes have no state: one value serves all steps at once.

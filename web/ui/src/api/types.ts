@@ -1,4 +1,4 @@
-// The shapes of the HTTP contract (docs/api.md), written by hand: one type per object, names
+// The shapes of the HTTP contract (docs/reference/http-api.md), written by hand: one type per object, names
 // as on the wire. Times are RFC 3339 UTC.
 
 export type List<T> = { items: T[]; next_cursor?: string | null };

@@ -1,0 +1,104 @@
+package keyflow_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var (
+	fencedBlock = regexp.MustCompile("(?ms)^ *```.*?^ *```[ \t]*$")
+	codeSpan    = regexp.MustCompile("`[^`\n]*`")
+	inlineLink  = regexp.MustCompile(`\]\(([^()\s]+)\)`)
+	heading     = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
+	notInSlug   = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+	docsPath    = regexp.MustCompile(`(?:^|[^/\w])(docs/[a-z0-9_/-]+\.md)\b`)
+)
+
+// TestLinksInMarkdownResolve holds every relative link to a file that exists and, where it
+// has a fragment, to a heading of that file.
+func TestLinksInMarkdownResolve(t *testing.T) {
+	t.Parallel()
+	for _, page := range sourceFiles(t, ".md") {
+		text := codeSpan.ReplaceAllString(fencedBlock.ReplaceAllString(read(t, page), ""), "")
+		for _, link := range inlineLink.FindAllStringSubmatch(text, -1) {
+			target, fragment, _ := strings.Cut(link[1], "#")
+			if strings.Contains(target, "://") || strings.HasPrefix(target, "mailto:") {
+				continue
+			}
+			file := page
+			if target != "" {
+				file = filepath.Join(filepath.Dir(page), target)
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s links to %s, which does not exist", page, link[1])
+				continue
+			}
+			if fragment != "" && !slices.Contains(anchors(read(t, file)), fragment) {
+				t.Errorf("%s links to %s, but %s has no such heading", page, link[1], file)
+			}
+		}
+	}
+}
+
+// TestPagesNamedInCodeExist holds comments, messages and build files that name a page of docs/
+// to a page that exists.
+func TestPagesNamedInCodeExist(t *testing.T) {
+	t.Parallel()
+	for _, file := range sourceFiles(t, ".go", ".ts", ".tsx", ".json", ".yml", "Makefile") {
+		for _, page := range docsPath.FindAllStringSubmatch(read(t, file), -1) {
+			if _, err := os.Stat(page[1]); err != nil {
+				t.Errorf("%s names %s, which does not exist", file, page[1])
+			}
+		}
+	}
+}
+
+// anchors are the fragments that GitHub makes of a page's headings.
+func anchors(text string) []string {
+	var all []string
+	for _, h := range heading.FindAllStringSubmatch(fencedBlock.ReplaceAllString(text, ""), -1) {
+		slug := notInSlug.ReplaceAllString(strings.ToLower(h[1]), "")
+		all = append(all, strings.ReplaceAll(slug, " ", "-"))
+	}
+	return all
+}
+
+// sourceFiles lists the files of the repository whose names end as given, generated and
+// installed ones aside.
+func sourceFiles(t *testing.T, endings ...string) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name := d.Name(); name == "node_modules" || name == "dist" || len(name) > 1 && name[0] == '.' {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if slices.ContainsFunc(endings, func(e string) bool { return strings.HasSuffix(path, e) }) {
+			files = append(files, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
