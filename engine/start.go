@@ -120,20 +120,9 @@ func (e *Engine) fill(run *Run, plan *Plan, s Start) error {
 	if s.Depth > MaxDepth {
 		return fault.New(fault.Conflict, "more than %d workflows have started one another in a row; this looks like a loop", MaxDepth)
 	}
-	input := s.Input
-	if len(input) == 0 {
-		input = json.RawMessage("{}")
-	}
-	if err := checkInput(input); err != nil {
+	input, err := fillInput(plan.definition, s.Input)
+	if err != nil {
 		return err
-	}
-	if !utf8.Valid(input) || !json.Valid(input) { // encoding/json lets wrong UTF-8 pass
-		return fault.New(fault.Malformed, "the input is not valid JSON in UTF-8")
-	}
-	if plan.definition.InputSchema != nil {
-		if problems := workflows.CheckInput(plan.definition, input); len(problems) > 0 {
-			return fault.Problems("the input does not match the workflow's schema", problems)
-		}
 	}
 	now := e.now()
 	run.ID, run.CreatedAt, run.Status, run.Input, run.Depth = newRunID(now), now, RunQueued, input, s.Depth
@@ -146,6 +135,27 @@ func (e *Engine) fill(run *Run, plan *Plan, s Start) error {
 	}
 	run.Trigger.FiredAt = run.Trigger.FiredAt.UTC().Truncate(time.Microsecond) // as it comes back from the store
 	return nil
+}
+
+// fillInput checks an input and completes it with the defaults of the workflow's schema.
+func fillInput(d *workflows.Definition, input json.RawMessage) (json.RawMessage, error) {
+	if err := checkInput(input); err != nil {
+		return nil, err
+	}
+	if len(input) > 0 && (!utf8.Valid(input) || !json.Valid(input)) { // encoding/json lets wrong UTF-8 pass
+		return nil, fault.New(fault.Malformed, "the input is not valid JSON in UTF-8")
+	}
+	if d.InputSchema == nil {
+		if len(input) == 0 {
+			input = json.RawMessage("{}")
+		}
+		return input, nil
+	}
+	input, problems := workflows.FillInput(d, input)
+	if len(problems) > 0 {
+		return nil, fault.Problems("the input does not match the workflow's schema", problems)
+	}
+	return input, checkInput(input) // the defaults count
 }
 
 // triggerManual is id and type of a manual start.

@@ -216,3 +216,39 @@ func TestDelete(t *testing.T) {
 		t.Errorf("after the delete: %v", err)
 	}
 }
+
+// TestDefaultsOfTheSchema are part of the stored input, whatever starts the run.
+func TestDefaultsOfTheSchema(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	const definition = `{"id": "child", "input": {"required": ["n"], "properties": {"n": {"type": ["integer", "null"], "default": 3}}},
+	  "nodes": {"a": {"type": "call", "with": {"arg": "{{ input.n }}"}}}, "output": "{{ nodes.a.output }}"}`
+	child := w.apply(definition)
+	parent := w.apply(`{"id": "parent", "nodes": {"a": {"type": "workflow", "with": {"workflow": "child", "input": {"a": 1}}}}, "output": "{{ nodes.a.output }}"}`)
+	d, problems := workflows.Parse([]byte(definition))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	file, err := w.engine.StartDefinition(context.Background(), d, engine.Start{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		run           engine.RunID
+		input, output string
+	}{
+		"no input":              {w.start(child, ""), `{"n":3}`, "3"},
+		"an input without it":   {w.start(child, `{"a": 1}`), `{"a":1,"n":3}`, "3"},
+		"an explicit null":      {w.start(child, `{"n": null}`), `{"n": null}`, "null"},
+		"of a workflow node":    {w.start(parent, ""), `{}`, "3"},
+		"of a definition alone": {file.Run, `{"n":3}`, "3"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			run, _ := w.wait(tt.run)
+			if string(run.Input) != tt.input || string(run.Output) != tt.output {
+				t.Errorf("input %s, output %s, error %+v", run.Input, run.Output, run.Error)
+			}
+		})
+	}
+}

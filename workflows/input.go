@@ -85,14 +85,29 @@ func (s *InputSchema) Check(input any) []Problem {
 	return problems
 }
 
-// CheckInput checks a run's input (JSON) against the schema of the workflow. Paths are
-// JSON pointers into the input. A workflow without a schema takes any JSON.
-func CheckInput(d *Definition, input json.RawMessage) []Problem {
+// FillInput returns a run's input (JSON) with the defaults that the workflow's schema states for
+// what is missing, checked against the schema. An empty input is the default of the whole schema,
+// else {}. Paths of problems are JSON pointers into the input. A workflow without a schema takes
+// any JSON as it is.
+func FillInput(d *Definition, input json.RawMessage) (json.RawMessage, []Problem) {
+	if len(input) == 0 {
+		input = d.InputSchema.empty()
+	}
 	v, err := jsonvalue.Decode(input)
 	if err != nil {
-		return []Problem{{Code: codeMalformed, Message: "the input is not valid JSON: " + err.Error()}}
+		return nil, []Problem{{Code: codeMalformed, Message: "the input is not valid JSON: " + err.Error()}}
 	}
-	return d.InputSchema.Check(v)
+	filled, err := d.InputSchema.fill(v)
+	if err != nil {
+		return nil, []Problem{{Code: codeValue, Message: err.Error()}}
+	}
+	if problems := d.InputSchema.Check(v); len(problems) > 0 || !filled {
+		return input, problems
+	}
+	if input, err = jsonvalue.Encode(v); err != nil {
+		return nil, []Problem{{Code: codeValue, Message: "the input with the defaults of its schema cannot be written as JSON"}}
+	}
+	return input, nil
 }
 
 // leaves returns the errors that no other error explains, in document order.

@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -39,7 +40,8 @@ func TestCheckInput(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(tt.want, workflows.CheckInput(d, []byte(tt.input))); diff != "" {
+			_, problems := workflows.FillInput(d, []byte(tt.input))
+			if diff := cmp.Diff(tt.want, problems); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
 		})
@@ -49,7 +51,101 @@ func TestCheckInput(t *testing.T) {
 func TestCheckInputWithoutSchema(t *testing.T) {
 	t.Parallel()
 	d := parse(t, `{"id": "a", "nodes": {"a": {"type": "x"}}}`)
-	if problems := workflows.CheckInput(d, []byte(`[null]`)); problems != nil {
+	if _, problems := workflows.FillInput(d, []byte(`[null]`)); problems != nil {
 		t.Errorf("got %v", problems)
+	}
+}
+
+func TestDefaultsOfInput(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ schema, input, want string }{
+		"a member": {
+			`{"properties": {"n": {"type": "integer", "default": 3}}}`, `{"a": 1}`, `{"a":1,"n":3}`,
+		},
+		"what is given stays": {
+			`{"properties": {"n": {"default": 3}}}`, `{ "n": 12345678901234567 }`, `{ "n": 12345678901234567 }`,
+		},
+		"null is given": {
+			`{"properties": {"n": {"type": ["integer", "null"], "default": 3}}}`, `{"n": null}`, `{"n": null}`,
+		},
+		"a default of null": {
+			`{"properties": {"n": {"default": null}}}`, `{}`, `{"n":null}`,
+		},
+		"before the check": {
+			`{"required": ["n"], "properties": {"n": {"type": "integer", "default": 3}}}`, `{}`, `{"n":3}`,
+		},
+		"a nested object": {
+			`{"properties": {"o": {"properties": {"n": {"default": 3}}}}}`, `{"o": {"a": 1}}`, `{"o":{"a":1,"n":3}}`,
+		},
+		"a missing object without a default stays missing": {
+			`{"properties": {"o": {"properties": {"n": {"default": 3}}}}}`, `{}`, `{}`,
+		},
+		"a default is filled itself": {
+			`{"properties": {"o": {"default": {}, "properties": {"n": {"default": 3}}}}}`, `{}`, `{"o":{"n":3}}`,
+		},
+		"items": {
+			`{"properties": {"l": {"items": {"properties": {"n": {"default": 3}}}}}}`, `{"l": [{}, {"n": 1}, null]}`, `{"l":[{"n":3},{"n":1},null]}`,
+		},
+		"prefixItems": {
+			`{"prefixItems": [true, {"properties": {"n": {"default": 3}}}], "items": {"properties": {"m": {"default": 4}}}}`,
+			`[{}, {}, {}]`, `[{},{"n":3},{"m":4}]`,
+		},
+		"items of an older draft": {
+			`{"$schema": "http://json-schema.org/draft-07/schema#", "items": [{"properties": {"n": {"default": 3}}}], "additionalItems": {"properties": {"m": {"default": 4}}}}`,
+			`[{}, {}]`, `[{"n":3},{"m":4}]`,
+		},
+		"additionalProperties": {
+			`{"properties": {"o": {}}, "additionalProperties": {"properties": {"n": {"default": 3}}}}`, `{"o": {}, "x": {}}`, `{"o":{},"x":{"n":3}}`,
+		},
+		"patternProperties": {
+			`{"patternProperties": {"^x": {"properties": {"n": {"default": 3}}}}}`, `{"o": {}, "x": {}}`, `{"o":{},"x":{"n":3}}`,
+		},
+		"through a reference": {
+			`{"properties": {"a": {"$ref": "#/$defs/n"}, "o": {"$ref": "#/$defs/o"}}, "$defs": {"n": {"default": 3}, "o": {"properties": {"a": {"$ref": "#/$defs/n"}}}}}`,
+			`{"o": {}}`, `{"a":3,"o":{"a":3}}`,
+		},
+		"allOf, the schema's own first": {
+			`{"properties": {"n": {"default": 3}}, "allOf": [{"properties": {"n": {"default": 4}, "m": {"default": 5}}}]}`, `{}`, `{"m":5,"n":3}`,
+		},
+		"a condition fills nothing": {
+			`{"anyOf": [{"properties": {"n": {"default": 3}}}], "if": {"properties": {"m": {"default": 4}}}}`, `{}`, `{}`,
+		},
+		"no input":                              {`{"properties": {"n": {"default": 3}}}`, ``, `{"n":3}`},
+		"no input, a default of the whole":      {`{"default": {"m": 1}, "properties": {"n": {"default": 3}}}`, ``, `{"m":1,"n":3}`},
+		"an input, a default of the whole":      {`{"default": {"m": 1}}`, `{}`, `{}`},
+		"a recursive schema ends with its data": {`{"properties": {"n": {"default": 3}, "next": {"$ref": "#"}}}`, `{"next": {}}`, `{"n":3,"next":{"n":3}}`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := parse(t, `{"id": "a", "nodes": {"a": {"type": "x"}}, "input": `+tt.schema+`}`)
+			for range 2 { // a run does not change the default of the next
+				got, problems := workflows.FillInput(d, []byte(tt.input))
+				if string(got) != tt.want || problems != nil {
+					t.Errorf("got %s, problems %v, want %s", got, problems, tt.want)
+				}
+			}
+		})
+	}
+}
+
+func TestEndlessDefaults(t *testing.T) {
+	t.Parallel()
+	for name, schema := range map[string]string{
+		"one member":    `{"properties": {"next": {"$ref": "#", "default": {}}}}`,
+		"many members":  `{"properties": {"a": {"$ref": "#", "default": {}}, "b": {"$ref": "#", "default": {}}, "c": {"$ref": "#", "default": {}}}}`,
+		"a large value": `{"items": {"properties": {"n": {"default": "` + strings.Repeat("x", 100_000) + `"}}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := parse(t, `{"id": "a", "nodes": {"a": {"type": "x"}}, "input": `+schema+`}`)
+			input := "{}"
+			if name == "a large value" {
+				input = "[" + strings.Repeat("{},", 200) + "{}]"
+			}
+			if _, problems := workflows.FillInput(d, []byte(input)); len(problems) != 1 || problems[0].Code != "invalid_value" {
+				t.Errorf("got %v", problems)
+			}
+		})
 	}
 }
