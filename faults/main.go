@@ -1,3 +1,5 @@
+//go:build unix
+
 // Command faults breaks a running Keyflow in many ways and checks that it keeps its promises
 // (docs/explanation/faults.md): it starts the real binary, drives a mix of workflows against an upstream
 // of its own, kills, stops, starves and disturbs it, heals it, and compares what it promised

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"keyflow/internal/fault"
+	"keyflow/internal/filesystem"
 )
 
 // formerSuffix marks a database that a restore has replaced.
@@ -123,7 +124,7 @@ func Restore(ctx context.Context, file string, o RestoreOptions) (former string,
 	if err := os.Rename(filepath.Join(staging, FileName), target); err != nil {
 		return former, fault.New(fault.Unavailable, "the backup cannot be put into its place").Because(err)
 	}
-	return former, syncFolder(o.Dir)
+	return former, filesystem.SyncFolder(o.Dir)
 }
 
 // looksLikeBackup reads the header of an SQLite database.
@@ -192,12 +193,4 @@ func setAside(target, former string) error {
 		}
 	}
 	return nil
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync: %w", err)
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

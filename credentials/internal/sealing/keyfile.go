@@ -11,9 +11,9 @@ import (
 
 	"github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
 	"github.com/tink-crypto/tink-go/v2/keyset"
-	"golang.org/x/sys/unix"
 
 	"keyflow/internal/fault"
+	"keyflow/internal/filesystem"
 )
 
 // unfinishedKeys is the pattern of key files on their way into their place.
@@ -84,7 +84,7 @@ func (k *Keyset) stored() (*ring, error) {
 func (k *Keyset) Grow(seals bool) error {
 	k.file.mu.Lock()
 	defer k.file.mu.Unlock()
-	unlock, err := lockFolder(filepath.Dir(k.file.path))
+	unlock, err := filesystem.LockFolder(filepath.Dir(k.file.path))
 	if err != nil {
 		return k.cannotWrite(err)
 	}
@@ -167,7 +167,7 @@ func writeKeys(r *ring, path string, place func(from, to string) error) error {
 	if err != nil {
 		return err
 	}
-	return syncFolder(dir)
+	return filesystem.SyncFolder(dir)
 }
 
 // removeUnfinished removes what a process that was killed while it wrote a key file left behind.
@@ -176,24 +176,4 @@ func removeUnfinished(dir string) {
 	for _, path := range left {
 		_ = os.Remove(path) // whoever owns the folder may remove it, too
 	}
-}
-
-func syncFolder(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// lockFolder keeps other processes from replacing the key file in this folder at the same time.
-func lockFolder(dir string) (unlock func(), err error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(d.Fd()), unix.LOCK_EX); err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	return func() { _ = d.Close() }, nil // which gives the lock back
 }

@@ -8,23 +8,22 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"keyflow/internal/fault"
+	"keyflow/internal/filesystem"
 )
 
-// lockFolder takes an advisory lock on the data folder, which the kernel gives back
-// however the process ends. The file holds the pid of the owner for the error message.
+// lockFolder locks the data folder for this process; the lock ends with the process, however
+// that ends. The file holds the pid of the owner for the error message.
 func lockFolder(dir string) (unlock func() error, err error) {
 	path := filepath.Join(dir, "keyflow.lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fault.New(fault.Unavailable, "cannot write to the data folder %s", dir).Because(err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := filesystem.TryLock(f); err != nil {
 		pid, _ := io.ReadAll(io.LimitReader(f, 32))
 		closeErr := f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
+		if errors.Is(err, filesystem.ErrLocked) {
 			return nil, fault.New(fault.Conflict, "the data folder %s is in use by another keyflow process (pid %s): stop it, or choose another --data-dir",
 				dir, strings.TrimSpace(string(pid))).Because(closeErr)
 		}
