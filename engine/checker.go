@@ -17,6 +17,6 @@ var _ workflows.Checker = checker{}
 
 // Check implements workflows.Checker.
 func (c checker) Check(_ context.Context, d *workflows.Definition) (problems, warnings []workflows.Problem) {
-	_, problems, warnings = compile(d, c.types)
+	_, problems, warnings = newCompiler(d, c.types, true).compile()
 	return problems, warnings
 }

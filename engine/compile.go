@@ -72,13 +72,23 @@ const (
 // parameters, templates, expressions and what they read. The structure is taken as checked
 // by workflows.Parse; edges to unknown nodes are ignored.
 func Compile(d *workflows.Definition, types *nodes.Registry) (*Plan, []workflows.Problem) {
-	plan, problems, _ := compile(d, types)
+	plan, problems, _ := newCompiler(d, types, true).compile()
 	return plan, problems
 }
 
-// compile is Compile with advice about a definition that is valid.
-func compile(d *workflows.Definition, types *nodes.Registry) (plan *Plan, problems, warnings []workflows.Problem) {
-	c := newCompiler(d, types)
+// compileStored is Compile for a version that was accepted before: an earlier release may have
+// accepted what fails or gives null when it runs, and the version still runs as it did.
+func compileStored(d *workflows.Definition, types *nodes.Registry) (*Plan, []workflows.Problem) {
+	plan, problems, _ := newCompiler(d, types, false).compile()
+	return plan, problems
+}
+
+// compile also returns warnings about a definition that is valid.
+func (c *compiler) compile() (plan *Plan, problems, warnings []workflows.Problem) {
+	d := c.definition
+	if c.strict {
+		c.known = c.shapes()
+	}
 	order := c.order()
 	for _, n := range order {
 		c.ancestors[n] = c.ancestorsOf(n)
@@ -87,7 +97,7 @@ func compile(d *workflows.Definition, types *nodes.Registry) (plan *Plan, proble
 		c.compileNode(n)
 	}
 	if d.Output != nil {
-		end := place{compiler: c, node: everyNode, names: runNames(), reads: &c.plan.outputRead}
+		end := place{compiler: c, node: everyNode, names: runNames(), shapes: c.known, reads: &c.plan.outputRead}
 		c.plan.output = end.template("/output", d.Output)
 	}
 	c.compileConcurrency(d.Concurrency)
@@ -103,19 +113,21 @@ func compile(d *workflows.Definition, types *nodes.Registry) (plan *Plan, proble
 type compiler struct {
 	definition *workflows.Definition
 	types      *nodes.Registry
+	strict     bool                        // refuse also what can only fail or give null when it runs
+	known      map[string]expression.Shape // of runNames; nil unless strict
 	plan       *Plan
 	ancestors  []nodeSet
 	problems   []workflows.Problem
 	warnings   []workflows.Problem
 }
 
-func newCompiler(d *workflows.Definition, types *nodes.Registry) *compiler {
+func newCompiler(d *workflows.Definition, types *nodes.Registry, strict bool) *compiler {
 	ids := slices.Clone(d.NodeOrder)
 	if len(ids) != len(d.Nodes) {
 		ids = slices.Sorted(maps.Keys(d.Nodes))
 	}
 	c := &compiler{
-		definition: d, types: types,
+		definition: d, types: types, strict: strict,
 		plan: &Plan{
 			definition: d, nodes: make([]planNode, len(ids)), index: make(map[workflows.NodeID]int, len(ids)),
 			shape: make(shape, len(ids)), vars: d.Vars, timeout: cmp.Or(time.Duration(d.Timeout), defaultTimeout),
@@ -196,7 +208,7 @@ func (c *compiler) compileNode(n int) {
 		goOn: p.goOn, itemsGoOn: p.itemsGoOn,
 	}
 
-	at := place{compiler: c, node: n, names: runNames(), reads: &p.reads}
+	at := place{compiler: c, node: n, names: runNames(), shapes: c.known, reads: &p.reads}
 	if def.If != "" {
 		p.condition = at.expression(path+"/if", def.If)
 	}
@@ -218,12 +230,12 @@ func (c *compiler) compileNode(n int) {
 	p.params = at.params(path+"/with", p.kind, def.With)
 	c.checkType(path, def, p)
 	if def.HasOutput {
-		p.output = at.also(nameThis).template(path+"/output", def.Output)
+		p.output = at.also(nameThis).shaped(nameThis, rawShape(p.kind)).template(path+"/output", def.Output)
 	}
 	p.timeout = cmp.Or(time.Duration(def.Timeout), p.kind.Timeout)
 	p.retry = policyOf(def, p.kind.Retry)
 	if def.Retry != nil && def.Retry.If != "" {
-		p.retry.condition = at.also(nameError).expression(path+"/retry/if", def.Retry.If)
+		p.retry.condition = at.also(nameError).shaped(nameError, errorShape()).expression(path+"/retry/if", def.Retry.If)
 	}
 }
 
@@ -327,7 +339,7 @@ func (p place) param(path string, decl nodes.Param, v any) (param, bool) {
 			p.problem(path, codeWrongType, "must be an expression (text), not %s", typeName(v))
 			return compiled, false
 		}
-		compiled.expression = p.also(decl.Scope...).expression(path, source)
+		compiled.expression = p.also(decl.Scope...).shaped(nameResponse, responseShape()).expression(path, source)
 		return compiled, true
 	}
 	p.sealed = decl.Sealed

@@ -30,6 +30,7 @@ func compileTypes() *nodes.Registry {
 			{Name: "fail_if", Kind: nodes.Expression, Scope: []string{"response"}},
 		}},
 		nodes.Type{Name: "plain", New: newNode},
+		nodes.Type{Name: "known", New: newNode, Output: []string{"status", "body"}},
 		nodes.Type{Name: "pages", New: newNode, Params: []nodes.Param{{Name: "paginate", Kind: nodes.Object, Fields: []nodes.Param{
 			{Name: "next", Kind: nodes.Expression, Required: true, Scope: []string{"response"}}, {Name: "max", Kind: nodes.Integer, Minimum: &one},
 		}}}},
@@ -49,9 +50,9 @@ func TestCompileProblems(t *testing.T) {
 			nodes: `{"a": {"type": "cal"}}`,
 			want:  []string{`/nodes/a/type unknown_type unknown node type "cal" (did you mean "call"?)`},
 		},
-		"fields of a parameter": {nodes: `{"a": {"type": "pages", "with": {"paginate": {"next": "response.next", "max": "{{ input.n }}"}}}}`},
+		"fields of a parameter": {nodes: `{"a": {"type": "pages", "with": {"paginate": {"next": "response.body.next", "max": "{{ input.n }}"}}}}`},
 		"wrong fields of a parameter": {
-			nodes: `{"a": {"type": "pages", "with": {"paginate": {"nxt": "response.next", "max": 0}}}}`,
+			nodes: `{"a": {"type": "pages", "with": {"paginate": {"nxt": "response.body.next", "max": 0}}}}`,
 			want: []string{
 				`/nodes/a/with/paginate required paginate needs the field "next"`,
 				`/nodes/a/with/paginate/max invalid_value must be at least 1`,
@@ -59,7 +60,7 @@ func TestCompileProblems(t *testing.T) {
 			},
 		},
 		"a parameter with fields that is none": {
-			nodes: `{"a": {"type": "pages", "with": {"paginate": "response.next"}}}`,
+			nodes: `{"a": {"type": "pages", "with": {"paginate": "response.body.next"}}}`,
 			want:  []string{`/nodes/a/with/paginate wrong_type must be an object, not text`},
 		},
 		"missing and unknown parameter": {
@@ -107,7 +108,7 @@ func TestCompileProblems(t *testing.T) {
 			},
 		},
 		"names have their place": {
-			nodes: `{"a": {"type": "call", "if": "this", "with": {"url": "{{ item }}", "fail_if": "response.x == this"}, "output": "{{ error }}"}}`,
+			nodes: `{"a": {"type": "call", "if": "this", "with": {"url": "{{ item }}", "fail_if": "response.status == this"}, "output": "{{ error }}"}}`,
 			want: []string{
 				`/nodes/a/if expression unknown name "this"`,
 				`/nodes/a/with/fail_if expression unknown name "this"`,
@@ -122,6 +123,28 @@ func TestCompileProblems(t *testing.T) {
 				`/nodes/d/if unknown_node nodes.bb: unknown node "bb" (did you mean "b"?)`,
 				`/nodes/d/if not_ancestor nodes.c is read, but "c" is not sure to have ended by then: add it to the needs`,
 				`/nodes/d/if not_ancestor nodes.d: a node cannot read itself`,
+			},
+		},
+		"members that are not there": {
+			nodes: `{"a": {"type": "known", "if": "run.idd == run.previous", "for_each": "trigger.requests", "output": "{{ this.bdy }}"},
+				"b": {"type": "call", "needs": ["a"], "with": {"url": "{{ vars.host }}", "fail_if": "response.code == 1"}, "retry": {"max_attempts": 2, "if": "error.status == 1"}},
+				"c": {"type": "plain", "needs": ["b"], "if": "nodes.b.err.code == 1 || nodes.a.output.x == 1"},
+				"d": {"type": "known", "if": "trigger.request.qury == 1 || nodes.d.response"},
+				"e": {"type": "known", "needs": ["d"], "if": "nodes.d.output.stats == 1", "output": {"kept": "{{ this }}"}},
+				"f": {"type": "plain", "needs": ["e"], "if": "nodes.e.output.kept.body == 1 && nodes.e.output.body == 1"},
+				"g": {"type": "plain", "needs": ["e"], "if": "nodes.e.error.respons.status == 1"}}`,
+			want: []string{
+				`/nodes/a/if expression run has no member "idd" (did you mean run.id?)`,
+				`/nodes/a/for_each expression trigger has no member "requests" (did you mean trigger.request?)`,
+				`/nodes/a/output expression this has no member "bdy" (did you mean this.body?)`,
+				`/nodes/b/with/fail_if expression response has no member "code" (it has body, headers, status)`,
+				`/nodes/b/with/url expression vars has no member "host"`,
+				`/nodes/b/retry/if expression error has no member "status" (it has attempt, code, message, response)`,
+				`/nodes/c/if expression nodes.b has no member "err" (it has error, output, status)`,
+				`/nodes/d/if expression trigger.request has no member "qury" (did you mean trigger.request.query?)`,
+				`/nodes/e/if expression nodes.d.output has no member "stats" (did you mean nodes.d.output.status?)`,
+				`/nodes/f/if expression nodes.e.output has no member "body" (it has kept)`,
+				`/nodes/g/if expression nodes.e.error has no member "respons" (did you mean nodes.e.error.response?)`,
 			},
 		},
 		"credential of a type without": {

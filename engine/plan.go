@@ -52,7 +52,7 @@ func (e *Engine) plan(ctx context.Context, id workflows.ID, version int) (*Plan,
 	if err != nil {
 		return nil, err
 	}
-	p, problems := Compile(d, e.o.Types)
+	p, problems := compileStored(d, e.o.Types)
 	if len(problems) > 0 {
 		return nil, fault.Problems("the stored workflow is not valid in this release", problems)
 	}

@@ -13,8 +13,9 @@ import (
 
 // Names that expressions may read, by place.
 const (
-	nameThis  = "this"
-	nameError = "error"
+	nameThis     = "this"
+	nameError    = "error"
+	nameResponse = "response"
 )
 
 func runNames() []string  { return []string{"input", "vars", "trigger", "nodes", "run"} }
@@ -37,7 +38,9 @@ type place struct {
 	*compiler
 	node  int // or everyNode
 	names []string
-	reads *reads
+	// shapes are what is known of the names; nil when what they lack is not looked for.
+	shapes map[string]expression.Shape
+	reads  *reads
 	// sealed: outputs of sensitive nodes are seen as they are.
 	sealed bool
 }
@@ -51,9 +54,20 @@ func (p place) also(names ...string) place {
 	return p
 }
 
+// shaped is the same place, where the shape of a name is known.
+func (p place) shaped(name string, shape expression.Shape) place {
+	if p.shapes != nil {
+		p.shapes = maps.Clone(p.shapes)
+		p.shapes[name] = shape
+	}
+	return p
+}
+
+func (p place) scope() expression.Scope { return expression.Scope{Names: p.names, Shapes: p.shapes} }
+
 // expression compiles a bare expression that stands at path.
 func (p place) expression(path, source string) *expression.Expression {
-	e, err := expression.Compile(source, expression.Scope{Names: p.names})
+	e, err := expression.Compile(source, p.scope())
 	if err != nil {
 		p.problem(path, codeExpression, "%s", err)
 		return nil
@@ -64,7 +78,7 @@ func (p place) expression(path, source string) *expression.Expression {
 
 // template compiles a value whose strings may be templates; v stands at path.
 func (p place) template(path string, v any) *expression.Value {
-	value, errs := expression.CompileValue(v, expression.Scope{Names: p.names})
+	value, errs := expression.CompileValue(v, p.scope())
 	for _, err := range errs {
 		p.problem(path+err.Path, codeExpression, "%s", err)
 	}

@@ -203,7 +203,7 @@ func TestSensitiveIsChecked(t *testing.T) {
 		return lines
 	}
 	got := check(`{"id": "a", "nodes": {
-		"make": {"type": "call", "sensitive": true, "with": {"name": "make", "when": "response.key == ''"}, "output": "{{ this.key }}"},
+		"make": {"type": "call", "sensitive": true, "with": {"name": "make", "when": "response.body.key == ''"}, "output": "{{ this.key }}"},
 		"put": {"type": "act", "needs": ["make"], "if": "nodes.make.status == 'succeeded' && nodes.make.error == nil", "credential": "erp", "with": {"action": "rotate", "fields": {"value": "{{ nodes.make.output }}"}}},
 		"each": {"type": "call", "needs": ["make"], "for_each": "nodes.make.output", "with": {"arg": {"x": "{{ nodes.make?.output.key }}"}}}},
 		"output": "{{ nodes.make.status }}"}`)

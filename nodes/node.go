@@ -201,11 +201,16 @@ type Param struct {
 	Check func(text string) string
 }
 
+// ResponseMembers are the members of an HTTP answer as expressions see it: as response in a
+// Scope and as error.response.
+func ResponseMembers() []string { return []string{"status", "headers", "body"} }
+
 // Type is a node type: its specification beside its constructor.
 type Type struct {
 	Name       string
 	Summary    string // one sentence
 	Params     []Param
+	Output     []string      // all members that the raw output can have; nil: it can be any value
 	Credential bool          // whether nodes of the type may name a credential
 	Acts       bool          // whether they work on the credential itself: then they must name one
 	Timeout    time.Duration // default of one attempt; 0 is none

@@ -101,7 +101,7 @@ func checkParameters(d *workflows.Definition, t workflows.Trigger, path string) 
 func checkTemplates(d *workflows.Definition, t workflows.Trigger, path string) []workflows.Problem {
 	var problems []workflows.Problem
 	compile := func(field string, source any) {
-		_, errs := expression.CompileValue(source, inputScope())
+		_, errs := expression.CompileValue(source, checkedScope(d))
 		for _, err := range errs {
 			problems = append(problems, d.Problemf(path+field+err.Path, "expression", "%v", err))
 		}
@@ -109,7 +109,7 @@ func checkTemplates(d *workflows.Definition, t workflows.Trigger, path string) [
 	compile("/input", t.Input)
 	compile("/dedupe", t.Dedupe)
 	if t.Filter != "" {
-		if _, err := expression.Compile(t.Filter, inputScope()); err != nil {
+		if _, err := expression.Compile(t.Filter, checkedScope(d)); err != nil {
 			problems = append(problems, d.Problemf(path+"/filter", "expression", "%v", err))
 		}
 	}

@@ -19,7 +19,7 @@ func TestChecker(t *testing.T) {
 		name, triggers string
 		want           []string
 	}{
-		{"right", `"c": {"type": "cron", "schedule": "0 2 * * *", "timezone": "Asia/Seoul", "input": {"a": "{{ trigger.scheduled_at + vars.x }}"}}, "w": {"type": "webhook", "path": "free", "credential": "c"}`, nil},
+		{"right", `"c": {"type": "cron", "schedule": "0 2 * * *", "timezone": "Asia/Seoul", "input": {"a": "{{ trigger.scheduled_at + trigger.id }}"}}, "w": {"type": "webhook", "path": "free", "credential": "c"}`, nil},
 		{"schedule", `"c": {"type": "cron", "schedule": "*/61 * * * *"}`, []string{`1:63 /triggers/c/schedule invalid_schedule the step in "*/61" is out of range: for the minute it must be between 1 and 59`}},
 		{"zone", `"c": {"type": "cron", "schedule": "@daily", "timezone": "EST"}`, []string{`1:85 /triggers/c/timezone invalid_timezone "EST" is not an IANA time zone; write a name such as "Asia/Seoul", "Europe/Berlin" or "UTC"`}},
 		{"schedule and zone", `"c": {"type": "cron", "schedule": "nope", "timezone": "KST"}`, []string{
@@ -39,6 +39,9 @@ func TestChecker(t *testing.T) {
 		{"a literal twice", `"w": {"type": "webhook", "path": "same/same/{x}", "credential": "c"}`, nil},
 		{"templates", `"w": {"type": "webhook", "path": "b", "credential": "c", "input": {"a": ["{{ input.x }}"]}, "dedupe": "{{ trigger.("}`, []string{
 			"/triggers/w/input/a/0 expression", "/triggers/w/dedupe expression",
+		}},
+		{"members that are not there", `"e": {"type": "event", "event": "x.y", "filter": "trigger.data == 1"}, "w": {"type": "webhook", "path": "b", "credential": "c", "input": {"a": "{{ vars.x }}", "b": "{{ trigger.bdy }}"}, "dedupe": "{{ trigger.request.id }}"}`, []string{
+			"/triggers/e/filter expression", "/triggers/w/input/a expression", "/triggers/w/input/b expression", "/triggers/w/dedupe expression",
 		}},
 	}
 	for _, tt := range tests {

@@ -181,6 +181,14 @@ func cronInput(ctx context.Context, d *workflows.Definition, t workflows.Trigger
 // inputScope is what a trigger's templates may read.
 func inputScope() expression.Scope { return expression.Scope{Names: []string{"trigger", "vars"}} }
 
+// checkedScope is inputScope for a trigger that is being applied: members that d's constants and
+// the trigger do not have are errors.
+func checkedScope(d *workflows.Definition) expression.Scope {
+	s := inputScope()
+	s.Shapes = map[string]expression.Shape{"trigger": engine.TriggerShape(), "vars": expression.ShapeOf(varsOf(d))}
+	return s
+}
+
 func varsOf(d *workflows.Definition) map[string]any {
 	if d.Vars == nil {
 		return map[string]any{}

@@ -33,7 +33,7 @@ func TestHookBoundsLargeBodies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := setup(t)
-		h.apply(t, "flow", hooks)
+		h.apply(t, "flow", hooks, `"vars": {"k": "v"}`)
 		if err := h.manager.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ func TestHookLimitsParallelGuesses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := setup(t)
-		h.apply(t, "flow", hooks)
+		h.apply(t, "flow", hooks, `"vars": {"k": "v"}`)
 		v := slowVerifier{make(chan struct{})}
 		manager := triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: v})
 		if err := manager.Load(t.Context()); err != nil {

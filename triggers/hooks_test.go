@@ -8,8 +8,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -246,6 +248,10 @@ func TestHookHidesSecrets(t *testing.T) {
 	}
 	if requests[0]["raw_body"] != `{"again": "***"}` || requests[1]["raw_body"] != `["***"]` {
 		t.Errorf("raw bodies %v, %v", requests[0]["raw_body"], requests[1]["raw_body"])
+	}
+	members := slices.Sorted(maps.Keys(engine.TriggerShape()["request"]))
+	if diff := cmp.Diff(members, slices.Sorted(maps.Keys(requests[2]))); diff != "" {
+		t.Errorf("members that expressions may read: -want +got\n%s", diff)
 	}
 	want := map[string]any{"method": "POST", "path": "/hooks/orders/o1/lines/l2", "params": map[string]any{"id": "o1", "line": "l2"}, "query": map[string]any{}, "body": "\x00raw\uFFFD", "raw_body": "\x00raw\uFFFD"}
 	delete(requests[2], "headers")

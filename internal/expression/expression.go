@@ -33,6 +33,9 @@ import (
 // Scope says what an expression may read.
 type Scope struct {
 	Names []string // root names, for example "input", "vars", "nodes"
+	// Shapes are the known shapes of roots. Reading a member that a shape does not have is an
+	// error; below "nodes" only of nodes that the shape has.
+	Shapes map[string]Shape
 }
 
 // Env is what one evaluation reads. Vars is not copied and must not change meanwhile;

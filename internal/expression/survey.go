@@ -24,17 +24,18 @@ var unavailable = map[string]bool{"date": true, "duration": true, "timezone": tr
 // (expr shares operands of chained comparisons, so a short text can be a huge tree) and
 // notes what the expression reads.
 type survey struct {
-	names []string
-	lets  []string // variables in sight, innermost last
-	roots map[string]bool
-	nodes map[string]bool
-	count int
-	size  int // of constant regular expressions
-	err   *compileError
+	names  []string
+	shapes map[string]Shape
+	lets   []string // variables in sight, innermost last
+	roots  map[string]bool
+	nodes  map[string]bool
+	count  int
+	size   int // of constant regular expressions
+	err    *compileError
 }
 
 func newSurvey(scope Scope) *survey {
-	return &survey{names: scope.Names, roots: map[string]bool{}, nodes: map[string]bool{}}
+	return &survey{names: scope.Names, shapes: scope.Shapes, roots: map[string]bool{}, nodes: map[string]bool{}}
 }
 
 func (s *survey) run(node ast.Node) error {
@@ -64,6 +65,7 @@ func (s *survey) visit(node ast.Node, depth int) {
 		s.identifier(n)
 		return
 	case *ast.MemberNode:
+		s.member(n)
 		if s.readsNode(n) {
 			return
 		}

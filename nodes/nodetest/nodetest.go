@@ -88,7 +88,8 @@ func (e *Env) ReadyAt() time.Time { return e.Ready }
 // Log implements nodes.Env.
 func (e *Env) Log() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
-// Run gives a new node of the type these parameters and returns its raw output.
+// Run gives a new node of the type these parameters and returns its raw output, which must have
+// no member that the type does not declare.
 func (e *Env) Run(tb testing.TB, kind nodes.Type, with map[string]any) (any, error) {
 	tb.Helper()
 	result, err := kind.New().Run(tb.Context(), e, nodes.Input{With: with, Now: time.Now()})
@@ -98,6 +99,13 @@ func (e *Env) Run(tb testing.TB, kind nodes.Type, with map[string]any) (any, err
 	done, ok := result.(nodes.Done)
 	if !ok {
 		tb.Fatalf("the node gave %T, want Done", result)
+	}
+	if output, object := done.Output.(map[string]any); object && kind.Output != nil {
+		for name := range output {
+			if !slices.Contains(kind.Output, name) {
+				tb.Errorf("type %s does not declare the member %q of its output", kind.Name, name)
+			}
+		}
 	}
 	return done.Output, nil
 }

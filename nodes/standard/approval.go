@@ -22,7 +22,8 @@ func approvalType() nodes.Type {
 			{Name: "timeout", Kind: nodes.Duration, Help: "How long to wait; without it, for ever."},
 			{Name: "on_timeout", Kind: nodes.String, Enum: []string{timeoutFails, timeoutRejects}, Default: timeoutFails, Help: "What it means that nobody decided."},
 		},
-		New: func() nodes.Node { return approval{} },
+		Output: []string{"approved", "by", "comment", "at"},
+		New:    func() nodes.Node { return approval{} },
 	}
 }
 

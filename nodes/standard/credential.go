@@ -20,6 +20,7 @@ func credentialType() nodes.Type {
 		Credential: true,
 		Acts:       true,
 		Timeout:    30 * time.Second,
+		Output:     []string{"ok", "status", "message", "expires_at", "version"},
 		New:        func() nodes.Node { return credential{} },
 	}
 }

@@ -15,7 +15,8 @@ func emitType() nodes.Type {
 			{Name: "event", Kind: nodes.String, Required: true, Check: cloudevent.CheckType, Help: "Its type, such as com.example.ticket.created; types that begin with keyflow. are Keyflow's own."},
 			{Name: "data", Kind: nodes.Any, Default: "null", Help: "What it tells: any value, at most 1 MiB as JSON."},
 		},
-		New: func() nodes.Node { return emit{} },
+		Output: []string{"id"},
+		New:    func() nodes.Node { return emit{} },
 	}
 }
 

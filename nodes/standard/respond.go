@@ -19,7 +19,8 @@ func respondType() nodes.Type {
 			{Name: "headers", Kind: nodes.Object, Help: "Headers of the answer; a list repeats one, null leaves it out."},
 			{Name: "body", Kind: nodes.Any, Help: "Text is sent as it is, anything else as JSON; without, the body is empty."},
 		},
-		New: func() nodes.Node { return respond{} },
+		Output: []string{"status", "responded", "reason"},
+		New:    func() nodes.Node { return respond{} },
 	}
 }
 

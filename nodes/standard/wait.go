@@ -16,8 +16,9 @@ func waitType() nodes.Type {
 			{Name: "until", Kind: nodes.String, Help: "Until this time, RFC 3339. With callback: as for."},
 			{Name: "callback", Kind: nodes.Boolean, Help: "Wait for a call of the URL that callback_url gives; it is the output: {method, headers, query, body}."},
 		},
-		Check: checkWait,
-		New:   func() nodes.Node { return wait{} },
+		Check:  checkWait,
+		Output: []string{"until", "method", "headers", "query", "body"},
+		New:    func() nodes.Node { return wait{} },
 	}
 }
 

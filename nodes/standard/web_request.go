@@ -45,6 +45,7 @@ func webRequestType() nodes.Type {
 		},
 		Credential: true,
 		Timeout:    30 * time.Second,
+		Output:     append(nodes.ResponseMembers(), "url", "duration_ms", "pages", "more"),
 		New:        func() nodes.Node { return &webRequest{now: time.Now} },
 	}
 }

@@ -35,6 +35,7 @@ func webhookType() nodes.Type {
 		Credential: true,
 		Timeout:    30 * time.Second,
 		Retry:      nodes.RetryDefault{MaxAttempts: 5, Initial: 5 * time.Second, Max: 10 * time.Minute, Factor: 5},
+		Output:     []string{"status", "delivery_id", "attempts"},
 		New:        func() nodes.Node { return &webhook{now: time.Now} },
 	}
 }
