@@ -37,7 +37,9 @@ func (e *edit) checkRules() {
 		if rule.Body == "" {
 			continue
 		}
-		if _, err := expression.Compile(rule.Body, ruleScope()); err != nil {
+		scope := ruleScope()
+		scope.Shapes = map[string]expression.Shape{"response": expression.Members("status", "headers", "body")}
+		if _, err := expression.Compile(rule.Body, scope); err != nil {
 			e.add(path+"/body", codeInvalidValue, "is not an expression over response: "+err.Error())
 		}
 	}

@@ -300,6 +300,9 @@ func TestBadInputs(t *testing.T) {
 			`/failure_rules/7/until invalid_value: "24:30 UTC" must begin with a time of day such as 00:00`,
 			`/failure_rules/8/until invalid_value: "00:00 US Central" must end with a zone such as UTC or America/Chicago`,
 		}},
+		"a member that no response has": {`{"id": "x", "type": "basic_auth", "fields": {"username": "u"}, ` + host + `, "failure_rules": [{"action": "refuse", "body": "response.stats == 1"}]}`, []string{
+			"/failure_rules/0/body invalid_value: is not an expression over response: response has no member \"stats\" (did you mean response.status?)\n  response.stats == 1\n           ^",
+		}},
 		"limits": {`{"id": "x", "type": "basic_auth", "fields": {"username": "u"}, ` + host + `, "limits": {"requests": -1, "concurrency": -5, "per": "10ms"}}`, []string{
 			`/limits/requests invalid_value: must be from 1 to 1000000`,
 			`/limits/concurrency invalid_value: must be from 1 to 1000000`,
