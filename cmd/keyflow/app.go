@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -61,6 +62,18 @@ type core struct {
 
 // newCore opens the database and wires the parts; own are this process's listening addresses.
 func newCore(ctx context.Context, cfg config, log *slog.Logger, public *url.URL, own []netip.AddrPort) (*core, error) {
+	c, err := openCore(ctx, cfg, log, public, own)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.wire(cfg); err != nil {
+		return nil, &exitError{exitCannotStart, errors.Join(err, c.close())}
+	}
+	return c, nil
+}
+
+// openCore is newCore without wire, which is the first to use the master key.
+func openCore(ctx context.Context, cfg config, log *slog.Logger, public *url.URL, own []netip.AddrPort) (*core, error) {
 	c := &core{log: log, public: public, metrics: web.NewMetrics(), keep: runstore.Keep{For: time.Duration(cfg.keepFor), Runs: cfg.keepRuns}}
 	var err error
 	if c.now, err = testClock(cfg.clockOffset); err != nil {
@@ -76,9 +89,6 @@ func newCore(ctx context.Context, cfg config, log *slog.Logger, public *url.URL,
 	}
 	if len(own) > 0 {
 		c.callbackURL = strings.TrimSuffix(public.String(), "/") + triggers.CallbacksPrefix
-	}
-	if err := c.wire(cfg); err != nil {
-		return nil, &exitError{exitCannotStart, errors.Join(err, c.db.Close())}
 	}
 	return c, nil
 }
@@ -267,6 +277,15 @@ func plainNetError(err error) error {
 	return err
 }
 
+// makeDataDir makes the data folder, readable by this user alone. On Postgres it holds the admin
+// token and, without KEYFLOW_MASTER_KEY, the master key.
+func makeDataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cannot make the data folder: %w; choose another --data-dir (KEYFLOW_DATA_DIR)", err)
+	}
+	return nil
+}
+
 func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error {
 	public, err := cfg.public(s.listener.Addr())
 	if err != nil {
@@ -276,15 +295,23 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 	if tcp, ok := s.listener.Addr().(*net.TCPAddr); ok {
 		own = append(own, tcp.AddrPort())
 	}
-	if s.core, err = newCore(ctx, cfg, log, public, own); err != nil {
+	if err := makeDataDir(cfg.dataDir); err != nil {
+		return &exitError{exitCannotStart, err}
+	}
+	if s.core, err = openCore(ctx, cfg, log, public, own); err != nil {
 		return err
 	}
-	if cfg.folder != "" {
-		s.folder = &folder{dir: cfg.folder, catalog: s.catalog, log: log}
-	}
+	// The token is written under the folder's lock, and before anything is sealed: a start that
+	// fails here leaves no database behind that is bound to this master key.
 	token, err := session.AdminToken(cfg.dataDir, cfg.adminToken)
 	if err != nil {
 		return &exitError{exitCannotStart, err}
+	}
+	if err := s.wire(cfg); err != nil {
+		return &exitError{exitCannotStart, err}
+	}
+	if cfg.folder != "" {
+		s.folder = &folder{dir: cfg.folder, catalog: s.catalog, log: log}
 	}
 	s.session, err = session.New(session.Options{
 		Accounts: sessionstore.NewAccounts(s.db), Tokens: sessionstore.NewTokens(s.db),

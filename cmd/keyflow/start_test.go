@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"keyflow/internal/database/databasetest"
 )
 
 func TestCannotStart(t *testing.T) {
@@ -99,4 +103,28 @@ func TestUnreachableServer(t *testing.T) {
 	if r.code != exitUnreachable || !strings.Contains(r.stderr, "no Keyflow server answers at http://127.0.0.1:1 (KEYFLOW_URL); start one with: keyflow serve") {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
 	}
+}
+
+// The data folder is made before anything is sealed: on Postgres it holds no database, and with
+// KEYFLOW_MASTER_KEY no key file either.
+func TestServeMakesTheDataFolder(t *testing.T) {
+	t.Parallel()
+	url := databasetest.PostgresURL(t)
+	key := func(b byte) []string {
+		return []string{"KEYFLOW_MASTER_KEY=" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{b}, 32))}
+	}
+	notAFolder := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(notAFolder, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := keyflow(t, key(1), "serve", "--listen", "127.0.0.1:0", "--database-url", url, "--data-dir", filepath.Join(notAFolder, "data"))
+	if r.code != exitCannotStart || !strings.Contains(r.stderr, "choose another --data-dir") {
+		t.Errorf("a folder that cannot be made: %d %s", r.code, r.stderr)
+	}
+	dir := filepath.Join(t.TempDir(), "not", "there")
+	s := serveWith(t, dir, key(2), "--database-url", url) // the failed start has sealed nothing with its key
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder: %v, %v", info, err)
+	}
+	s.must(http.MethodGet, "/api/v1/credentials", nil)
 }
