@@ -16,7 +16,7 @@ import (
 
 func credentialsCommand(p process) *cobra.Command {
 	cmd := group("credentials", "Create, change, test and list credentials on a server")
-	cmd.Long = "Secret values come from a prompt without echo, from --from-file, or from stdin (--from-file -);\nnever from an argument, where every process on the machine could read them."
+	cmd.Long = "Secret values come from a prompt without echo, from stdin, or as JSON from --from-file FILE (- is stdin);\nnever from an argument, which every process on the machine can read."
 	cmd.AddCommand(
 		credentialsList(p), credentialsGet(p), credentialsCreate(p), credentialsUpdate(p), credentialsDelete(p),
 		credentialsTest(p), credentialsPresets(p), credentialsRefresh(p), credentialsConnect(p), credentialsUsages(p), credentialsUses(p), credentialsVersions(p),
@@ -111,7 +111,7 @@ func (f *credentialFlags) mergeFields(in map[string]any, t credentialType) (map[
 		i := slices.IndexFunc(t.Fields, func(f credentials.Field) bool { return f.Name == name })
 		switch {
 		case i >= 0 && t.Fields[i].Secret:
-			return nil, usagef("%s is a secret: it must not be an argument; leave it out and type it at the prompt, or use --from-file", name)
+			return nil, usagef("%s is a secret: it must not be an argument. Leave it out and type it at the prompt or pipe it in, or use --from-file FILE", name)
 		case i >= 0 && t.Fields[i].Kind == "boolean":
 			fields[name] = value == "true"
 		default:
@@ -180,8 +180,10 @@ func credentialsCreate(p process) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := promptMissing(p, t, fields, f.fromFile == ""); err != nil {
-				return err
+			if f.fromFile == "" {
+				if err := askSecrets(p, t, fields); err != nil {
+					return err
+				}
 			}
 			in["fields"] = fields
 			var out credentials.Credential
@@ -218,22 +220,6 @@ func setDefault(in map[string]any, key, value string) {
 	}
 }
 
-// promptMissing asks for the required secret fields that no file gave.
-func promptMissing(p process, t credentialType, fields map[string]any, ask bool) error {
-	for _, field := range t.Fields {
-		secret := field.Secret || field.SecretIf != "" && fields[field.SecretIf] == true
-		if _, given := fields[field.Name]; given || !secret || !field.Required || !ask || !applies(field, t, fields) {
-			continue
-		}
-		value, err := promptSecret(p, field.Label)
-		if err != nil {
-			return err
-		}
-		fields[field.Name] = value
-	}
-	return nil
-}
-
 func credentialsUpdate(p process) *cobra.Command {
 	var f credentialFlags
 	var bulk importFlags
@@ -243,6 +229,7 @@ func credentialsUpdate(p process) *cobra.Command {
 			"of their ids and what is new, all or none.",
 		Args: cobra.MaximumNArgs(1),
 		Example: "  keyflow credentials update erp --secret password      # asks for the new password\n" +
+			"  pass show erp | keyflow credentials update erp --secret password\n" +
 			"  echo '{\"fields\":{\"password\":\"new\"}}' | keyflow credentials update erp --from-file -\n" +
 			"  keyflow credentials update --folder /clouds/aws --from-file keys.csv",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
@@ -257,7 +244,7 @@ func credentialsUpdate(p process) *cobra.Command {
 	}
 	f.bind(cmd)
 	bulk.bind(cmd)
-	cmd.Flags().StringArrayVar(&f.prompts, "secret", nil, "secret field to ask for (repeat)")
+	cmd.Flags().StringArrayVar(&f.prompts, "secret", nil, "secret field to ask for, or to read from stdin (repeat to be asked for several)")
 	return cmd
 }
 
@@ -268,7 +255,7 @@ func (f *credentialFlags) updateOne(cmd *cobra.Command, p process, c *client, id
 		return err
 	}
 	if len(in) == 0 {
-		return usagef("nothing to change: give --secret FIELD, --field name=value, --from-file or another flag")
+		return usagef("nothing to change: give --secret FIELD (asks, or reads stdin), --field name=value, --from-file FILE or another flag")
 	}
 	var out credentials.Credential
 	if err := c.call(cmd.Context(), http.MethodPatch, credentialPath(id), in, &out); err != nil {
@@ -279,6 +266,9 @@ func (f *credentialFlags) updateOne(cmd *cobra.Command, p process, c *client, id
 
 // changes is what is to be new about a credential, as a merge patch; secrets are asked for.
 func (f *credentialFlags) changes(cmd *cobra.Command, p process, c *client, id string) (map[string]any, error) {
+	if f.fromFile == "-" && len(f.prompts) > 0 {
+		return nil, usagef("--from-file - and --secret both read stdin: put the secret into the JSON, or leave out --from-file")
+	}
 	in, err := f.input(p)
 	if err != nil {
 		return nil, err
@@ -295,8 +285,8 @@ func (f *credentialFlags) changes(cmd *cobra.Command, p process, c *client, id s
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range f.prompts {
-		if fields[name], err = promptSecret(p, name); err != nil {
+	if len(f.prompts) > 0 {
+		if err := askNamed(p, t, f.prompts, fields); err != nil {
 			return nil, err
 		}
 		in["fields"] = fields

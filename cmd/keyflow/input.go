@@ -58,21 +58,6 @@ func terminal(p process) (int, bool) {
 	return int(f.Fd()), term.IsTerminal(int(f.Fd()))
 }
 
-// promptSecret asks for a value without echo.
-func promptSecret(p process, label string) (string, error) {
-	fd, ok := terminal(p)
-	if !ok {
-		return "", usagef("%s is needed: stdin is no terminal, so give the values with --from-file FILE (- for stdin)", label)
-	}
-	_, _ = fmt.Fprintf(p.stderr, "%s (not shown): ", label)
-	value, err := term.ReadPassword(fd)
-	_, _ = fmt.Fprintln(p.stderr)
-	if err != nil {
-		return "", usagef("%w", err)
-	}
-	return string(value), nil
-}
-
 // confirm asks before what cannot be undone; without a terminal it needs --yes.
 func confirm(p process, yes bool, question string) error {
 	if yes {

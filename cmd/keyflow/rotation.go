@@ -84,7 +84,7 @@ func credentialsCandidate(p process) *cobra.Command {
 			}
 			fields, _ := in["fields"].(map[string]any)
 			if len(fields) == 0 {
-				return usagef("nothing new: give --secret FIELD, --field name=value, --ref name=reference or --from-file")
+				return usagef("nothing to change: give --secret FIELD (asks, or reads stdin), --field name=value, --ref name=reference or --from-file")
 			}
 			body := map[string]any{"fields": fields}
 			if err := c.call(cmd.Context(), http.MethodPut, credentialPath(args[0], "/candidate"), body, &out); err != nil {
@@ -95,7 +95,7 @@ func credentialsCandidate(p process) *cobra.Command {
 	}
 	f.bindFields(cmd)
 	cmd.Flags().StringVar(&f.fromFile, "from-file", "", "JSON with fields, secrets included; - is stdin")
-	cmd.Flags().StringArrayVar(&f.prompts, "secret", nil, "secret field to ask for (repeat)")
+	cmd.Flags().StringArrayVar(&f.prompts, "secret", nil, "secret field to ask for, or to read from stdin (repeat to be asked for several)")
 	cmd.Flags().BoolVar(&drop, "drop", false, "drop the candidate")
 	return cmd
 }
