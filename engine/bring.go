@@ -90,7 +90,7 @@ func errDecided(node workflows.NodeID) error {
 func (p *planNode) takes(steps []Step, reason string) error {
 	i := slices.IndexFunc(steps, func(s Step) bool { return s.Node == p.id && s.Index == NoIndex })
 	if i < 0 {
-		if reason == nodes.CodeWaitsForCallback && p.waitsForCallback() {
+		if reason == nodes.CodeWaitsForCallback && p.callback {
 			return nil // it comes early
 		}
 		return fault.New(fault.Conflict, "step %q has not begun to wait", p.id)
@@ -103,11 +103,6 @@ func (p *planNode) takes(steps []Step, reason string) error {
 	default:
 		return fault.New(fault.Conflict, "step %q does not wait for this", p.id)
 	}
-}
-
-// waitsForCallback reports whether a call of callback_url can be meant for the node.
-func (p *planNode) waitsForCallback() bool {
-	return slices.ContainsFunc(p.params, func(q param) bool { return p.kind.Name == "wait" && q.decl.Name == "callback" })
 }
 
 // told brings a signal that is on disk to its run: to the runner in this process, or by

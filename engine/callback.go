@@ -17,12 +17,37 @@ const callbackPlace = -2
 // callbackText is what a token has sealed; that it opens for its run and node is the proof.
 const callbackText = "callback"
 
+// waitsForCallback reports whether a node may wait for a call of its URL.
+func waitsForCallback(def *workflows.Node) bool {
+	called := def.With["callback"]
+	return def.Type == "wait" && called != nil && called != false
+}
+
+// callbackNodes are the nodes that callback_url takes; not nil.
+func (c *compiler) callbackNodes() []string {
+	ids := c.noCallbacks()
+	for _, id := range c.nodeNames() {
+		if waitsForCallback(c.definition.Nodes[workflows.NodeID(id)]) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// noCallbacks is the list for a place where callback_url is not available.
+func (c *compiler) noCallbacks() []string {
+	if !c.strict {
+		return nil
+	}
+	return []string{}
+}
+
 // callbackURL is the one-time URL of a node that waits for a call. Each is another one and all
 // are good, until one is called.
 func (e *Engine) callbackURL(r *runner, node string) (string, error) {
 	n, known := r.plan.index[workflows.NodeID(node)]
 	switch {
-	case !known || !r.plan.nodes[n].waitsForCallback():
+	case !known || !r.plan.nodes[n].callback:
 		return "", fmt.Errorf("callback_url: the workflow has no node %q that waits for a callback", node)
 	case e.o.Sealer == nil || e.o.CallbackURL == "":
 		return "", fmt.Errorf("callback_url: nobody can call this process: run the workflow on a server")

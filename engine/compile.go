@@ -44,6 +44,7 @@ type planNode struct {
 	retry      retryPolicy
 	timeout    time.Duration // of one attempt; 0 is none
 	atMostOnce bool
+	callback   bool // a call of callback_url can be meant for it
 	goOn       bool // on_error: continue
 	itemsGoOn  bool // on_item_error: continue
 	reads      reads
@@ -87,7 +88,7 @@ func compileStored(d *workflows.Definition, types *nodes.Registry) (*Plan, []wor
 func (c *compiler) compile() (plan *Plan, problems, warnings []workflows.Problem) {
 	d := c.definition
 	if c.strict {
-		c.known = c.shapes()
+		c.known, c.callbacks = c.shapes(), c.callbackNodes()
 	}
 	order := c.order()
 	for _, n := range order {
@@ -97,7 +98,7 @@ func (c *compiler) compile() (plan *Plan, problems, warnings []workflows.Problem
 		c.compileNode(n)
 	}
 	if d.Output != nil {
-		end := place{compiler: c, node: everyNode, names: runNames(), shapes: c.known, reads: &c.plan.outputRead}
+		end := place{compiler: c, node: everyNode, names: runNames(), shapes: c.known, callbacks: c.noCallbacks(), reads: &c.plan.outputRead}
 		c.plan.output = end.template("/output", d.Output)
 	}
 	c.compileConcurrency(d.Concurrency)
@@ -115,6 +116,7 @@ type compiler struct {
 	types      *nodes.Registry
 	strict     bool                        // refuse also what can only fail or give null when it runs
 	known      map[string]expression.Shape // of runNames; nil unless strict
+	callbacks  []string                    // nodes that wait for a callback; nil unless strict
 	plan       *Plan
 	ancestors  []nodeSet
 	problems   []workflows.Problem
@@ -202,13 +204,14 @@ func (c *compiler) compileNode(n int) {
 	p.goOn = def.OnError == workflows.Continue
 	p.itemsGoOn = def.OnItemError == workflows.Continue
 	p.atMostOnce = def.AtMostOnce
+	p.callback = waitsForCallback(def)
 	*s = shapeNode{
 		needs: s.needs, dependents: s.dependents,
 		runOn: cmp.Or(def.RunOn, workflows.RunOnSuccess), parallel: max(def.MaxParallel, 1),
 		goOn: p.goOn, itemsGoOn: p.itemsGoOn,
 	}
 
-	at := place{compiler: c, node: n, names: runNames(), shapes: c.known, reads: &p.reads}
+	at := place{compiler: c, node: n, names: runNames(), shapes: c.known, callbacks: c.callbacks, reads: &p.reads}
 	if def.If != "" {
 		p.condition = at.expression(path+"/if", def.If)
 	}
@@ -257,13 +260,15 @@ func (c *compiler) findType(path string, def *workflows.Node, p *planNode) bool 
 
 // checkType asks the type whether the parameters fit together.
 func (c *compiler) checkType(path string, def *workflows.Node, p *planNode) {
-	given := func(name string) bool { return def.With[name] != nil }
+	given := func(name string) bool {
+		return def.With[name] != nil && (!c.strict || def.With[name] != false)
+	}
 	if p.kind.Check != nil {
 		if wrong := p.kind.Check(given); wrong != "" {
 			c.problem(path+"/with", codeInvalid, "%s", wrong)
 		}
 	}
-	if p.forEach != nil && (p.kind.Name == "approval" || p.waitsForCallback()) {
+	if p.forEach != nil && (p.kind.Name == "approval" || waitsForCallback(def)) {
 		c.problem(path+"/for_each", codeInvalid, "a node that waits for somebody is named by its id alone, so it cannot stand for many; let for_each start a workflow that waits")
 	}
 }

@@ -30,6 +30,13 @@ func compileTypes() *nodes.Registry {
 			{Name: "fail_if", Kind: nodes.Expression, Scope: []string{"response"}},
 		}},
 		nodes.Type{Name: "plain", New: newNode},
+		nodes.Type{Name: "wait", New: newNode, Params: []nodes.Param{{Name: "for", Kind: nodes.Duration}, {Name: "callback", Kind: nodes.Boolean}},
+			Check: func(given func(string) bool) string {
+				if !given("for") && !given("callback") {
+					return "say what to wait for"
+				}
+				return ""
+			}},
 		nodes.Type{Name: "known", New: newNode, Output: []string{"status", "body"}},
 		nodes.Type{Name: "pages", New: newNode, Params: []nodes.Param{{Name: "paginate", Kind: nodes.Object, Fields: []nodes.Param{
 			{Name: "next", Kind: nodes.Expression, Required: true, Scope: []string{"response"}}, {Name: "max", Kind: nodes.Integer, Minimum: &one},
@@ -147,6 +154,27 @@ func TestCompileProblems(t *testing.T) {
 				`/nodes/g/if expression nodes.e.error has no member "respons" (did you mean nodes.e.error.response?)`,
 			},
 		},
+		"a wait for nothing": {
+			nodes: `{"a": {"type": "wait", "with": {"callback": false}}, "b": {"type": "wait", "with": {"callback": false, "for": "1s"}},
+				"c": {"type": "wait", "with": {"callback": "{{ input.x }}"}}, "d": {"type": "wait", "with": {"callback": null}}}`,
+			want: []string{`/nodes/a/with invalid_value say what to wait for`, `/nodes/d/with invalid_value say what to wait for`},
+		},
+		"callback_url of a node that does not wait": {
+			nodes: `{"back": {"type": "wait", "with": {"callback": true}}, "never": {"type": "wait", "with": {"callback": false, "for": "1s"}},
+				"a": {"type": "call", "with": {"url": "{{ callback_url('back') }}{{ callback_url(input.x) }}{{ 'back' | callback_url() }}"}},
+				"b": {"type": "call", "with": {"url": "{{ callback_url('bakc') }}"}}, "c": {"type": "call", "with": {"url": "{{ callback_url('never') }}"}},
+				"d": {"type": "call", "with": {"url": "x"}, "if": "callback_url('d') == ''"}, "e": {"type": "call", "with": {"url": "{{ 'e' | callback_url() }}"}}}`,
+			want: []string{
+				`/nodes/b/with/url expression callback_url: the workflow has no node "bakc" that waits for a callback (did you mean "back"?)`,
+				`/nodes/c/with/url expression callback_url: the workflow has no node "never" that waits for a callback`,
+				`/nodes/d/if expression callback_url: the workflow has no node "d" that waits for a callback`,
+				`/nodes/e/with/url expression callback_url: the workflow has no node "e" that waits for a callback`,
+			},
+		},
+		"callback_url without a node that waits": {
+			nodes: `{"a": {"type": "call", "with": {"url": "{{ callback_url('a') }}"}}}`,
+			want:  []string{`/nodes/a/with/url expression callback_url is not available here: only nodes can call it, when a wait node of the workflow has "callback": true`},
+		},
 		"credential of a type without": {
 			nodes: `{"a": {"type": "plain", "credential": "x"}}`,
 			want:  []string{`/nodes/a/credential no_credential a node of type plain uses no credential`},
@@ -186,6 +214,17 @@ func TestCompileOutput(t *testing.T) {
 	problems, warnings := engine.NewChecker(compileTypes()).Check(context.Background(), d)
 	if len(problems) != 1 || problems[0].Path != "/output/b/0" || len(warnings) != 0 {
 		t.Errorf("problems %v, warnings %v", problems, warnings)
+	}
+}
+
+// TestCompileCallbackOutsideOfNodes refuses callback_url where no node runs.
+func TestCompileCallbackOutsideOfNodes(t *testing.T) {
+	t.Parallel()
+	d, _ := workflows.Parse([]byte(`{"id": "x", "nodes": {"a": {"type": "wait", "with": {"callback": true}}},
+		"concurrency": {"limit": 1, "key": "{{ callback_url('a') }}"}, "output": "{{ callback_url('a') }}"}`))
+	_, problems := engine.Compile(d, compileTypes())
+	if len(problems) != 2 || problems[0].Path != "/output" || problems[1].Path != "/concurrency/key" {
+		t.Errorf("problems %v", problems)
 	}
 }
 

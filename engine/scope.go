@@ -40,7 +40,9 @@ type place struct {
 	names []string
 	// shapes are what is known of the names; nil when what they lack is not looked for.
 	shapes map[string]expression.Shape
-	reads  *reads
+	// callbacks are the nodes that callback_url takes; nil when that is not checked.
+	callbacks []string
+	reads     *reads
 	// sealed: outputs of sensitive nodes are seen as they are.
 	sealed bool
 }
@@ -63,7 +65,9 @@ func (p place) shaped(name string, shape expression.Shape) place {
 	return p
 }
 
-func (p place) scope() expression.Scope { return expression.Scope{Names: p.names, Shapes: p.shapes} }
+func (p place) scope() expression.Scope {
+	return expression.Scope{Names: p.names, Shapes: p.shapes, Callbacks: p.callbacks}
+}
 
 // expression compiles a bare expression that stands at path.
 func (p place) expression(path, source string) *expression.Expression {

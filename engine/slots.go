@@ -31,7 +31,7 @@ func (c *compiler) compileConcurrency(d *workflows.Concurrency) {
 	}
 	p := &planConcurrency{limit: d.Limit, onLimit: d.OnLimit}
 	if d.Key != "" {
-		at := place{compiler: c, node: everyNode, names: []string{"input", "vars", "trigger"}, shapes: c.known, reads: &p.reads}
+		at := place{compiler: c, node: everyNode, names: []string{"input", "vars", "trigger"}, shapes: c.known, callbacks: c.noCallbacks(), reads: &p.reads}
 		p.key = at.template("/concurrency/key", d.Key)
 	}
 	c.plan.concurrency = p

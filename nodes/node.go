@@ -215,7 +215,8 @@ type Type struct {
 	Acts       bool          // whether they work on the credential itself: then they must name one
 	Timeout    time.Duration // default of one attempt; 0 is none
 	Retry      RetryDefault  // default when the node states no retry
-	// Check, when not nil, says what is wrong with which parameters are given; "" is nothing.
+	// Check, when not nil, says what is wrong with which parameters are given; "" is nothing. Null
+	// and false are not given.
 	Check func(given func(name string) bool) string
 	New   func() Node // called once per compiled node; the Node is used concurrently
 }

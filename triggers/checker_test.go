@@ -40,8 +40,8 @@ func TestChecker(t *testing.T) {
 		{"templates", `"w": {"type": "webhook", "path": "b", "credential": "c", "input": {"a": ["{{ input.x }}"]}, "dedupe": "{{ trigger.("}`, []string{
 			"/triggers/w/input/a/0 expression", "/triggers/w/dedupe expression",
 		}},
-		{"members that are not there", `"e": {"type": "event", "event": "x.y", "filter": "trigger.data == 1"}, "w": {"type": "webhook", "path": "b", "credential": "c", "input": {"a": "{{ vars.x }}", "b": "{{ trigger.bdy }}"}, "dedupe": "{{ trigger.request.id }}"}`, []string{
-			"/triggers/e/filter expression", "/triggers/w/input/a expression", "/triggers/w/input/b expression", "/triggers/w/dedupe expression",
+		{"members that are not there", `"e": {"type": "event", "event": "x.y", "filter": "trigger.data == 1"}, "w": {"type": "webhook", "path": "b", "credential": "c", "input": {"a": "{{ vars.x }}", "b": "{{ trigger.bdy }}"}, "dedupe": "{{ trigger.request.id }}"}, "x": {"type": "webhook", "path": "x", "credential": "c", "input": "{{ callback_url('n') }}"}`, []string{
+			"/triggers/e/filter expression", "/triggers/w/input/a expression", "/triggers/w/input/b expression", "/triggers/w/dedupe expression", "/triggers/x/input expression",
 		}},
 	}
 	for _, tt := range tests {

@@ -182,9 +182,10 @@ func cronInput(ctx context.Context, d *workflows.Definition, t workflows.Trigger
 func inputScope() expression.Scope { return expression.Scope{Names: []string{"trigger", "vars"}} }
 
 // checkedScope is inputScope for a trigger that is being applied: members that d's constants and
-// the trigger do not have are errors.
+// the trigger do not have are errors, and so is callback_url.
 func checkedScope(d *workflows.Definition) expression.Scope {
 	s := inputScope()
+	s.Callbacks = []string{}
 	s.Shapes = map[string]expression.Shape{"trigger": engine.TriggerShape(), "vars": expression.ShapeOf(varsOf(d))}
 	return s
 }

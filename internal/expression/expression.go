@@ -36,6 +36,8 @@ type Scope struct {
 	// Shapes are the known shapes of roots. Reading a member that a shape does not have is an
 	// error; below "nodes" only of nodes that the shape has.
 	Shapes map[string]Shape
+	// Callbacks are the nodes that callback_url takes; nil: any, empty: it is not available.
+	Callbacks []string
 }
 
 // Env is what one evaluation reads. Vars is not copied and must not change meanwhile;

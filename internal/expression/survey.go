@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	nodesRoot = "nodes"
-	nullName  = "null" // JSON's word for expr's nil
+	nodesRoot        = "nodes"
+	callbackFunction = "callback_url"
+	nullName         = "null" // JSON's word for expr's nil
 )
 
 // unavailable are the functions of expr that are left out: their results are Go values
@@ -26,6 +27,7 @@ var unavailable = map[string]bool{"date": true, "duration": true, "timezone": tr
 type survey struct {
 	names  []string
 	shapes map[string]Shape
+	urls   []string // see Scope.Callbacks
 	lets   []string // variables in sight, innermost last
 	roots  map[string]bool
 	nodes  map[string]bool
@@ -35,7 +37,7 @@ type survey struct {
 }
 
 func newSurvey(scope Scope) *survey {
-	return &survey{names: scope.Names, shapes: scope.Shapes, roots: map[string]bool{}, nodes: map[string]bool{}}
+	return &survey{names: scope.Names, shapes: scope.Shapes, urls: scope.Callbacks, roots: map[string]bool{}, nodes: map[string]bool{}}
 }
 
 func (s *survey) run(node ast.Node) error {
@@ -128,9 +130,25 @@ func (s *survey) call(n *ast.CallNode, depth int) {
 		s.fail(n, "the function %s is not available: times are RFC 3339 texts such as now() gives", callee.Value)
 	case additions[callee.Value] == nil:
 		s.fail(n, "unknown function %q%s", callee.Value, hint(callee.Value, functionNames()))
+	case callee.Value == callbackFunction && s.urls != nil:
+		s.callback(n)
 	}
 	for _, arg := range n.Arguments {
 		s.visit(arg, depth+1)
+	}
+}
+
+// callback checks a call of callback_url.
+func (s *survey) callback(n *ast.CallNode) {
+	if len(s.urls) == 0 {
+		s.fail(n, `callback_url is not available here: only nodes can call it, when a wait node of the workflow has "callback": true`)
+		return
+	}
+	if len(n.Arguments) != 1 {
+		return // the checker's business
+	}
+	if id, ok := n.Arguments[0].(*ast.StringNode); ok && !slices.Contains(s.urls, id.Value) {
+		s.fail(n, "callback_url: the workflow has no node %q that waits for a callback%s", id.Value, hint(id.Value, s.urls))
 	}
 }
 
