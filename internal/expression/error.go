@@ -123,7 +123,7 @@ var (
 	goTypes   = strings.NewReplacer(
 		"map[string]interface {}", "object", "map[interface {}]interface {}", "object",
 		"map[string]any", "object", "[]interface {}", "list", "[]any", "list", "[]int", "list",
-		"interface {}", "any", "<nil>", "null", "float64", "number",
+		"interface {}", "any", "<nil>", "null", "float64", "number", "json.Number", "number",
 		"invalid operation: int(string)", "only an object has named members; lists and texts are indexed with whole numbers",
 		"mismatched types unknown and ", "mismatched types null and ", " and unknown)", " and null)",
 		"unexpected token EOF", "unexpected end of the expression",
@@ -142,7 +142,7 @@ func goKind(name string) string {
 		return "a boolean"
 	case "string":
 		return "a text"
-	case "int", "float64", "uint8":
+	case "int", "float64", "uint8", "json.Number":
 		return "a number"
 	case "[]interface {}", "[]int":
 		return "a list"

@@ -117,7 +117,7 @@ func (e *Expression) compile(scope Scope) (failed *Error) {
 	if _, err := checker.Check(tree, config); err != nil {
 		return e.fail(err)
 	}
-	r := &rewriter{config: config, done: map[ast.Node]ast.Node{}}
+	r := &rewriter{text: e.text, config: config, done: map[ast.Node]ast.Node{}}
 	r.rewrite(&tree.Node)
 	if _, err := checker.Check(tree, config); err != nil {
 		return e.fail(err)

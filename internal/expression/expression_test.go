@@ -2,6 +2,7 @@ package expression_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"sync"
@@ -70,7 +71,7 @@ func TestEval(t *testing.T) {
 		"default":                       {`input.missing ?? "none"`, "none"},
 		"arithmetic":                    {`1 + 2 * 3 - 4 % 3`, 6},
 		"whole quotient is int":         {`10 / 2`, 5},
-		"quotient":                      {`1 / 4`, 0.25},
+		"quotient":                      {`1 / 4`, json.Number("0.25")},
 		"power":                         {`2 ** 10`, 1024},
 		"text":                          {`input.name + "!"`, "Ada!"},
 		"chained comparison":            {`1 < input.ids[1] < 3`, true},
@@ -102,14 +103,14 @@ func TestEval(t *testing.T) {
 		"all any none one":              {`[all(input.ids, # > 0), any(input.ids, # > 2), none(input.ids, # > 3), one(input.ids, # > 2)]`, []any{true, true, true, true}},
 		"find":                          {`[find(input.ids, # > 1), findIndex(input.ids, # > 1), findLast(input.ids, # < 3), findLastIndex(input.ids, # < 3), findLastIndex(input.ids, # > 3)]`, []any{2, 1, 2, 1, nil}},
 		"count":                         {`[count(input.ids, # > 1), count([true, false])]`, []any{2, 1}},
-		"sum":                           {`[sum(input.ids), sum(input.people, .age)]`, []any{6, 3.5}},
+		"sum":                           {`[sum(input.ids), sum(input.people, .age)]`, []any{6, json.Number("3.5")}},
 		"reduce":                        {`reduce(input.ids, #acc + # * #index, 10)`, 18},
 		"reduce without start":          {`reduce(input.ids, #acc * #)`, 6},
 		"groupBy":                       {`groupBy(input.ids, # % 2 == 0 ? "even" : "odd")`, map[string]any{"even": []any{2}, "odd": []any{1, 3}}},
 		"groupBy numbers":               {`groupBy(input.ids, # % 2)["0"]`, []any{2}},
 		"sortBy":                        {`map(sortBy(input.people, .age), .name)`, []any{"a", "b"}},
 		"sortBy descending":             {`map(sortBy(input.people, .name, "desc"), .name)`, []any{"b", "a"}},
-		"nested sortBy":                 {`sortBy(map(input.people, sortBy([3, #.age], #)), #[0])`, []any{[]any{1.5, 3}, []any{2, 3}}},
+		"nested sortBy":                 {`sortBy(map(input.people, sortBy([3, #.age], #)), #[0])`, []any{[]any{json.Number("1.5"), 3}, []any{2, 3}}},
 		"sort":                          {`sort(["b", "a"]) == sort(["a", "b"], "asc") and sort(1..3, "desc") == [3, 2, 1]`, true},
 		"loop over variable":            {`map(input.ids, {let x = #; map(input.ids, x * #)})[2]`, []any{3, 6, 9}},
 		"len counts runes":              {`[len("한글"), len(input.ids), len(input.people[0])]`, []any{2, 3, 2}},
@@ -119,7 +120,7 @@ func TestEval(t *testing.T) {
 		"list functions":                {`[reverse(1..2), concat([1], 2..3), uniq([1, 1.0, "1", [1], [1]]), flatten([1, [2, [3]]])]`, []any{[]any{2, 1}, []any{1, 2, 3}, []any{1, "1", []any{1}}, []any{1, 2, 3}}},
 		"first last take":               {`[first(input.ids), last(input.ids), take(input.ids, 2), first([])]`, []any{1, 3, []any{1, 2}, nil}},
 		"get":                           {`[get(input, "name"), get(input, "x"), get(input.ids, -1), get(input.ids, 9), get(item, "x")]`, []any{"Ada", nil, 3, nil, nil}},
-		"aggregates":                    {`[min(3, [1, 2]), max(input.ids), mean(1..4), median([1, [9, 2]])]`, []any{1, 3, 2.5, 2}},
+		"aggregates":                    {`[min(3, [1, 2]), max(input.ids), mean(1..4), median([1, [9, 2]])]`, []any{1, 3, json.Number("2.5"), 2}},
 		"rounding gives int":            {`[ceil(1.2), floor(1.8), round(1.5), abs(-2), int("12"), int(1.9), float("1.5")]`, []any{2, 1, 2, 2, 12, 1, 1.5}},
 		"bits":                          {`[bitand(6, 3), bitor(6, 3), bitxor(6, 3), bitshl(1, 4)]`, []any{2, 7, 5, 16}},
 		"text functions":                {`[trim(" a "), upper("a"), lower("A"), trimPrefix("ab", "a"), replace("aXa", "a", "b"), replace("aXa", "a", "b", 1), repeat("ab", 2)]`, []any{"a", "A", "a", "b", "bXb", "bXa", "abab"}},
@@ -129,7 +130,7 @@ func TestEval(t *testing.T) {
 		"type":                          {`[type(1), type("a"), type(1..2), type(nil), type(input)]`, []any{"int", "string", "array", "nil", "map"}},
 		"string of anything":            {`[string(1), string(0.5), string(true), string([1, "a<b"]), string(nil)]`, []any{"1", "0.5", "true", `[1,"a<b"]`, "null"}},
 		"toJSON":                        {`toJSON({b: 1..2, a: "<"})`, `{"a":"<","b":[1,2]}`},
-		"fromJSON keeps every digit":    {`fromJSON('{"id": 9007199254740993, "x": [0.5]}')`, map[string]any{"id": 9007199254740993, "x": []any{0.5}}},
+		"fromJSON keeps every digit":    {`fromJSON('{"id": 9007199254740993, "x": [0.5]}')`, map[string]any{"id": 9007199254740993, "x": []any{json.Number("0.5")}}},
 		"now is RFC 3339 in UTC":        {`now()`, "2025-01-01T18:04:05Z"},
 		"uuid":                          {`uuid()`, "0190f3a4-0000-7000-8000-000000000001"},
 		"sha256 is lower case hex":      {`sha256("abc")`, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
@@ -158,7 +159,7 @@ func TestErrors(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ source, want string }{
 		"null as variable":       {`let null = 1; null`, "null cannot be the name of a variable\n  let null = 1; null\n      ^"},
-		"null is no number":      {`null + 1`, "invalid operation: + (mismatched types null and int)\n  null + 1\n       ^"},
+		"null is no number":      {`null + 1`, "invalid operation: null + int\n  null + 1\n       ^"},
 		"braces in a bare place": {` {{ input.flag }}`, "this is an expression already: write it without {{ and }}\n   {{ input.flag }}\n    ^"},
 		"unknown name":           {`1 + inptu.x`, "unknown name \"inptu\" (did you mean \"input\"?)\n  1 + inptu.x\n      ^"},
 		"unknown name, no guess": {`zzzzzz`, "unknown name \"zzzzzz\" (available here: input, nodes, vars, item)\n  zzzzzz\n  ^"},
@@ -186,9 +187,11 @@ func TestErrors(t *testing.T) {
 		"wrong argument":         {`upper(input.ids)`, "upper needs a text, got a list\n  upper(input.ids)\n  ^"},
 		"join of numbers":        {`join(input.ids)`, "join needs a list of texts, element a number is none (use map(list, string(#)))\n  join(input.ids)\n  ^"},
 		"range of fractions":     {`1..input.half`, "range needs a whole number, got a number\n  1..input.half\n   ^"},
-		"not a number":           {`0 / 0`, "the result is not a number that JSON can hold (NaN)\n  0 / 0\n  ^"},
-		"infinity in a list":     {`[1 / 0]`, "the result is not a number that JSON can hold (+Inf)\n  [1 / 0]\n  ^"},
-		"int out of range":       {`int(2 ** 80)`, "int: 1.2089258196146292e+24 is out of range\n  int(2 ** 80)\n  ^"},
+		"not a number":           {`0 / 0`, "division by zero\n  0 / 0\n    ^"},
+		"infinity of floats":     {`[float(1) / 0]`, "the result is not a number that JSON can hold (+Inf)\n  [float(1) / 0]\n  ^"},
+		"not a number of floats": {`0 / float(0)`, "the result is not a number that JSON can hold (NaN)\n  0 / float(0)\n  ^"},
+		"infinity in a list":     {`[1 / 0]`, "division by zero\n  [1 / 0]\n     ^"},
+		"int out of range":       {`int(float(2) ** 80)`, "int: 1.2089258196146292e+24 is out of range\n  int(float(2) ** 80)\n  ^"},
 		"sort of a mixture":      {`sort(["a", 1, 2])`, "a number and a text cannot be put in order\n  sort([\"a\", 1, 2])\n  ^"},
 		"sort order":             {`sort([2, 1], input.name)`, "the order is \"asc\" or \"desc\"\n  sort([2, 1], input.name)\n  ^"},
 		"key of an object":       {`{(input.ids): 1}`, "a text is needed, got a list\n  {(input.ids): 1}\n  ^"},

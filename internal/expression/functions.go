@@ -1,12 +1,15 @@
 package expression
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 
 	"github.com/expr-lang/expr/builtin"
+
+	"keyflow/internal/decimal"
 )
 
 // errNotRewritten would mean that an author's call reached expr unchecked.
@@ -40,7 +43,7 @@ type function struct {
 
 // functions are all functions that the rewriter may put into code, by name: the operators,
 // the builtins of expr and the additions.
-var functions = byName(operatorFunctions(), textFunctions(), listFunctions(), valueFunctions())
+var functions = byName(operatorFunctions(), numberFunctions(), textFunctions(), listFunctions(), valueFunctions())
 
 func byName(tables ...[]function) map[string]function {
 	out := map[string]function{}
@@ -98,6 +101,12 @@ func wholeNumber(v any) (int, bool) {
 	case float64:
 		n := int(v)
 		return n, float64(n) == v
+	case json.Number:
+		d, err := decimal.Parse(string(v))
+		if err != nil {
+			return 0, false
+		}
+		return d.Int()
 	}
 	return 0, false
 }

@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -8,7 +9,6 @@ import (
 	"sort"
 	"strconv"
 
-	"github.com/expr-lang/expr/builtin"
 	"github.com/expr-lang/expr/vm/runtime"
 )
 
@@ -47,10 +47,6 @@ func listFunctions() []function {
 		{"flatten", "l", func(m *machine, a []any) (any, error) { return m.flat(a) }},
 		{"sort", "lt", func(m *machine, a []any) (any, error) { return m.sorted(a[0], a[0], a[1:]) }},
 		{"sortBy", "llt", func(m *machine, a []any) (any, error) { return m.sorted(a[0], a[1], a[2:]) }},
-		{"min", "v", overAll("min")},
-		{"max", "v", overAll("max")},
-		{"mean", "v", overAll("mean")},
-		{"median", "v", overAll("median")},
 		{"lastIndex", "v", lastIndex},
 		{"keys", "o", keys},
 		{"values", "o", values},
@@ -120,8 +116,12 @@ func uniq(m *machine, args []any) (any, error) {
 			}
 			continue
 		}
-		if f, ok := v.(float64); ok && float64(int(f)) == f {
-			v = int(f)
+		if isNumber(v) {
+			if d, err := m.exact(v); err == nil {
+				v = d // equal for equal numbers
+			} else if _, stop := errors.AsType[limitError](err); stop {
+				return nil, err
+			}
 		}
 		if text, ok := v.(string); ok {
 			if err := m.read(len(text)); err != nil {
@@ -163,23 +163,6 @@ func (m *machine) flat(v any) ([]any, error) {
 	return out, nil
 }
 
-// overAll adapts an aggregate of expr, which would recurse over nested lists by itself.
-func overAll(name string) func(*machine, []any) (any, error) {
-	f := builtin.Builtins[builtin.Index[name]]
-	return func(m *machine, args []any) (any, error) {
-		numbers, err := m.flat(args)
-		if err != nil {
-			return nil, err
-		}
-		for _, n := range numbers {
-			if k := kind(n); k != "a number" {
-				return nil, fmt.Errorf("%s needs numbers, got %s", name, k)
-			}
-		}
-		return f.Func(numbers)
-	}
-}
-
 // sorter sorts values by keys. After an error it reports all pairs as equal, so that the
 // rest of the sort costs nothing.
 type sorter struct {
@@ -215,7 +198,12 @@ func (s *sorter) Less(i, j int) bool {
 		s.err = fmt.Errorf("%s and %s cannot be put in order", kind(a), kind(b))
 		return false
 	}
-	return runtime.Less(a, b)
+	if !isNumber(a) {
+		return runtime.Less(a, b)
+	}
+	c, _, err := s.m.order(a, b)
+	s.err = err
+	return c < 0
 }
 
 // sorted returns values in the order of keys; order is nothing, "asc" or "desc".
@@ -274,7 +262,7 @@ func fromPairs(m *machine, args []any) (any, error) {
 		if !ok || len(pair) != 2 {
 			return nil, fmt.Errorf("fromPairs needs lists of key and value, element %d is not", i)
 		}
-		key, err := keyText(pair[0])
+		key, err := m.keyText(pair[0])
 		if err != nil {
 			return nil, err
 		}
@@ -284,14 +272,15 @@ func fromPairs(m *machine, args []any) (any, error) {
 }
 
 // keyText returns v as the key of an object.
-func keyText(v any) (string, error) {
+func (m *machine) keyText(v any) (string, error) {
 	switch v := v.(type) {
 	case string:
 		return v, nil
 	case int:
 		return strconv.Itoa(v), nil
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64), nil
+	case float64, json.Number, uint8:
+		d, err := m.exact(v) // equal numbers are the same key
+		return d.String(), err
 	case bool:
 		return strconv.FormatBool(v), nil
 	}

@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,7 +13,7 @@ func operatorFunctions() []function {
 		{"tick", "*", tick},
 		{"add", "*", add},
 		{"equal", "*", func(m *machine, a []any) (any, error) { return m.equal(a[0], a[1], 0) }},
-		{"compare", "v", compare},
+		{"compare", "*", compare},
 		{"in", "v", contained},
 		{"range", "n", intRange},
 		{"contains", "v", texts("contains", strings.Contains)},
@@ -22,6 +23,7 @@ func operatorFunctions() []function {
 		{"key", "v", key},
 		{"slice", "n", func(_ *machine, a []any) (any, error) { return a[0], nil }},
 		{"list", "*", listOf},
+		{"groupKey", "*", func(m *machine, a []any) (any, error) { return m.keyText(a[0]) }},
 		{"object", "*", groups},
 	}
 }
@@ -39,7 +41,7 @@ func add(m *machine, args []any) (any, error) {
 	a, isText := args[0].(string)
 	b, areTexts := args[1].(string)
 	if !isText || !areTexts {
-		return runtime.Add(args[0], args[1]), nil
+		return plus.apply(m, args[0], args[1])
 	}
 	if err := m.build(len(a) + len(b)); err != nil {
 		return nil, err
@@ -47,9 +49,22 @@ func add(m *machine, args []any) (any, error) {
 	return a + b, nil
 }
 
-// compare takes the operator as its first argument.
-func compare(_ *machine, args []any) (any, error) {
-	switch a, b := args[1], args[2]; args[0] {
+// compare takes the operator as its first argument. Nothing is above or below NaN.
+func compare(m *machine, args []any) (any, error) {
+	a, b := args[1], args[2]
+	if isNumber(a) && isNumber(b) {
+		c, known, err := m.order(a, b)
+		if err != nil {
+			return nil, err
+		}
+		return known && holds(args[0], c), nil
+	}
+	if text, ok := a.(string); ok {
+		if err := m.read(len(text)); err != nil {
+			return nil, err
+		}
+	}
+	switch args[0] {
 	case "<":
 		return runtime.Less(a, b), nil
 	case "<=":
@@ -58,6 +73,20 @@ func compare(_ *machine, args []any) (any, error) {
 		return runtime.More(a, b), nil
 	default:
 		return runtime.MoreOrEqual(a, b), nil
+	}
+}
+
+// holds says whether an operator holds between values in order c.
+func holds(operator any, c int) bool {
+	switch operator {
+	case "<":
+		return c < 0
+	case "<=":
+		return c <= 0
+	case ">":
+		return c > 0
+	default:
+		return c >= 0
 	}
 }
 
@@ -89,6 +118,10 @@ func (m *machine) equal(a, b any, depth int) (bool, error) {
 	switch b.(type) {
 	case []any, []int, map[string]any:
 		return false, nil
+	}
+	if isNumber(a) && isNumber(b) {
+		c, known, err := m.order(a, b)
+		return known && c == 0, err
 	}
 	return runtime.Equal(a, b), nil
 }
@@ -179,9 +212,14 @@ func texts(name string, test func(a, b string) bool) func(*machine, []any) (any,
 // key admits what an element or a member can be read by. expr would print anything else
 // into its error, whatever its size and depth.
 func key(_ *machine, args []any) (any, error) {
-	switch args[0].(type) {
-	case string, int, float64:
+	if _, ok := args[0].(string); ok {
 		return args[0], nil
+	}
+	if n, ok := wholeNumber(args[0]); ok {
+		return n, nil
+	}
+	if isNumber(args[0]) {
+		return nil, errors.New("an index is a whole number, or the name of a member")
 	}
 	return nil, fmt.Errorf("an index is a text or a number, got %s", kind(args[0]))
 }
@@ -195,7 +233,7 @@ func listOf(m *machine, args []any) (any, error) {
 	return args[0], m.visit(l.len())
 }
 
-// groups turns what expr's groupBy gives into an object.
+// groups turns what expr's groupBy gives into an object; groupKey has made texts of its keys.
 func groups(m *machine, args []any) (any, error) {
 	in := args[0].(map[any][]any)
 	if err := m.build(len(in) * entryBytes); err != nil {
@@ -203,11 +241,7 @@ func groups(m *machine, args []any) (any, error) {
 	}
 	out := make(map[string]any, len(in))
 	for k, v := range in {
-		key, err := keyText(k)
-		if err != nil {
-			return nil, err
-		}
-		out[key] = v
+		out[k.(string)] = v
 	}
 	return out, nil
 }

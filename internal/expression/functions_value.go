@@ -1,10 +1,9 @@
 package expression
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
-
-	"github.com/expr-lang/expr/vm/runtime"
 
 	"keyflow/internal/jsonvalue"
 )
@@ -13,8 +12,7 @@ func valueFunctions() []function {
 	return []function{
 		{"len", "c", native("len")},
 		{"get", "v", get},
-		{"int", "v", toInt},
-		{"float", "v", native("float")},
+		{"type", "v", typeOf},
 		{"string", "v", func(m *machine, a []any) (any, error) { return m.text(a[0]) }},
 		{"toJSON", "v", func(m *machine, a []any) (any, error) { return m.json(a[0]) }},
 		{"fromJSON", "t", fromJSON},
@@ -29,7 +27,11 @@ func get(_ *machine, args []any) (any, error) {
 			return from[key], nil
 		}
 	case []any, []int:
-		l, i := elements(from), runtime.ToInt(args[1])
+		l := elements(from)
+		i, ok := wholeNumber(args[1])
+		if !ok {
+			return nil, fmt.Errorf("get needs a whole number to read a list, got %s", kind(args[1]))
+		}
 		if i < 0 {
 			i += l.len()
 		}
@@ -40,16 +42,15 @@ func get(_ *machine, args []any) (any, error) {
 	return nil, nil
 }
 
-// toInt refuses numbers that an int cannot hold; a fraction is cut off.
-func toInt(_ *machine, args []any) (any, error) {
-	const limit = 1 << 63
-	if f, ok := args[0].(float64); ok {
-		if !(f >= -limit && f < limit) {
-			return nil, fmt.Errorf("int: %v is out of range", f)
+// typeOf names the type of a value as expr does.
+func typeOf(m *machine, args []any) (any, error) {
+	if n, ok := args[0].(json.Number); ok {
+		if strings.ContainsAny(string(n), ".eE") {
+			return "float", nil
 		}
-		return int(f), nil
+		return "int", nil
 	}
-	return native("int")(nil, args)
+	return native("type")(m, args)
 }
 
 // fromJSON decodes by the rules of package jsonvalue.

@@ -24,6 +24,7 @@ const (
 
 	textPerStep     = 1024 // bytes
 	jsonPerStep     = 64   // bytes
+	digitsPerStep   = 32   // of a calculated number
 	elementsPerStep = 16
 	nodesPerStep    = 32 // of the syntax tree, in a loop's body
 	stepsPerCheck   = 16 // between two looks at clock and context

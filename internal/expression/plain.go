@@ -1,6 +1,7 @@
 package expression
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -18,7 +19,7 @@ const maxExact = 1 << 53
 // A float64 without a fraction becomes an int, as it would by being stored and read back.
 func scalar(v any) (any, error) {
 	switch v := v.(type) {
-	case nil, bool, string, int, []any, map[string]any:
+	case nil, bool, string, int, json.Number, []any, map[string]any:
 		return v, nil
 	case float64:
 		switch {
@@ -48,7 +49,7 @@ func (m *machine) plain(v any, depth int) (out any, changed bool, err error) {
 		return nil, false, errDepth
 	}
 	switch v := v.(type) {
-	case nil, bool, string, int:
+	case nil, bool, string, int, json.Number:
 		return v, false, nil
 	case []any:
 		return m.plainList(v, depth)
@@ -157,8 +158,11 @@ func (m *machine) measure(v any, depth int, s *size) error {
 				return err
 			}
 		}
+	case json.Number:
+		s.text += len(v)
+		return m.read(len(v))
 	default:
-		s.text += 25 // the longest number
+		s.text += 25 // the longest int or float64
 	}
 	return nil
 }
@@ -185,6 +189,8 @@ func (m *machine) text(v any) (string, error) {
 		return v, nil
 	case int:
 		return strconv.Itoa(v), nil
+	case json.Number:
+		return string(v), m.read(len(v))
 	}
 	return m.json(v)
 }
@@ -213,7 +219,7 @@ func kind(v any) string {
 		return "a boolean"
 	case string:
 		return "a text"
-	case int, float64, uint8:
+	case int, float64, json.Number, uint8:
 		return "a number"
 	case []any, []int:
 		return "a list"

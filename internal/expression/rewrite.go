@@ -2,10 +2,13 @@ package expression
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/builtin"
 	"github.com/expr-lang/expr/conf"
+
+	"keyflow/internal/decimal"
 )
 
 // Names that the rewriter adds hold a NUL, which no author can write as a name.
@@ -14,10 +17,10 @@ const (
 	machineVar = internal + "machine"
 )
 
-// operators are the binary operators whose cost depends on their operands, by the name of
-// the function that takes their place. All others work on numbers and booleans only.
+// operators are the binary operators whose cost depends on their operands, or which expr would
+// round, by the name of the function that takes their place. All others work on booleans only.
 var operators = map[string]string{
-	"+": "add", "==": "equal", "!=": "equal", "in": "in", "..": "range",
+	"+": "add", "-": "-", "*": "*", "/": "/", "%": "%", "**": "**", "^": "**", "==": "equal", "!=": "equal", "in": "in", "..": "range",
 	"<": "compare", ">": "compare", "<=": "compare", ">=": "compare",
 	"contains": "contains", "startsWith": "startsWith", "endsWith": "endsWith", "matches": "matches",
 }
@@ -25,18 +28,15 @@ var operators = map[string]string{
 // constantCost are the operators and builtins of expr that run as they are.
 var constantCost = map[string]bool{
 	"and": true, "&&": true, "or": true, "||": true, "??": true,
-	"-": true, "*": true, "/": true, "%": true, "**": true, "^": true,
-	"type": true, "abs": true, "ceil": true, "floor": true, "round": true,
-	"first": true, "last": true, "take": true, "bitand": true, "bitor": true, "bitxor": true,
-	"bitnand": true, "bitshl": true, "bitshr": true, "bitushr": true, "bitnot": true,
+	"first": true, "last": true, "take": true,
 }
 
 // loops are the builtins that run a body for each element of a list, by the bytes that
 // one pass keeps alive.
 var loops = map[string]int{
-	"all": 0, "none": 0, "any": 0, "one": 0, "count": 0, "sum": 0, "reduce": 0,
+	"all": 0, "none": 0, "any": 0, "one": 0, "count": 0, "reduce": 0,
 	"find": 0, "findIndex": 0, "findLast": 0, "findLastIndex": 0,
-	"filter": elementBytes, "map": elementBytes, "sortBy": 2 * elementBytes, "groupBy": 3 * elementBytes,
+	"sum": elementBytes, "filter": elementBytes, "map": elementBytes, "sortBy": 2 * elementBytes, "groupBy": 3 * elementBytes,
 }
 
 // loopBytes is what expr keeps for each start of a loop until the evaluation ends.
@@ -56,6 +56,7 @@ func (w *weight) add(o weight) {
 // rewriter replaces what may be costly by calls that charge the evaluation's machine, and
 // makes every pass of every loop tick.
 type rewriter struct {
+	text   string // the expression, in which numbers stand as they were written
 	config *conf.Config
 	done   map[ast.Node]ast.Node // shared operands are rewritten once
 	temps  int
@@ -108,15 +109,21 @@ func (r *rewriter) replacement(node ast.Node) ast.Node {
 		if n.Value == nullName {
 			return &ast.NilNode{}
 		}
+	case *ast.FloatNode:
+		return &ast.ConstantNode{Value: r.literal(n)}
+	case *ast.UnaryNode:
+		if _, ok := n.Node.(*ast.IntegerNode); n.Operator == "-" && !ok {
+			return r.call("negate", n.Node)
+		}
 	case *ast.BinaryNode:
 		return r.binary(n)
 	case *ast.MemberNode:
-		if !isScalar(n.Property) {
+		if !isIndex(n.Property) {
 			n.Property = r.call("key", n.Property)
 		}
 	case *ast.SliceNode:
 		for _, bound := range present(&n.From, &n.To) {
-			if !isNumber(*bound) {
+			if !isInt(*bound) {
 				*bound = r.located(r.call("slice", *bound), n)
 			}
 		}
@@ -138,12 +145,9 @@ func (r *rewriter) binary(n *ast.BinaryNode) ast.Node {
 	case name == "matches":
 		return r.matches(n)
 	case name == "compare":
-		if isScalar(n.Left) || isScalar(n.Right) {
-			return n
-		}
 		return r.call(name, &ast.StringNode{Value: n.Operator}, n.Left, n.Right)
 	case name == "equal":
-		if isScalar(n.Left) || isScalar(n.Right) {
+		if isConstant(n.Left) || isConstant(n.Right) {
 			return n
 		}
 		call := r.call(name, n.Left, n.Right)
@@ -152,8 +156,6 @@ func (r *rewriter) binary(n *ast.BinaryNode) ast.Node {
 			return &ast.UnaryNode{Operator: "!", Node: call}
 		}
 		return call
-	case name == "add" && (isNumber(n.Left) || isNumber(n.Right)):
-		return n
 	}
 	return r.call(name, n.Left, n.Right)
 }
@@ -174,6 +176,12 @@ func (r *rewriter) builtin(n *ast.BuiltinNode) ast.Node {
 		return r.sortBy(n)
 	case n.Name == "groupBy":
 		return r.call("object", n)
+	case n.Name == "sum":
+		n.Name = "map"
+		return r.call("sum", r.located(n, n))
+	case n.Name == "take":
+		n.Arguments[1] = r.located(r.call("slice", n.Arguments[1]), n)
+		return n
 	case n.Name == "findLast":
 		n.Name, n.Arguments[0] = "find", r.located(r.call("reverse", n.Arguments[0]), n)
 		return n
@@ -204,6 +212,9 @@ func (r *rewriter) loop(n *ast.BuiltinNode) weight {
 	}
 	inner := r.rewrite(&body.Node)
 	cost := &pass{steps: 1 + inner.nodes/nodesPerStep, bytes: loops[n.Name] + inner.bytes}
+	if n.Name == "groupBy" {
+		body.Node = r.located(r.call("groupKey", body.Node), body)
+	}
 	tick := r.located(r.call("tick", &ast.ConstantNode{Value: cost}), body)
 	body.Node = r.located(&ast.SequenceNode{Nodes: []ast.Node{tick, body.Node}}, body)
 	if len(n.Arguments) == 3 {
@@ -259,32 +270,44 @@ func (r *rewriter) call(name string, args ...ast.Node) ast.Node {
 	}
 }
 
-// isScalar reports whether node is sure to be a number, a boolean, null or a short text.
+// literal is a decimal as its author wrote it, which expr has rounded.
+func (r *rewriter) literal(n *ast.FloatNode) any {
+	at := n.Location()
+	written := r.text[byteOffset(r.text, at.From):byteOffset(r.text, at.To)]
+	d, err := decimal.Parse(strings.ReplaceAll(written, "_", ""))
+	if err != nil {
+		panic("a literal that is no decimal")
+	}
+	return fromDecimal(d)
+}
+
+// isConstant reports whether node is sure to be a boolean, null or a short text.
 // Only the node's own form counts: the types that expr infers can be wrong.
-func isScalar(node ast.Node) bool {
+func isConstant(node ast.Node) bool {
 	switch n := node.(type) {
 	case *ast.BoolNode, *ast.NilNode, *ast.StringNode:
 		return true
 	case *ast.UnaryNode:
-		return n.Operator != "+" || isScalar(n.Node)
+		return n.Operator == "!" || n.Operator == "not"
 	}
-	return isNumber(node)
+	return false
 }
 
-// isNumber reports whether node is sure to be a number, or to fail.
-func isNumber(node ast.Node) bool {
+// isIndex reports whether node is sure to be what expr reads a list or an object by.
+func isIndex(node ast.Node) bool {
+	_, text := node.(*ast.StringNode)
+	return text || isInt(node)
+}
+
+// isInt reports whether node is sure to be an int.
+func isInt(node ast.Node) bool {
 	switch n := node.(type) {
-	case *ast.IntegerNode, *ast.FloatNode:
+	case *ast.IntegerNode:
 		return true
 	case *ast.PointerNode:
 		return n.Name == "index"
 	case *ast.UnaryNode:
-		return n.Operator == "-"
-	case *ast.BinaryNode:
-		switch n.Operator {
-		case "-", "*", "/", "%", "**", "^":
-			return true
-		}
+		return n.Operator == "-" && isInt(n.Node)
 	}
 	return false
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -108,8 +107,7 @@ func whyInvalid(data []byte) error {
 	}
 }
 
-// parser builds plain data of valid JSON; the only possible errors are a number out of range
-// and a repeated key.
+// parser builds plain data of valid JSON; the only possible error is a repeated key.
 type parser struct {
 	data   []byte
 	pos    int
@@ -165,7 +163,7 @@ func (p *parser) value() (any, error) {
 		p.pos += len("null")
 		return nil, nil
 	default:
-		return p.number()
+		return p.number(), nil
 	}
 }
 
@@ -275,7 +273,10 @@ func hex(text []byte) rune {
 	return rune(n)
 }
 
-func (p *parser) number() (any, error) {
+const maxInt64 = len("-9223372036854775808")
+
+// number returns an int when that is written as the number is; any other number keeps its text.
+func (p *parser) number() any {
 	start, whole := p.pos, true
 	for ; p.pos < len(p.data); p.pos++ {
 		c := p.data[p.pos]
@@ -286,14 +287,10 @@ func (p *parser) number() (any, error) {
 		}
 	}
 	digits := p.data[start:p.pos]
-	if whole {
-		if n, err := strconv.Atoi(string(digits)); err == nil {
-			return n, nil
+	if whole && len(digits) <= maxInt64 {
+		if n, err := strconv.Atoi(string(digits)); err == nil && (n != 0 || len(digits) == 1) {
+			return n
 		}
 	}
-	f, err := strconv.ParseFloat(string(digits), 64)
-	if err != nil {
-		return nil, fmt.Errorf("number %.40s is out of range", digits)
-	}
-	return f + 0, nil // without the sign of -0, which would not survive being stored
+	return json.Number(digits)
 }

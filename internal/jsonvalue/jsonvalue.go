@@ -1,7 +1,10 @@
 // Package jsonvalue decodes and encodes JSON as plain Go data, the only data that
-// expressions, nodes and the run history share: nil, bool, string, int, float64,
-// []any and map[string]any. Integers that fit 64 bits are int, so that ids keep every digit;
-// larger ones become float64 (RFC 8259 section 6).
+// expressions, nodes and the run history share: nil, bool, string, int, json.Number, float64,
+// []any and map[string]any.
+//
+// Numbers keep every digit. A whole number that fits 64 bits is an int; any other, decimals
+// included, is a json.Number with the text that was read: 1.10 stays 1.10. Decode never makes a
+// float64; what computes one (float() in an expression) has chosen to round.
 //
 // Depth is limited, because recursion over attacker-made nesting ends a Go process; so is the
 // number of lists and objects, which take up to fifty times the memory of their text.
