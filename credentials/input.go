@@ -108,7 +108,7 @@ func readParts(doc map[string]any) (in Input, wrong problems) {
 
 // readPart is strict inside limits and failure_rules too.
 func readPart(value, target any) error {
-	text, err := jsonvalue.Encode(value)
+	text, err := jsonvalue.Canonical(value) // a limit of 5.0 is 5
 	if err != nil {
 		return err
 	}

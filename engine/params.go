@@ -2,12 +2,14 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
+	"keyflow/internal/decimal"
 	"keyflow/internal/expression"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -99,10 +101,7 @@ func convert(decl nodes.Param, v any) (any, error) {
 }
 
 func integer(decl nodes.Param, v any) (any, error) {
-	n, ok := v.(int)
-	if f, float := v.(float64); float {
-		n, ok = int(f), true
-	}
+	n, ok := whole(v)
 	switch {
 	case !ok:
 	case decl.Minimum != nil && n < *decl.Minimum:
@@ -113,6 +112,23 @@ func integer(decl nodes.Param, v any) (any, error) {
 	return n, nil
 }
 
+// whole returns a number that an int holds exactly.
+func whole(v any) (int, bool) {
+	switch v := v.(type) {
+	case int:
+		return v, true
+	case float64:
+		return int(v), v == math.Trunc(v) && math.Abs(v) < 1<<53
+	case json.Number:
+		d, err := decimal.Parse(string(v))
+		if err != nil {
+			return 0, false
+		}
+		return d.Int()
+	}
+	return 0, false
+}
+
 // fits reports whether plain data is of a kind.
 func fits(kind nodes.Kind, v any) bool {
 	switch v := v.(type) {
@@ -120,8 +136,9 @@ func fits(kind nodes.Kind, v any) bool {
 		return kind == nodes.String || kind == nodes.Duration || kind == nodes.Any
 	case int:
 		return kind == nodes.Integer || kind == nodes.Any
-	case float64:
-		return kind == nodes.Any || kind == nodes.Integer && v == math.Trunc(v) && math.Abs(v) < 1<<53
+	case float64, json.Number:
+		_, ok := whole(v)
+		return kind == nodes.Any || kind == nodes.Integer && ok
 	case bool:
 		return kind == nodes.Boolean || kind == nodes.Any
 	case map[string]any:
@@ -158,7 +175,7 @@ func typeName(v any) string {
 		return "a boolean"
 	case string:
 		return "text"
-	case int, float64:
+	case int, float64, json.Number:
 		return "a number"
 	case []any:
 		return "a list"

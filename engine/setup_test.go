@@ -178,7 +178,7 @@ func setupOn(tb testing.TB, db *database.DB) *world {
 	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) { return c.arg, nil }
 	waits := []nodes.Type{}
 	for _, kind := range standard.Types() {
-		if kind.Name == "wait" || kind.Name == "approval" || kind.Name == "workflow" || kind.Name == "emit" || kind.Name == nodes.TypeRespond {
+		if kind.Name == "wait" || kind.Name == "approval" || kind.Name == "workflow" || kind.Name == "emit" || kind.Name == "web_request" || kind.Name == nodes.TypeRespond {
 			waits = append(waits, kind)
 		}
 	}

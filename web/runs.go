@@ -346,7 +346,7 @@ func dedupe(key string, input json.RawMessage, now time.Time) *engine.DedupeKey 
 		canonical = []byte("{}")
 	}
 	if v, err := jsonvalue.Decode(input); err == nil {
-		if encoded, err := jsonvalue.Encode(v); err == nil {
+		if encoded, err := jsonvalue.Canonical(v); err == nil {
 			canonical = encoded
 		}
 	}

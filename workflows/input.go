@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
 
+	"keyflow/internal/decimal"
 	"keyflow/internal/jsonvalue"
 )
 
@@ -30,6 +32,9 @@ func (noLoader) Load(url string) (any, error) {
 
 // compileInput compiles a schema. On error, path leads to the part that is wrong.
 func compileInput(schema any) (compiled *InputSchema, path []string, err error) {
+	if path := longNumber(schema, nil); path != nil {
+		return nil, path, errLongNumber
+	}
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.UseLoader(noLoader{})
@@ -63,6 +68,9 @@ func (s *InputSchema) Check(input any) []Problem {
 	if s == nil {
 		return nil
 	}
+	if path := longNumber(input, nil); path != nil {
+		return []Problem{{Path: pointerOf(path), Code: codeValue, Message: errLongNumber.Error()}}
+	}
 	err := s.schema.Validate(input)
 	if err == nil {
 		return nil
@@ -73,16 +81,46 @@ func (s *InputSchema) Check(input any) []Problem {
 	}
 	var problems []Problem
 	for _, leaf := range leaves(invalid) {
-		pointer := ""
-		for _, name := range leaf.InstanceLocation {
-			pointer = pointerTo(pointer, name)
-		}
-		problems = append(problems, Problem{Path: pointer, Code: codeValue, Message: explain(leaf)})
+		problems = append(problems, Problem{Path: pointerOf(leaf.InstanceLocation), Code: codeValue, Message: explain(leaf)})
 		if len(problems) == maxProblems {
 			break
 		}
 	}
 	return problems
+}
+
+var errLongNumber = fmt.Errorf("a number of more than %d digits cannot be checked against a schema", decimal.MaxDigits)
+
+// longNumber leads to a number that the schema library would write out in full, however many
+// digits its exponent asks for; nil when there is none.
+func longNumber(v any, path []string) []string {
+	switch v := v.(type) {
+	case json.Number:
+		if d, err := decimal.Parse(string(v)); err != nil || !d.Fits() {
+			return append([]string{}, path...)
+		}
+	case []any:
+		for i, item := range v {
+			if found := longNumber(item, append(path, strconv.Itoa(i))); found != nil {
+				return found
+			}
+		}
+	case map[string]any:
+		for name, member := range v {
+			if found := longNumber(member, append(path, name)); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
+}
+
+func pointerOf(path []string) string {
+	pointer := ""
+	for _, name := range path {
+		pointer = pointerTo(pointer, name)
+	}
+	return pointer
 }
 
 // FillInput returns a run's input (JSON) with the defaults that the workflow's schema states for

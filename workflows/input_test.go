@@ -48,6 +48,37 @@ func TestCheckInput(t *testing.T) {
 	}
 }
 
+// Keywords on numbers hold for every digit; nothing that a short text can ask for takes long.
+func TestNumbersOfInputAreExact(t *testing.T) {
+	t.Parallel()
+	d := parse(t, `{"id": "a", "nodes": {"a": {"type": "x"}}, "input": {"properties": {
+	  "id": {"type": "integer", "maximum": 12345678901234567890}, "price": {"multipleOf": 0.01}, "const": {"const": 0.1}}}}`)
+	tests := []struct{ name, input, path string }{
+		{"largest", `{"id": 12345678901234567890}`, ""},
+		{"one more", `{"id": 12345678901234567891}`, "/id"},
+		{"whole as written", `{"id": 1.50e1}`, ""},
+		{"not whole", `{"id": 12345678901234567.5}`, "/id"},
+		{"multiple", `{"price": 1234567890123456.78}`, ""},
+		{"no multiple", `{"price": 1234567890123456.789}`, "/price"},
+		{"const", `{"const": 0.10}`, ""},
+		{"nearly const", `{"const": 0.10000000000000000001}`, "/const"},
+		{"too long to check", `{"other": [0, 1e99999]}`, "/other/1"},
+		{"much too long to check", `{"id": 1e-99999999999}`, "/id"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			input, problems := workflows.FillInput(d, []byte(tt.input))
+			if tt.path == "" && (len(problems) > 0 || string(input) != tt.input) || tt.path != "" && (len(problems) != 1 || problems[0].Path != tt.path) {
+				t.Errorf("%s, %+v; want a problem at %q", input, problems, tt.path)
+			}
+		})
+	}
+	if _, problems := workflows.Parse([]byte(`{"id": "a", "nodes": {"a": {"type": "x"}}, "input": {"maximum": 1e99999}}`)); len(problems) != 1 || problems[0].Path != "/input/maximum" {
+		t.Errorf("schema: %+v", problems)
+	}
+}
+
 func TestCheckInputWithoutSchema(t *testing.T) {
 	t.Parallel()
 	d := parse(t, `{"id": "a", "nodes": {"a": {"type": "x"}}}`)

@@ -72,7 +72,7 @@ const full = `{
   "labels": {"owner": "it-ops"},
   "enabled": false,
   "input": {"type": "object", "properties": {"ids": {"type": "array", "items": {"type": "integer"}}}},
-  "vars": {"base": "https://123-abc-456.mktorest.com", "big": 9007199254740993, "f": 1.5},
+  "vars": {"base": "https://123-abc-456.mktorest.com", "big": 9007199254740993, "f": 1.50},
   "triggers": {
     "nightly": {"type": "cron", "schedule": "0 2 * * *", "timezone": "Asia/Seoul", "overlap": "skip", "catch_up": "0s",
                 "from": "2026-01-01T09:00:00+09:00", "until": "2027-01-01T00:00:00.0000009Z", "seconds": false, "input": {"ids": [1, 2]}},
@@ -100,7 +100,7 @@ func TestParseFull(t *testing.T) {
 		ID: "sync-leads", Name: "Sync Marketo leads to the CRM", Folder: "/marketing", Description: "Nightly.",
 		Labels: map[string]string{"owner": "it-ops"}, Enabled: new(false),
 		Input: json.RawMessage(`{"type": "object", "properties": {"ids": {"type": "array", "items": {"type": "integer"}}}}`),
-		Vars:  map[string]any{"base": "https://123-abc-456.mktorest.com", "big": 9007199254740993, "f": 1.5},
+		Vars:  map[string]any{"base": "https://123-abc-456.mktorest.com", "big": 9007199254740993, "f": json.Number("1.50")},
 		Triggers: map[string]workflows.Trigger{
 			"nightly": {
 				Type: "cron", Schedule: "0 2 * * *", Timezone: "Asia/Seoul", Overlap: "skip", CatchUp: new(workflows.Duration(0)), From: &from, Until: &until,
@@ -182,7 +182,7 @@ func TestParseLimits(t *testing.T) {
 		{"1 MiB", `{"id":"a","nodes":{"a":{"type":"x"}}}` + strings.Repeat(" ", 1<<20-37), ""},
 		{"over 1 MiB", strings.Repeat(" ", 1<<20+1), "1:1: : [too_large] the definition has 1048577 bytes; at most 1048576 (1 MiB) are allowed\n"},
 		{"100,000 deep", strings.Repeat("[", 100_000), "1:10001: : [too_deep] nested deeper than 100 levels\n"},
-		{"huge number", `{"id":"a","nodes":{"a":{"type":"x","with":{"n":1e999}}}}`, "1:48: /nodes/a/with/n: [out_of_range] number 1e999 is out of range\n"},
+		{"huge number", `{"id":"a","nodes":{"a":{"type":"x","with":{"n":1e999}}}}`, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyflow/credentials"
+	"keyflow/internal/jsonvalue"
 )
 
 func credentialsCommand(p process) *cobra.Command {
@@ -80,9 +81,12 @@ func (f *credentialFlags) input(p process) (map[string]any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(data, &in); err != nil || in == nil { // null makes it nil
+		value, err := jsonvalue.Decode(data)
+		object, ok := value.(map[string]any)
+		if err != nil || !ok {
 			return nil, usagef("%s is not a JSON object", f.fromFile)
 		}
+		in = object
 	}
 	for key, v := range map[string]string{"name": f.name, "folder": f.folder, "description": f.description, "test_url": f.testURL} {
 		if v != "" {

@@ -3,7 +3,8 @@ package redact
 import (
 	"bytes"
 	"encoding/json"
-	"strconv"
+
+	"keyflow/internal/decimal"
 )
 
 // json redacts data if it is JSON, whatever its label says: labels lie, and texts are
@@ -67,11 +68,19 @@ func (r *Redactor) appendToken(out, token []byte) []byte {
 	case token[0] == '"':
 		return r.appendText(out, token)
 	case token[0] == '-' || isDigit(token[0]):
-		if n, err := strconv.ParseFloat(string(token), 64); err == nil && r.numbers[n] || r.whole[string(token)] {
+		if r.isSecretNumber(string(token)) || r.whole[string(token)] {
 			return append(out, `"`+Mask+`"`...)
 		}
 	}
 	return append(out, token...)
+}
+
+func (r *Redactor) isSecretNumber(token string) bool {
+	if len(r.numbers) == 0 {
+		return false
+	}
+	n, err := decimal.Parse(token)
+	return err == nil && r.numbers[n]
 }
 
 // appendText appends a JSON text; it is encoded again only when a secret was in it.

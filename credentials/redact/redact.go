@@ -9,8 +9,9 @@ package redact
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
+
+	"keyflow/internal/decimal"
 )
 
 // Mask is what stands where a secret was.
@@ -34,14 +35,14 @@ type Secrets struct {
 // Redactor replaces the secrets of one credential. It is immutable and safe for concurrent use.
 type Redactor struct {
 	find    *matcher
-	whole   map[string]bool  // short wire values, replaced only when equal
-	numbers map[float64]bool // secrets that are numbers, compared with JSON numbers
-	names   []string         // in lower case: the case of a header's name is not that of the sender
+	whole   map[string]bool         // short wire values, replaced only when equal
+	numbers map[decimal.Number]bool // secrets that are numbers, compared with JSON numbers
+	names   []string                // in lower case: the case of a header's name is not that of the sender
 }
 
 // New prepares the search for s. Empty texts are ignored.
 func New(s Secrets) *Redactor {
-	r := &Redactor{whole: map[string]bool{}, numbers: map[float64]bool{}}
+	r := &Redactor{whole: map[string]bool{}, numbers: map[decimal.Number]bool{}}
 	var patterns []string
 	add := func(texts []string, shortest int) {
 		for _, text := range texts {
@@ -49,7 +50,7 @@ func New(s Secrets) *Redactor {
 				continue
 			}
 			patterns = appendForms(patterns, text)
-			if n, err := strconv.ParseFloat(text, 64); err == nil {
+			if n, err := decimal.Parse(text); err == nil {
 				r.numbers[n] = true
 			}
 		}

@@ -146,6 +146,7 @@ func TestJSON(t *testing.T) {
 		"escapes elsewhere stay":          {`["\u0041\/", "canary-4f9d2b71c0"]`, `["\u0041\/", "***"]`},
 		"equal number":                    {`{"n":12345678}`, `{"n":"***"}`},
 		"equal number, written otherwise": {`[1.2345678e7,12345678.0]`, `["***","***"]`},
+		"long number close to it":         {`[12345678000000000001,12345678.0000000000001]`, `[12345678000000000001,12345678.0000000000001]`},
 		"number that contains it":         {`[9123456789,123456780]`, `[9123456789,123456780]`},
 		"text that contains it":           {`["9123456789"]`, `["9***9"]`},
 		"top-level text":                  {`"canary-4f9d2b71c0"`, `"***"`},

@@ -109,6 +109,11 @@ func (d Number) Int() (n int, ok bool) {
 	return n, err == nil
 }
 
+// Fits reports whether the number takes at most MaxDigits when it is written plainly.
+func (d Number) Fits() bool {
+	return len(d.digits)-d.point <= MaxDigits && d.point <= MaxDigits && len(d.digits) <= MaxDigits
+}
+
 // Sign is -1, 0 or 1.
 func (d Number) Sign() int {
 	switch {

@@ -118,9 +118,10 @@ func byteOffset(s string, runes int) int {
 }
 
 var (
-	assertion = regexp.MustCompile(`^interface conversion: interface \{\} is (.+), not (\S+)$`)
-	fetchNull = regexp.MustCompile(`^cannot fetch (.+) from <nil>$`)
-	goTypes   = strings.NewReplacer(
+	assertion   = regexp.MustCompile(`^interface conversion: interface \{\} is (.+), not (\S+)$`)
+	fetchNull   = regexp.MustCompile(`^cannot fetch (.+) from <nil>$`)
+	longLiteral = regexp.MustCompile(`^invalid integer literal: .*value out of range$`)
+	goTypes     = strings.NewReplacer(
 		"map[string]interface {}", "object", "map[interface {}]interface {}", "object",
 		"map[string]any", "object", "[]interface {}", "list", "[]any", "list", "[]int", "list",
 		"interface {}", "any", "<nil>", "null", "float64", "number", "json.Number", "number",
@@ -157,6 +158,9 @@ func plainWords(message string) string {
 	}
 	if m := fetchNull.FindStringSubmatch(message); m != nil {
 		message = fmt.Sprintf("cannot read %q of null (use ?. where it may be null)", m[1])
+	}
+	if longLiteral.MatchString(message) {
+		return "a whole number of more than 64 bits is written with a point: 12345678901234567890.0"
 	}
 	return goTypes.Replace(message)
 }

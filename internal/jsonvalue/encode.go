@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"keyflow/internal/decimal"
 )
 
 // Encode writes v as compact JSON without HTML escaping; map keys are sorted. The text is
@@ -16,6 +18,31 @@ func Encode(v any) ([]byte, error) {
 		return raw, nil
 	}
 	return appendValue(make([]byte, 0, 128), v)
+}
+
+// Canonical is Encode with equal numbers written alike: 5.0 and 50e-1 as 5.
+func Canonical(v any) ([]byte, error) { return Encode(canonical(v)) }
+
+func canonical(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if d, err := decimal.Parse(string(v)); err == nil {
+			return json.Number(d.String())
+		}
+	case []any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = canonical(item)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, member := range v {
+			out[k] = canonical(member)
+		}
+		return out
+	}
+	return v
 }
 
 func appendValue(b []byte, v any) ([]byte, error) {

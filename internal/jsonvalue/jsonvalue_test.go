@@ -178,6 +178,22 @@ func TestEncode(t *testing.T) {
 	}
 }
 
+func TestCanonical(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		`{"b": [5.0, 50e-1, 5, -0], "a": {"x": 1.10}}`: `{"a":{"x":1.1},"b":[5,5,5,0]}`,
+		`[12345678901234567890, 1e99999999999]`:        `[12345678901234567890,1e99999999999]`,
+	} {
+		v, err := jsonvalue.Decode([]byte(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := jsonvalue.Canonical(v); err != nil || string(got) != want {
+			t.Errorf("%s is %s, %v; want %s", in, got, err, want)
+		}
+	}
+}
+
 func TestEncodeRefusesWhatIsNoJSON(t *testing.T) {
 	t.Parallel()
 	for _, v := range []any{math.NaN(), math.Inf(1), func() {}, map[string]any{"a": []any{math.NaN()}}} {

@@ -1,6 +1,7 @@
 package standard
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -114,6 +115,8 @@ func scalarText(v any) (string, bool) {
 		return v, true
 	case int:
 		return strconv.Itoa(v), true
+	case json.Number:
+		return v.String(), true
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64), true
 	case bool:

@@ -1,6 +1,7 @@
 package standard_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -297,7 +298,7 @@ func TestWebRequestReadsBodies(t *testing.T) {
 		as, contentType, body string
 		want                  any
 	}{
-		"json":                   {"", "application/json", `[1, 2.5]`, []any{1, 2.5}},
+		"json":                   {"", "application/json", `[1, 2.50]`, []any{1, json.Number("2.50")}},
 		"json by suffix":         {"auto", "application/hal+json", `{}`, map[string]any{}},
 		"json that is none":      {"auto", "application/json", `<html>`, "<html>"},
 		"json of nothing":        {"auto", "application/json", ``, nil},
