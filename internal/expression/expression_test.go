@@ -188,7 +188,7 @@ func TestErrors(t *testing.T) {
 		"join of numbers":        {`join(input.ids)`, "join needs a list of texts, element a number is none (use map(list, string(#)))\n  join(input.ids)\n  ^"},
 		"range of fractions":     {`1..input.half`, "range needs a whole number, got a number\n  1..input.half\n   ^"},
 		"not a number":           {`0 / 0`, "division by zero\n  0 / 0\n    ^"},
-		"literal beyond 64 bits": {`1 + 12345678901234567890`, "a whole number of more than 64 bits is written with a point: 12345678901234567890.0\n  1 + 12345678901234567890\n      ^"},
+		"literal beyond 64 bits": {`1 + 12345678901234567890`, "a whole number of more than 64 bits is written with a point: 12345678901234567890.0\n  1 + 12345678901234567890\n                         ^"},
 		"infinity of floats":     {`[float(1) / 0]`, "the result is not a number that JSON can hold (+Inf)\n  [float(1) / 0]\n  ^"},
 		"not a number of floats": {`0 / float(0)`, "the result is not a number that JSON can hold (NaN)\n  0 / float(0)\n  ^"},
 		"infinity in a list":     {`[1 / 0]`, "division by zero\n  [1 / 0]\n     ^"},
