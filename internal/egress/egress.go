@@ -82,7 +82,7 @@ func New(o Options) (*Transport, error) {
 	return &Transport{pooled: pooled, fresh: fresh, idle: bodyIdleTimeout}, nil
 }
 
-// RoundTrip sends one request over a pooled connection; every error is an *Error. The
+// RoundTrip writes one request, once, to a pooled connection; every error is an *Error. The
 // body of the answer is decompressed when it is gzip; any other encoding is refused.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.exchange(t.pooled, req)
@@ -98,8 +98,8 @@ func (t *Transport) WithCertificate(certificate tls.Certificate) *Transport {
 	return &Transport{pooled: pooled, fresh: fresh, idle: t.idle}
 }
 
-// Fresh returns a round tripper that opens a new connection for each request, so that
-// net/http cannot silently send a request again on a reused one.
+// Fresh returns a round tripper that opens a new connection for each request: no request meets
+// a kept connection that the upstream is about to close.
 func (t *Transport) Fresh() http.RoundTripper { return freshTripper{t} }
 
 // CloseIdleConnections closes the connections that no request uses.
@@ -126,7 +126,7 @@ func (t *Transport) exchange(rt *http.Transport, req *http.Request) (*http.Respo
 		out.Header = out.Header.Clone()
 		out.Header.Del("Accept-Encoding")
 	}
-	res, err := rt.RoundTrip(out)
+	res, err := sendOnce(rt, out, cancel)
 	if err != nil {
 		cancel(nil)
 		return nil, classify(err, req)
@@ -140,6 +140,26 @@ func (t *Transport) exchange(rt *http.Transport, req *http.Request) (*http.Respo
 	res.Body = newIdleBody(res.Body, req, t.idle, cancel)
 	res.Request = req
 	return res, nil
+}
+
+// maxClosed bounds how many closed connections one request may meet in the pool.
+const maxClosed = 4
+
+// sendOnce writes req at most once. A request that met a closed connection in the pool was not
+// written; it goes on to another one.
+func sendOnce(rt *http.Transport, req *http.Request, cancel context.CancelCauseFunc) (*http.Response, error) {
+	for tries := 1; ; tries++ {
+		o := once{cancel: cancel}
+		res, err := rt.RoundTrip(req.WithContext(o.watch(req.Context())))
+		if err == nil || tries == maxClosed || !o.neverLeft(req.Context()) {
+			return res, err
+		}
+		again, ok := rewound(req)
+		if !ok {
+			return nil, err
+		}
+		req = again
+	}
 }
 
 func closeBody(req *http.Request) {

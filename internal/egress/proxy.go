@@ -96,7 +96,7 @@ func (p *proxy) tunnel(ctx context.Context, target string) (net.Conn, error) {
 		conn = secured
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // ends the exchange below
-	err = p.connect(ctx, conn, target)
+	err = p.connect(conn, target)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -106,9 +106,10 @@ func (p *proxy) tunnel(ctx context.Context, target string) (net.Conn, error) {
 	return conn, nil
 }
 
-// connect asks for the tunnel.
-func (p *proxy) connect(ctx context.Context, conn net.Conn, target string) error {
-	req := (&http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: target}, Host: target, Header: http.Header{"User-Agent": {""}}}).WithContext(ctx)
+// connect asks for the tunnel. Its request has no context: that of the dial traces the request
+// that goes through the tunnel (see once), and the deadline of conn ends the exchange.
+func (p *proxy) connect(conn net.Conn, target string) error {
+	req := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: target}, Host: target, Header: http.Header{"User-Agent": {""}}}
 	if p.authorization != "" {
 		req.Header.Set("Proxy-Authorization", p.authorization)
 	}
