@@ -295,11 +295,11 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 	if tcp, ok := s.listener.Addr().(*net.TCPAddr); ok {
 		own = append(own, tcp.AddrPort())
 	}
-	if err := makeDataDir(cfg.dataDir); err != nil {
-		return &exitError{exitCannotStart, err}
-	}
 	if s.core, err = openCore(ctx, cfg, log, public, own); err != nil {
 		return err
+	}
+	if err := makeDataDir(cfg.dataDir); err != nil {
+		return &exitError{exitCannotStart, err}
 	}
 	// The token is written under the folder's lock, and before anything is sealed: a start that
 	// fails here leaves no database behind that is bound to this master key.

@@ -145,7 +145,35 @@ func TestFolderOfWorkflows(t *testing.T) {
 	if !strings.Contains(stored("b"), `"version": 1`) {
 		t.Error("a file that went took its workflow with it")
 	}
-	if r := keyflow(t, nil, "serve", "--workflows", filepath.Join(dir, "nowhere")); r.code != exitUsage || !strings.Contains(r.stderr, "is not a folder") {
+	if r := keyflow(t, nil, "serve", "--listen", "127.0.0.1:0", "--workflows", filepath.Join(dir, "nowhere")); r.code != exitUsage || !strings.Contains(r.stderr, "is not a folder") {
 		t.Errorf("no folder: %d %s", r.code, r.stderr)
+	}
+}
+
+// Who applies a workflow is told where its webhooks are called.
+func TestApplyShowsWebhooks(t *testing.T) {
+	t.Parallel()
+	s := serve(t, "", "--public-url", "https://keyflow.example.com/base")
+	dir := writeFiles(t, map[string]string{
+		"a.json": plain("a", "1"),
+		"orders.json": `{"id": "orders", "triggers": {
+			"in":  {"type": "webhook", "path": "orders"},
+			"put": {"type": "webhook", "path": "orders/{id}", "methods": ["PUT", "PATCH"]},
+			"day": {"type": "cron", "schedule": "@daily"}},
+			"nodes": {"a": {"type": "transform", "with": {"value": 1}}}}`,
+	})
+	const hooks = "  webhook in: POST https://keyflow.example.com/base/hooks/orders\n  webhook put: PUT or PATCH https://keyflow.example.com/base/hooks/orders/{id}\n"
+	for _, want := range []string{"a version 1\norders version 1\n", "a version 1 unchanged\norders version 1 unchanged\n"} {
+		r := s.cli(exitOK, "workflows", "apply", dir)
+		if lines := strings.Split(r.stdout, "  warning: "); !strings.HasPrefix(r.stdout, want) || !strings.HasSuffix(lines[len(lines)-1], hooks) {
+			t.Errorf("printed\n%s", r.stdout)
+		}
+	}
+	if r := s.cli(exitOK, "workflows", "apply", dir, "--output", "json"); !strings.Contains(r.stdout, `"url": "https://keyflow.example.com/base/hooks/orders/{id}"`) {
+		t.Errorf("as JSON:\n%s", r.stdout)
+	}
+	yaml := writeFiles(t, map[string]string{"a.yaml": "id: a\n"})
+	if r := s.cli(exitUsage, "workflows", "apply", yaml); !strings.Contains(r.stderr, "workflows are JSON, and a.yaml is YAML") {
+		t.Errorf("a folder of YAML: %s", r.stderr)
 	}
 }

@@ -137,7 +137,7 @@ func TestErrorCodesOfSteps(t *testing.T) {
 		"user info":            {node(`"with": {"url": "https://u:p@example.com"}`), "invalid_param"},
 		"bad url":              {node(`"with": {"url": "{{ 'ftp' }}://example.com"}`), "invalid_param"},
 		"expression":           {node(`"with": {"url": "https://{{ input.host + 1 }}"}`), "expression"},
-		"refused connection":   {node(`"with": {"url": "http://127.0.0.1:1"}`), "network"},
+		"refused connection":   {node(`"with": {"url": "http://` + closedAddress(t) + `"}`), "network"},
 	}
 	got := map[string]string{}
 	want := map[string]string{}

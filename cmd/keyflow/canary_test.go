@@ -48,6 +48,7 @@ const (
 // echo is an upstream that gives back all it got, in every form it can think of.
 func echo(t *testing.T) *httptest.Server {
 	t.Helper()
+	closed := closedAddress(t)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		all := r.URL.String() + "\n" + string(body)
@@ -57,7 +58,7 @@ func echo(t *testing.T) *httptest.Server {
 		user, password, _ := r.BasicAuth()
 		switch r.URL.Path {
 		case "/redirect":
-			http.Redirect(w, r, "http://127.0.0.1:1/?stolen="+url.QueryEscape(password+r.Header.Get("X-Key")), http.StatusFound)
+			http.Redirect(w, r, "http://"+closed+"/?stolen="+url.QueryEscape(password+r.Header.Get("X-Key")), http.StatusFound)
 			return
 		case "/refuse":
 			w.WriteHeader(http.StatusUnauthorized)
@@ -84,7 +85,7 @@ func echo(t *testing.T) *httptest.Server {
 // P2: after every way to use and to fail, no secret is anywhere but where it was sent.
 func TestCanarySweep(t *testing.T) {
 	t.Parallel()
-	up := echo(t)
+	up, closed := echo(t), closedAddress(t)
 	provider := oauthtest.New(t, oauthtest.Options{ClientSecret: canaryClient})
 	s := serve(t, "", "--log-level", "debug")
 	var sweep sweeper
@@ -128,7 +129,7 @@ func TestCanarySweep(t *testing.T) {
 			"client_authentication": "private_key_jwt", "assertion_algorithm": "ES256", "client_key": key,
 		}},
 	} {
-		in := map[string]any{"id": c.id, "type": c.typ, "fields": c.fields, "allowed_hosts": []string{up.URL, provider.URL, "http://127.0.0.1:1"}, "test_url": up.URL + "/fail"}
+		in := map[string]any{"id": c.id, "type": c.typ, "fields": c.fields, "allowed_hosts": []string{up.URL, provider.URL, "127.0.0.1"}, "test_url": up.URL + "/fail"}
 		if c.typ == "oauth2" {
 			delete(in, "test_url")
 		}
@@ -140,7 +141,7 @@ func TestCanarySweep(t *testing.T) {
 		for _, path := range []string{"/json", "/text", "/fail", "/refuse", "/redirect", "DEAD"} {
 			target := up.URL + path
 			if path == "DEAD" {
-				target = "http://127.0.0.1:1/dead"
+				target = "http://" + closed + "/dead"
 			}
 			id := "w-" + c.id + "-" + strings.ToLower(strings.Trim(path, "/"))
 			s.apply(id, fmt.Sprintf(`{"id": %q, "nodes": {

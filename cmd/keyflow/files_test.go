@@ -104,7 +104,7 @@ func TestUnknownCommands(t *testing.T) {
 		"run a b":              `keyflow: keyflow run needs exactly one FILE or workflow ID; see keyflow run --help`,
 	}
 	for command, want := range tests {
-		r := keyflow(t, nil, strings.Fields(command)...)
+		r := keyflow(t, unreachable(t), strings.Fields(command)...)
 		if r.code != exitUsage || strings.TrimSpace(r.stderr) != want || r.stdout != "" {
 			t.Errorf("%s: exit code %d, said %q, want %q\n%s", command, r.code, r.stderr, want, r.stdout)
 		}

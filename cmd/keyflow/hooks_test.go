@@ -315,7 +315,7 @@ func TestHookRespondModes(t *testing.T) {
 	s.apply("now", definition("now", `"respond": "on_accept"`, `"x": {"type": "transform", "with": {"value": 1}}`))
 	s.apply("end", definition("end", `"respond": "on_finish"`, `"x": {"type": "transform", "with": {"value": "{{ [input.n, trigger.request.params.id] }}"}}`))
 	s.apply("bad", definition("bad", `"respond": "on_finish"`, `"x": {"type": "fail", "with": {"message": "no"}}`))
-	s.apply("slow", definition("slow", `"respond": "on_finish", "respond_timeout": "1s"`, `"x": {"type": "web_request", "with": {"url": "http://127.0.0.1:1/"}, "retry": {"max_attempts": 2, "initial": "1m"}}`))
+	s.apply("slow", definition("slow", `"respond": "on_finish", "respond_timeout": "1s"`, `"x": {"type": "web_request", "with": {"url": "http://`+closedAddress(t)+`/"}, "retry": {"max_attempts": 2, "initial": "1m"}}`))
 	for _, tt := range []struct {
 		path, body string
 		status     int

@@ -57,7 +57,7 @@ func TestKeysOnTheServerAndOnTheFiles(t *testing.T) {
 			t.Errorf("key material is shown: %.8s…", material)
 		}
 	}
-	if r := keyflow(t, nil, "keys", "rotate", "--data-dir", t.TempDir()); r.code != exitUnreachable {
+	if r := keyflow(t, unreachable(t), "keys", "rotate", "--data-dir", t.TempDir()); r.code != exitUnreachable {
 		t.Errorf("a folder without data: %d %s", r.code, r.stderr)
 	}
 	again := serve(t, s.dir)

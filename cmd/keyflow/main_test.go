@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 // command is a keyflow process that has not started yet; only env reaches it.
 func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 	t.Helper()
+	requireAddress(t, env, args)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -105,7 +105,7 @@ func TestReferencesEndToEnd(t *testing.T) {
 	sweep.add("log", s.stderr.String())
 	sweep.files(t, s.dir)
 	sweep.report(t)
-	off := keyflow(t, nil, "serve", "--secret-sources", "http")
+	off := keyflow(t, nil, "serve", "--listen", "127.0.0.1:0", "--secret-sources", "http")
 	if off.code != exitUsage || !strings.Contains(off.stderr, `"http" is none of env`) {
 		t.Errorf("bad --secret-sources: %d %s", off.code, off.stderr)
 	}

@@ -142,7 +142,7 @@ func TestRunRefusals(t *testing.T) {
 		"input against schema":  {[]string{"run", good, "--input", "{}"}, nil, exitUsage, "n"},
 		"no such file":          {[]string{"run", "./nope.json"}, nil, exitUsage, "no such file"},
 		"no such workflow":      {[]string{"run", "nope"}, s.env(), exitFailed, "nope"},
-		"egress is not allowed": {[]string{"run", writeWorkflow(t, `{"id": "x", "nodes": {"a": {"type": "web_request", "with": {"url": "http://127.0.0.1:1"}}}}`, "")}, nil, exitFailed, "--egress-allow"},
+		"egress is not allowed": {[]string{"run", writeWorkflow(t, `{"id": "x", "nodes": {"a": {"type": "web_request", "with": {"url": "http://`+closedAddress(t)+`"}}}}`, "")}, nil, exitFailed, "--egress-allow"},
 		"secret as an argument": {[]string{"credentials", "create", "--id", "x", "--type", "basic_auth", "--field", "password=canary"}, s.env(), exitUsage, "password is a secret: it must not be an argument"},
 		"no argument":           {[]string{"run"}, nil, exitUsage, "keyflow run needs exactly one FILE or workflow ID"},
 	}

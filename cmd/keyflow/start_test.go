@@ -54,7 +54,7 @@ func TestCannotStart(t *testing.T) {
 			want: []string{"master"},
 		},
 		"no Postgres": {
-			args: []string{"--database-url", "postgres://u:canary-password@127.0.0.1:1/db"}, code: exitCannotStart,
+			args: []string{"--database-url", "postgres://u:canary-password@" + closedAddress(t) + "/db"}, code: exitCannotStart,
 			want: []string{"Postgres does not answer"},
 		},
 		"bad flag":       {args: []string{"--nonsense"}, code: exitUsage, want: []string{"unknown flag: --nonsense"}},
@@ -99,8 +99,9 @@ func copyDir(t *testing.T, from, to string) {
 
 func TestUnreachableServer(t *testing.T) {
 	t.Parallel()
-	r := keyflow(t, []string{"KEYFLOW_URL=http://127.0.0.1:1"}, "health")
-	if r.code != exitUnreachable || !strings.Contains(r.stderr, "no Keyflow server answers at http://127.0.0.1:1 (KEYFLOW_URL); start one with: keyflow serve") {
+	env := unreachable(t)
+	r := keyflow(t, env, "health")
+	if r.code != exitUnreachable || !strings.Contains(r.stderr, "no Keyflow server answers at "+strings.TrimPrefix(env[0], "KEYFLOW_URL=")+" (KEYFLOW_URL); start one with: keyflow serve") {
 		t.Errorf("exit code %d: %s", r.code, r.stderr)
 	}
 }
