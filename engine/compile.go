@@ -249,7 +249,7 @@ func (c *compiler) findType(path string, def *workflows.Node, p *planNode) bool 
 		switch {
 		case def.Type == "": // reported by workflows.Parse
 		default:
-			c.problem(path+"/type", codeUnknownType, "unknown node type %.80q%s", def.Type, suggest.DidYouMean(def.Type, c.typeNames()))
+			c.problem(path+"/type", codeUnknownType, "unknown node type %.80q%s", def.Type, c.types.DidYouMean(def.Type))
 		}
 		return false
 	}
@@ -271,14 +271,6 @@ func (c *compiler) checkType(path string, def *workflows.Node, p *planNode) {
 	if p.forEach != nil && (p.kind.Name == "approval" || waitsForCallback(def)) {
 		c.problem(path+"/for_each", codeInvalid, "a node that waits for somebody is named by its id alone, so it cannot stand for many; let for_each start a workflow that waits")
 	}
-}
-
-func (c *compiler) typeNames() []string {
-	var names []string
-	for _, t := range c.types.Types() {
-		names = append(names, t.Name)
-	}
-	return names
 }
 
 // params compiles `with` by the declaration of the type.

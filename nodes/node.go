@@ -11,7 +11,11 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
+
+	"keyflow/internal/suggest"
 )
 
 // Node is one configured step. Run may be called again for the same step after a crash
@@ -208,7 +212,8 @@ func ResponseMembers() []string { return []string{"status", "headers", "body"} }
 // Type is a node type: its specification beside its constructor.
 type Type struct {
 	Name       string
-	Summary    string // one sentence
+	Aliases    []string // names that people try for it; they are suggestions only
+	Summary    string   // one sentence
 	Params     []Param
 	Output     []string      // all members that the raw output can have; nil: it can be any value
 	Credential bool          // whether nodes of the type may name a credential
@@ -250,6 +255,17 @@ func NewRegistry(types ...Type) *Registry {
 func (r *Registry) Lookup(name string) (Type, bool) {
 	t, ok := r.types[name]
 	return t, ok
+}
+
+// DidYouMean returns ` (did you mean "x"?)` for an unknown name that is an alias of a type or
+// close to its name, "" when there is none.
+func (r *Registry) DidYouMean(name string) string {
+	for _, n := range r.names {
+		if slices.Contains(r.types[n].Aliases, strings.ToLower(name)) {
+			return suggest.DidYouMean(n, []string{n})
+		}
+	}
+	return suggest.DidYouMean(name, r.names)
 }
 
 // Types returns all types in registration order.

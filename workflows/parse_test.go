@@ -297,3 +297,22 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// What looks like YAML is called so; JSON that is merely broken is not.
+func TestParseRecognizesYAML(t *testing.T) {
+	t.Parallel()
+	const yaml = "this looks like YAML, and a workflow is a JSON object: convert it, for example with yq -o=json FILE"
+	for name, tt := range map[string]struct{ source, want string }{
+		"keys":           {"id: orders\nnodes:\n  a:\n    type: transform\n", "1:1: : [malformed] " + yaml + "\n"},
+		"a marker":       {"---\nid: a\n", "1:1: : [malformed] " + yaml + "\n"},
+		"comments first": {"# orders\n\n$schema: x\n", "3:1: : [malformed] " + yaml + "\n"},
+		"a list":         {"- id: a\n", "1:1: : [malformed] " + yaml + "\n"},
+		"single quotes":  {"{'id': 1}", "1:2: : [malformed] not valid JSON: invalid character '\\'' looking for beginning of object key string (strings take double quotes)\n"},
+		"a comment":      {"# x\n{}", "1:1: : [malformed] not valid JSON: invalid character '#' looking for beginning of value (JSON has no comments)\n"},
+	} {
+		_, problems := workflows.Parse([]byte(tt.source))
+		if diff := cmp.Diff(tt.want, lines(problems)); diff != "" {
+			t.Errorf("%s: -want +got\n%s", name, diff)
+		}
+	}
+}

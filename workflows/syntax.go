@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -93,6 +94,10 @@ func readSyntax(source []byte, r *report) *value {
 	dec := json.NewDecoder(bytes.NewReader(text))
 	var raw json.RawMessage
 	if err := dec.Decode(&raw); err != nil {
+		if at, found := yamlLine(text); found {
+			r.addAt(shift+at, "", codeMalformed, "this looks like YAML, and a workflow is a JSON object: convert it, for example with yq -o=json FILE")
+			return nil
+		}
 		syntaxProblem(r, text, shift, err)
 		return nil
 	}
@@ -156,6 +161,22 @@ func syntaxProblem(r *report, text []byte, shift int, err error) {
 		return
 	}
 	r.addAt(shift+len(text), "", codeMalformed, "not valid JSON: the text ends in the middle of a value")
+}
+
+// yamlStart is how a line of YAML begins that cannot begin a JSON object: a marker, an item of a
+// list or a key without quotes.
+var yamlStart = regexp.MustCompile(`^(---|%YAML\b|- |[A-Za-z_$][\w$.-]*:(\s|$))`) //nolint:gochecknoglobals // a constant
+
+// yamlLine finds the first line of text that is neither empty nor a comment, and reports
+// whether it begins like YAML.
+func yamlLine(text []byte) (at int, found bool) {
+	for line := range bytes.Lines(text) {
+		if trimmed := bytes.TrimSpace(line); len(trimmed) > 0 && trimmed[0] != '#' {
+			return at, yamlStart.Match(line)
+		}
+		at += len(line)
+	}
+	return 0, false
 }
 
 // syntaxHint names the usual slips of hand-written JSON.

@@ -32,8 +32,10 @@ type planned struct {
 	Version  int                    `json:"version,omitempty"` // after it was applied
 	Changes  []workflows.Difference `json:"changes,omitempty"`
 	Warnings []workflows.Problem    `json:"warnings,omitempty"`
+	Webhooks []webhook              `json:"webhooks,omitempty"` // after it was applied
 
-	source []byte
+	source   []byte
+	webhooks bool // the definition declares some
 }
 
 func workflowsApply(p process) *cobra.Command {
@@ -115,6 +117,9 @@ func planFiles(ctx context.Context, p process, c *client, files []checkedFile) (
 	plan := make([]planned, len(files))
 	for i, f := range files {
 		plan[i] = planned{ID: string(f.definition.ID), File: f.File, Warnings: f.Warnings, source: f.source}
+		for _, t := range f.definition.Triggers {
+			plan[i].webhooks = plan[i].webhooks || t.Type == workflows.TriggerWebhook
+		}
 		if err := plan[i].compare(ctx, c, f.definition); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.File, err)
 		}
@@ -221,8 +226,31 @@ func carryOut(ctx context.Context, c *client, plan []planned) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", a.File, err)
 		}
+		if a.webhooks {
+			if err := a.findWebhooks(ctx, c); err != nil {
+				return fmt.Errorf("%s was applied, but its webhooks cannot be listed: %w", a.File, err)
+			}
+		}
 	}
 	return nil
+}
+
+// webhook is where a trigger of a workflow is called.
+type webhook struct {
+	Trigger string   `json:"trigger"`
+	Methods []string `json:"methods"`
+	URL     string   `json:"url"`
+}
+
+// findWebhooks asks the server, which knows its public URL.
+func (a *planned) findWebhooks(ctx context.Context, c *client) error {
+	items, err := list[listedTrigger](ctx, c, "/api/v1/triggers", url.Values{"workflow": {a.ID}}, 0)
+	for _, t := range items {
+		if t.URL != "" {
+			a.Webhooks = append(a.Webhooks, webhook{t.ID, t.Methods, t.URL})
+		}
+	}
+	return err
 }
 
 // printPlan prints a line for each workflow and below it what differs.
@@ -234,6 +262,9 @@ func printPlan(w io.Writer, plan []planned, would string) error {
 		}
 		for _, warning := range a.Warnings {
 			_, _ = fmt.Fprintf(w, "  warning: %s%s\n", pointerPrefix(warning), oneLine(warning.Message))
+		}
+		for _, hook := range a.Webhooks {
+			_, _ = fmt.Fprintf(w, "  webhook %s: %s %s\n", hook.Trigger, strings.Join(hook.Methods, " or "), oneLine(hook.URL))
 		}
 	}
 	return nil

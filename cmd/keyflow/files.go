@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -35,11 +36,21 @@ func definitionFiles(paths []string) ([]string, error) {
 			return nil, usagef("%w", err)
 		}
 		if len(found) == 0 {
-			return nil, usagef("%s holds no .json file", path)
+			return nil, usagef("%s holds no .json file%s", path, yamlHint(path))
 		}
 		files = append(files, found...)
 	}
 	return files, nil
+}
+
+// yamlHint says why the YAML files of a folder, if it has any, are no workflows.
+func yamlHint(dir string) string {
+	for _, pattern := range []string{"*.yaml", "*.yml"} {
+		if found, _ := fs.Glob(os.DirFS(dir), pattern); len(found) > 0 { // the pattern is well formed
+			return fmt.Sprintf("; workflows are JSON, and %s is YAML: convert it, for example with yq -o=json", found[0])
+		}
+	}
+	return ""
 }
 
 // jsonFiles are the .json files directly in a folder, sorted. The folder's name is no pattern.

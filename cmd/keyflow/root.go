@@ -181,6 +181,14 @@ func atLeastOne(what string) cobra.PositionalArgs {
 }
 
 // oneOf is a positional-arguments rule with a message that says what is meant.
+// runAndNode are the arguments of a command that works on one node of a run.
+func runAndNode(cmd *cobra.Command, args []string) error {
+	if len(args) != 2 {
+		return usagef("%s needs a run ID and a NODE; see %s --help", cmd.CommandPath(), cmd.CommandPath())
+	}
+	return nil
+}
+
 func oneOf(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {

@@ -12,8 +12,8 @@ import (
 )
 
 func runsCommand(p process) *cobra.Command {
-	cmd := group("runs", "List, show, watch, cancel, retry and delete runs on a server")
-	cmd.AddCommand(runsList(p), runsGet(p), runsWatch(p), runsCancel(p), runsRetry(p), runsDelete(p))
+	cmd := group("runs", "List, show, watch, decide, cancel, retry and delete runs on a server")
+	cmd.AddCommand(runsList(p), runsGet(p), runsWatch(p), runsApprove(p), runsReject(p), runsCancel(p), runsRetry(p), runsDelete(p))
 	return cmd
 }
 

@@ -24,6 +24,7 @@ type listedTrigger struct {
 	Skipped  int64       `json:"skipped,omitempty"`
 	Waiting  *time.Time  `json:"waiting,omitempty"`
 	URL      string      `json:"url,omitempty"`
+	Methods  []string    `json:"methods,omitempty"`
 	Event    string      `json:"event,omitempty"`
 	Refused  int64       `json:"refused,omitempty"`
 	Failed   int64       `json:"filter_errors,omitempty"`

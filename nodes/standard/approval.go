@@ -16,6 +16,7 @@ const (
 func approvalType() nodes.Type {
 	return nodes.Type{
 		Name:    "approval",
+		Aliases: []string{"approve", "manual", "human", "review"},
 		Summary: "Waits for a person to approve or reject.",
 		Params: []nodes.Param{
 			{Name: "message", Kind: nodes.String, Required: true, Help: "What the person decides about."},

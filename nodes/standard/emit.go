@@ -10,6 +10,7 @@ import (
 func emitType() nodes.Type {
 	return nodes.Type{
 		Name:    "emit",
+		Aliases: []string{"publish", "send_event"},
 		Summary: "Publishes an event, which event triggers receive.",
 		Params: []nodes.Param{
 			{Name: "event", Kind: nodes.String, Required: true, Check: cloudevent.CheckType, Help: "Its type, such as com.example.ticket.created; types that begin with keyflow. are Keyflow's own."},

@@ -9,6 +9,7 @@ import (
 func failType() nodes.Type {
 	return nodes.Type{
 		Name:    "fail",
+		Aliases: []string{"error", "throw", "raise", "stop"},
 		Summary: "Ends the run as failed.",
 		Params: []nodes.Param{
 			{Name: "message", Kind: nodes.String, Required: true, Help: "What the run's error says."},

@@ -32,6 +32,35 @@ func TestTypes(t *testing.T) {
 	}
 }
 
+// A name from another product leads to the type, which has one name here.
+func TestAliasesAreSuggested(t *testing.T) {
+	t.Parallel()
+	r := nodes.NewRegistry(standard.Types()...)
+	for name, want := range map[string]string{
+		"http": "web_request", "http_request": "web_request", "request": "web_request", "HTTP": "web_request",
+		"sleep": "wait", "approve": "approval", "code": "transform", "web_requst": "web_request", "nonsense": "",
+	} {
+		if want != "" {
+			want = ` (did you mean "` + want + `"?)`
+		}
+		if got := r.DidYouMean(name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+		if _, known := r.Lookup(name); known {
+			t.Errorf("%s is a type", name)
+		}
+	}
+	owner := map[string]string{}
+	for _, kind := range r.Types() {
+		for _, name := range append([]string{kind.Name}, kind.Aliases...) {
+			if owner[name] != "" {
+				t.Errorf("%s is a name of %s and of %s", name, owner[name], kind.Name)
+			}
+			owner[name] = kind.Name
+		}
+	}
+}
+
 // A webhook is repeated without being asked to; a web request is not.
 func TestRetryDefaults(t *testing.T) {
 	t.Parallel()

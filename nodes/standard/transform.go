@@ -9,6 +9,7 @@ import (
 func transformType() nodes.Type {
 	return nodes.Type{
 		Name:    "transform",
+		Aliases: []string{"set", "code", "function", "script"},
 		Summary: "Makes a value out of other values.",
 		Params: []nodes.Param{
 			{Name: "value", Kind: nodes.Any, Required: true, Help: "The output: any JSON with templates."},

@@ -10,6 +10,7 @@ import (
 func waitType() nodes.Type {
 	return nodes.Type{
 		Name:    "wait",
+		Aliases: []string{"sleep", "delay", "pause", "timer", "callback"},
 		Summary: "Waits for a time or for a call of a one-time URL, without using anything meanwhile.",
 		Params: []nodes.Param{
 			{Name: "for", Kind: nodes.Duration, Help: "So long, such as 90s, 12h or 3d, from when the step could begin. With callback: fail when no call came in time."},

@@ -28,6 +28,7 @@ func webRequestType() nodes.Type {
 	zero, one, redirects, answer := 0, 1, maxRedirects, maxAnswer
 	return nodes.Type{
 		Name:    "web_request",
+		Aliases: []string{"http", "http_request", "request", "rest", "api", "api_call", "fetch", "curl"},
 		Summary: "Calls an API and uses its answer.",
 		Params: []nodes.Param{
 			{Name: "method", Kind: nodes.String, Default: "GET", Help: "Any method but CONNECT and TRACE."},

@@ -24,6 +24,7 @@ const (
 func webhookType() nodes.Type {
 	return nodes.Type{
 		Name:    "webhook",
+		Aliases: []string{"notify", "notification"},
 		Summary: "Delivers a notification, at least once.",
 		Params: []nodes.Param{
 			{Name: "url", Kind: nodes.String, Required: true, Help: "http or https, without user name and password."},

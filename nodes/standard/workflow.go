@@ -9,6 +9,7 @@ import (
 func workflowType() nodes.Type {
 	return nodes.Type{
 		Name:    "workflow",
+		Aliases: []string{"subworkflow", "sub_workflow", "execute_workflow"},
 		Summary: "Starts another workflow and, unless told otherwise, waits for its end.",
 		Params: []nodes.Param{
 			{Name: "workflow", Kind: nodes.String, Required: true, Help: "Its id."},
