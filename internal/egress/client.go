@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -47,9 +48,18 @@ func checkRedirect(req *http.Request, via []*http.Request, o ClientOptions) erro
 	case last.Scheme == "https" && req.URL.Scheme == "http":
 		return stop("redirected from https to http")
 	}
+	if method, status := via[len(via)-1].Method, req.Response.StatusCode; !keepsMeaning(method, req.Method, status) {
+		return stop(fmt.Sprintf("the %s was redirected here with status %d, which would make it a GET without a body; "+
+			"send the request to the URL of the redirect", method, status))
+	}
 	req.Header.Del("Referer") // net/http adds the former URL with its query
 	if !crossed(req, via) || o.KeepAuth != nil && o.KeepAuth(req.URL) {
 		return nil
+	}
+	if req.Body != nil && req.Body != http.NoBody {
+		return &Error{Phase: "redirect", Host: req.URL.Host, Code: CodeHostNotAllowed,
+			Message: "the request was redirected here from another origin, which may not get its body; " +
+				"add the host to the allowed_hosts of the node's credential, or send the request to its URL"}
 	}
 	// net/http copies the first request's headers to every hop, so each hop is cleaned.
 	for name := range req.Header {
@@ -59,8 +69,17 @@ func checkRedirect(req *http.Request, via []*http.Request, o ClientOptions) erro
 			delete(req.Header, name)
 		}
 	}
-	req.Body, req.GetBody, req.ContentLength = nil, nil, 0
 	return nil
+}
+
+// keepsMeaning reports whether a redirect may send method as next. After 301, 302 and 303 net/http
+// makes everything but HEAD a GET; RFC 9110 section 15.4 allows that for POST, after 303 for all.
+func keepsMeaning(method, next string, status int) bool {
+	switch method {
+	case next, "", http.MethodPost, http.MethodOptions:
+		return true
+	}
+	return status == http.StatusSeeOther
 }
 
 // crossed reports whether the chain up to req has touched another origin than it began at.

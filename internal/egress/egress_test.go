@@ -191,6 +191,10 @@ func TestRedirects(t *testing.T) {
 			http.Redirect(w, r, b.URL+"/end", http.StatusTemporaryRedirect)
 		case "/there-and-back":
 			http.Redirect(w, r, b.URL+"/back", http.StatusTemporaryRedirect)
+		case "/found":
+			http.Redirect(w, r, "/end", http.StatusFound)
+		case "/see-other":
+			http.Redirect(w, r, "/end", http.StatusSeeOther)
 		case "/loop":
 			http.Redirect(w, r, "/loop", http.StatusFound)
 		case "/scheme":
@@ -202,27 +206,43 @@ func TestRedirects(t *testing.T) {
 		}
 	})
 	full := seen{Auth: "Bearer canary", Key: "canary", Body: "payload"}
+	bare := seen{Auth: "Bearer canary", Key: "canary"}
 	at := func(s seen, path string) seen { s.Path = path; return s }
+	anywhere := func(*url.URL) bool { return true }
+	const bodyLost = "the request was redirected here from another origin, which may not get its body; " +
+		"add the host to the allowed_hosts of the node's credential, or send the request to its URL"
 	tests := []struct {
-		name string
-		path string
-		keep func(*url.URL) bool
-		want []seen
-		err  string
+		name   string
+		path   string
+		keep   func(*url.URL) bool
+		want   []seen // without err
+		err    string
+		method string // "": POST; all but GET have a body
 	}{
-		{"same origin keeps all but the referer", "/same", nil, []seen{at(full, "/same"), at(full, "/end")}, ""},
-		{"other origin gets nothing", "/cross", nil, []seen{at(full, "/cross"), {Path: "/end"}}, ""},
-		{"other origin on the list keeps", "/cross", func(*url.URL) bool { return true }, []seen{at(full, "/cross"), at(full, "/end")}, ""},
-		{"back home after another origin gets nothing", "/there-and-back", nil, []seen{at(full, "/there-and-back"), {Path: "/back"}, {Path: "/end"}}, ""},
-		{"too many", "/loop", nil, nil, "redirected more than 3 times"},
-		{"other scheme", "/scheme", nil, nil, "redirected to a scheme other than http and https"},
-		{"no URL", "/garbage", nil, nil, "redirected to something that is not a URL"},
+		{name: "same origin keeps all but the referer", path: "/same", want: []seen{at(full, "/same"), at(full, "/end")}},
+		{name: "other origin gets nothing", path: "/cross", method: "GET", want: []seen{at(bare, "/cross"), {Path: "/end"}}},
+		{name: "other origin on the list keeps", path: "/cross", keep: anywhere, want: []seen{at(full, "/cross"), at(full, "/end")}},
+		{name: "back home after another origin gets nothing", path: "/there-and-back", method: "GET", want: []seen{at(bare, "/there-and-back"), {Path: "/back"}, {Path: "/end"}}},
+		{name: "POST would lose its body to another origin", path: "/cross", err: bodyLost},
+		{name: "PUT would lose its body to another origin", path: "/cross", method: "PUT", err: bodyLost},
+		{name: "a body would be lost back home after another origin", path: "/there-and-back", method: "PUT", err: bodyLost},
+		{name: "POST becomes GET", path: "/found", want: []seen{at(full, "/found"), at(bare, "/end")}},
+		{name: "PUT becomes GET after See Other", path: "/see-other", method: "PUT", want: []seen{at(full, "/see-other"), at(bare, "/end")}},
+		{name: "PUT would become GET", path: "/found", method: "PUT", err: "the PUT was redirected here with status 302, " +
+			"which would make it a GET without a body; send the request to the URL of the redirect"},
+		{name: "too many", path: "/loop", err: "redirected more than 3 times"},
+		{name: "other scheme", path: "/scheme", err: "redirected to a scheme other than http and https"},
+		{name: "no URL", path: "/garbage", err: "redirected to something that is not a URL"},
 	}
 	for _, tt := range tests { // not parallel: one log
 		t.Run(tt.name, func(t *testing.T) {
 			log = nil
 			c := egress.NewClient(transport(t, "private"), egress.ClientOptions{MaxRedirects: 3, KeepAuth: tt.keep})
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, a.URL+tt.path+"?q=canary", strings.NewReader("payload"))
+			var body io.Reader
+			if tt.method != http.MethodGet {
+				body = strings.NewReader("payload")
+			}
+			req, err := http.NewRequestWithContext(t.Context(), methodOr(tt.method), a.URL+tt.path+"?q=canary", body)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -236,6 +256,9 @@ func TestRedirects(t *testing.T) {
 				if e, ok := egress.AsError(err); !ok || e.Message != tt.err || strings.Contains(e.Error(), "canary") {
 					t.Errorf("got %v, want %s", err, tt.err)
 				}
+				if n := len(log); n > 0 && log[n-1].Path == "/end" {
+					t.Error("the target was asked all the same")
+				}
 				return
 			}
 			if err != nil {
@@ -246,6 +269,13 @@ func TestRedirects(t *testing.T) {
 			}
 		})
 	}
+}
+
+func methodOr(method string) string {
+	if method == "" {
+		return http.MethodPost
+	}
+	return method
 }
 
 func TestBodyLimits(t *testing.T) {
