@@ -75,7 +75,7 @@ func (e *Engine) prepareStart(ctx context.Context, id workflows.ID, input any, s
 	if err := e.fill(&n.Run, plan, s); err != nil {
 		return nil, err
 	}
-	return n, n.needSlots(ctx, plan)
+	return n, needSlots(ctx, plan, n)
 }
 
 // mayStart refuses a workflow that is outside of the run's folder, unless the definition names it
@@ -152,8 +152,8 @@ func childOf(output json.RawMessage) RunID {
 	return v.RunID
 }
 
-// report is the signal with which a run ends the wait of the step that started it.
-func (r *Run) report(set *RunChange) (Signal, error) {
+// reportEnd is the signal with which a run ends the wait of the step that started it.
+func reportEnd(r *Run, set *RunChange) (Signal, error) {
 	b := brought{Node: r.Parent.Node, Index: r.Parent.Index, Output: set.Output}
 	switch {
 	case set.Status == RunCanceled:

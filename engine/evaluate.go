@@ -71,7 +71,7 @@ func (r *runner) vars(reads *reads) (reading, error) {
 	}
 	if reads.trigger {
 		t := &r.run.Trigger
-		vars["trigger"], err = r.trigger.get(len(t.Request)+len(t.Event), &use, t.plain)
+		vars["trigger"], err = r.trigger.get(len(t.Request)+len(t.Event), &use, func() (any, error) { return triggerValue(t) })
 		if err != nil {
 			return use, fmt.Errorf("trigger: %w", err)
 		}
@@ -103,8 +103,8 @@ func (r *runner) runVars() any {
 	return r.runVar
 }
 
-// plain is the trigger as expressions see it.
-func (t *TriggerRef) plain() (any, error) {
+// triggerValue is the trigger as expressions see it.
+func triggerValue(t *TriggerRef) (any, error) {
 	v := map[string]any{
 		"id": t.ID, "type": t.Type, "fired_at": textTime(&t.FiredAt), "scheduled_at": textTime(t.ScheduledAt),
 		"request": nil, "event": nil,

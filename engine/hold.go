@@ -94,7 +94,7 @@ func (e *Engine) lookAtNow(id credentials.ID) {
 func (e *Engine) wake(ctx context.Context, id credentials.ID) error {
 	var after RunID
 	for {
-		runs, err := e.o.Store.Held(ctx, id, after, wakePage)
+		runs, err := e.o.Store.WaitingForCredential(ctx, id, after, wakePage)
 		if err != nil {
 			return fmt.Errorf("find the runs that wait for credential %q: %w", id, err)
 		}
@@ -117,7 +117,7 @@ func (e *Engine) wake(ctx context.Context, id credentials.ID) error {
 
 // sweepHolds looks at every credential that a step waits for.
 func (e *Engine) sweepHolds(ctx context.Context) {
-	ids, err := e.o.Store.HeldBy(ctx)
+	ids, err := e.o.Store.AwaitedCredentials(ctx)
 	if err != nil && ctx.Err() == nil {
 		e.o.Logger.Warn("cannot read which credentials runs wait for", "error", err)
 	}

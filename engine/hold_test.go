@@ -391,7 +391,7 @@ func TestHoldOfManyRuns(t *testing.T) {
 		ids[i] = w.start(id, "")
 	}
 	w.eventually("all wait", func() bool {
-		held, err := w.store.Held(t.Context(), "crm", engine.RunID{}, 2*runs)
+		held, err := w.store.WaitingForCredential(t.Context(), "crm", engine.RunID{}, 2*runs)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,25 +14,6 @@ import (
 	"keyflow/internal/fault"
 )
 
-// Refusals of a Store that callers tell apart with errors.Is. Both are Conflict faults.
-var (
-	// ErrFenced refuses a Progress whose owner or fence is no longer that of the run: the
-	// sender has lost the run and must drop it.
-	ErrFenced error = fault.New(fault.Conflict, "the run belongs to another process now")
-	// ErrSignals refuses to park a run that has signals its owner has not read; nothing of
-	// the entry is stored. Read them and go on.
-	ErrSignals error = fault.New(fault.Conflict, "the run has signals that were not read")
-)
-
-// Marks in the chain of an error of Store.Commit that decide what becomes of its entries.
-var (
-	// ErrUnknown: the answer to COMMIT was lost, so the entries may be stored.
-	ErrUnknown = errors.New("it is unknown whether the transaction was stored")
-	// ErrSync: the disk did not confirm a write. What it holds is unknown until the
-	// database is opened again, so the process must stop.
-	ErrSync = errors.New("the disk did not confirm a write")
-)
-
 // Defaults of JournalOptions.
 const (
 	defaultMaxPending    = 8192
@@ -284,7 +265,7 @@ func (j *Journal) take() []pendingEntry {
 	defer j.mu.Unlock()
 	n, size := 0, 0
 	for n < len(j.pending) && n < j.o.MaxBatch {
-		size += j.pending[n].entry.payload()
+		size += payload(&j.pending[n].entry)
 		if n > 0 && size > maxBatchBytes {
 			break
 		}
@@ -303,7 +284,7 @@ func (j *Journal) take() []pendingEntry {
 }
 
 // payload is the size of what the entry wants to store, near enough to bound a batch.
-func (e *Entry) payload() int {
+func payload(e *Entry) int {
 	switch {
 	case e.Create != nil:
 		t := &e.Create.Run.Trigger

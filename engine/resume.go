@@ -99,7 +99,7 @@ func (e *Engine) fail(run Run, code, message string) {
 		Status: RunFailed, FinishedAt: &now, Error: &RunError{Code: code, Message: message},
 	}}
 	if run.Parent != nil {
-		if s, err := run.report(p.Set); err == nil {
+		if s, err := reportEnd(&run, p.Set); err == nil {
 			p.Signals = []Signal{s}
 		}
 	}

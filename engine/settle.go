@@ -92,7 +92,7 @@ func (r *runner) reportEnd(p *Progress) {
 	if r.run.Parent == nil {
 		return
 	}
-	s, err := r.run.report(p.Set)
+	s, err := reportEnd(&r.run, p.Set)
 	if err != nil { // plain JSON cannot fail
 		r.engine.o.Logger.Error("cannot report the end of a run", "run", r.run.ID, "error", err)
 		return
@@ -186,18 +186,6 @@ func (r *runner) stored(p *Progress) {
 	if p.Set.Status == RunWaiting && p.Set.WakeAt != nil {
 		r.engine.wakeAt(r.run.ID, r.run.Workflow, *p.Set.WakeAt)
 	}
-}
-
-// with returns the run after a change.
-func (r Run) with(set *RunChange) Run {
-	r.Status, r.Output, r.Error, r.WakeAt = set.Status, set.Output, set.Error, set.WakeAt
-	if set.FinishedAt != nil {
-		r.FinishedAt = set.FinishedAt
-	}
-	if set.Release || set.Status.Final() {
-		r.Owner = OwnerID{}
-	}
-	return r
 }
 
 // refused deals with an entry that was not stored. r.mu is held.

@@ -39,7 +39,7 @@ func (c *compiler) compileConcurrency(d *workflows.Concurrency) {
 
 // needSlots completes a new run with the slots that it needs. It costs nothing without
 // "concurrency" and "overlap". The error is Invalid when the key cannot be computed.
-func (n *NewRun) needSlots(ctx context.Context, plan *Plan) error {
+func needSlots(ctx context.Context, plan *Plan, n *NewRun) error {
 	run := &n.Run
 	if run.Version == 0 {
 		return nil // a definition in no catalog is known to its process alone
@@ -63,8 +63,8 @@ func (n *NewRun) needSlots(ctx context.Context, plan *Plan) error {
 	return nil
 }
 
-// boundLine keeps callers from storing runs without end that wait for a slot of the workflow.
-func (n *NewRun) boundLine(most int) {
+// boundWaiting keeps callers from storing runs without end that wait for a slot of the workflow.
+func boundWaiting(n *NewRun, most int) {
 	for i := range n.Slots {
 		if s := &n.Slots[i]; s.Place == PlaceWorkflow && s.OnLimit == workflows.OnLimitQueue {
 			s.MaxWaiting = most
@@ -142,14 +142,6 @@ func groupOf(workflow workflows.ID, kind, key string) GroupID {
 		h.Write([]byte(part))
 	}
 	return GroupID(h.Sum(nil)[:len(GroupID{})])
-}
-
-// frees is what the end of the run says about its slots.
-func (r *Run) frees() workflows.ID {
-	if len(r.Groups) == 0 {
-		return ""
-	}
-	return r.Workflow
 }
 
 // tell brings what the store has decided about other runs to them: those that got a slot are

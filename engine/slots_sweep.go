@@ -27,7 +27,7 @@ func (e *Engine) sweepSlots(ctx context.Context) {
 		e.o.Logger.Warn("cannot look for slots of runs that have ended", "error", err)
 	}
 	for range linePages {
-		lines, err := e.o.Store.Lines(ctx, e.swept.line, linePage)
+		lines, err := e.o.Store.SlotQueues(ctx, e.swept.line, linePage)
 		if err != nil {
 			if ctx.Err() == nil {
 				e.o.Logger.Warn("cannot look for free slots", "error", err)

@@ -88,10 +88,10 @@ func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run Run) (Start
 		return Started{}, errUnavailable("the queue is full")
 	}
 	create := &NewRun{Run: run, Steps: s.kept, Dedupe: s.Dedupe, RecordSkip: s.isOccurrence()}
-	if err := create.needSlots(ctx, plan); err != nil {
+	if err := needSlots(ctx, plan, create); err != nil {
 		return Started{}, err
 	}
-	create.boundLine(e.o.QueueLimit)
+	boundWaiting(create, e.o.QueueLimit)
 	sure := e.owner.Gaps() // the answer can be late
 	stored := e.journal.Send(Entry{Create: create})
 	select {

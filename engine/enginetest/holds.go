@@ -20,7 +20,7 @@ func (s *suite) hold(r engine.Run, by ...credentials.ID) engine.Entry {
 
 func (s *suite) held(id credentials.ID, after engine.RunID, limit int) []engine.RunID {
 	s.Helper()
-	runs, err := s.Store.Held(s.ctx, id, after, limit)
+	runs, err := s.Store.WaitingForCredential(s.ctx, id, after, limit)
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func (s *suite) held(id credentials.ID, after engine.RunID, limit int) []engine.
 
 func (s *suite) heldBy() []credentials.ID {
 	s.Helper()
-	ids, err := s.Store.HeldBy(s.ctx)
+	ids, err := s.Store.AwaitedCredentials(s.ctx)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -286,13 +286,13 @@ func (s *suite) slotsAreSwept() {
 	s.commit(engine.Entry{Admit: &engine.Admit{Workflow: "sync", Ended: []engine.RunID{runs[0].ID, runs[1].ID}}})
 	s.equal("states", s.states(runs), "edww")
 
-	lines, err := s.Store.Lines(s.ctx, engine.Line{}, 10)
+	lines, err := s.Store.SlotQueues(s.ctx, engine.Line{}, 10)
 	if err != nil {
 		s.Fatal(err)
 	}
 	want := engine.Line{Workflow: "sync", Group: group(1), Place: engine.PlaceWorkflow, Limit: 1, Version: 3, Held: 1}
 	s.equal("lines", lines, []engine.Line{want})
-	if lines, err = s.Store.Lines(s.ctx, want, 10); err != nil || len(lines) > 0 {
+	if lines, err = s.Store.SlotQueues(s.ctx, want, 10); err != nil || len(lines) > 0 {
 		s.Errorf("lines behind the last: %v, %v", lines, err)
 	}
 	admit := &engine.Admit{Workflow: "sync", Group: group(1), Place: engine.PlaceWorkflow, Limit: 2, Version: 4}

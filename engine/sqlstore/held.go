@@ -10,8 +10,8 @@ import (
 
 var _ engine.Holds = (*Store)(nil)
 
-// Held implements engine.Holds.
-func (s *Store) Held(ctx context.Context, id credentials.ID, after engine.RunID, limit int) ([]engine.RunID, error) {
+// WaitingForCredential implements engine.Holds.
+func (s *Store) WaitingForCredential(ctx context.Context, id credentials.ID, after engine.RunID, limit int) ([]engine.RunID, error) {
 	var rows []struct{ Run []byte }
 	err := s.db.Read().WithContext(ctx).Raw(`SELECT DISTINCT s.run FROM steps s JOIN runs r ON r.id = s.run
 		WHERE s.hold = ? AND s.run > ? AND r.status NOT IN (?, ?, ?)
@@ -28,8 +28,8 @@ func (s *Store) Held(ctx context.Context, id credentials.ID, after engine.RunID,
 	return runs, nil
 }
 
-// HeldBy implements engine.Holds. It steps from one credential to the next in the index.
-func (s *Store) HeldBy(ctx context.Context) ([]credentials.ID, error) {
+// AwaitedCredentials implements engine.Holds. It steps from one credential to the next in the index.
+func (s *Store) AwaitedCredentials(ctx context.Context) ([]credentials.ID, error) {
 	var ids []credentials.ID
 	err := s.db.Read().WithContext(ctx).Raw(`WITH RECURSIVE held (id) AS (
 			SELECT min(hold) FROM steps WHERE hold IS NOT NULL

@@ -17,8 +17,8 @@ const nextLine = `SELECT s.workflow, s.grp, s.place, COALESCE(a.version, -1) AS 
 	FROM slots s LEFT JOIN admissions a ON a.workflow = s.workflow
 	WHERE s.state = 1 AND (s.workflow, s.grp) > (?, ?) ORDER BY s.workflow, s.grp LIMIT 1`
 
-// Lines implements engine.Lines.
-func (s *Store) Lines(ctx context.Context, after engine.Line, limit int) ([]engine.Line, error) {
+// SlotQueues implements engine.SlotQueues.
+func (s *Store) SlotQueues(ctx context.Context, after engine.Line, limit int) ([]engine.Line, error) {
 	db := s.db.Read().WithContext(ctx)
 	var lines []engine.Line
 	for len(lines) < limit {

@@ -25,7 +25,7 @@ func TestTicksWalkNoTable(t *testing.T) {
 		"due runs":                       func() error { _, err := store.Due(t.Context(), now, 100); return err },
 		"signals":                        func() error { _, err := store.Signals(t.Context(), engine.OwnerID{1}); return err },
 		"runs of silent owners":          func() error { _, err := owners.Silent(t.Context(), time.Second, 100); return err },
-		"credentials that runs wait for": func() error { _, err := store.HeldBy(t.Context()); return err },
+		"credentials that runs wait for": func() error { _, err := store.AwaitedCredentials(t.Context()); return err },
 	}
 	type query struct {
 		text string

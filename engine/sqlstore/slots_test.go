@@ -215,7 +215,7 @@ func (m *slotModel) check() {
 			m.Fatalf("%d runs of group %v are at work; the limit is %d", n, g[0], limit)
 		}
 	}
-	lines, err := m.store.Lines(context.Background(), engine.Line{}, 10)
+	lines, err := m.store.SlotQueues(context.Background(), engine.Line{}, 10)
 	if err != nil {
 		m.Fatalf("lines: %v", err)
 	}

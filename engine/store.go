@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"keyflow/credentials"
+	"keyflow/internal/fault"
+	"keyflow/workflows"
+)
+
+// Store keeps runs. Commit is the only writer of runs, steps, signals and dedupe keys; it
+// is called by the journal's one goroutine. Reads see every committed entry.
+type Store interface {
+	// Commit stores all entries in one transaction, one outcome each, in order. An error
+	// means that nothing is stored, or with ErrUnknown in its chain that it may be; writing
+	// the same entries again is safe. An Unavailable fault blames the database, any other
+	// error an entry of the batch. No entries: a trial whether the database can write.
+	Commit(ctx context.Context, entries []Entry, now time.Time) ([]Outcome, error)
+
+	Run(ctx context.Context, id RunID) (Run, error)
+	Steps(ctx context.Context, id RunID) ([]Step, error)
+	// Answer returns what a respond node of the run said; nil when none has said anything.
+	Answer(ctx context.Context, id RunID) (*Answer, error)
+	Runs(ctx context.Context, f RunFilter) ([]Run, error)         // newest first, without payloads
+	Signals(ctx context.Context, owner OwnerID) ([]Signal, error) // unread, of runs this owner runs
+	Delete(ctx context.Context, id RunID) error                   // of a final run, with its steps
+	Sleepers
+}
+
+// Sleepers finds the runs that nobody has in memory.
+type Sleepers interface {
+	// Due returns unowned runs that are queued, or waiting with WakeAt <= now, oldest first.
+	Due(ctx context.Context, now time.Time, limit int) ([]DueRun, error)
+	// DueOfEach is Due with at most so many runs of each origin (workflow, folder and trigger). Its cost depends
+	// on the number of origins that have such runs, not on how many they have.
+	DueOfEach(ctx context.Context, now time.Time, each int) ([]DueRun, error)
+	Holds
+	Lines
+}
+
+// Lines finds what the end of runs has not handed on.
+type Lines interface {
+	// SlotQueues returns groups with runs that wait for a slot, by workflow and group behind the given one.
+	SlotQueues(ctx context.Context, after Line, limit int) ([]Line, error)
+	// Leaked looks at the slots of at most limit runs, by id behind the given one. It returns which of these
+	// runs have ended, by workflow, and the last one that it looked at; the zero id is the end.
+	Leaked(ctx context.Context, after RunID, limit int) (map[workflows.ID][]RunID, RunID, error)
+}
+
+// Holds finds the runs with steps that wait for a credential (Step.Hold).
+type Holds interface {
+	// WaitingForCredential returns the unfinished runs with a step that waits for the credential and without an
+	// unread SignalConnected of it, by id after the given one, at most limit.
+	WaitingForCredential(ctx context.Context, id credentials.ID, after RunID, limit int) ([]RunID, error)
+	// AwaitedCredentials returns the credentials that steps wait for. It costs one look per credential,
+	// however many runs there are.
+	AwaitedCredentials(ctx context.Context) ([]credentials.ID, error)
+}
+
+// DueRun is a run that any process may claim now. The local queue is fair between workflows.
+type DueRun struct {
+	Run      RunID
+	Workflow workflows.ID
+}
+
+// Owners keeps the heartbeat of processes. It uses its own connection and database time.
+type Owners interface {
+	// Beat stores that the owner is alive. A beat waits for a Claim that is taking runs from the owner.
+	Beat(ctx context.Context, owner OwnerID) error
+	// Silent returns the owners of unfinished runs that did not beat for the given time, with their runs.
+	Silent(ctx context.Context, silence time.Duration, limit int) ([]Orphan, error)
+	Leave(ctx context.Context, owner OwnerID) error
+}
+
+// Orphan is a run whose owner is silent.
+type Orphan struct {
+	Run   RunID
+	Owner OwnerID
+}
+
+// RunFilter selects runs for a list page, newest first.
+type RunFilter struct {
+	Workflow workflows.ID
+	Status   RunStatus
+	Folder   string // this folder and below; "" is all
+	Trigger  string // trigger id
+	Since    time.Time
+	Until    time.Time
+	Before   RunID // exclusive cursor; zero is from the newest
+	Limit    int   // 1..500
+}
+
+// Refusals of a Store that callers tell apart with errors.Is. Both are Conflict faults.
+var (
+	// ErrFenced refuses a Progress whose owner or fence is no longer that of the run: the
+	// sender has lost the run and must drop it.
+	ErrFenced error = fault.New(fault.Conflict, "the run belongs to another process now")
+	// ErrSignals refuses to park a run that has signals its owner has not read; nothing of
+	// the entry is stored. Read them and go on.
+	ErrSignals error = fault.New(fault.Conflict, "the run has signals that were not read")
+)
+
+// Marks in the chain of an error of Store.Commit that decide what becomes of its entries.
+var (
+	// ErrUnknown: the answer to COMMIT was lost, so the entries may be stored.
+	ErrUnknown = errors.New("it is unknown whether the transaction was stored")
+	// ErrSync: the disk did not confirm a write. What it holds is unknown until the
+	// database is opened again, so the process must stop.
+	ErrSync = errors.New("the disk did not confirm a write")
+)
