@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/nodes"
 )
 
@@ -19,7 +20,7 @@ func BenchmarkRun(b *testing.B) {
 		b.Run(fmt.Sprintf("%dcallers", callers), func(b *testing.B) {
 			w := setupBench(b)
 			id := w.apply(`{"id": "bench", "nodes": {"a": {"type": "call", "with": {"name": "a", "arg": "{{ trigger.request.body }}"}}}, "output": "{{ nodes.a.output }}"}`)
-			s := engine.Start{Workflow: id, Trigger: engine.TriggerRef{ID: "form", Type: "webhook", Request: []byte(`{"body":{"x":7},"headers":{"content-type":"application/json"}}`)}}
+			s := engine.Start{Workflow: id, Trigger: runs.TriggerRef{ID: "form", Type: "webhook", Request: []byte(`{"body":{"x":7},"headers":{"content-type":"application/json"}}`)}}
 			b.ReportAllocs()
 			began := time.Now()
 			parallel(b, callers, func() {
@@ -28,7 +29,7 @@ func BenchmarkRun(b *testing.B) {
 					b.Error(err)
 					return
 				}
-				if run, err := w.engine.Wait(context.Background(), started.Run); err != nil || run.Status != engine.RunSucceeded {
+				if run, err := w.engine.Wait(context.Background(), started.Run); err != nil || run.Status != runs.Succeeded {
 					b.Errorf("run %+v, %v", run, err)
 				}
 			})
@@ -45,7 +46,7 @@ func BenchmarkForEach(b *testing.B) {
 			id := w.apply(fmt.Sprintf(`{"id": "bench", "nodes": {"each": {"type": "call", "for_each": "1..%d", "max_parallel": 64, "with": {"name": "a", "arg": "{{ item }}"}}}}`, n))
 			for b.Loop() {
 				run, err := w.engine.Wait(context.Background(), w.start(id, ""))
-				if err != nil || run.Status != engine.RunSucceeded {
+				if err != nil || run.Status != runs.Succeeded {
 					b.Fatalf("run %+v, %v", run, err)
 				}
 			}
@@ -68,7 +69,7 @@ func BenchmarkChain(b *testing.B) {
 			id := w.apply(d.String())
 			for b.Loop() {
 				run, err := w.engine.Wait(context.Background(), w.start(id, ""))
-				if err != nil || run.Status != engine.RunSucceeded {
+				if err != nil || run.Status != runs.Succeeded {
 					b.Fatalf("run %+v, %v", run, err)
 				}
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
@@ -22,26 +23,26 @@ type brought struct {
 	Node   workflows.NodeID `json:"node"`
 	Index  int              `json:"index"`
 	Output json.RawMessage  `json:"output,omitempty"` // the raw output
-	Error  *StepError       `json:"error,omitempty"`
+	Error  *runs.StepError  `json:"error,omitempty"`
 	Late   bool             `json:"late,omitempty"` // nobody came: the node says what that means
 }
 
 // signal makes the signal that brings b to a run. All that could end one wait have one id, so
 // that exactly one of them does.
-func (b *brought) signal(run RunID) (*Signal, error) {
+func (b *brought) signal(run runs.ID) (*runs.Signal, error) {
 	data, err := jsonvalue.Encode(b)
 	if err != nil {
 		return nil, fmt.Errorf("encode what is brought to a step: %w", err)
 	}
 	id := uuid.NewSHA1(uuid.UUID(run), fmt.Appendf(nil, "step/%s/%d", b.Node, b.Index))
-	return &Signal{Run: run, Kind: SignalStep, Data: data, ID: id, Step: &StepRef{Run: run, Node: b.Node, Index: b.Index}}, nil
+	return &runs.Signal{Run: run, Kind: runs.SignalStep, Data: data, ID: id, Step: &runs.StepRef{Run: run, Node: b.Node, Index: b.Index}}, nil
 }
 
 // Bring gives a step that waits for reason (nodes.CodeWaitsForCallback or CodeWaitsForApproval)
 // its raw output, and returns once that is on disk. A callback may come before the step waits;
 // it is kept. Faults: NotFound (no such run or node), Conflict (the run or step has ended, does
 // not wait for this, or somebody was faster).
-func (e *Engine) Bring(ctx context.Context, id RunID, node workflows.NodeID, reason string, output any) error {
+func (e *Engine) Bring(ctx context.Context, id runs.ID, node workflows.NodeID, reason string, output any) error {
 	run, err := e.o.Store.Run(ctx, id)
 	if err != nil {
 		return err
@@ -68,11 +69,11 @@ func (e *Engine) Bring(ctx context.Context, id RunID, node workflows.NodeID, rea
 	if err != nil {
 		return fmt.Errorf("encode what is brought to a step: %w", err)
 	}
-	s, err := (&brought{Node: node, Index: NoIndex, Output: raw}).signal(id)
+	s, err := (&brought{Node: node, Index: runs.NoIndex, Output: raw}).signal(id)
 	if err != nil {
 		return err
 	}
-	out, err := e.journal.Write(ctx, Entry{Signal: s})
+	out, err := e.journal.Write(ctx, runs.Entry{Signal: s})
 	if err == nil && out.Duplicate {
 		err = errDecided(node)
 	}
@@ -87,8 +88,8 @@ func errDecided(node workflows.NodeID) error {
 }
 
 // takes reports whether the node's step can be brought something now.
-func (p *planNode) takes(steps []Step, reason string) error {
-	i := slices.IndexFunc(steps, func(s Step) bool { return s.Node == p.id && s.Index == NoIndex })
+func (p *planNode) takes(steps []runs.Step, reason string) error {
+	i := slices.IndexFunc(steps, func(s runs.Step) bool { return s.Node == p.id && s.Index == runs.NoIndex })
 	if i < 0 {
 		if reason == nodes.CodeWaitsForCallback && p.callback {
 			return nil // it comes early
@@ -96,9 +97,9 @@ func (p *planNode) takes(steps []Step, reason string) error {
 		return fault.New(fault.Conflict, "step %q has not begun to wait", p.id)
 	}
 	switch s := &steps[i]; {
-	case s.Status == StepWaiting && s.Error != nil && s.Error.Code == reason:
+	case s.Status == runs.StepWaiting && s.Error != nil && s.Error.Code == reason:
 		return nil
-	case s.Status.Final(), s.Status == StepPending && s.Output != nil:
+	case s.Status.Final(), s.Status == runs.StepPending && s.Output != nil:
 		return errDecided(p.id)
 	default:
 		return fault.New(fault.Conflict, "step %q does not wait for this", p.id)
@@ -107,7 +108,7 @@ func (p *planNode) takes(steps []Step, reason string) error {
 
 // told brings a signal that is on disk to its run: to the runner in this process, or by
 // claiming a run that nobody owns. Another process finds it with its beat.
-func (e *Engine) told(id RunID) {
+func (e *Engine) told(id runs.ID) {
 	if e.running(id) != nil {
 		e.lookNow()
 		return
@@ -117,7 +118,7 @@ func (e *Engine) told(id RunID) {
 
 // claimNow claims a run outside the queue: whoever was told something is not to wait for a slot,
 // which only steps need. For the same reason a claim that failed is not left to the queue alone.
-func (e *Engine) claimNow(id RunID) {
+func (e *Engine) claimNow(id runs.ID) {
 	if !e.claim(id, nil) {
 		time.AfterFunc(feedEvery, func() { e.claimNow(id) })
 	}
@@ -136,7 +137,7 @@ func (r *runner) bring(data []byte) {
 	if !known || r.brought[key] != nil || r.state.ended(node, b.Index) {
 		return
 	}
-	row := Step{Node: b.Node, Index: b.Index, Status: StepPending, Output: data}
+	row := runs.Step{Node: b.Node, Index: b.Index, Status: runs.StepPending, Output: data}
 	step := r.live[key]
 	if step != nil {
 		step.into(&row)
@@ -146,7 +147,7 @@ func (r *runner) bring(data []byte) {
 	}
 	r.rows = append(r.rows, row)
 	r.keepBrought(key, &b)
-	if step != nil && step.status == StepWaiting {
+	if step != nil && step.status == runs.StepWaiting {
 		r.happen(event{kind: due, node: node, index: b.Index}, r.tick())
 	}
 }
@@ -159,7 +160,7 @@ func (r *runner) keepBrought(key stepKey, b *brought) {
 }
 
 // broughtAgain reads back what a pending step was given before a crash. r.mu is held.
-func (r *runner) broughtAgain(key stepKey, row *Step) {
+func (r *runner) broughtAgain(key stepKey, row *runs.Step) {
 	var b brought
 	if err := json.Unmarshal(row.Output, &b); err != nil {
 		r.engine.o.Logger.Error("what a step was given cannot be read", "run", r.run.ID, "node", row.Node, "error", err)
@@ -171,7 +172,7 @@ func (r *runner) broughtAgain(key stepKey, row *Step) {
 // ended reports whether a step has its final status.
 func (s *state) ended(node, index int) bool {
 	n := &s.nodes[node]
-	if index == NoIndex || n.status.Final() {
+	if index == runs.NoIndex || n.status.Final() {
 		return n.status.Final()
 	}
 	return n.items != nil && (index < 0 || index >= len(n.items.status) || n.items.status[index] == itemEnded)
@@ -204,10 +205,10 @@ func (s *stepRun) parked(p *nodes.Park) outcome {
 }
 
 // late says, by a signal that competes with what it waited for, that a step's time is over.
-func (e *Engine) late(run RunID, node workflows.NodeID, index int) {
+func (e *Engine) late(run runs.ID, node workflows.NodeID, index int) {
 	s, err := (&brought{Node: node, Index: index, Late: true}).signal(run)
 	if err == nil {
-		err = (<-e.journal.Send(Entry{Signal: s})).Err
+		err = (<-e.journal.Send(runs.Entry{Signal: s})).Err
 	}
 	switch {
 	case err == nil:

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
@@ -60,7 +61,7 @@ func (w *world) bringLife(id workflows.ID, n int, early, stored bool) bool {
 	if !early {
 		close(goOn)
 		w.eventually("the step waits, or the process dies", func() bool {
-			return store.dead.Load() || w.steps(run)["w"].Status == engine.StepWaiting
+			return store.dead.Load() || w.steps(run)["w"].Status == runs.StepWaiting
 		})
 	}
 	first := w.engine.Bring(w.Context(), run, "w", nodes.CodeWaitsForCallback, body(1))
@@ -83,7 +84,7 @@ func (w *world) bringLife(id workflows.ID, n int, early, stored bool) bool {
 	switch {
 	case first == nil && counts != "1", second != nil && counts != "1":
 		w.Errorf("death at commit %d: the calls were told %v and %v", n, first, second)
-	case ended.Status != engine.RunSucceeded || string(ended.Output) != counts || w.count(fmt.Sprint("after-", n)) > 2:
+	case ended.Status != runs.Succeeded || string(ended.Output) != counts || w.count(fmt.Sprint("after-", n)) > 2:
 		w.Errorf("death at commit %d: run %s gave %s after the calls were told %v and %v", n, ended.Status, ended.Output, first, second)
 	}
 	return died
@@ -92,7 +93,7 @@ func (w *world) bringLife(id workflows.ID, n int, early, stored bool) bool {
 // dieAt lets the process die at its n-th commit from now on, after or before it is stored.
 func (w *world) dieAt(n int, stored bool) {
 	store, commits := w.store, 0
-	around := aroundCommit(func(_ []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+	around := aroundCommit(func(_ []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error) {
 		if commits++; commits != n {
 			return commit()
 		}
@@ -102,7 +103,7 @@ func (w *world) dieAt(n int, stored bool) {
 			}
 		}
 		store.dead.Store(true)
-		return nil, engine.ErrSync
+		return nil, runs.ErrSync
 	})
 	store.around.Store(&around)
 }

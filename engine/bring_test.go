@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
@@ -26,13 +27,13 @@ func TestWaitForATime(t *testing.T) {
 		"b": {"type": "call", "needs": ["a"], "with": {"name": "b"}}}, "output": "{{ nodes.a.output.until }}"}`)
 	run := w.start(id, "")
 	w.waits(run)
-	if step := w.steps(run)["a"]; step.Status != engine.StepWaiting || step.Error.Code != nodes.CodeWaitsForTime || len(step.Attempts) != 0 {
+	if step := w.steps(run)["a"]; step.Status != runs.StepWaiting || step.Error.Code != nodes.CodeWaitsForTime || len(step.Attempts) != 0 {
 		t.Errorf("step %+v", step)
 	}
 	w.kill()
 	w.boot(engine.Options{Exclusive: true, Now: func() time.Time { return time.Now().Add(time.Hour) }})
 	ended, steps := w.wait(run)
-	if ended.Status != engine.RunSucceeded || len(steps["a"].Attempts) != 1 || w.count("b") != 1 {
+	if ended.Status != runs.Succeeded || len(steps["a"].Attempts) != 1 || w.count("b") != 1 {
 		t.Errorf("run %s, step %+v", ended.Status, steps["a"])
 	}
 	if took := ended.FinishedAt.Sub(*ended.StartedAt); took < time.Hour {
@@ -94,7 +95,7 @@ func TestCallbackBeforeTheWait(t *testing.T) {
 			if err := w.engine.Bring(t.Context(), run, "a", nodes.CodeWaitsForCallback, body(41)); err != nil {
 				t.Fatal(err)
 			}
-			w.eventually("the call is kept", func() bool { return w.steps(run)["a"].Status == engine.StepPending })
+			w.eventually("the call is kept", func() bool { return w.steps(run)["a"].Status == runs.StepPending })
 			err := w.engine.Bring(t.Context(), run, "a", nodes.CodeWaitsForCallback, body(7))
 			if !fault.Is(err, fault.Conflict) {
 				t.Errorf("a second call: %v", err)
@@ -117,7 +118,7 @@ func TestCallbackInTime(t *testing.T) {
 	w := setup(t)
 	run := w.start(w.apply(`{"id": "late", "nodes": {"a": {"type": "wait", "with": {"callback": true, "for": "300ms"}}}}`), "")
 	ended, steps := w.wait(run)
-	if ended.Status != engine.RunFailed || steps["a"].Error == nil || steps["a"].Error.Code != nodes.CodeTimeout || steps["a"].Error.Message != "nobody called the URL in time" {
+	if ended.Status != runs.Failed || steps["a"].Error == nil || steps["a"].Error.Code != nodes.CodeTimeout || steps["a"].Error.Message != "nobody called the URL in time" {
 		t.Errorf("run %s, step %+v", ended.Status, steps["a"])
 	}
 }
@@ -146,7 +147,7 @@ func TestBringRefused(t *testing.T) {
 	if err := w.engine.Cancel(t.Context(), run); err != nil {
 		t.Fatal(err)
 	}
-	if ended, steps := w.wait(run); ended.Status != engine.RunCanceled || steps["cb"].Status != engine.StepCanceled || steps["later"].Status != engine.StepCanceled {
+	if ended, steps := w.wait(run); ended.Status != runs.Canceled || steps["cb"].Status != runs.StepCanceled || steps["later"].Status != runs.StepCanceled {
 		t.Errorf("canceled: %s %v", ended.Status, steps)
 	}
 }
@@ -159,7 +160,7 @@ func TestOneDecisionCounts(t *testing.T) {
 		id := w.apply(`{"id": "ask", "nodes": {"a": {"type": "approval", "with": {"message": "go?", "timeout": "150ms", "on_timeout": "reject"}}}, "output": "{{ nodes.a.output.by }}"}`)
 		for round := range 10 {
 			run := w.start(id, "")
-			w.eventually("the step waits", func() bool { return w.steps(run)["a"].Status != "" && w.steps(run)["a"].Status != engine.StepRunning })
+			w.eventually("the step waits", func() bool { return w.steps(run)["a"].Status != "" && w.steps(run)["a"].Status != runs.StepRunning })
 			<-time.After(time.Duration(round) * 20 * time.Millisecond) // before, at and after the end of the time
 			var mu sync.Mutex
 			var won []string
@@ -183,7 +184,7 @@ func TestOneDecisionCounts(t *testing.T) {
 			if len(won) > 0 {
 				want = `"` + won[0] + `"`
 			}
-			if len(won) > 1 || string(ended.Output) != want || ended.Status != engine.RunSucceeded {
+			if len(won) > 1 || string(ended.Output) != want || ended.Status != runs.Succeeded {
 				t.Errorf("round %d: %v were told that they decided; the run says %s", round, won, ended.Output)
 			}
 		}
@@ -203,15 +204,15 @@ func TestChildWorkflows(t *testing.T) {
 			"free": {"type": "workflow", "with": {"workflow": "child", "input": {"n": 9}, "wait": false}}},
 			"output": {"each": "{{ nodes.each.output }}", "free": "{{ nodes.free.output.run_id }}"}}`), "")
 		ended, _ := w.wait(run)
-		if ended.Status != engine.RunSucceeded || !strings.HasPrefix(string(ended.Output), `{"each":[2,4,6,8],"free":"`) {
+		if ended.Status != runs.Succeeded || !strings.HasPrefix(string(ended.Output), `{"each":[2,4,6,8],"free":"`) {
 			t.Fatalf("run %s gave %s: %v", ended.Status, ended.Output, ended.Error)
 		}
-		var free engine.RunID
+		var free runs.ID
 		if err := free.UnmarshalText([]byte(strings.TrimSuffix(strings.Split(string(ended.Output), `"free":"`)[1], `"}`))); err != nil {
 			t.Fatal(err)
 		}
 		own, _ := w.wait(free)
-		if own.Status != engine.RunSucceeded || own.Parent != nil || own.Trigger.Type != "workflow" || own.Depth != 1 {
+		if own.Status != runs.Succeeded || own.Parent != nil || own.Trigger.Type != "workflow" || own.Depth != 1 {
 			t.Errorf("the run that nobody waits for: %+v", own)
 		}
 		for n := 1; n <= 4; n++ {
@@ -253,8 +254,8 @@ func TestChildrenSurviveACrash(t *testing.T) {
 	if ended, _ := w.wait(run); string(ended.Output) != `[{"twice":2},{"twice":4},{"twice":6}]` {
 		t.Errorf("run %s gave %s: %v", ended.Status, ended.Output, ended.Error)
 	}
-	if runs, err := w.engine.Runs(t.Context(), engine.RunFilter{Workflow: "child", Limit: 100}); err != nil || len(runs) != 3 {
-		t.Errorf("%d runs of the child, %v", len(runs), err)
+	if list, err := w.engine.Runs(t.Context(), runs.Filter{Workflow: "child", Limit: 100}); err != nil || len(list) != 3 {
+		t.Errorf("%d runs of the child, %v", len(list), err)
 	}
 }
 
@@ -273,17 +274,17 @@ func TestChildFails(t *testing.T) {
 	w.apply(child)
 	parent := w.apply(`{"id": "parent", "nodes": {"a": {"type": "workflow", "with": {"workflow": "child", "input": {"n": 1}}}}}`)
 	ended, steps := w.wait(w.start(parent, ""))
-	want := &engine.StepError{Code: nodes.CodeNetwork, Message: "child/work: no way", Attempt: 1}
-	if diff := cmp.Diff(want, steps["a"].Error); ended.Status != engine.RunFailed || diff != "" {
+	want := &runs.StepError{Code: nodes.CodeNetwork, Message: "child/work: no way", Attempt: 1}
+	if diff := cmp.Diff(want, steps["a"].Error); ended.Status != runs.Failed || diff != "" {
 		t.Errorf("run %s; error (-want +got):\n%s", ended.Status, diff)
 	}
 	again := w.apply(`{"id": "again", "nodes": {"a": {"type": "workflow", "with": {"workflow": "child", "input": {"n": 1}},
 		"retry": {"max_attempts": 2, "initial": "1ms"}}}}`)
-	if ended, steps := w.wait(w.start(again, "")); ended.Status != engine.RunFailed || len(steps["a"].Attempts) != 2 {
+	if ended, steps := w.wait(w.start(again, "")); ended.Status != runs.Failed || len(steps["a"].Attempts) != 2 {
 		t.Errorf("with retry: run %s, step %+v", ended.Status, steps["a"])
 	}
-	if runs, err := w.engine.Runs(t.Context(), engine.RunFilter{Workflow: "child", Limit: 100}); err != nil || len(runs) != 3 {
-		t.Errorf("%d runs of the child, want one for each attempt (%v)", len(runs), err)
+	if list, err := w.engine.Runs(t.Context(), runs.Filter{Workflow: "child", Limit: 100}); err != nil || len(list) != 3 {
+		t.Errorf("%d runs of the child, want one for each attempt (%v)", len(list), err)
 	}
 }
 
@@ -302,7 +303,7 @@ func TestChildRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			id := w.apply(`{"id": "p", "folder": "/it", "nodes": {"a": {"type": "workflow", "with": ` + test.with + `}}}`)
 			ended, _ := w.wait(w.start(id, ""))
-			if ended.Status != engine.RunFailed || !strings.Contains(ended.Error.Message, test.message) {
+			if ended.Status != runs.Failed || !strings.Contains(ended.Error.Message, test.message) {
 				t.Errorf("run %s: %+v", ended.Status, ended.Error)
 			}
 		})
@@ -330,8 +331,8 @@ func TestCancelReachesChildren(t *testing.T) {
 	<-stopped
 	for _, id := range []string{"top", "middle", "child"} {
 		w.eventually(id+" is canceled", func() bool {
-			runs, err := w.engine.Runs(t.Context(), engine.RunFilter{Workflow: workflows.ID(id), Limit: 10})
-			return err == nil && len(runs) == 1 && runs[0].Status == engine.RunCanceled
+			list, err := w.engine.Runs(t.Context(), runs.Filter{Workflow: workflows.ID(id), Limit: 10})
+			return err == nil && len(list) == 1 && list[0].Status == runs.Canceled
 		})
 	}
 }
@@ -349,14 +350,14 @@ func TestCanceledChild(t *testing.T) {
 	w.apply(child)
 	run := w.start(w.apply(`{"id": "top", "nodes": {"a": {"type": "workflow", "with": {"workflow": "child", "input": {"n": 1}}}}}`), "")
 	<-atWork
-	runs, err := w.engine.Runs(t.Context(), engine.RunFilter{Workflow: "child", Limit: 10})
-	if err != nil || len(runs) != 1 {
-		t.Fatal(runs, err)
+	list, err := w.engine.Runs(t.Context(), runs.Filter{Workflow: "child", Limit: 10})
+	if err != nil || len(list) != 1 {
+		t.Fatal(list, err)
 	}
-	if err := w.engine.Cancel(t.Context(), runs[0].ID); err != nil {
+	if err := w.engine.Cancel(t.Context(), list[0].ID); err != nil {
 		t.Fatal(err)
 	}
-	if ended, _ := w.wait(run); ended.Status != engine.RunFailed || ended.Error.Code != nodes.CodeCanceled {
+	if ended, _ := w.wait(run); ended.Status != runs.Failed || ended.Error.Code != nodes.CodeCanceled {
 		t.Errorf("run %s: %+v", ended.Status, ended.Error)
 	}
 }

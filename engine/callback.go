@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -70,10 +71,10 @@ func (e *Engine) Callback(ctx context.Context, token string, request any) error 
 	spelling := base64.RawURLEncoding.Strict() // a token has one
 	raw, err := spelling.DecodeString(id)
 	sealed, proofErr := spelling.DecodeString(proof)
-	if err != nil || proofErr != nil || len(raw) != len(RunID{}) || e.o.Sealer == nil {
+	if err != nil || proofErr != nil || len(raw) != len(runs.ID{}) || e.o.Sealer == nil {
 		return nothing
 	}
-	run := RunID(raw)
+	run := runs.ID(raw)
 	text, err := e.o.Sealer.OpenOutput(run.String(), node, callbackPlace, sealed)
 	if err != nil || string(text) != callbackText {
 		return nothing

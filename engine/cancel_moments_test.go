@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 )
@@ -27,7 +27,7 @@ func TestCancelAtEveryCommit(t *testing.T) {
 			for n := 1; ; n++ {
 				reached := make(chan struct{})
 				commits := 0
-				around := aroundCommit(func(_ []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+				around := aroundCommit(func(_ []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error) {
 					if commits++; commits == n+1 { // the first stores the run, which nobody knows before
 						close(reached)
 					}
@@ -38,7 +38,7 @@ func TestCancelAtEveryCommit(t *testing.T) {
 				canceled := w.cancelAt(run, reached)
 				ended, steps := w.wait(run)
 				w.store.around.Store(nil)
-				if ended.Status == engine.RunCanceled && canceled != nil {
+				if ended.Status == runs.Canceled && canceled != nil {
 					t.Errorf("commit %d: canceled, and told %v", n, canceled)
 				}
 				for name, status := range statuses(steps) {
@@ -56,7 +56,7 @@ func TestCancelAtEveryCommit(t *testing.T) {
 }
 
 // cancelAt cancels the run at the moment, or finds that it has ended before.
-func (w *world) cancelAt(run engine.RunID, moment <-chan struct{}) error {
+func (w *world) cancelAt(run runs.ID, moment <-chan struct{}) error {
 	ended := make(chan struct{})
 	ctx, stop := context.WithCancel(w.Context())
 	defer stop()
@@ -80,11 +80,11 @@ func (w *world) cancelAt(run engine.RunID, moment <-chan struct{}) error {
 func (w *world) childrenEnd() {
 	w.Helper()
 	w.eventually("the children end", func() bool {
-		runs, err := w.engine.Runs(w.Context(), engine.RunFilter{Workflow: "leaf", Limit: 500})
+		list, err := w.engine.Runs(w.Context(), runs.Filter{Workflow: "leaf", Limit: 500})
 		if err != nil {
 			return false
 		}
-		for _, run := range runs {
+		for _, run := range list {
 			if !run.Status.Final() {
 				return false
 			}
@@ -125,14 +125,14 @@ func TestCancelIsQuick(t *testing.T) {
 		if err := w.engine.Cancel(t.Context(), run); err != nil {
 			t.Fatal(err)
 		}
-		if ended, steps := w.wait(run); ended.Status != engine.RunCanceled || steps["n"].Status != engine.StepCanceled || steps["after"].Status != engine.StepCanceled {
+		if ended, steps := w.wait(run); ended.Status != runs.Canceled || steps["n"].Status != runs.StepCanceled || steps["after"].Status != runs.StepCanceled {
 			t.Errorf("%s: run %s, steps %v", name, ended.Status, statuses(steps))
 		}
 	}
 	w.eventually("the children end", func() bool {
-		runs, err := w.engine.Runs(t.Context(), engine.RunFilter{Workflow: "stuck", Limit: 50})
-		for _, run := range runs {
-			if run.Status != engine.RunCanceled {
+		list, err := w.engine.Runs(t.Context(), runs.Filter{Workflow: "stuck", Limit: 50})
+		for _, run := range list {
+			if run.Status != runs.Canceled {
 				return false
 			}
 		}

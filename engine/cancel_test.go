@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 )
@@ -30,16 +31,16 @@ func TestCancelRunning(t *testing.T) {
 	}
 	id := w.start(w.apply(chain), "")
 	<-atWork
-	w.eventually("side ended", func() bool { return w.steps(id)["side"].Status == engine.StepSucceeded })
-	if got := w.steps(id)["a"]; got.Status != engine.StepRunning || got.StartedAt == nil || len(got.Attempts) != 1 {
+	w.eventually("side ended", func() bool { return w.steps(id)["side"].Status == runs.StepSucceeded })
+	if got := w.steps(id)["a"]; got.Status != runs.StepRunning || got.StartedAt == nil || len(got.Attempts) != 1 {
 		t.Errorf("the step at work is shown as %+v", got)
 	}
 	if err := w.engine.Cancel(context.Background(), id); err != nil {
 		t.Fatal(err)
 	}
 	run, steps := w.wait(id)
-	want := map[string]engine.StepStatus{"a": "canceled", "side": "succeeded", "b": "canceled"}
-	if diff := cmp.Diff(want, statuses(steps)); diff != "" || run.Status != engine.RunCanceled || run.Error != nil {
+	want := map[string]runs.StepStatus{"a": "canceled", "side": "succeeded", "b": "canceled"}
+	if diff := cmp.Diff(want, statuses(steps)); diff != "" || run.Status != runs.Canceled || run.Error != nil {
 		t.Errorf("run %s, error %+v; steps (-want +got):\n%s", run.Status, run.Error, diff)
 	}
 	if got := steps["a"].Error; got == nil || got.Code != nodes.CodeCanceled {
@@ -65,18 +66,18 @@ func TestCancelQueued(t *testing.T) {
 	first := w.start(one, "")
 	<-atWork
 	second := w.start(one, "")
-	if run, _, _ := w.engine.Run(context.Background(), second); run.Status != engine.RunQueued {
+	if run, _, _ := w.engine.Run(context.Background(), second); run.Status != runs.Queued {
 		t.Fatalf("the second run is %s, want queued: the only slot is taken", run.Status)
 	}
 	if err := w.engine.Cancel(context.Background(), second); err != nil {
 		t.Fatal(err)
 	}
 	run, steps := w.wait(second)
-	if diff := cmp.Diff(map[string]engine.StepStatus{"a": "canceled"}, statuses(steps)); diff != "" || run.Status != engine.RunCanceled {
+	if diff := cmp.Diff(map[string]runs.StepStatus{"a": "canceled"}, statuses(steps)); diff != "" || run.Status != runs.Canceled {
 		t.Errorf("run %s; steps (-want +got):\n%s", run.Status, diff)
 	}
 	close(goOn)
-	if run, _ := w.wait(first); run.Status != engine.RunSucceeded || w.count("a") != 1 {
+	if run, _ := w.wait(first); run.Status != runs.Succeeded || w.count("a") != 1 {
 		t.Errorf("first run %s, %d calls", run.Status, w.count("a"))
 	}
 }
@@ -93,13 +94,13 @@ func TestCancelWaiting(t *testing.T) {
 			id := w.start(w.apply(`{"id": "wait", "nodes": {
 			  "a": {"type": "call", "with": {"name": "a"}, "retry": {"max_attempts": 5, "initial": "`+initial+`", "max": "2h"}},
 			  "b": {"type": "call", "needs": ["a"], "with": {"name": "b"}}}}`), "")
-			w.eventually("waiting", func() bool { return w.steps(id)["a"].Status == engine.StepWaiting })
+			w.eventually("waiting", func() bool { return w.steps(id)["a"].Status == runs.StepWaiting })
 			if err := w.engine.Cancel(context.Background(), id); err != nil {
 				t.Fatal(err)
 			}
 			run, steps := w.wait(id)
-			want := map[string]engine.StepStatus{"a": "canceled", "b": "canceled"}
-			if diff := cmp.Diff(want, statuses(steps)); diff != "" || run.Status != engine.RunCanceled {
+			want := map[string]runs.StepStatus{"a": "canceled", "b": "canceled"}
+			if diff := cmp.Diff(want, statuses(steps)); diff != "" || run.Status != runs.Canceled {
 				t.Errorf("run %s; steps (-want +got):\n%s", run.Status, diff)
 			}
 		})
@@ -121,13 +122,13 @@ func TestCancelSurvivesACrash(t *testing.T) {
 	if err := w.engine.Cancel(context.Background(), id); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually("noticed", func() bool { return w.steps(id)["b"].Status == engine.StepCanceled })
+	w.eventually("noticed", func() bool { return w.steps(id)["b"].Status == runs.StepCanceled })
 	w.kill()
 	close(goOn)
 	w.boot(engine.Options{Exclusive: true})
 	run, steps := w.wait(id)
-	want := map[string]engine.StepStatus{"a": "canceled", "b": "canceled"}
-	if diff := cmp.Diff(want, statuses(steps)); diff != "" || run.Status != engine.RunCanceled || w.count("a") != 1 {
+	want := map[string]runs.StepStatus{"a": "canceled", "b": "canceled"}
+	if diff := cmp.Diff(want, statuses(steps)); diff != "" || run.Status != runs.Canceled || w.count("a") != 1 {
 		t.Errorf("run %s, %d calls; steps (-want +got):\n%s", run.Status, w.count("a"), diff)
 	}
 }
@@ -143,9 +144,9 @@ func TestRunTimeout(t *testing.T) {
 	  "a": {"type": "call", "with": {"name": "a"}, "retry": {"max_attempts": 3}},
 	  "b": {"type": "call", "needs": ["a"], "run_on": "always", "with": {"name": "b"}}}}`), "")
 	run, steps := w.wait(id)
-	want := map[string]engine.StepStatus{"a": "failed", "b": "skipped"}
-	wantErr := &engine.RunError{Code: "timeout", Message: "the run took longer than its timeout of 50ms"}
-	if diff := cmp.Diff(want, statuses(steps)) + cmp.Diff(wantErr, run.Error); diff != "" || run.Status != engine.RunFailed {
+	want := map[string]runs.StepStatus{"a": "failed", "b": "skipped"}
+	wantErr := &runs.RunError{Code: "timeout", Message: "the run took longer than its timeout of 50ms"}
+	if diff := cmp.Diff(want, statuses(steps)) + cmp.Diff(wantErr, run.Error); diff != "" || run.Status != runs.Failed {
 		t.Errorf("run %s; steps and error (-want +got):\n%s", run.Status, diff)
 	}
 }
@@ -159,7 +160,7 @@ func TestAttemptTimeout(t *testing.T) {
 	}
 	run, steps := w.wait(w.start(w.apply(`{"id": "slow", "nodes": {
 	  "a": {"type": "call", "timeout": "10ms", "with": {"name": "a"}, "retry": {"max_attempts": 2, "initial": "1ms"}}}}`), ""))
-	if run.Status != engine.RunFailed || len(steps["a"].Attempts) != 2 || steps["a"].Error.Code != nodes.CodeTimeout {
+	if run.Status != runs.Failed || len(steps["a"].Attempts) != 2 || steps["a"].Error.Code != nodes.CodeTimeout {
 		t.Errorf("run %s, error %+v, attempts %+v", run.Status, run.Error, steps["a"].Attempts)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/internal/jsonvalue"
@@ -19,7 +20,7 @@ const maxChildDepth = 16
 const triggerWorkflow = "workflow"
 
 // start prepares the run that a step asks for.
-func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*NewRun, *nodes.Error) {
+func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*runs.NewRun, *nodes.Error) {
 	e, parent := s.runner.engine, &s.runner.run
 	if parent.Depth+1 > maxChildDepth {
 		return nil, refusedStart("more than %d workflows have started one another in a row; this looks like a loop", maxChildDepth)
@@ -28,7 +29,7 @@ func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*NewRun, *nodes.
 		return nil, refusedStart("there are no other workflows here")
 	}
 	id := workflows.ID(ask.Workflow)
-	n, err := e.newStart(ctx, id, ask.Input, Start{Depth: parent.Depth + 1, Trigger: TriggerRef{ID: string(s.plan.id), Type: triggerWorkflow}})
+	n, err := e.newStart(ctx, id, ask.Input, Start{Depth: parent.Depth + 1, Trigger: runs.TriggerRef{ID: string(s.plan.id), Type: triggerWorkflow}})
 	if err != nil {
 		return nil, startError(ctx, id, err)
 	}
@@ -36,7 +37,7 @@ func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*NewRun, *nodes.
 		return nil, err
 	}
 	if ask.Wait {
-		n.Run.Parent = &StepRef{Run: parent.ID, Node: s.plan.id, Index: s.key.index}
+		n.Run.Parent = &runs.StepRef{Run: parent.ID, Node: s.plan.id, Index: s.key.index}
 	}
 	if err := s.childSlots(ctx, n, ask.Wait); err != nil {
 		return nil, err
@@ -47,7 +48,7 @@ func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*NewRun, *nodes.
 // newStart prepares a run of a workflow's current version, to be stored with the progress of
 // another run. It waits while the database cannot be read, which is no fault of either run, until
 // ctx is done. Other faults as those of Start.
-func (e *Engine) newStart(ctx context.Context, id workflows.ID, input any, s Start) (*NewRun, error) {
+func (e *Engine) newStart(ctx context.Context, id workflows.ID, input any, s Start) (*runs.NewRun, error) {
 	for failures := 1; ; failures++ {
 		n, err := e.prepareStart(ctx, id, input, s)
 		if !fault.Is(err, fault.Unavailable) || ctx.Err() != nil {
@@ -57,7 +58,7 @@ func (e *Engine) newStart(ctx context.Context, id workflows.ID, input any, s Sta
 	}
 }
 
-func (e *Engine) prepareStart(ctx context.Context, id workflows.ID, input any, s Start) (*NewRun, error) {
+func (e *Engine) prepareStart(ctx context.Context, id workflows.ID, input any, s Start) (*runs.NewRun, error) {
 	summary, err := e.o.Catalog.Summary(ctx, id)
 	if err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func (e *Engine) prepareStart(ctx context.Context, id workflows.ID, input any, s
 			return nil, fault.New(fault.Invalid, "the input cannot be written as JSON").Because(err)
 		}
 	}
-	n := &NewRun{Run: Run{Workflow: id, Version: summary.Version, Folder: summary.Folder}}
+	n := &runs.NewRun{Run: runs.Run{Workflow: id, Version: summary.Version, Folder: summary.Folder}}
 	if err := e.fill(&n.Run, plan, s); err != nil {
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func (e *Engine) prepareStart(ctx context.Context, id workflows.ID, input any, s
 
 // mayStart refuses a workflow that is outside of the run's folder, unless the definition names it
 // literally and whoever applied that may start it where it is now.
-func (s *stepRun) mayStart(n *NewRun) *nodes.Error {
+func (s *stepRun) mayStart(n *runs.NewRun) *nodes.Error {
 	parent, child := &s.runner.run, &n.Run
 	literal := slices.ContainsFunc(s.plan.params, func(p param) bool { return p.decl.Name == "workflow" && p.literal })
 	switch {
@@ -127,7 +128,7 @@ func startError(ctx context.Context, id workflows.ID, err error) *nodes.Error {
 }
 
 // started is the outcome of a step that started a run and waits for its end.
-func (s *stepRun) started(n *NewRun) outcome {
+func (s *stepRun) started(n *runs.NewRun) outcome {
 	return outcome{
 		kind: postponed, idle: true, forever: true, awaits: nodes.CodeWaitsForWorkflow, start: n,
 		output: childOutput(n.Run.ID),
@@ -137,33 +138,33 @@ func (s *stepRun) started(n *NewRun) outcome {
 
 // childOutput is the output of a step that started a run: what the history shows while it
 // waits, and the raw output of one that does not wait.
-func childOutput(id RunID) json.RawMessage {
+func childOutput(id runs.ID) json.RawMessage {
 	return json.RawMessage(`{"run_id":"` + id.String() + `"}`)
 }
 
 // childOf reads the run that a waiting step started; zero when it started none.
-func childOf(output json.RawMessage) RunID {
+func childOf(output json.RawMessage) runs.ID {
 	var v struct {
-		RunID RunID `json:"run_id"`
+		RunID runs.ID `json:"run_id"`
 	}
 	if json.Unmarshal(output, &v) != nil {
-		return RunID{}
+		return runs.ID{}
 	}
 	return v.RunID
 }
 
 // reportEnd is the signal with which a run ends the wait of the step that started it.
-func reportEnd(r *Run, set *RunChange) (Signal, error) {
+func reportEnd(r *runs.Run, set *runs.Change) (runs.Signal, error) {
 	b := brought{Node: r.Parent.Node, Index: r.Parent.Index, Output: set.Output}
 	switch {
-	case set.Status == RunCanceled:
-		b.Error = &StepError{Code: nodes.CodeCanceled, Message: "run " + r.ID.String() + " of workflow " + string(r.Workflow) + " was canceled"}
-	case set.Status == RunFailed && set.Error != nil:
+	case set.Status == runs.Canceled:
+		b.Error = &runs.StepError{Code: nodes.CodeCanceled, Message: "run " + r.ID.String() + " of workflow " + string(r.Workflow) + " was canceled"}
+	case set.Status == runs.Failed && set.Error != nil:
 		where := string(r.Workflow)
 		if set.Error.Node != "" {
 			where += "/" + string(set.Error.Node)
 		}
-		b.Error = &StepError{Code: set.Error.Code, Message: where + ": " + set.Error.Message}
+		b.Error = &runs.StepError{Code: set.Error.Code, Message: where + ": " + set.Error.Message}
 	case set.Output == nil:
 		b.Output = json.RawMessage("null")
 	}
@@ -172,7 +173,7 @@ func reportEnd(r *Run, set *RunChange) (Signal, error) {
 	}
 	s, err := b.signal(r.Parent.Run)
 	if err != nil {
-		return Signal{}, err
+		return runs.Signal{}, err
 	}
 	return *s, nil
 }

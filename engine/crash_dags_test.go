@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/nodes"
@@ -75,7 +76,7 @@ func (c *crashes) life(n int, stored bool) map[string]string {
 	store := w.store
 	w.dieAt(n, stored)
 	key := fmt.Sprint(n, "-", stored)
-	start := engine.Start{Workflow: "dag", Input: fmt.Appendf(nil, `{"life": %q}`, key), Dedupe: &engine.DedupeKey{Kind: "manual", Key: key, ExpiresAt: time.Now().Add(time.Hour)}}
+	start := engine.Start{Workflow: "dag", Input: fmt.Appendf(nil, `{"life": %q}`, key), Dedupe: &runs.DedupeKey{Kind: "manual", Key: key, ExpiresAt: time.Now().Add(time.Hour)}}
 	started, err := w.engine.Start(w.Context(), start)
 	if err == nil {
 		w.eventually("the run or the process ends", func() bool {
@@ -110,10 +111,10 @@ func (c *crashes) life(n int, stored bool) map[string]string {
 }
 
 // finished is how often each call was made that belongs to a step with a result.
-func (c *crashes) finished(run engine.RunID, key string) map[string]int {
+func (c *crashes) finished(run runs.ID, key string) map[string]int {
 	calls := map[string]int{}
 	for step, s := range c.world.steps(run) {
-		if s.Status == engine.StepSucceeded || s.Status == engine.StepFailed {
+		if s.Status == runs.StepSucceeded || s.Status == runs.StepFailed {
 			name := key + "/" + step
 			calls[name] = c.world.count(name)
 		}

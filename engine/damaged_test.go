@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
@@ -20,11 +20,11 @@ import (
 // it, and nobody else does.
 func TestDamagedRun(t *testing.T) {
 	t.Parallel()
-	for name, damage := range map[string]func(db *database.DB, run engine.RunID) error{
-		"a value is missing": func(db *database.DB, run engine.RunID) error {
+	for name, damage := range map[string]func(db *database.DB, run runs.ID) error{
+		"a value is missing": func(db *database.DB, run runs.ID) error {
 			return db.Write().Exec("DELETE FROM blobs WHERE run = ?", run[:]).Error
 		},
-		"a detail of a newer release": func(db *database.DB, run engine.RunID) error {
+		"a detail of a newer release": func(db *database.DB, run runs.ID) error {
 			return db.Write().Exec("UPDATE steps SET detail = ? WHERE run = ?", []byte(`{"a": 1}`), run[:]).Error
 		},
 	} {
@@ -40,16 +40,16 @@ func TestDamagedRun(t *testing.T) {
 				if err := damage(w.db, child.ID); err != nil {
 					t.Fatal(err)
 				}
-				w.tell(child.ID, engine.SignalConnected)
+				w.tell(child.ID, runs.SignalConnected)
 				run, steps := w.wait(parent)
 				const message = "internal error: what is stored of the run cannot be read"
-				if diff := cmp.Diff(&engine.RunError{Node: "c", Code: nodes.CodeInternal, Message: "child: " + message}, run.Error); run.Status != engine.RunFailed || diff != "" {
+				if diff := cmp.Diff(&runs.RunError{Node: "c", Code: nodes.CodeInternal, Message: "child: " + message}, run.Error); run.Status != runs.Failed || diff != "" {
 					t.Errorf("the parent is %s, its step %s: -want +got\n%s", run.Status, steps["c"].Status, diff)
 				}
-				if got := w.only("child"); got.Status != engine.RunFailed || cmp.Diff(&engine.RunError{Code: nodes.CodeInternal, Message: message}, got.Error) != "" {
+				if got := w.only("child"); got.Status != runs.Failed || cmp.Diff(&runs.RunError{Code: nodes.CodeInternal, Message: message}, got.Error) != "" {
 					t.Errorf("the child is %s, %+v", got.Status, got.Error)
 				}
-				if run, _ := w.wait(w.start(w.apply(`{"id": "other", "nodes": {"a": {"type": "call", "with": {"name": "a"}}}}`), "")); run.Status != engine.RunSucceeded {
+				if run, _ := w.wait(w.start(w.apply(`{"id": "other", "nodes": {"a": {"type": "call", "with": {"name": "a"}}}}`), "")); run.Status != runs.Succeeded {
 					t.Errorf("another run is %s, %+v", run.Status, run.Error)
 				}
 			})
@@ -58,26 +58,26 @@ func TestDamagedRun(t *testing.T) {
 }
 
 // parked waits until the only run of a workflow is given up to the store.
-func (w *world) parked(of string) (run engine.Run) {
+func (w *world) parked(of string) (run runs.Run) {
 	w.Helper()
 	w.eventually("parked", func() bool {
 		run = w.only(of)
-		return run.Status == engine.RunWaiting && run.Owner == engine.OwnerID{}
+		return run.Status == runs.Waiting && run.Owner == runs.OwnerID{}
 	})
 	return run
 }
 
 // only returns the run of a workflow that has one at most, as lists show it.
-func (w *world) only(of string) engine.Run {
+func (w *world) only(of string) runs.Run {
 	w.Helper()
-	runs, err := w.engine.Runs(w.Context(), engine.RunFilter{Workflow: workflows.ID(of)})
+	list, err := w.engine.Runs(w.Context(), runs.Filter{Workflow: workflows.ID(of)})
 	if err != nil {
 		w.Fatal(err)
 	}
-	if len(runs) == 0 {
-		return engine.Run{}
+	if len(list) == 0 {
+		return runs.Run{}
 	}
-	return runs[0]
+	return list[0]
 }
 
 // TestRefusedEnd: the store refuses what a step gave, and then the end of the run with the rest
@@ -86,7 +86,7 @@ func TestRefusedEnd(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	var refused atomic.Int64
-	around := aroundCommit(func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+	around := aroundCommit(func(entries []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error) {
 		if len(entries) == 1 && entries[0].Progress != nil && refused.Load() < 2 {
 			refused.Add(1)
 			return nil, fault.New(fault.Invalid, "this cannot be stored")
@@ -95,8 +95,8 @@ func TestRefusedEnd(t *testing.T) {
 	})
 	w.store.around.Store(&around)
 	run, _ := w.wait(w.start(w.apply(`{"id": "x", "nodes": {"a": {"type": "call", "with": {"name": "a"}}}}`), ""))
-	want := &engine.RunError{Code: nodes.CodeInternal, Message: "internal error: a result could not be stored"}
-	if diff := cmp.Diff(want, run.Error); run.Status != engine.RunFailed || diff != "" || refused.Load() != 2 {
+	want := &runs.RunError{Code: nodes.CodeInternal, Message: "internal error: a result could not be stored"}
+	if diff := cmp.Diff(want, run.Error); run.Status != runs.Failed || diff != "" || refused.Load() != 2 {
 		t.Errorf("%s, refused %d times: -want +got\n%s", run.Status, refused.Load(), diff)
 	}
 }

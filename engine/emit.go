@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/cloudevent"
 	"keyflow/internal/jsonvalue"
 	"keyflow/internal/outbox"
@@ -22,14 +23,14 @@ const EventRunFinished = cloudevent.Reserved + "run.finished"
 
 // RunFinished is the data of EventRunFinished. No payload of the run is in it.
 type RunFinished struct {
-	RunID      RunID        `json:"run_id"`
-	Workflow   workflows.ID `json:"workflow"`
-	Version    int          `json:"version"`
-	Status     RunStatus    `json:"status"`
-	Trigger    cause        `json:"trigger"`
-	Error      *RunError    `json:"error"`
-	StartedAt  *time.Time   `json:"started_at"`
-	FinishedAt *time.Time   `json:"finished_at"`
+	RunID      runs.ID        `json:"run_id"`
+	Workflow   workflows.ID   `json:"workflow"`
+	Version    int            `json:"version"`
+	Status     runs.Status    `json:"status"`
+	Trigger    cause          `json:"trigger"`
+	Error      *runs.RunError `json:"error"`
+	StartedAt  *time.Time     `json:"started_at"`
+	FinishedAt *time.Time     `json:"finished_at"`
 }
 
 // cause is the trigger of a run without what it brought.
@@ -65,12 +66,12 @@ func (s *stepRun) emit(ctx context.Context, ask *nodes.Emit) (outcome, *nodes.Er
 	return out, wrong
 }
 
-func eventID(run RunID, name string) uuid.UUID {
+func eventID(run runs.ID, name string) uuid.UUID {
 	return uuid.NewSHA1(uuid.UUID(run), []byte("event "+name))
 }
 
 // newEvent is an event that a run tells, without time and data.
-func newEvent(run *Run, id uuid.UUID, name string) *outbox.Event {
+func newEvent(run *runs.Run, id uuid.UUID, name string) *outbox.Event {
 	return &outbox.Event{
 		ID: id, Type: name, Source: "/workflows/" + string(run.Workflow), Subject: "runs/" + run.ID.String(),
 		Folder: run.Folder, Depth: run.Depth + 1,
@@ -79,7 +80,7 @@ func newEvent(run *Run, id uuid.UUID, name string) *outbox.Event {
 
 // announce adds, to the end of a run, the event that tells of it, if somebody may want it. The
 // ends of runs that such an event started are not told: what follows ends must not go on for ever.
-func (e *Engine) announce(run *Run, p *Progress) {
+func (e *Engine) announce(run *runs.Run, p *runs.Progress) {
 	if e.o.Wants == nil || run.Version == 0 || !p.Set.Status.Final() || !e.o.Wants(EventRunFinished, run.Folder) || startedByEnd(run) {
 		return
 	}
@@ -97,7 +98,7 @@ func (e *Engine) announce(run *Run, p *Progress) {
 }
 
 // startedByEnd reports whether an event that told of the end of a run started this one.
-func startedByEnd(run *Run) bool {
+func startedByEnd(run *runs.Run) bool {
 	var event struct {
 		Type string `json:"type"`
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
@@ -43,7 +44,7 @@ func TestEmit(t *testing.T) {
 			"many": {"type": "emit", "needs": ["tell"], "for_each": "[1, 2, 3]", "max_parallel": 3, "with": {"event": "com.example.item", "data": "{{ item }}"}}
 		}, "output": {"tell": "{{ nodes.tell.output.id }}", "many": "{{ len(nodes.many.output) }}"}}`), `{"what": "sold", "n": 7}`)
 		run, steps := w.wait(id)
-		if run.Status != engine.RunSucceeded {
+		if run.Status != runs.Succeeded {
 			t.Fatalf("run: %+v", run.Error)
 		}
 		events := w.told()
@@ -100,7 +101,7 @@ func TestEmitAgainAfterACrash(t *testing.T) {
 	close(gate)
 	w.kill()
 	w.boot(engine.Options{Exclusive: true})
-	if run, _ := w.wait(id); run.Status != engine.RunSucceeded {
+	if run, _ := w.wait(id); run.Status != runs.Succeeded {
 		t.Fatalf("run: %+v", run)
 	}
 	after := w.told()
@@ -164,7 +165,7 @@ func TestRunFinished(t *testing.T) {
 	w.apply(`{"id": "alone", "nodes": {"c": {"type": "call"}}}`)
 	w.wait(w.start("alone", ""))
 	run, _ := w.wait(w.start("w", `{"secret": "payload"}`))
-	started, err := w.engine.Start(t.Context(), engine.Start{Workflow: "w", Trigger: engine.TriggerRef{
+	started, err := w.engine.Start(t.Context(), engine.Start{Workflow: "w", Trigger: runs.TriggerRef{
 		ID: "ends", Type: "event", Event: json.RawMessage(`{"type": "keyflow.run.finished"}`),
 	}})
 	if err != nil {
@@ -203,13 +204,13 @@ func TestEventIsStoredOnce(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
 		w := setupOn(t, open())
 		w.stop()
-		run := engine.Run{
-			ID: engine.RunID{6: 0x70, 8: 0x80, 15: 1}, Workflow: "w", Version: 1, Folder: "/", Status: engine.RunRunning, Owner: engine.OwnerID{15: 1}, Fence: 1,
-			Trigger: engine.TriggerRef{ID: "manual", Type: "manual"}, CreatedAt: time.Unix(1, 0), StartedAt: new(time.Unix(1, 0)),
+		run := runs.Run{
+			ID: runs.ID{6: 0x70, 8: 0x80, 15: 1}, Workflow: "w", Version: 1, Folder: "/", Status: runs.Running, Owner: runs.OwnerID{15: 1}, Fence: 1,
+			Trigger: runs.TriggerRef{ID: "manual", Type: "manual"}, CreatedAt: time.Unix(1, 0), StartedAt: new(time.Unix(1, 0)),
 		}
-		tell := &engine.Progress{
+		tell := &runs.Progress{
 			Run: run.ID, Owner: run.Owner, Fence: 1,
-			Steps:  []engine.Step{{Node: "e", Index: engine.NoIndex, Status: engine.StepSucceeded}},
+			Steps:  []runs.Step{{Node: "e", Index: runs.NoIndex, Status: runs.StepSucceeded}},
 			Events: []outbox.Event{{ID: [16]byte{15: 9}, Type: "x", Source: "/workflows/w", Subject: "runs/1", Folder: "/", Time: time.Unix(2, 0), Data: json.RawMessage("null")}},
 		}
 		strangers := *tell
@@ -217,8 +218,8 @@ func TestEventIsStoredOnce(t *testing.T) {
 		bad := *tell
 		bad.Events = []outbox.Event{{ID: [16]byte{15: 11}, Type: "a\x00b", Data: json.RawMessage("1")}}
 		for range 2 {
-			outcomes, err := w.store.Commit(t.Context(), []engine.Entry{
-				{Create: &engine.NewRun{Run: run}}, {Progress: tell}, {Progress: &strangers}, {Progress: &bad},
+			outcomes, err := w.store.Commit(t.Context(), []runs.Entry{
+				{Create: &runs.NewRun{Run: run}}, {Progress: tell}, {Progress: &strangers}, {Progress: &bad},
 			}, time.Unix(3, 0))
 			if err != nil || outcomes[1].Err != nil || outcomes[2].Err == nil || outcomes[3].Err == nil {
 				t.Fatalf("%v, %+v", err, outcomes)

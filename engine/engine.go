@@ -1,3 +1,12 @@
+// Package engine decides when steps run and in what order, and loses none of it.
+//
+//	Compile  a definition becomes a Plan: every expression parsed, every reference checked
+//	apply    the heart: deterministic (state, event) -> actions; no clock, no lock, no I/O
+//	Engine   carries the actions out: runs nodes, waits, retries, cancels
+//	Journal  stores what happened, many runs per transaction, before anyone depends on it
+//
+// It joins workflows, nodes and credentials. It must not know triggers, HTTP handlers or SQL.
+// The states of a run are drawn in docs/explanation/run-states.md.
 package engine
 
 import (
@@ -13,6 +22,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -34,8 +44,8 @@ type Resolver interface {
 
 // Options are what an engine is made of. Store, Owners, Types and Credentials are required.
 type Options struct {
-	Store       Store
-	Owners      Owners
+	Store       runs.Store
+	Owners      runs.Owners
 	Catalog     Catalog // nil: only StartDefinition works
 	Types       *nodes.Registry
 	Credentials Resolver
@@ -76,9 +86,9 @@ type Engine struct {
 	swept   slotSweep
 
 	mu       sync.Mutex
-	live     map[RunID]*runner
-	local    map[RunID]*Plan // of unfinished runs whose definition is not in the catalog
-	busy     int             // starts, claims and live runs
+	live     map[runs.ID]*runner
+	local    map[runs.ID]*Plan // of unfinished runs whose definition is not in the catalog
+	busy     int               // starts, claims and live runs
 	stopping bool
 	drained  chan struct{} // closed when stopping and busy is 0
 }
@@ -110,7 +120,7 @@ func New(o Options) (*Engine, error) {
 		o: o, queue: newQueue(o.Concurrency), plans: newPlanCache(), hub: newHub(),
 		journal: NewJournal(o.Store, JournalOptions{Now: o.Now, Logger: o.Logger}),
 		look:    make(chan struct{}, 1), drained: make(chan struct{}),
-		live: map[RunID]*runner{}, local: map[RunID]*Plan{},
+		live: map[runs.ID]*runner{}, local: map[runs.ID]*Plan{},
 	}
 	e.owner = NewOwnership(o.Owners, OwnershipOptions{Alone: o.Exclusive, Orphans: e.adopt, Logger: o.Logger})
 	e.steps, e.kill = context.WithCancelCause(context.Background())
@@ -262,7 +272,7 @@ func (e *Engine) forget(r *runner) {
 }
 
 // running returns the runner of a run that this process carries out, or nil.
-func (e *Engine) running(id RunID) *runner {
+func (e *Engine) running(id runs.ID) *runner {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.live[id]
@@ -270,9 +280,9 @@ func (e *Engine) running(id RunID) *runner {
 
 // write stores the progress of a run and returns once it is on disk. The runs that it starts are
 // then due.
-func (e *Engine) write(p *Progress) error {
-	out := <-e.journal.Send(Entry{Progress: p})
-	e.tell(out.Tell)
+func (e *Engine) write(p *runs.Progress) error {
+	out := <-e.journal.Send(runs.Entry{Progress: p})
+	e.tell(out.Woken)
 	for _, id := range out.Unstarted {
 		e.o.Logger.Warn("a run was not started: its workflow's limit of runs at once is reached", "run", p.Run, "not_started", id)
 	}
@@ -281,7 +291,7 @@ func (e *Engine) write(p *Progress) error {
 	}
 	for i := range p.Starts {
 		if run := &p.Starts[i].Run; !slices.Contains(out.Unstarted, run.ID) {
-			e.enqueue(DueRun{Run: run.ID, Workflow: run.Workflow}, nil)
+			e.enqueue(runs.DueRun{Run: run.ID, Workflow: run.Workflow}, nil)
 		}
 	}
 	return nil

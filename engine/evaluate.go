@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/expression"
 	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
@@ -19,10 +20,10 @@ import (
 
 // nodeResult is what dependents see of a node.
 type nodeResult struct {
-	status   StepStatus
+	status   runs.StepStatus
 	output   json.RawMessage // of a succeeded step; nil for one with elements
 	sealed   []byte          // of a sensitive node
-	err      *StepError
+	err      *runs.StepError
 	finished time.Time
 
 	elements *elements // of a for_each at work and after it
@@ -31,7 +32,7 @@ type nodeResult struct {
 
 // plain returns the output as plain data.
 func (n *nodeResult) plain(use *reading) (any, error) {
-	if n.status != StepSucceeded {
+	if n.status != runs.StepSucceeded {
 		return nil, nil
 	}
 	size := len(n.output)
@@ -104,7 +105,7 @@ func (r *runner) runVars() any {
 }
 
 // triggerValue is the trigger as expressions see it.
-func triggerValue(t *TriggerRef) (any, error) {
+func triggerValue(t *runs.TriggerRef) (any, error) {
 	v := map[string]any{
 		"id": t.ID, "type": t.Type, "fired_at": textTime(&t.FiredAt), "scheduled_at": textTime(t.ScheduledAt),
 		"request": nil, "event": nil,
@@ -131,7 +132,7 @@ func textTime(t *time.Time) any {
 }
 
 // errorValue is a step's error as expressions see it.
-func errorValue(err *StepError) any {
+func errorValue(err *runs.StepError) any {
 	if err == nil {
 		return nil
 	}
@@ -168,7 +169,7 @@ func (s *stepRun) env(site string, extra ...any) expression.Env {
 
 // environment makes now() and uuid() deterministic (docs/explanation/architecture.md): now is a stored
 // instant, uuid is version 5 of the run, the place and how many there were before.
-func environment(id RunID, place string, now time.Time, vars map[string]any) expression.Env {
+func environment(id runs.ID, place string, now time.Time, vars map[string]any) expression.Env {
 	ordinal := 0
 	return expression.Env{
 		Vars: vars,
@@ -211,7 +212,7 @@ type elements struct {
 	outputs []json.RawMessage // one per element; nil while it has none
 	sealed  [][]byte          // likewise, of a sensitive node
 	kept    int               // bytes of all outputs, sealed ones too, also when they were let go
-	err     *StepError        // of the first element that failed
+	err     *runs.StepError   // of the first element that failed
 	started time.Time
 }
 
@@ -268,7 +269,7 @@ func (e *elements) plain() (any, error) {
 }
 
 // failedElement is the output of an element that failed under on_item_error: continue.
-func failedElement(err *StepError) json.RawMessage {
+func failedElement(err *runs.StepError) json.RawMessage {
 	raw, encodeErr := jsonvalue.Encode(map[string]any{"error": errorValue(err)})
 	if encodeErr != nil { // plain data from a decoder; it cannot hold what JSON cannot
 		return json.RawMessage(`{"error":null}`)

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 
+	"keyflow/engine/runs"
 	"keyflow/workflows"
 )
 
@@ -13,14 +14,14 @@ const triggerFailure = "on_failure"
 // definition names for that. A run that was started so itself starts no other one: failures
 // must not go round in circles. It waits while the database cannot be read; false when the
 // process ends meanwhile. r.mu is held.
-func (r *runner) startOnFailure(p *Progress) bool {
+func (r *runner) startOnFailure(p *runs.Progress) bool {
 	id := r.plan.definition.OnFailure
-	if p.Set.Status != RunFailed || id == "" || r.run.Version == 0 || r.run.Trigger.Type == triggerFailure {
+	if p.Set.Status != runs.Failed || id == "" || r.run.Version == 0 || r.run.Trigger.Type == triggerFailure {
 		return true
 	}
 	var failed []workflows.NodeID
 	for n := range r.results {
-		if r.results[n].status == StepFailed {
+		if r.results[n].status == runs.StepFailed {
 			failed = append(failed, r.plan.nodes[n].id)
 		}
 	}
@@ -32,7 +33,7 @@ func (r *runner) startOnFailure(p *Progress) bool {
 		input["input"] = r.run.Input
 	}
 	n, err := r.engine.newStart(r.engine.steps, id, input, Start{
-		Depth: r.run.Depth + 1, Trigger: TriggerRef{ID: triggerFailure, Type: triggerFailure},
+		Depth: r.run.Depth + 1, Trigger: runs.TriggerRef{ID: triggerFailure, Type: triggerFailure},
 	})
 	if err != nil && r.engine.steps.Err() != nil {
 		return false

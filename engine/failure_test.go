@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -28,14 +29,14 @@ func TestOnFailure(t *testing.T) {
 		"broken": {"type": "call", "needs": ["tell"], "with": {"name": "bad"}}}}`)
 	id := w.apply(`{"id": "work", "on_failure": "oncall", "nodes": {"good": {"type": "call", "with": {"name": "good"}}, "a": {"type": "call", "with": {"name": "bad"}}}}`)
 	run := w.start(id, `{"n": 1}`)
-	if ended, _ := w.wait(run); ended.Status != engine.RunFailed {
+	if ended, _ := w.wait(run); ended.Status != runs.Failed {
 		t.Fatalf("run %s", ended.Status)
 	}
-	var told []engine.Run
+	var told []runs.Run
 	w.eventually("the workflow for failures ends", func() bool {
 		var err error
-		told, err = w.engine.Runs(t.Context(), engine.RunFilter{Workflow: "oncall", Limit: 10})
-		return err == nil && len(told) == 1 && told[0].Status == engine.RunFailed
+		told, err = w.engine.Runs(t.Context(), runs.Filter{Workflow: "oncall", Limit: 10})
+		return err == nil && len(told) == 1 && told[0].Status == runs.Failed
 	})
 	_, steps := w.wait(told[0].ID)
 	var got any
@@ -52,8 +53,8 @@ func TestOnFailure(t *testing.T) {
 	if told[0].Trigger.Type != "on_failure" || w.count("tell") != 1 {
 		t.Errorf("trigger %+v, told %d times", told[0].Trigger, w.count("tell"))
 	}
-	if runs, err := w.engine.Runs(t.Context(), engine.RunFilter{Workflow: "oncall", Limit: 10}); err != nil || len(runs) != 1 {
-		t.Errorf("%d runs for one failure (%v)", len(runs), err)
+	if list, err := w.engine.Runs(t.Context(), runs.Filter{Workflow: "oncall", Limit: 10}); err != nil || len(list) != 1 {
+		t.Errorf("%d runs for one failure (%v)", len(list), err)
 	}
 }
 
@@ -87,14 +88,14 @@ func TestStartsOfRunsWaitForTheDatabase(t *testing.T) {
 	}
 	w.apply(`{"id": "other", "nodes": {"a": {"type": "wait", "with": {"for": "0s"}}}}`)
 	failing := w.start(w.apply(`{"id": "failing", "on_failure": "other", "nodes": {"a": {"type": "call", "with": {"name": "bad"}}}}`), "")
-	if run, _ := w.wait(failing); run.Status != engine.RunFailed || run.Error.Code != "fail_if" {
+	if run, _ := w.wait(failing); run.Status != runs.Failed || run.Error.Code != "fail_if" {
 		t.Errorf("the failing run is %s, %v", run.Status, run.Error)
 	}
 	parent := w.start(w.apply(`{"id": "parent", "nodes": {"a": {"type": "call", "with": {"name": "good"}}, "b": {"type": "workflow", "needs": ["a"], "with": {"workflow": "other"}}}}`), "")
-	if run, _ := w.wait(parent); run.Status != engine.RunSucceeded {
+	if run, _ := w.wait(parent); run.Status != runs.Succeeded {
 		t.Errorf("the parent is %s, %v", run.Status, run.Error)
 	}
-	if runs, err := w.engine.Runs(t.Context(), engine.RunFilter{Workflow: "other", Limit: 10}); err != nil || len(runs) != 2 {
-		t.Errorf("%d runs were started (%v)", len(runs), err)
+	if list, err := w.engine.Runs(t.Context(), runs.Filter{Workflow: "other", Limit: 10}); err != nil || len(list) != 2 {
+		t.Errorf("%d runs were started (%v)", len(list), err)
 	}
 }

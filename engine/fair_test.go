@@ -11,27 +11,28 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/workflows"
 )
 
 // flood stores runs that nobody owns, as a crash or another process leaves them.
-func (w *world) flood(workflow workflows.ID, runs int) []engine.RunID {
+func (w *world) flood(workflow workflows.ID, count int) []runs.ID {
 	w.Helper()
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	var ids []engine.RunID
-	for len(ids) < runs {
-		var entries []engine.Entry
-		for range min(500, runs-len(ids)) {
-			id := engine.RunID(uuid.Must(uuid.NewV7()))
+	var ids []runs.ID
+	for len(ids) < count {
+		var entries []runs.Entry
+		for range min(500, count-len(ids)) {
+			id := runs.ID(uuid.Must(uuid.NewV7()))
 			ids = append(ids, id)
-			entries = append(entries, engine.Entry{Create: &engine.NewRun{Run: engine.Run{
-				ID: id, Workflow: workflow, Version: 1, Folder: "/", Status: engine.RunQueued, CreatedAt: now, Input: json.RawMessage(`{}`),
-				Trigger: engine.TriggerRef{ID: "manual", Type: "manual", FiredAt: now},
+			entries = append(entries, runs.Entry{Create: &runs.NewRun{Run: runs.Run{
+				ID: id, Workflow: workflow, Version: 1, Folder: "/", Status: runs.Queued, CreatedAt: now, Input: json.RawMessage(`{}`),
+				Trigger: runs.TriggerRef{ID: "manual", Type: "manual", FiredAt: now},
 			}}})
 		}
 		outcomes, err := w.store.Commit(context.Background(), entries, now)
-		if err != nil || slices.ContainsFunc(outcomes, func(o engine.Outcome) bool { return o.Err != nil }) {
+		if err != nil || slices.ContainsFunc(outcomes, func(o runs.Outcome) bool { return o.Err != nil }) {
 			w.Fatalf("store a flood: %v", err)
 		}
 	}
@@ -73,7 +74,7 @@ func TestFloodDelaysNobody(t *testing.T) {
 			calm := w.apply(`{"id": "calm", "nodes": {"a": {"type": "call", "with": {"name": "a", "arg": "calm"}}}}`)
 			w.stop()
 			w.flood(flood, 5000)
-			var run engine.RunID
+			var run runs.ID
 			if !late {
 				run = w.flood(calm, 1)[0]
 			}
@@ -91,7 +92,7 @@ func TestFloodDelaysNobody(t *testing.T) {
 			if n := w.turns(g, "calm", 3*slots); n > 2*slots {
 				t.Errorf("%d steps of the flood began before", n)
 			}
-			w.ends(engine.RunSucceeded, run)
+			w.ends(runs.Succeeded, run)
 		})
 	}
 }
@@ -117,11 +118,11 @@ func TestGiantDelaysNobody(t *testing.T) {
 			if n := w.turns(g, "small", 3*slots); n > 2*slots {
 				t.Errorf("%d steps of the giant began before", n)
 			}
-			w.ends(engine.RunSucceeded, small)
+			w.ends(runs.Succeeded, small)
 			if err := w.engine.Cancel(context.Background(), giant); err != nil {
 				t.Fatal(err)
 			}
-			w.ends(engine.RunCanceled, giant)
+			w.ends(runs.Canceled, giant)
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"keyflow/engine/runs"
 	"keyflow/workflows"
 )
 
@@ -44,7 +45,7 @@ func (e *Engine) feedOnce(ctx context.Context) {
 	}
 	for _, s := range signals {
 		if r := e.running(s.Run); r != nil {
-			r.signal([]Signal{s})
+			r.signal([]runs.Signal{s})
 		}
 	}
 	due, err := e.due(ctx)
@@ -63,8 +64,8 @@ const dueOfEach = 16
 
 // due reads which runs are due: all of them, or, when there are too many to look at, the oldest,
 // and the first of each origin, so that a flood of one workflow does not hide the others'.
-func (e *Engine) due(ctx context.Context) ([]DueRun, error) {
-	var oldest []DueRun
+func (e *Engine) due(ctx context.Context) ([]runs.DueRun, error) {
+	var oldest []runs.DueRun
 	var err error
 	if e.queue.queued() <= e.o.QueueLimit/2 { // else what is queued keeps the process busy
 		if oldest, err = e.o.Store.Due(ctx, e.now(), e.o.QueueLimit); err != nil || len(oldest) < e.o.QueueLimit {
@@ -84,7 +85,7 @@ func (e *Engine) lookNow() {
 }
 
 // wakeAt sets a timer for a run that was parked and is due soon.
-func (e *Engine) wakeAt(id RunID, workflow workflows.ID, due time.Time) {
+func (e *Engine) wakeAt(id runs.ID, workflow workflows.ID, due time.Time) {
 	wait := due.Sub(e.now())
 	if wait > timerWithin {
 		return
@@ -95,6 +96,6 @@ func (e *Engine) wakeAt(id RunID, workflow workflows.ID, due time.Time) {
 	}
 	time.AfterFunc(wait, func() {
 		e.timers.Add(-1)
-		e.enqueue(DueRun{Run: id, Workflow: workflow}, nil)
+		e.enqueue(runs.DueRun{Run: id, Workflow: workflow}, nil)
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/nodes"
 )
 
@@ -27,35 +27,35 @@ func TestForEach(t *testing.T) {
 	tests := map[string]struct {
 		fields, input string
 		output        string
-		err           *engine.RunError
-		steps         map[string]engine.StepStatus
+		err           *runs.RunError
+		steps         map[string]runs.StepStatus
 	}{
 		"list in order": {
 			fields: `, "max_parallel": 3`, input: `[3, 1, 2]`, output: `[3,1,2]`,
-			steps: map[string]engine.StepStatus{"each": "succeeded", "each/0": "succeeded", "each/1": "succeeded", "each/2": "succeeded"},
+			steps: map[string]runs.StepStatus{"each": "succeeded", "each/0": "succeeded", "each/1": "succeeded", "each/2": "succeeded"},
 		},
 		"map in key order": {
 			fields: `, "output": "{{ key }}={{ item }}@{{ index }}"`, input: `{"b": 1, "a": 2}`, output: `["a=2@0","b=1@1"]`,
-			steps: map[string]engine.StepStatus{"each": "succeeded", "each/0": "succeeded", "each/1": "succeeded"},
+			steps: map[string]runs.StepStatus{"each": "succeeded", "each/0": "succeeded", "each/1": "succeeded"},
 		},
 		"empty": {
-			input: `[]`, output: `[]`, steps: map[string]engine.StepStatus{"each": "succeeded"},
+			input: `[]`, output: `[]`, steps: map[string]runs.StepStatus{"each": "succeeded"},
 		},
 		"the first failure stops": {
-			input: `[1, "bad", 3]`, err: &engine.RunError{Node: "each", Code: "http_status", Message: "element 1: answered 400"},
-			steps: map[string]engine.StepStatus{"each": "failed", "each/0": "succeeded", "each/1": "failed"},
+			input: `[1, "bad", 3]`, err: &runs.RunError{Node: "each", Code: "http_status", Message: "element 1: answered 400"},
+			steps: map[string]runs.StepStatus{"each": "failed", "each/0": "succeeded", "each/1": "failed"},
 		},
 		"failures are kept": {
 			fields: `, "on_item_error": "continue"`, input: `["bad", 2]`,
 			output: `[{"error":{"attempt":1,"code":"http_status","message":"answered 400","response":null}},2]`,
-			steps:  map[string]engine.StepStatus{"each": "succeeded", "each/0": "failed", "each/1": "succeeded"},
+			steps:  map[string]runs.StepStatus{"each": "succeeded", "each/0": "failed", "each/1": "succeeded"},
 		},
 		"skipped as a whole": {
-			fields: `, "if": "len(input.list) > 5"`, input: `[1]`, output: `null`, steps: map[string]engine.StepStatus{"each": "skipped"},
+			fields: `, "if": "len(input.list) > 5"`, input: `[1]`, output: `null`, steps: map[string]runs.StepStatus{"each": "skipped"},
 		},
 		"not a list": {
-			input: `"text"`, err: &engine.RunError{Node: "each", Code: "expression", Message: "for_each gave text, not a list or an object"},
-			steps: map[string]engine.StepStatus{"each": "failed"},
+			input: `"text"`, err: &runs.RunError{Node: "each", Code: "expression", Message: "for_each gave text, not a list or an object"},
+			steps: map[string]runs.StepStatus{"each": "failed"},
 		},
 	}
 	for name, tt := range tests {
@@ -102,7 +102,7 @@ func TestForEachParallel(t *testing.T) {
 		return nil, nil
 	}
 	run, _ := w.wait(w.start(w.apply(forEach(`, "max_parallel": 4, "timeout": "10s"`)), `{"list": [1, 2, 3, 4, 5, 6, 7, 8, 9]}`))
-	if run.Status != engine.RunSucceeded || most != 4 {
+	if run.Status != runs.Succeeded || most != 4 {
 		t.Errorf("run %s with %d elements at once, want 4", run.Status, most)
 	}
 }
@@ -112,7 +112,7 @@ func TestForEachLimits(t *testing.T) {
 	w := setup(t)
 	id := w.apply(`{"id": "many", "nodes": {"each": {"type": "call", "for_each": "1..100001", "with": {"name": "each"}}}}`)
 	run, _ := w.wait(w.start(id, ""))
-	want := &engine.RunError{Node: "each", Code: "too_large", Message: "for_each gave 100001 elements; at most 100000 are allowed"}
+	want := &runs.RunError{Node: "each", Code: "too_large", Message: "for_each gave 100001 elements; at most 100000 are allowed"}
 	if diff := cmp.Diff(want, run.Error); diff != "" || w.count("each") != 0 {
 		t.Errorf("%d calls; error (-want +got):\n%s", w.count("each"), diff)
 	}
@@ -157,7 +157,7 @@ func TestStepErrors(t *testing.T) {
 			}
 			run, steps := w.wait(w.start(w.apply(`{"id": "wrong", "nodes": {"a": {"type": "call", `+tt.node+`}}}`), `{"n": 1, "text": "some"}`))
 			step := steps["a"]
-			if run.Status != engine.RunFailed || step.Error == nil || step.Error.Code != tt.code || !strings.HasPrefix(step.Error.Message, tt.message) {
+			if run.Status != runs.Failed || step.Error == nil || step.Error.Code != tt.code || !strings.HasPrefix(step.Error.Message, tt.message) {
 				t.Errorf("run %s, step error %+v, want %s: %s", run.Status, step.Error, tt.code, tt.message)
 			}
 			if run.Error == nil || run.Error.Node != "a" || run.Error.Code != step.Error.Code || run.Error.Message != step.Error.Message {
@@ -187,14 +187,14 @@ func TestRefusedCredential(t *testing.T) {
 	run, steps := w.wait(w.start(w.apply(`{"id": "refused", "nodes": {
 	  "a": {"type": "call", "with": {"name": "refused"}, "on_error": "continue", "retry": {"max_attempts": 3, "initial": "1ms"}},
 	  "b": {"type": "call", "with": {"name": "away"}, "retry": {"max_attempts": 3, "initial": "1ms"}}}}`), ""))
-	want := &engine.StepError{
+	want := &runs.StepError{
 		Code: "credential_refused", Message: "refused", Attempt: 1,
 		Response: []byte(`{"body":{"message":"expired"},"headers":{"content-type":"application/json"},"status":401}`),
 	}
-	if diff := cmp.Diff(want, steps["a"].Error); diff != "" || run.Status != engine.RunSucceeded {
+	if diff := cmp.Diff(want, steps["a"].Error); diff != "" || run.Status != runs.Succeeded {
 		t.Errorf("run %s, step error (-want +got):\n%s", run.Status, diff)
 	}
-	if steps["b"].Status != engine.StepSucceeded || len(steps["b"].Attempts) != 2 {
+	if steps["b"].Status != runs.StepSucceeded || len(steps["b"].Attempts) != 2 {
 		t.Errorf("step b %s after %d attempts, want 2", steps["b"].Status, len(steps["b"].Attempts))
 	}
 }
@@ -207,7 +207,7 @@ func TestRetryIf(t *testing.T) {
 	}
 	run, steps := w.wait(w.start(w.apply(`{"id": "busy", "nodes": {"a": {"type": "call", "with": {"name": "a"},
 	  "retry": {"max_attempts": 9, "initial": "1ms", "if": "error.code == 'fail_if' && error.response.body.busy"}}}}`), ""))
-	if run.Status != engine.RunFailed || len(steps["a"].Attempts) != 3 {
+	if run.Status != runs.Failed || len(steps["a"].Attempts) != 3 {
 		t.Errorf("run %s after %d attempts, want 3", run.Status, len(steps["a"].Attempts))
 	}
 }
@@ -217,7 +217,7 @@ func TestRunOutputFails(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	run, steps := w.wait(w.start(w.apply(`{"id": "out", "nodes": {"a": {"type": "call"}}, "output": "{{ nodes.a.output.b.c }}"}`), ""))
-	if run.Status != engine.RunFailed || run.Error.Code != "expression" || run.Error.Node != "" || !strings.HasPrefix(run.Error.Message, "output: ") || steps["a"].Status != engine.StepSucceeded {
+	if run.Status != runs.Failed || run.Error.Code != "expression" || run.Error.Node != "" || !strings.HasPrefix(run.Error.Message, "output: ") || steps["a"].Status != runs.StepSucceeded {
 		t.Errorf("run %s, error %+v, step %s", run.Status, run.Error, steps["a"].Status)
 	}
 }
@@ -227,8 +227,8 @@ func TestFailNode(t *testing.T) {
 	w := setup(t)
 	run, steps := w.wait(w.start(w.apply(`{"id": "fail", "nodes": {
 	  "a": {"type": "fail", "with": {"message": "no {{ input.what }}"}, "retry": {"max_attempts": 3, "initial": "1ms", "if": "true"}}, "b": {"type": "call", "needs": ["a"]}}}`), `{"what": "stock"}`))
-	want := &engine.RunError{Node: "a", Code: "failed", Message: "no stock"}
-	if diff := cmp.Diff(want, run.Error); diff != "" || run.Status != engine.RunFailed || len(steps["a"].Attempts) != 1 || steps["b"].Status != engine.StepSkipped {
+	want := &runs.RunError{Node: "a", Code: "failed", Message: "no stock"}
+	if diff := cmp.Diff(want, run.Error); diff != "" || run.Status != runs.Failed || len(steps["a"].Attempts) != 1 || steps["b"].Status != runs.StepSkipped {
 		t.Errorf("run %s, %d attempts, b %s; error (-want +got):\n%s", run.Status, len(steps["a"].Attempts), steps["b"].Status, diff)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -44,10 +45,10 @@ func (e *Engine) CredentialConnected(id credentials.ID) { e.lookAt(id, 0) }
 
 // watchHolds looks at the credentials that steps began to wait for, now that this is stored:
 // whoever connects one from now on finds them.
-func (e *Engine) watchHolds(stored []Step) {
+func (e *Engine) watchHolds(stored []runs.Step) {
 	for i := range stored {
-		if stored[i].Hold != "" {
-			e.lookAt(stored[i].Hold, lookAgain)
+		if stored[i].NeedsConnect != "" {
+			e.lookAt(stored[i].NeedsConnect, lookAgain)
 		}
 	}
 }
@@ -92,15 +93,15 @@ func (e *Engine) lookAtNow(id credentials.ID) {
 // wake tells every run with a step that waits for the credential. The runs become due; how
 // many of them go on at once is the queue's business.
 func (e *Engine) wake(ctx context.Context, id credentials.ID) error {
-	var after RunID
+	var after runs.ID
 	for {
-		runs, err := e.o.Store.WaitingForCredential(ctx, id, after, wakePage)
+		waiting, err := e.o.Store.WaitingForCredential(ctx, id, after, wakePage)
 		if err != nil {
 			return fmt.Errorf("find the runs that wait for credential %q: %w", id, err)
 		}
-		sent := make([]<-chan Outcome, len(runs))
-		for i, run := range runs {
-			sent[i] = e.journal.Send(Entry{Signal: &Signal{Run: run, Kind: SignalConnected, Data: []byte(id)}})
+		sent := make([]<-chan runs.Outcome, len(waiting))
+		for i, run := range waiting {
+			sent[i] = e.journal.Send(runs.Entry{Signal: &runs.Signal{Run: run, Kind: runs.SignalConnected, Data: []byte(id)}})
 		}
 		for _, done := range sent {
 			if out := <-done; out.Err != nil && !fault.Is(out.Err, fault.Conflict) && !fault.Is(out.Err, fault.NotFound) {
@@ -108,10 +109,10 @@ func (e *Engine) wake(ctx context.Context, id credentials.ID) error {
 			}
 		}
 		e.lookNow()
-		if err != nil || len(runs) < wakePage {
+		if err != nil || len(waiting) < wakePage {
 			return err
 		}
-		after = runs[len(runs)-1]
+		after = waiting[len(waiting)-1]
 	}
 }
 
@@ -157,7 +158,7 @@ func (s *liveStep) heldUntil(due time.Time) time.Time {
 func (r *runner) connected(id credentials.ID) {
 	var keys []stepKey
 	for key, step := range r.live {
-		if step.status == StepWaiting && step.hold == id {
+		if step.status == runs.StepWaiting && step.hold == id {
 			keys = append(keys, key)
 		}
 	}

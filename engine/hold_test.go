@@ -13,6 +13,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -72,11 +73,11 @@ func holding(t *testing.T) *world {
 	return w
 }
 
-func (w *world) waits(id engine.RunID) {
+func (w *world) waits(id runs.ID) {
 	w.Helper()
 	w.eventually("the run waits", func() bool {
 		run, _, err := w.engine.Run(context.Background(), id)
-		return err == nil && run.Status == engine.RunWaiting
+		return err == nil && run.Status == runs.Waiting
 	})
 }
 
@@ -100,7 +101,7 @@ func TestHoldGoesOnFromTheSameStep(t *testing.T) {
 				key = "b/0"
 			}
 			step := w.steps(id)[key]
-			if step.Status != engine.StepWaiting || step.Hold != "crm" || step.Error == nil || len(step.Attempts) != 0 ||
+			if step.Status != runs.StepWaiting || step.NeedsConnect != "crm" || step.Error == nil || len(step.Attempts) != 0 ||
 				step.Error.Code != nodes.CodeCredentialNeedsConnect || step.Error.Message != "connect crm" {
 				t.Errorf("waiting step %+v", step)
 			}
@@ -112,7 +113,7 @@ func TestHoldGoesOnFromTheSameStep(t *testing.T) {
 			begun := time.Now()
 			w.engine.CredentialConnected("crm")
 			run, steps := w.wait(id)
-			if run.Status != engine.RunSucceeded || w.count("a") != 1 || w.count("b") != 2 || len(steps[key].Attempts) != 1 || steps[key].Error != nil || steps[key].Hold != "" {
+			if run.Status != runs.Succeeded || w.count("a") != 1 || w.count("b") != 2 || len(steps[key].Attempts) != 1 || steps[key].Error != nil || steps[key].NeedsConnect != "" {
 				t.Errorf("run %s, %d calls of a, %d of b, step %+v", run.Status, w.count("a"), w.count("b"), steps[key])
 			}
 			if took := time.Since(begun); took > 10*time.Second {
@@ -134,7 +135,7 @@ func TestHoldFindsOutByItself(t *testing.T) {
 			w.persons.come("crm")
 			return c.name, err
 		}
-		if run, _ := w.wait(w.start(w.apply(`{"id": "race", "nodes": {"a": {"type": "call", "with": {"name": "a"}}}}`), "")); run.Status != engine.RunSucceeded {
+		if run, _ := w.wait(w.start(w.apply(`{"id": "race", "nodes": {"a": {"type": "call", "with": {"name": "a"}}}}`), "")); run.Status != runs.Succeeded {
 			t.Errorf("run %s, %+v", run.Status, run.Error)
 		}
 	})
@@ -146,7 +147,7 @@ func TestHoldFindsOutByItself(t *testing.T) {
 		w.kill()
 		w.persons.come("crm")
 		w.boot(engine.Options{Exclusive: true})
-		if run, _ := w.wait(id); run.Status != engine.RunSucceeded || w.count("a") != 1 {
+		if run, _ := w.wait(id); run.Status != runs.Succeeded || w.count("a") != 1 {
 			t.Errorf("run %s, %d calls of a", run.Status, w.count("a"))
 		}
 	})
@@ -165,7 +166,7 @@ func TestHoldFindsOutByItself(t *testing.T) {
 		w.persons.mu.Lock()
 		w.persons.err = nil
 		w.persons.mu.Unlock()
-		if run, _ := w.wait(id); run.Status != engine.RunSucceeded {
+		if run, _ := w.wait(id); run.Status != runs.Succeeded {
 			t.Errorf("run %s", run.Status)
 		}
 	})
@@ -197,10 +198,10 @@ func TestHoldSurvivesADeathAfterTheWake(t *testing.T) {
 	w.persons.come("crm")
 	w.engine.CredentialConnected("crm")
 	<-atWork
-	w.eventually("the other step has ended", func() bool { return w.steps(id)["c"].Status == engine.StepSucceeded })
+	w.eventually("the other step has ended", func() bool { return w.steps(id)["c"].Status == runs.StepSucceeded })
 	w.kill()
 	w.boot(engine.Options{Exclusive: true})
-	if run, _ := w.wait(id); run.Status != engine.RunSucceeded || w.count("b") != 3 || w.count("c") != 2 {
+	if run, _ := w.wait(id); run.Status != runs.Succeeded || w.count("b") != 3 || w.count("c") != 2 {
 		t.Errorf("run %s, %d calls of b, %d of c", run.Status, w.count("b"), w.count("c"))
 	}
 }
@@ -214,14 +215,14 @@ func TestHoldWakesOnlyItsOwn(t *testing.T) {
 	w.waits(id)
 	w.persons.come("crm")
 	w.engine.CredentialConnected("crm")
-	w.eventually("the first step went on", func() bool { return w.steps(id)["a"].Status == engine.StepSucceeded })
+	w.eventually("the first step went on", func() bool { return w.steps(id)["a"].Status == runs.StepSucceeded })
 	w.waits(id)
-	if step := w.steps(id)["b"]; step.Status != engine.StepWaiting || step.Hold != "erp" || w.count("b") != 1 {
+	if step := w.steps(id)["b"]; step.Status != runs.StepWaiting || step.NeedsConnect != "erp" || w.count("b") != 1 {
 		t.Errorf("step b %+v after %d calls", step, w.count("b"))
 	}
 	w.persons.come("erp")
 	w.engine.CredentialConnected("erp")
-	if run, _ := w.wait(id); run.Status != engine.RunSucceeded {
+	if run, _ := w.wait(id); run.Status != runs.Succeeded {
 		t.Errorf("run %s", run.Status)
 	}
 }
@@ -239,12 +240,12 @@ func TestHoldBesideAStepAtWork(t *testing.T) {
 	}
 	id := w.start(w.apply(`{"id": "beside", "nodes": {
 		"held": {"type": "call", "with": {"name": "held", "arg": "crm"}}, "long": {"type": "call", "with": {"name": "long"}}}}`), "")
-	w.eventually("the step waits", func() bool { return w.steps(id)["held"].Status == engine.StepWaiting })
+	w.eventually("the step waits", func() bool { return w.steps(id)["held"].Status == runs.StepWaiting })
 	w.persons.come("crm")
 	w.engine.CredentialConnected("crm")
-	w.eventually("the held step ends first", func() bool { return w.steps(id)["held"].Status == engine.StepSucceeded })
+	w.eventually("the held step ends first", func() bool { return w.steps(id)["held"].Status == runs.StepSucceeded })
 	close(goOn)
-	if run, _ := w.wait(id); run.Status != engine.RunSucceeded {
+	if run, _ := w.wait(id); run.Status != runs.Succeeded {
 		t.Errorf("run %s", run.Status)
 	}
 }
@@ -258,7 +259,7 @@ func TestHoldElements(t *testing.T) {
 	w.persons.come("crm")
 	w.engine.CredentialConnected("crm")
 	run, _ := w.wait(id)
-	if run.Status != engine.RunSucceeded || string(run.Output) != `["a1","a2","a3","a4","a5"]` {
+	if run.Status != runs.Succeeded || string(run.Output) != `["a1","a2","a3","a4","a5"]` {
 		t.Errorf("run %s, output %s", run.Status, run.Output)
 	}
 	got := []int{w.count("a1"), w.count("a2"), w.count("a3"), w.count("a5")}
@@ -269,14 +270,14 @@ func TestHoldElements(t *testing.T) {
 
 func TestHoldEnds(t *testing.T) {
 	t.Parallel()
-	fails := func(t *testing.T, w *world, id engine.RunID, message string) {
+	fails := func(t *testing.T, w *world, id runs.ID, message string) {
 		t.Helper()
 		run, steps := w.wait(id)
-		if run.Status != engine.RunFailed || run.Error == nil || run.Error.Code != nodes.CodeCredentialNeedsConnect ||
+		if run.Status != runs.Failed || run.Error == nil || run.Error.Code != nodes.CodeCredentialNeedsConnect ||
 			run.Error.Node != "b" || !strings.Contains(run.Error.Message, message) {
 			t.Errorf("run %s, error %+v", run.Status, run.Error)
 		}
-		if got := steps["b"]; got.Status != engine.StepFailed || len(got.Attempts) != 1 || got.Hold != "" {
+		if got := steps["b"]; got.Status != runs.StepFailed || len(got.Attempts) != 1 || got.NeedsConnect != "" {
 			t.Errorf("step %+v", got)
 		}
 	}
@@ -343,7 +344,7 @@ func TestHoldEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		run, steps := w.wait(id)
-		if run.Status != engine.RunCanceled || steps["b"].Status != engine.StepCanceled || steps["b"].Hold != "" {
+		if run.Status != runs.Canceled || steps["b"].Status != runs.StepCanceled || steps["b"].NeedsConnect != "" {
 			t.Errorf("run %s, step %+v", run.Status, steps["b"])
 		}
 		w.persons.come("crm")
@@ -361,7 +362,7 @@ func TestHoldEnds(t *testing.T) {
 		w.eventually("more than the timeout passes", func() bool { return time.Since(since) > 1500*time.Millisecond })
 		w.persons.come("crm")
 		w.engine.CredentialConnected("crm")
-		if run, _ := w.wait(id); run.Status != engine.RunSucceeded {
+		if run, _ := w.wait(id); run.Status != runs.Succeeded {
 			t.Errorf("run %s, %+v", run.Status, run.Error)
 		}
 	})
@@ -370,7 +371,7 @@ func TestHoldEnds(t *testing.T) {
 // A thousand runs wait for one credential; all go on, no more at once than the engine does.
 func TestHoldOfManyRuns(t *testing.T) {
 	t.Parallel()
-	const runs, slots = 300, 8
+	const count, slots = 300, 8
 	w := holding(t)
 	w.stop()
 	w.boot(engine.Options{Exclusive: true, Concurrency: slots})
@@ -386,25 +387,25 @@ func TestHoldOfManyRuns(t *testing.T) {
 		return usual(ctx, env, c)
 	}
 	id := w.apply(fmt.Sprintf(twoSteps, "", ""))
-	ids := make([]engine.RunID, runs)
+	ids := make([]runs.ID, count)
 	for i := range ids {
 		ids[i] = w.start(id, "")
 	}
 	w.eventually("all wait", func() bool {
-		held, err := w.store.WaitingForCredential(t.Context(), "crm", engine.RunID{}, 2*runs)
+		held, err := w.store.WaitingForCredential(t.Context(), "crm", runs.ID{}, 2*count)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(held) == runs
+		return len(held) == count
 	})
 	w.persons.come("crm")
 	w.engine.CredentialConnected("crm")
 	for _, id := range ids {
-		if run, _ := w.wait(id); run.Status != engine.RunSucceeded {
+		if run, _ := w.wait(id); run.Status != runs.Succeeded {
 			t.Errorf("run %s: %s", id, run.Status)
 		}
 	}
-	if w.count("a") != runs || w.count("b") != 2*runs || most > slots {
+	if w.count("a") != count || w.count("b") != 2*count || most > slots {
 		t.Errorf("%d calls of a, %d of b, %d at once", w.count("a"), w.count("b"), most)
 	}
 }

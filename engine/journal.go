@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
 
@@ -58,7 +59,7 @@ type JournalOptions struct {
 // stay with the journal and are written again until their fate is known: a run simply goes
 // on when the database is back. Entries are idempotent, so writing twice changes nothing.
 type Journal struct {
-	store Store
+	store runs.Store
 	o     JournalOptions
 
 	mu      sync.Mutex
@@ -71,9 +72,9 @@ type Journal struct {
 
 // pendingEntry is an entry whose outcome is not known yet.
 type pendingEntry struct {
-	entry   Entry
-	done    chan<- Outcome // buffered; receives once
-	unknown bool           // a COMMIT with it was not answered: it may be stored
+	entry   runs.Entry
+	done    chan<- runs.Outcome // buffered; receives once
+	unknown bool                // a COMMIT with it was not answered: it may be stored
 }
 
 // refusable reports whether the entry may be refused for the database's sake: its sender
@@ -83,7 +84,7 @@ func (p *pendingEntry) refusable() bool {
 }
 
 // NewJournal returns a journal over store. Entries sent before Serve runs are held.
-func NewJournal(store Store, o JournalOptions) *Journal {
+func NewJournal(store runs.Store, o JournalOptions) *Journal {
 	o.MaxPending, o.MaxBatch = cmp.Or(o.MaxPending, defaultMaxPending), cmp.Or(o.MaxBatch, defaultMaxBatch)
 	o.CommitTimeout, o.DrainTimeout = cmp.Or(o.CommitTimeout, defaultCommitTimeout), cmp.Or(o.DrainTimeout, defaultDrainTimeout)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
@@ -96,20 +97,20 @@ func NewJournal(store Store, o JournalOptions) *Journal {
 // Write sends an entry and waits for its outcome. The error is that of the outcome, or an
 // Unavailable fault when ctx ended first: then the entry may still be stored. Whoever is
 // bound by the outcome (a Claim, a Create with an owner) must use Send and keep the channel.
-func (j *Journal) Write(ctx context.Context, e Entry) (Outcome, error) {
+func (j *Journal) Write(ctx context.Context, e runs.Entry) (runs.Outcome, error) {
 	select {
 	case out := <-j.Send(e):
 		return out, out.Err
 	case <-ctx.Done():
-		return Outcome{}, fault.New(fault.Unavailable, "the database did not answer in time").Because(ctx.Err())
+		return runs.Outcome{}, fault.New(fault.Unavailable, "the database did not answer in time").Because(ctx.Err())
 	}
 }
 
 // Send hands an entry to the writer and never blocks. The channel receives one outcome.
 // Entries of one run are stored in the order in which they were sent. What the entry
 // points to must not change until then.
-func (j *Journal) Send(e Entry) <-chan Outcome {
-	done := make(chan Outcome, 1)
+func (j *Journal) Send(e runs.Entry) <-chan runs.Outcome {
+	done := make(chan runs.Outcome, 1)
 	if e.Signal != nil && e.Signal.ID == uuid.Nil {
 		named := *e.Signal
 		named.ID = uuid.New()
@@ -117,7 +118,7 @@ func (j *Journal) Send(e Entry) <-chan Outcome {
 	}
 	p := pendingEntry{entry: e, done: done}
 	if err := j.accept(p); err != nil {
-		done <- Outcome{Err: err}
+		done <- runs.Outcome{Err: err}
 	}
 	return done
 }
@@ -211,7 +212,7 @@ func (j *Journal) close(err error) {
 	j.closed, j.pending = true, nil
 	j.mu.Unlock()
 	for _, p := range left {
-		p.done <- Outcome{Err: err}
+		p.done <- runs.Outcome{Err: err}
 	}
 }
 
@@ -253,7 +254,7 @@ func (j *Journal) round(ctx context.Context, failures *int) error {
 	}
 	*failures++
 	j.giveBack(rest, err, *failures)
-	if errors.Is(err, ErrSync) {
+	if errors.Is(err, runs.ErrSync) {
 		return err
 	}
 	return nil
@@ -284,7 +285,7 @@ func (j *Journal) take() []pendingEntry {
 }
 
 // payload is the size of what the entry wants to store, near enough to bound a batch.
-func payload(e *Entry) int {
+func payload(e *runs.Entry) int {
 	switch {
 	case e.Create != nil:
 		t := &e.Create.Run.Trigger

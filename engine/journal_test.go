@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/engine/sqlstore"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
@@ -22,20 +23,20 @@ import (
 
 // faulty lets a test stand between the journal and a store. Only Commit is used.
 type faulty struct {
-	engine.Store
-	commit func(ctx context.Context, entries []engine.Entry, now time.Time) ([]engine.Outcome, error)
+	runs.Store
+	commit func(ctx context.Context, entries []runs.Entry, now time.Time) ([]runs.Outcome, error)
 }
 
-func (f *faulty) Commit(ctx context.Context, entries []engine.Entry, now time.Time) ([]engine.Outcome, error) {
+func (f *faulty) Commit(ctx context.Context, entries []runs.Entry, now time.Time) ([]runs.Outcome, error) {
 	return f.commit(ctx, entries, now)
 }
 
 // stored answers every entry as if it had been stored.
-func stored(entries []engine.Entry) []engine.Outcome { return make([]engine.Outcome, len(entries)) }
+func stored(entries []runs.Entry) []runs.Outcome { return make([]runs.Outcome, len(entries)) }
 
 var (
 	errAway  error = fault.New(fault.Unavailable, "the database is away")
-	errLost  error = fault.New(fault.Unavailable, "the connection broke").Because(engine.ErrUnknown)
+	errLost  error = fault.New(fault.Unavailable, "the connection broke").Because(runs.ErrUnknown)
 	errEntry       = errors.New("value out of range")
 )
 
@@ -50,19 +51,19 @@ func serve(j *engine.Journal) (stop func() error) {
 	}
 }
 
-func newRun(workflow string) engine.Run {
+func newRun(workflow string) runs.Run {
 	now := time.Now()
-	return engine.Run{
-		ID: engine.RunID(uuid.Must(uuid.NewV7())), Workflow: "w", Folder: "/", Status: engine.RunRunning,
-		Owner: engine.OwnerID{1}, Fence: 1, CreatedAt: now, StartedAt: &now,
-		Trigger: engine.TriggerRef{ID: workflow, Type: "manual", FiredAt: now},
+	return runs.Run{
+		ID: runs.ID(uuid.Must(uuid.NewV7())), Workflow: "w", Folder: "/", Status: runs.Running,
+		Owner: runs.OwnerID{1}, Fence: 1, CreatedAt: now, StartedAt: &now,
+		Trigger: runs.TriggerRef{ID: workflow, Type: "manual", FiredAt: now},
 	}
 }
 
-func create(r engine.Run) engine.Entry { return engine.Entry{Create: &engine.NewRun{Run: r}} }
+func create(r runs.Run) runs.Entry { return runs.Entry{Create: &runs.NewRun{Run: r}} }
 
-func progress(r engine.Run, set *engine.RunChange) engine.Entry {
-	return engine.Entry{Progress: &engine.Progress{Run: r.ID, Owner: r.Owner, Fence: r.Fence, Set: set}}
+func progress(r runs.Run, set *runs.Change) runs.Entry {
+	return runs.Entry{Progress: &runs.Progress{Run: r.ID, Owner: r.Owner, Fence: r.Fence, Set: set}}
 }
 
 // TestEveryCommitFailsOnce fails the N-th Commit, for N from 1 until none is left to fail,
@@ -93,7 +94,7 @@ func lifeWithFault(t *testing.T, n int, storedFirst bool) (reached bool) {
 		t.Fatal(err)
 	}
 	calls := 0
-	j := engine.NewJournal(&faulty{store, func(ctx context.Context, entries []engine.Entry, now time.Time) ([]engine.Outcome, error) {
+	j := engine.NewJournal(&faulty{store, func(ctx context.Context, entries []runs.Entry, now time.Time) ([]runs.Outcome, error) {
 		if calls++; calls != n {
 			return store.Commit(ctx, entries, now)
 		}
@@ -107,7 +108,7 @@ func lifeWithFault(t *testing.T, n int, storedFirst bool) (reached bool) {
 		return nil, errLost
 	}}, engine.JournalOptions{})
 	stop := serve(j)
-	write := func(e engine.Entry) engine.Outcome {
+	write := func(e runs.Entry) runs.Outcome {
 		out, err := j.Write(t.Context(), e)
 		if err != nil {
 			t.Errorf("commit %d fails: %v", n, err)
@@ -115,17 +116,17 @@ func lifeWithFault(t *testing.T, n int, storedFirst bool) (reached bool) {
 		return out
 	}
 	r := newRun("w")
-	key := &engine.DedupeKey{Kind: "webhook", Key: "k", ExpiresAt: time.Now().Add(time.Hour)}
-	if out := write(engine.Entry{Create: &engine.NewRun{Run: r, Dedupe: key}}); out.Duplicate || out.Run != r.ID {
+	key := &runs.DedupeKey{Kind: "webhook", Key: "k", ExpiresAt: time.Now().Add(time.Hour)}
+	if out := write(runs.Entry{Create: &runs.NewRun{Run: r, Dedupe: key}}); out.Duplicate || out.Run != r.ID {
 		t.Errorf("commit %d fails: the run is taken for a duplicate of itself: %+v", n, out)
 	}
-	step := engine.Entry{Progress: &engine.Progress{Run: r.ID, Owner: r.Owner, Fence: 1, Steps: []engine.Step{
-		{Node: "a", Index: engine.NoIndex, Status: engine.StepSucceeded, StartedAt: r.StartedAt, Output: json.RawMessage(`1`)},
+	step := runs.Entry{Progress: &runs.Progress{Run: r.ID, Owner: r.Owner, Fence: 1, Steps: []runs.Step{
+		{Node: "a", Index: runs.NoIndex, Status: runs.StepSucceeded, StartedAt: r.StartedAt, Output: json.RawMessage(`1`)},
 	}}}
 	write(step)
-	write(progress(r, &engine.RunChange{Status: engine.RunWaiting, Release: true}))
-	write(engine.Entry{Signal: &engine.Signal{Run: r.ID, Kind: "callback"}})
-	claimed := write(engine.Entry{Claim: &engine.Claim{Run: r.ID, Owner: engine.OwnerID{2}}})
+	write(progress(r, &runs.Change{Status: runs.Waiting, Release: true}))
+	write(runs.Entry{Signal: &runs.Signal{Run: r.ID, Kind: "callback"}})
+	claimed := write(runs.Entry{Claim: &runs.Claim{Run: r.ID, Owner: runs.OwnerID{2}}})
 	if claimed.Loaded == nil || claimed.Loaded.Run.Fence != 2 || len(claimed.Loaded.Steps) != 1 || len(claimed.Loaded.Signals) != 1 {
 		t.Fatalf("commit %d fails: claimed %+v", n, claimed.Loaded)
 	}
@@ -133,17 +134,17 @@ func lifeWithFault(t *testing.T, n int, storedFirst bool) (reached bool) {
 	read := progress(r, nil)
 	read.Progress.ReadSignals = claimed.Loaded.Signals[0].Seq
 	write(read)
-	write(progress(r, &engine.RunChange{Status: engine.RunQueued, Release: true}))
-	r = write(engine.Entry{Claim: &engine.Claim{Run: r.ID, Owner: engine.OwnerID{3}}}).Loaded.Run
-	write(progress(r, &engine.RunChange{Status: engine.RunSucceeded, Output: json.RawMessage(`2`)}))
-	if out := write(engine.Entry{Create: &engine.NewRun{Run: newRun("w"), Dedupe: key}}); !out.Duplicate || out.Run != r.ID {
+	write(progress(r, &runs.Change{Status: runs.Queued, Release: true}))
+	r = write(runs.Entry{Claim: &runs.Claim{Run: r.ID, Owner: runs.OwnerID{3}}}).Loaded.Run
+	write(progress(r, &runs.Change{Status: runs.Succeeded, Output: json.RawMessage(`2`)}))
+	if out := write(runs.Entry{Create: &runs.NewRun{Run: newRun("w"), Dedupe: key}}); !out.Duplicate || out.Run != r.ID {
 		t.Errorf("commit %d fails: duplicate: %+v", n, out)
 	}
 	if err := stop(); err != nil {
 		t.Errorf("commit %d fails: Serve: %v", n, err)
 	}
 	got, err := store.Run(t.Context(), r.ID)
-	if err != nil || got.Status != engine.RunSucceeded || got.Fence != 3 || string(got.Output) != "2" {
+	if err != nil || got.Status != runs.Succeeded || got.Fence != 3 || string(got.Output) != "2" {
 		t.Errorf("commit %d fails: run %+v, %v", n, got, err)
 	}
 	return reached
@@ -155,20 +156,20 @@ func TestOneBadEntryStandsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := engine.NewJournal(&faulty{store, func(ctx context.Context, entries []engine.Entry, now time.Time) ([]engine.Outcome, error) {
-		if slices.ContainsFunc(entries, func(e engine.Entry) bool { return e.Create.Run.Trigger.ID == "poison" }) {
+	j := engine.NewJournal(&faulty{store, func(ctx context.Context, entries []runs.Entry, now time.Time) ([]runs.Outcome, error) {
+		if slices.ContainsFunc(entries, func(e runs.Entry) bool { return e.Create.Run.Trigger.ID == "poison" }) {
 			return nil, errEntry
 		}
 		return store.Commit(ctx, entries, now)
 	}}, engine.JournalOptions{})
-	var answers []<-chan engine.Outcome
-	var runs []engine.Run
+	var answers []<-chan runs.Outcome
+	var list []runs.Run
 	for i := range 201 {
 		r := newRun("fine")
 		if i == 77 {
 			r.Trigger.ID = "poison"
 		}
-		runs = append(runs, r)
+		list = append(list, r)
 		answers = append(answers, j.Send(create(r)))
 	}
 	stop := serve(j)
@@ -180,7 +181,7 @@ func TestOneBadEntryStandsAlone(t *testing.T) {
 		case i != 77 && out.Err != nil:
 			t.Errorf("entry %d: %v", i, out.Err)
 		case i != 77:
-			if _, err := store.Run(t.Context(), runs[i].ID); err != nil {
+			if _, err := store.Run(t.Context(), list[i].ID); err != nil {
 				t.Errorf("entry %d: %v", i, err)
 			}
 		}
@@ -196,7 +197,7 @@ func TestGroupCommit(t *testing.T) {
 	t.Parallel()
 	entered, release := make(chan struct{}), make(chan struct{})
 	var sizes []int
-	j := engine.NewJournal(&faulty{commit: func(_ context.Context, entries []engine.Entry, _ time.Time) ([]engine.Outcome, error) {
+	j := engine.NewJournal(&faulty{commit: func(_ context.Context, entries []runs.Entry, _ time.Time) ([]runs.Outcome, error) {
 		sizes = append(sizes, len(entries))
 		if len(sizes) == 1 {
 			close(entered)
@@ -207,7 +208,7 @@ func TestGroupCommit(t *testing.T) {
 	stop := serve(j)
 	first := j.Send(create(newRun("w")))
 	<-entered
-	var rest []<-chan engine.Outcome
+	var rest []<-chan runs.Outcome
 	for range 50 {
 		rest = append(rest, j.Send(create(newRun("w"))))
 	}
@@ -233,13 +234,13 @@ func TestGroupCommit(t *testing.T) {
 func TestLargeEntriesMakeSmallBatches(t *testing.T) {
 	t.Parallel()
 	var sizes []int
-	j := engine.NewJournal(&faulty{commit: func(_ context.Context, entries []engine.Entry, _ time.Time) ([]engine.Outcome, error) {
+	j := engine.NewJournal(&faulty{commit: func(_ context.Context, entries []runs.Entry, _ time.Time) ([]runs.Outcome, error) {
 		sizes = append(sizes, len(entries))
 		return stored(entries), nil
 	}}, engine.JournalOptions{})
 	big := newRun("w")
 	big.Input = make(json.RawMessage, 3<<20)
-	var answers []<-chan engine.Outcome
+	var answers []<-chan runs.Outcome
 	for range 5 {
 		answers = append(answers, j.Send(create(big)))
 	}
@@ -257,12 +258,12 @@ func TestLargeEntriesMakeSmallBatches(t *testing.T) {
 
 func TestBackPressure(t *testing.T) {
 	t.Parallel()
-	j := engine.NewJournal(&faulty{commit: func(_ context.Context, entries []engine.Entry, _ time.Time) ([]engine.Outcome, error) {
+	j := engine.NewJournal(&faulty{commit: func(_ context.Context, entries []runs.Entry, _ time.Time) ([]runs.Outcome, error) {
 		return stored(entries), nil
 	}}, engine.JournalOptions{MaxPending: 2})
 	r := newRun("w")
-	held := []<-chan engine.Outcome{j.Send(create(r)), j.Send(create(r)), j.Send(progress(r, nil)), j.Send(engine.Entry{Claim: &engine.Claim{}})}
-	for name, e := range map[string]engine.Entry{"create": create(r), "signal": {Signal: &engine.Signal{Run: r.ID}}} {
+	held := []<-chan runs.Outcome{j.Send(create(r)), j.Send(create(r)), j.Send(progress(r, nil)), j.Send(runs.Entry{Claim: &runs.Claim{}})}
+	for name, e := range map[string]runs.Entry{"create": create(r), "signal": {Signal: &runs.Signal{Run: r.ID}}} {
 		out := <-j.Send(e)
 		if !fault.Is(out.Err, fault.Unavailable) || fault.Message(out.Err) != "too much is waiting to be stored: try again" {
 			t.Errorf("%s over the bound: %v", name, out.Err)
@@ -286,7 +287,7 @@ func TestDatabaseAwayAndBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var away atomic.Bool
 		var tries atomic.Int64
-		j := engine.NewJournal(&faulty{commit: func(_ context.Context, entries []engine.Entry, _ time.Time) ([]engine.Outcome, error) {
+		j := engine.NewJournal(&faulty{commit: func(_ context.Context, entries []runs.Entry, _ time.Time) ([]runs.Outcome, error) {
 			tries.Add(1)
 			if away.Load() {
 				return nil, errAway
@@ -306,7 +307,7 @@ func TestDatabaseAwayAndBack(t *testing.T) {
 		if out := <-first; !fault.Is(out.Err, fault.Unavailable) || fault.Message(out.Err) != refusal {
 			t.Errorf("create under way: %v", out.Err)
 		}
-		for name, e := range map[string]engine.Entry{"create": create(r), "signal": {Signal: &engine.Signal{Run: r.ID}}} {
+		for name, e := range map[string]runs.Entry{"create": create(r), "signal": {Signal: &runs.Signal{Run: r.ID}}} {
 			if out := <-j.Send(e); !fault.Is(out.Err, fault.Unavailable) || fault.Message(out.Err) != refusal || !errors.Is(out.Err, errAway) {
 				t.Errorf("%s while away: %v", name, out.Err)
 			}
@@ -346,7 +347,7 @@ func TestReturnIsNoticedWithoutWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var away atomic.Bool
 		away.Store(true)
-		j := engine.NewJournal(&faulty{commit: func(_ context.Context, entries []engine.Entry, _ time.Time) ([]engine.Outcome, error) {
+		j := engine.NewJournal(&faulty{commit: func(_ context.Context, entries []runs.Entry, _ time.Time) ([]runs.Outcome, error) {
 			if away.Load() {
 				return nil, errAway
 			}
@@ -373,8 +374,8 @@ func TestReturnIsNoticedWithoutWork(t *testing.T) {
 func TestUnknownFateIsSettled(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var batches [][]engine.Entry
-		j := engine.NewJournal(&faulty{commit: func(_ context.Context, entries []engine.Entry, _ time.Time) ([]engine.Outcome, error) {
+		var batches [][]runs.Entry
+		j := engine.NewJournal(&faulty{commit: func(_ context.Context, entries []runs.Entry, _ time.Time) ([]runs.Outcome, error) {
 			batches = append(batches, slices.Clone(entries))
 			if len(batches) < 20 {
 				return nil, errLost
@@ -382,8 +383,8 @@ func TestUnknownFateIsSettled(t *testing.T) {
 			return stored(entries), nil
 		}}, engine.JournalOptions{})
 		r := newRun("w")
-		answers := []<-chan engine.Outcome{
-			j.Send(create(r)), j.Send(engine.Entry{Signal: &engine.Signal{Run: r.ID}}), j.Send(engine.Entry{Claim: &engine.Claim{Run: r.ID}}),
+		answers := []<-chan runs.Outcome{
+			j.Send(create(r)), j.Send(runs.Entry{Signal: &runs.Signal{Run: r.ID}}), j.Send(runs.Entry{Claim: &runs.Claim{Run: r.ID}}),
 		}
 		stop := serve(j)
 		for i, answer := range answers {
@@ -411,11 +412,11 @@ func TestStopStoresWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		count := 0
-		j := engine.NewJournal(&faulty{commit: func(_ context.Context, entries []engine.Entry, _ time.Time) ([]engine.Outcome, error) {
+		j := engine.NewJournal(&faulty{commit: func(_ context.Context, entries []runs.Entry, _ time.Time) ([]runs.Outcome, error) {
 			count += len(entries)
 			return stored(entries), nil
 		}}, engine.JournalOptions{MaxBatch: 7})
-		var answers []<-chan engine.Outcome
+		var answers []<-chan runs.Outcome
 		for range 100 {
 			answers = append(answers, j.Send(create(newRun("w"))))
 		}
@@ -441,7 +442,7 @@ func TestStopStoresWhatIsLeft(t *testing.T) {
 func TestStopDoesNotWaitForEver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		j := engine.NewJournal(&faulty{commit: func(ctx context.Context, _ []engine.Entry, _ time.Time) ([]engine.Outcome, error) {
+		j := engine.NewJournal(&faulty{commit: func(ctx context.Context, _ []runs.Entry, _ time.Time) ([]runs.Outcome, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}}, engine.JournalOptions{CommitTimeout: 3 * time.Second, DrainTimeout: 5 * time.Second})
@@ -464,12 +465,12 @@ func TestStopDoesNotWaitForEver(t *testing.T) {
 func TestUnconfirmedSyncEndsTheJournal(t *testing.T) {
 	t.Parallel()
 	calls := 0
-	j := engine.NewJournal(&faulty{commit: func(context.Context, []engine.Entry, time.Time) ([]engine.Outcome, error) {
+	j := engine.NewJournal(&faulty{commit: func(context.Context, []runs.Entry, time.Time) ([]runs.Outcome, error) {
 		calls++
-		return nil, fmt.Errorf("commit: %w", engine.ErrSync)
+		return nil, fmt.Errorf("commit: %w", runs.ErrSync)
 	}}, engine.JournalOptions{})
 	answer := j.Send(progress(newRun("w"), nil))
-	if err := j.Serve(t.Context()); !errors.Is(err, engine.ErrSync) {
+	if err := j.Serve(t.Context()); !errors.Is(err, runs.ErrSync) {
 		t.Errorf("Serve: %v, want ErrSync", err)
 	}
 	if out := <-answer; !fault.Is(out.Err, fault.Unavailable) {
@@ -537,9 +538,9 @@ func TestConnectionsCut(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	runs := 0
-	if err := db.Read().Raw("SELECT count(*) FROM runs WHERE status = 4 AND fence = 1").Scan(&runs).Error; err != nil || runs != workers*each {
-		t.Errorf("%d runs succeeded, want %d (%v)", runs, workers*each, err)
+	count := 0
+	if err := db.Read().Raw("SELECT count(*) FROM runs WHERE status = 4 AND fence = 1").Scan(&count).Error; err != nil || count != workers*each {
+		t.Errorf("%d runs succeeded, want %d (%v)", count, workers*each, err)
 	}
 	if cuts < 3 {
 		t.Errorf("only %d cuts: the test lost its subject", cuts)
@@ -560,7 +561,7 @@ func oneLife(j *engine.Journal) error {
 		}
 		break
 	}
-	if out := <-j.Send(progress(r, &engine.RunChange{Status: engine.RunSucceeded})); out.Err != nil {
+	if out := <-j.Send(progress(r, &runs.Change{Status: runs.Succeeded})); out.Err != nil {
 		return fmt.Errorf("end: %w", out.Err)
 	}
 	return nil

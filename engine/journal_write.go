@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
 
@@ -28,7 +29,7 @@ func (j *Journal) write(ctx context.Context, batch []pendingEntry) (rest []pendi
 		return batch, err
 	case len(batch) == 1:
 		j.o.Logger.Error("an entry cannot be stored", "error", err)
-		batch[0].done <- Outcome{Err: err}
+		batch[0].done <- runs.Outcome{Err: err}
 		return nil, nil
 	}
 	half := len(batch) / 2
@@ -45,26 +46,26 @@ func (j *Journal) again(p pendingEntry) {
 	p.mayBeStored()
 	time.AfterFunc(maxPause, func() {
 		if err := j.accept(p); err != nil {
-			p.done <- Outcome{Err: err}
+			p.done <- runs.Outcome{Err: err}
 		}
 	})
 }
 
 // databaseFailed tells a database that cannot write from an entry that cannot be written.
 func databaseFailed(err error) bool {
-	return fault.Is(err, fault.Unavailable) || errors.Is(err, ErrSync) || errors.Is(err, ErrUnknown) ||
+	return fault.Is(err, fault.Unavailable) || errors.Is(err, runs.ErrSync) || errors.Is(err, runs.ErrUnknown) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-func (j *Journal) commit(ctx context.Context, batch []pendingEntry) ([]Outcome, error) {
+func (j *Journal) commit(ctx context.Context, batch []pendingEntry) ([]runs.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.o.CommitTimeout)
 	defer cancel()
-	entries := make([]Entry, len(batch))
+	entries := make([]runs.Entry, len(batch))
 	for i := range batch {
 		entries[i] = batch[i].entry
 	}
 	outcomes, err := j.store.Commit(ctx, entries, j.o.Now())
-	if errors.Is(err, ErrUnknown) {
+	if errors.Is(err, runs.ErrUnknown) {
 		for i := range batch {
 			batch[i].mayBeStored()
 		}
@@ -93,7 +94,7 @@ func (j *Journal) giveBack(rest []pendingEntry, cause error, failures int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.pending = append(rest, j.pending...)
-	if failures < quickTries && !errors.Is(cause, context.DeadlineExceeded) && !errors.Is(cause, ErrSync) {
+	if failures < quickTries && !errors.Is(cause, context.DeadlineExceeded) && !errors.Is(cause, runs.ErrSync) {
 		return
 	}
 	if j.down == nil {
@@ -103,7 +104,7 @@ func (j *Journal) giveBack(rest []pendingEntry, cause error, failures int) {
 	held := j.pending[:0]
 	for _, p := range j.pending {
 		if p.refusable() {
-			p.done <- Outcome{Err: refusal(cause)}
+			p.done <- runs.Outcome{Err: refusal(cause)}
 		} else {
 			held = append(held, p)
 		}

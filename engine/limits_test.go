@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 )
@@ -50,7 +51,7 @@ func TestLimits(t *testing.T) {
 			}
 			switch {
 			case tt.code == "none":
-				if run.Status != engine.RunSucceeded {
+				if run.Status != runs.Succeeded {
 					t.Errorf("%s: %+v", run.Status, run.Error)
 				}
 			case run.Error == nil || tt.code != "" && run.Error.Code != tt.code || !strings.Contains(run.Error.Message, tt.message) || len(run.Error.Message) > 9<<10:

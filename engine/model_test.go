@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"keyflow/engine/runs"
 	"keyflow/workflows"
 )
 
@@ -22,9 +23,9 @@ type model struct {
 }
 
 type modelNode struct {
-	status   StepStatus
+	status   runs.StepStatus
 	dueTo    bool // skipped, and counts as failed for dependents
-	elements []StepStatus
+	elements []runs.StepStatus
 	expanded bool
 	cut      bool // an element was left without a result by a stop
 }
@@ -32,7 +33,7 @@ type modelNode struct {
 func newModel(g shape, needs [][]int) *model {
 	m := &model{shape: g, needs: needs, nodes: make([]modelNode, len(g)), stopped: began}
 	for i := range m.nodes {
-		m.nodes[i].status = StepPending
+		m.nodes[i].status = runs.StepPending
 	}
 	return m
 }
@@ -53,33 +54,33 @@ func (m *model) apply(ev event) {
 }
 
 // stoppedStatus is how a step ends that a stop left without a result.
-func (m *model) stoppedStatus() StepStatus {
+func (m *model) stoppedStatus() runs.StepStatus {
 	if m.stopped == timedOut {
-		return StepFailed
+		return runs.StepFailed
 	}
-	return StepCanceled
+	return runs.StepCanceled
 }
 
 // step gives a step that runs or waits what happened to it.
 func (m *model) step(ev event) {
 	status := &m.nodes[ev.node].status
-	if ev.index != NoIndex {
+	if ev.index != runs.NoIndex {
 		status = &m.nodes[ev.node].elements[ev.index]
 	}
 	switch ev.kind {
 	case expanded:
 		m.nodes[ev.node].expanded = true
-		m.nodes[ev.node].elements = slices.Repeat([]StepStatus{StepPending}, ev.count)
+		m.nodes[ev.node].elements = slices.Repeat([]runs.StepStatus{runs.StepPending}, ev.count)
 	case succeeded:
-		*status = StepSucceeded
+		*status = runs.StepSucceeded
 	case failed:
-		*status = StepFailed
+		*status = runs.StepFailed
 	case unwanted:
-		*status = StepSkipped
+		*status = runs.StepSkipped
 	case postponed:
-		*status = StepWaiting
+		*status = runs.StepWaiting
 	case due:
-		*status = StepRunning
+		*status = runs.StepRunning
 	default: // cut
 		*status = m.stoppedStatus()
 		m.nodes[ev.node].cut = true
@@ -91,15 +92,15 @@ func (m *model) endWhatWaits() {
 	for i := range m.nodes {
 		n := &m.nodes[i]
 		switch {
-		case n.status == StepWaiting:
+		case n.status == runs.StepWaiting:
 			n.status = m.stoppedStatus()
-		case n.status == StepPending && m.stopped == canceled:
-			n.status = StepCanceled
-		case n.status == StepPending:
-			n.status = StepSkipped
+		case n.status == runs.StepPending && m.stopped == canceled:
+			n.status = runs.StepCanceled
+		case n.status == runs.StepPending:
+			n.status = runs.StepSkipped
 		}
 		for j, element := range n.elements {
-			if element == StepWaiting {
+			if element == runs.StepWaiting {
 				n.elements[j], n.cut = m.stoppedStatus(), true
 			}
 		}
@@ -110,9 +111,9 @@ func (m *model) endWhatWaits() {
 func (m *model) startMore() bool {
 	for i := range m.nodes {
 		switch n := &m.nodes[i]; {
-		case n.status == StepRunning && n.expanded && m.element(i):
+		case n.status == runs.StepRunning && n.expanded && m.element(i):
 			return true
-		case n.status == StepPending && m.ended(m.needs[i]):
+		case n.status == runs.StepPending && m.ended(m.needs[i]):
 			m.decide(i)
 			return true
 		}
@@ -123,25 +124,25 @@ func (m *model) startMore() bool {
 // element starts the next element of a for_each or ends the node; false when neither is due.
 func (m *model) element(node int) bool {
 	n, rule := &m.nodes[node], m.shape[node]
-	count := map[StepStatus]int{}
+	count := map[runs.StepStatus]int{}
 	for _, element := range n.elements {
 		count[element]++
 	}
-	atWork := count[StepRunning] + count[StepWaiting]
-	next := slices.Index(n.elements, StepPending)
-	good := count[StepFailed] == 0 || rule.itemsGoOn
+	atWork := count[runs.StepRunning] + count[runs.StepWaiting]
+	next := slices.Index(n.elements, runs.StepPending)
+	good := count[runs.StepFailed] == 0 || rule.itemsGoOn
 	switch {
 	case next >= 0 && good && m.stopped == began && atWork < rule.parallel:
-		n.elements[next] = StepRunning
+		n.elements[next] = runs.StepRunning
 		m.started = append(m.started, [2]int{node, next})
 	case atWork > 0:
 		return false
 	case next < 0 && good && !n.cut:
-		n.status = StepSucceeded
+		n.status = runs.StepSucceeded
 	case m.stopped == canceled:
-		n.status = StepCanceled
+		n.status = runs.StepCanceled
 	default:
-		n.status = StepFailed
+		n.status = runs.StepFailed
 	}
 	return true
 }
@@ -151,20 +152,20 @@ func (m *model) ended(nodes []int) bool {
 }
 
 // counts is how a dependent sees a node that has ended.
-func (m *model) counts(node int) StepStatus {
+func (m *model) counts(node int) runs.StepStatus {
 	n := m.nodes[node]
-	if n.status == StepSkipped && !n.dueTo {
-		return StepSkipped
+	if n.status == runs.StepSkipped && !n.dueTo {
+		return runs.StepSkipped
 	}
-	if n.status == StepSucceeded {
-		return StepSucceeded
+	if n.status == runs.StepSucceeded {
+		return runs.StepSucceeded
 	}
-	return StepFailed
+	return runs.StepFailed
 }
 
 // fatal reports whether the failure of a node fails the run.
 func (m *model) fatal(node int) bool {
-	return m.nodes[node].status == StepFailed && !m.shape[node].goOn
+	return m.nodes[node].status == runs.StepFailed && !m.shape[node].goOn
 }
 
 func (m *model) below(node int) bool {
@@ -186,9 +187,9 @@ func (m *model) decide(node int) {
 	good, bad := 0, 0
 	for _, need := range m.needs[node] {
 		switch m.counts(need) {
-		case StepSucceeded:
+		case runs.StepSucceeded:
 			good++
-		case StepFailed:
+		case runs.StepFailed:
 			bad++
 		}
 	}
@@ -200,15 +201,15 @@ func (m *model) decide(node int) {
 	}[rule] || len(m.needs[node]) == 0
 	handles := m.below(node) && (rule == workflows.RunOnFailure || rule == workflows.RunOnAlways)
 	if holds && (!m.failing() || handles) {
-		n.status = StepRunning
-		m.started = append(m.started, [2]int{node, NoIndex})
+		n.status = runs.StepRunning
+		m.started = append(m.started, [2]int{node, runs.NoIndex})
 		return
 	}
-	n.status, n.dueTo = StepSkipped, holds || bad > 0
+	n.status, n.dueTo = runs.StepSkipped, holds || bad > 0
 }
 
 // verdict is how the run ended; "" while it has not.
-func (m *model) verdict() RunStatus {
+func (m *model) verdict() runs.Status {
 	for i := range m.nodes {
 		if !m.nodes[i].status.Final() {
 			return ""
@@ -216,16 +217,16 @@ func (m *model) verdict() RunStatus {
 	}
 	switch {
 	case m.stopped == canceled:
-		return RunCanceled
+		return runs.Canceled
 	case m.failing():
-		return RunFailed
+		return runs.Failed
 	default:
-		return RunSucceeded
+		return runs.Succeeded
 	}
 }
 
 // agree compares the model with the state after an event.
-func (m *model) agree(t *rapid.T, s *state, started map[[2]int]bool, end RunStatus) {
+func (m *model) agree(t *rapid.T, s *state, started map[[2]int]bool, end runs.Status) {
 	if len(m.started) != len(started) || slices.ContainsFunc(m.started, func(key [2]int) bool { return !started[key] }) {
 		t.Fatalf("started %v, the table says %v", started, m.started)
 	}
@@ -236,14 +237,14 @@ func (m *model) agree(t *rapid.T, s *state, started map[[2]int]bool, end RunStat
 		if s.nodes[i].items == nil {
 			continue
 		}
-		var elements []StepStatus
+		var elements []runs.StepStatus
 		for _, status := range s.nodes[i].items.status {
-			elements = append(elements, []StepStatus{StepPending, StepRunning, StepWaiting, StepSucceeded}[status])
+			elements = append(elements, []runs.StepStatus{runs.StepPending, runs.StepRunning, runs.StepWaiting, runs.StepSucceeded}[status])
 		}
 		want := slices.Clone(n.elements)
 		for j := range want {
 			if want[j].Final() {
-				want[j] = StepSucceeded // the state keeps only that it has ended
+				want[j] = runs.StepSucceeded // the state keeps only that it has ended
 			}
 		}
 		if diff := cmp.Diff(want, elements); diff != "" {
@@ -274,7 +275,7 @@ func TestApplyLooksAtNothingElse(t *testing.T) {
 			for i := range lured.nodes {
 				if !concerned[i] {
 					lures[i] = lured.nodes[i]
-					lured.nodes[i] = nodeState{status: StepPending, good: m.s.shape[i].needs, below: true}
+					lured.nodes[i] = nodeState{status: runs.StepPending, good: m.s.shape[i].needs, below: true}
 				}
 			}
 			want, got := slices.Clone(apply(s, ev)), slices.Clone(apply(lured, ev))

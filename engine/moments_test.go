@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
@@ -19,7 +20,7 @@ import (
 )
 
 // kindOf names what an entry does, so that a test can pick its moment.
-func kindOf(e engine.Entry) string {
+func kindOf(e runs.Entry) string {
 	switch {
 	case e.Create != nil:
 		return "create"
@@ -36,9 +37,9 @@ func kindOf(e engine.Entry) string {
 
 // at calls do when entries of a kind have been stored, before anybody hears of it.
 func (w *world) at(kind string, do func()) {
-	around := aroundCommit(func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+	around := aroundCommit(func(entries []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error) {
 		out, err := commit()
-		if slices.ContainsFunc(entries, func(e engine.Entry) bool { return kindOf(e) == kind }) {
+		if slices.ContainsFunc(entries, func(e runs.Entry) bool { return kindOf(e) == kind }) {
 			do()
 		}
 		return out, err
@@ -57,7 +58,7 @@ func TestStopBeforeARunBegins(t *testing.T) {
 			id := w.apply(`{"id": "w", "nodes": {
 				"wait": {"type": "wait", "with": {"callback": true}},
 				"b": {"type": "call", "needs": ["wait"], "with": {"name": "b"}}}}`)
-			var run engine.RunID
+			var run runs.ID
 			stopping := func() {
 				e, stop := w.engine, w.stop
 				go stop()
@@ -81,7 +82,7 @@ func TestStopBeforeARunBegins(t *testing.T) {
 				w.stop()
 				w.boot(engine.Options{Exclusive: true})
 			}
-			if ended, _ := w.wait(run); ended.Status != engine.RunSucceeded || w.count("b") != 1 {
+			if ended, _ := w.wait(run); ended.Status != runs.Succeeded || w.count("b") != 1 {
 				t.Errorf("run %s after %d calls", ended.Status, w.count("b"))
 			}
 		})
@@ -101,7 +102,7 @@ func TestCancelQueuedWhenItsClaimFails(t *testing.T) {
 	<-atWork
 	second := w.start(one, "")
 	var claims atomic.Int64
-	around := aroundCommit(func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+	around := aroundCommit(func(entries []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error) {
 		if kindOf(entries[0]) == "claim" && claims.Add(1) == 1 {
 			return nil, errors.New("not now")
 		}
@@ -111,11 +112,11 @@ func TestCancelQueuedWhenItsClaimFails(t *testing.T) {
 	if err := w.engine.Cancel(t.Context(), second); err != nil {
 		t.Fatal(err)
 	}
-	if run, _ := w.wait(second); run.Status != engine.RunCanceled || claims.Load() != 2 {
+	if run, _ := w.wait(second); run.Status != runs.Canceled || claims.Load() != 2 {
 		t.Errorf("run %s after %d claims", run.Status, claims.Load())
 	}
 	close(goOn)
-	if run, _ := w.wait(first); run.Status != engine.RunSucceeded || w.count("a") != 1 {
+	if run, _ := w.wait(first); run.Status != runs.Succeeded || w.count("a") != 1 {
 		t.Errorf("first run %s, %d calls", run.Status, w.count("a"))
 	}
 }
@@ -142,9 +143,9 @@ func hold(atWork chan<- struct{}, goOn <-chan struct{}) func(context.Context, no
 func TestSignalBeforeAPark(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ definition, kind, want string }{
-		"cancel":    {`{"id": "w", "nodes": {"a": {"type": "wait", "with": {"for": "1h"}}}}`, engine.SignalCancel, "canceled"},
-		"callback":  {`{"id": "w", "nodes": {"a": {"type": "wait", "with": {"callback": true}}}}`, engine.SignalStep, "succeeded"},
-		"connected": {`{"id": "w", "nodes": {"a": {"type": "call", "with": {"name": "a", "arg": "crm"}}}}`, engine.SignalConnected, "succeeded"},
+		"cancel":    {`{"id": "w", "nodes": {"a": {"type": "wait", "with": {"for": "1h"}}}}`, runs.SignalCancel, "canceled"},
+		"callback":  {`{"id": "w", "nodes": {"a": {"type": "wait", "with": {"callback": true}}}}`, runs.SignalStep, "succeeded"},
+		"connected": {`{"id": "w", "nodes": {"a": {"type": "call", "with": {"name": "a", "arg": "crm"}}}}`, runs.SignalConnected, "succeeded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -153,7 +154,7 @@ func TestSignalBeforeAPark(t *testing.T) {
 				w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) { return nil, w.persons.use("crm") }
 				w.persons.leave("crm")
 				var refused atomic.Int64
-				around := aroundCommit(func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+				around := aroundCommit(func(entries []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error) {
 					for _, e := range entries {
 						if kindOf(e) == "waiting" && refused.Load() == 0 {
 							w.tell(e.Progress.Run, test.kind)
@@ -161,7 +162,7 @@ func TestSignalBeforeAPark(t *testing.T) {
 					}
 					out, err := commit()
 					for _, o := range out {
-						if errors.Is(o.Err, engine.ErrSignals) {
+						if errors.Is(o.Err, runs.ErrSignals) {
 							refused.Add(1)
 						}
 					}
@@ -182,10 +183,10 @@ func TestSignalForNobodyBeforeAPark(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	var once atomic.Bool
-	around := aroundCommit(func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+	around := aroundCommit(func(entries []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error) {
 		for _, e := range entries {
 			if kindOf(e) == "waiting" && !once.Swap(true) {
-				w.tell(e.Progress.Run, engine.SignalConnected)
+				w.tell(e.Progress.Run, runs.SignalConnected)
 			}
 		}
 		return commit()
@@ -199,24 +200,24 @@ func TestSignalForNobodyBeforeAPark(t *testing.T) {
 }
 
 // tell stores a signal as another process does.
-func (w *world) tell(run engine.RunID, kind string) {
-	s := engine.Signal{Run: run, Kind: kind, ID: uuid.New()}
+func (w *world) tell(run runs.ID, kind string) {
+	s := runs.Signal{Run: run, Kind: kind, ID: uuid.New()}
 	switch kind {
-	case engine.SignalStep:
-		s.Data, s.Step = []byte(`{"node":"a","index":-1,"output":{"body":1}}`), &engine.StepRef{Run: run, Node: "a", Index: engine.NoIndex}
-	case engine.SignalConnected:
+	case runs.SignalStep:
+		s.Data, s.Step = []byte(`{"node":"a","index":-1,"output":{"body":1}}`), &runs.StepRef{Run: run, Node: "a", Index: runs.NoIndex}
+	case runs.SignalConnected:
 		w.persons.come("crm")
 		s.Data = []byte("crm")
 	}
-	w.beside(engine.Entry{Signal: &s})
+	w.beside(runs.Entry{Signal: &s})
 }
 
 // beside commits an entry beside the journal and returns its outcome.
-func (w *world) beside(e engine.Entry) engine.Outcome {
-	out, err := w.store.Store.Commit(context.Background(), []engine.Entry{e}, time.Now())
+func (w *world) beside(e runs.Entry) runs.Outcome {
+	out, err := w.store.Store.Commit(context.Background(), []runs.Entry{e}, time.Now())
 	if err != nil {
 		w.Error(err)
-		return engine.Outcome{}
+		return runs.Outcome{}
 	}
 	return out[0]
 }
@@ -234,14 +235,14 @@ func TestTakeoverAroundTheEnd(t *testing.T) {
 			t.Parallel()
 			databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
 				w := setupOn(t, open())
-				var claimed engine.Outcome
+				var claimed runs.Outcome
 				var once sync.Once
-				takeover := func(p *engine.Progress) {
+				takeover := func(p *runs.Progress) {
 					once.Do(func() {
-						claimed = w.beside(engine.Entry{Claim: &engine.Claim{Run: p.Run, Owner: engine.OwnerID(uuid.New()), TakeoverFrom: &p.Owner}})
+						claimed = w.beside(runs.Entry{Claim: &runs.Claim{Run: p.Run, Owner: runs.OwnerID(uuid.New()), TakeoverFrom: &p.Owner}})
 					})
 				}
-				around := aroundCommit(func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+				around := aroundCommit(func(entries []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error) {
 					if kindOf(entries[0]) != "succeeded" {
 						return commit()
 					}
@@ -254,7 +255,7 @@ func TestTakeoverAroundTheEnd(t *testing.T) {
 				})
 				w.store.around.Store(&around)
 				run, _ := w.wait(w.start(w.apply(`{"id": "w", "nodes": {"a": {"type": "call", "with": {"name": "a"}}}}`), ""))
-				if run.Status != engine.RunSucceeded || w.count("a") != test.calls || run.Fence != test.fence || test.before == fault.Is(claimed.Err, fault.Conflict) {
+				if run.Status != runs.Succeeded || w.count("a") != test.calls || run.Fence != test.fence || test.before == fault.Is(claimed.Err, fault.Conflict) {
 					t.Errorf("run %s with fence %d after %d calls; the takeover: %v", run.Status, run.Fence, w.count("a"), claimed.Err)
 				}
 			})

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/nodes"
 )
 
@@ -31,7 +32,7 @@ func TestTakeoverComesTooLate(t *testing.T) {
 	w.start(w.apply(`{"id": "y", "nodes": {"a": {"type": "call", "with": {"name": "busy"}}}}`), "")
 	w.eventually("the second is busy", func() bool { return w.count("busy") == 1 })
 	var tried atomic.Int64
-	around := aroundCommit(func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+	around := aroundCommit(func(entries []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error) {
 		out, err := commit()
 		for i := range entries {
 			if c := entries[i].Claim; c != nil && c.TakeoverFrom != nil {
@@ -53,7 +54,7 @@ func TestTakeoverComesTooLate(t *testing.T) {
 	close(gates["busy"])
 	w.eventually("the takeover had its turn", func() bool { return tried.Load() > 0 })
 	close(gates["b"])
-	if run, _ := w.wait(id); run.Status != engine.RunSucceeded || run.Fence != 1 || w.count("b") != 1 {
+	if run, _ := w.wait(id); run.Status != runs.Succeeded || run.Fence != 1 || w.count("b") != 1 {
 		t.Errorf("run %s with fence %d, %d calls of b; want it to end where it began", run.Status, run.Fence, w.count("b"))
 	}
 }
@@ -64,11 +65,11 @@ func TestCreatorIsToldLate(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		answer error // of the first COMMIT
-		status engine.RunStatus
+		status runs.Status
 		log    string
 	}{
-		"the answer comes late": {nil, engine.RunRunning, "lost a run to another process"},
-		"the answer is lost":    {engine.ErrUnknown, engine.RunQueued, ""},
+		"the answer comes late": {nil, runs.Running, "lost a run to another process"},
+		"the answer is lost":    {runs.ErrUnknown, runs.Queued, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -79,9 +80,9 @@ func TestCreatorIsToldLate(t *testing.T) {
 			w.boot(engine.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			first, owners := w.engine, w.owners
 			workflow := w.apply(`{"id": "x", "nodes": {"a": {"type": "call", "with": {"name": "a"}}}}`)
-			stored, goOn := make(chan engine.RunID, 1), make(chan struct{})
+			stored, goOn := make(chan runs.ID, 1), make(chan struct{})
 			var once atomic.Bool
-			around := aroundCommit(func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+			around := aroundCommit(func(entries []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error) {
 				out, err := commit()
 				if err != nil || len(entries) == 0 || entries[0].Create == nil || once.Swap(true) {
 					return out, err
@@ -102,7 +103,7 @@ func TestCreatorIsToldLate(t *testing.T) {
 			}()
 			id := <-stored
 			w.boot(engine.Options{}) // the second process
-			if run, _ := w.wait(id); run.Status != engine.RunSucceeded || run.Fence != 2 {
+			if run, _ := w.wait(id); run.Status != runs.Succeeded || run.Fence != 2 {
 				t.Errorf("in the second process: %s with fence %d", run.Status, run.Fence)
 			}
 			owners.dead.Store(false)

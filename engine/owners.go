@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"keyflow/engine/runs"
 )
 
 // Defaults of OwnershipOptions (docs/explanation/architecture.md).
@@ -28,7 +30,7 @@ type OwnershipOptions struct {
 	Alone bool
 	// Orphans receives runs whose owner is silent, from the goroutine of Serve; it must not
 	// block for long. The same runs come again until somebody has claimed them.
-	Orphans func(context.Context, []Orphan)
+	Orphans func(context.Context, []runs.Orphan)
 	// Clock is the time since some fixed moment, time spent asleep included; nil: the
 	// system's boot clock.
 	Clock  func() time.Duration
@@ -42,8 +44,8 @@ type OwnershipOptions struct {
 // database from having been given up. It reports no orphans until it has beaten without a
 // gap for Silence again, so that the first to wake does not become everyone's heir.
 type Ownership struct {
-	id     OwnerID
-	owners Owners
+	id     runs.OwnerID
+	owners runs.Owners
 	o      OwnershipOptions
 
 	mu    sync.Mutex
@@ -54,20 +56,20 @@ type Ownership struct {
 }
 
 // NewOwnership returns the ownership of one process start, with a new random id.
-func NewOwnership(owners Owners, o OwnershipOptions) *Ownership {
+func NewOwnership(owners runs.Owners, o OwnershipOptions) *Ownership {
 	o.Beat, o.Confirm, o.Silence = cmp.Or(o.Beat, defaultBeat), cmp.Or(o.Confirm, defaultConfirm), cmp.Or(o.Silence, defaultSilence)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Clock == nil {
 		o.Clock = bootClock
 	}
 	if o.Orphans == nil {
-		o.Orphans = func(context.Context, []Orphan) {}
+		o.Orphans = func(context.Context, []runs.Orphan) {}
 	}
-	return &Ownership{id: OwnerID(uuid.New()), owners: owners, o: o}
+	return &Ownership{id: runs.OwnerID(uuid.New()), owners: owners, o: o}
 }
 
 // ID is the owner id of this process start.
-func (o *Ownership) ID() OwnerID { return o.id }
+func (o *Ownership) ID() runs.OwnerID { return o.id }
 
 // Silence is for how long an owner must not have beaten before its runs may be taken.
 func (o *Ownership) Silence() time.Duration { return o.o.Silence }
@@ -116,7 +118,7 @@ func (o *Ownership) bury(ctx context.Context) {
 		o.o.Logger.Warn("cannot look for runs of an earlier process", "error", err)
 		return
 	}
-	seen := map[OwnerID]bool{}
+	seen := map[runs.OwnerID]bool{}
 	for _, orphan := range orphans {
 		if seen[orphan.Owner] {
 			continue

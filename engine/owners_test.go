@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 )
 
 // register is the table of owners; the test decides how it answers.
@@ -21,12 +22,12 @@ type register struct {
 	fail   error         // of Beat
 	delay  time.Duration // of Beat
 	beats  int
-	left   []engine.OwnerID
-	silent []engine.Orphan
+	left   []runs.OwnerID
+	silent []runs.Orphan
 	asked  []time.Duration // the silence given to Silent
 }
 
-func (r *register) Beat(ctx context.Context, _ engine.OwnerID) error {
+func (r *register) Beat(ctx context.Context, _ runs.OwnerID) error {
 	r.mu.Lock()
 	fail, delay := r.fail, r.delay
 	r.beats++
@@ -39,14 +40,14 @@ func (r *register) Beat(ctx context.Context, _ engine.OwnerID) error {
 	}
 }
 
-func (r *register) Silent(_ context.Context, silence time.Duration, _ int) ([]engine.Orphan, error) {
+func (r *register) Silent(_ context.Context, silence time.Duration, _ int) ([]runs.Orphan, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = append(r.asked, silence)
 	return r.silent, nil
 }
 
-func (r *register) Leave(_ context.Context, owner engine.OwnerID) error {
+func (r *register) Leave(_ context.Context, owner runs.OwnerID) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.left = append(r.left, owner)
@@ -54,7 +55,7 @@ func (r *register) Leave(_ context.Context, owner engine.OwnerID) error {
 }
 
 // seen returns copies of what was recorded.
-func (r *register) seen() (beats int, asked []time.Duration, left []engine.OwnerID) {
+func (r *register) seen() (beats int, asked []time.Duration, left []runs.OwnerID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.beats, slices.Clone(r.asked), slices.Clone(r.left)
@@ -76,10 +77,10 @@ type beating struct {
 
 func beat(t *testing.T, o engine.OwnershipOptions) *beating {
 	t.Helper()
-	b := &beating{register: &register{silent: []engine.Orphan{{Run: engine.RunID{1}, Owner: engine.OwnerID{2}}}}}
+	b := &beating{register: &register{silent: []runs.Orphan{{Run: runs.ID{1}, Owner: runs.OwnerID{2}}}}}
 	start := time.Now()
 	o.Clock = func() time.Duration { return time.Since(start) }
-	o.Orphans = func(context.Context, []engine.Orphan) { b.reports.Add(1) }
+	o.Orphans = func(context.Context, []runs.Orphan) { b.reports.Add(1) }
 	b.Ownership = engine.NewOwnership(b.register, o)
 	if b.Confirmed() {
 		t.Error("confirmed before the first beat")
@@ -130,7 +131,7 @@ func TestConfirmedFollowsStoredBeats(t *testing.T) {
 		}
 		b.stop()
 		_, _, left := b.seen()
-		if diff := cmp.Diff([]engine.OwnerID{b.ID()}, left); diff != "" {
+		if diff := cmp.Diff([]runs.OwnerID{b.ID()}, left); diff != "" {
 			t.Errorf("rows withdrawn at the end (-want +got):\n%s", diff)
 		}
 	})
@@ -202,7 +203,7 @@ func TestAloneInheritsAtOnce(t *testing.T) {
 			t.Errorf("%d reports after the first beat, want 1", b.reports.Load())
 		}
 		_, _, left := b.seen()
-		if diff := cmp.Diff([]engine.OwnerID{{2}}, left); diff != "" {
+		if diff := cmp.Diff([]runs.OwnerID{{2}}, left); diff != "" {
 			t.Errorf("earlier owners withdrawn (-want +got):\n%s", diff)
 		}
 		b.set(errors.New("the disk is slow"), 0)
@@ -217,7 +218,7 @@ func TestAloneInheritsAtOnce(t *testing.T) {
 func TestEveryStartIsAnotherOwner(t *testing.T) {
 	t.Parallel()
 	a, b := engine.NewOwnership(&register{}, engine.OwnershipOptions{}), engine.NewOwnership(&register{}, engine.OwnershipOptions{})
-	if a.ID() == b.ID() || a.ID() == (engine.OwnerID{}) {
+	if a.ID() == b.ID() || a.ID() == (runs.OwnerID{}) {
 		t.Errorf("ids %v and %v", a.ID(), b.ID())
 	}
 }

@@ -1,6 +1,10 @@
 package engine
 
-import "weak"
+import (
+	"weak"
+
+	"keyflow/engine/runs"
+)
 
 // largePayload is the size of JSON whose plain data, which takes some ten times as much, is
 // not kept for a run: it lives as long as a step reads it, and after that until memory is
@@ -78,7 +82,7 @@ func (s *stepRun) variables() (map[string]any, error) {
 
 // addItem adds the element that the step is for.
 func (s *stepRun) addItem(vars map[string]any) {
-	if vars != nil && s.key.index != NoIndex && s.plan.reads.item {
+	if vars != nil && s.key.index != runs.NoIndex && s.plan.reads.item {
 		vars["item"], vars["key"], vars["index"] = s.item, s.itemKey, s.key.index
 	}
 }

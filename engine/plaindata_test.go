@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/nodes"
 )
 
@@ -35,7 +36,7 @@ func TestLargePayloads(t *testing.T) {
 	  "output": "{{ [nodes.each.output, len(nodes.big.output), len(input.pad)] }}"}`)
 	started, err := w.engine.Start(t.Context(), engine.Start{
 		Workflow: id, Input: fmt.Appendf(nil, `{"list": [1, 2], "pad": "%s"}`, strings.Repeat("p", 70_000)),
-		Trigger: engine.TriggerRef{ID: "form", Type: "webhook", Request: fmt.Appendf(nil, `{"body": "%s"}`, strings.Repeat("r", 80_000))},
+		Trigger: runs.TriggerRef{ID: "form", Type: "webhook", Request: fmt.Appendf(nil, `{"body": "%s"}`, strings.Repeat("r", 80_000))},
 	})
 	if err != nil {
 		t.Fatal(err)

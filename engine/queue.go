@@ -5,6 +5,7 @@ import (
 	"container/heap"
 	"sync"
 
+	"keyflow/engine/runs"
 	"keyflow/workflows"
 )
 
@@ -20,13 +21,13 @@ type queue struct {
 	turns   uint64 // given so far
 	groups  map[workflows.ID]*group
 	waiting line[*group] // groups with waiting tasks
-	claims  map[RunID]bool
+	claims  map[runs.ID]bool
 	claimed int // groups with claims
 }
 
 // task is work for one slot.
 type task struct {
-	run      RunID
+	run      runs.ID
 	workflow workflows.ID
 	claim    bool  // takes a queued run; at most one per run is in the queue
 	lane     *lane // that of the run; nil: the task is the only one of its run
@@ -48,7 +49,7 @@ type group struct {
 
 // lane is a run's share of its group.
 type lane struct {
-	run     RunID
+	run     runs.ID
 	running int
 	tasks   []*task // that wait, first come first
 	place   int     // in group.lanes
@@ -58,7 +59,7 @@ type lane struct {
 const keepGroups = 1024
 
 func newQueue(slots int) *queue {
-	return &queue{free: slots, groups: map[workflows.ID]*group{}, claims: map[RunID]bool{}}
+	return &queue{free: slots, groups: map[workflows.ID]*group{}, claims: map[runs.ID]bool{}}
 }
 
 // submit runs t now when a slot is free, else when its turn comes.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"keyflow/engine/runs"
 	"keyflow/workflows"
 )
 
@@ -20,7 +21,7 @@ func TestQueueIsFair(t *testing.T) {
 	var all sync.WaitGroup
 	submit := func(workflow workflows.ID, age byte, name string) {
 		all.Add(1)
-		q.submit(&task{run: RunID{age}, workflow: workflow, do: func(func()) {
+		q.submit(&task{run: runs.ID{age}, workflow: workflow, do: func(func()) {
 			defer all.Done()
 			mu.Lock()
 			served = append(served, name)
@@ -51,12 +52,12 @@ func TestQueueSharesSlots(t *testing.T) {
 	began := make(chan workflows.ID, 10)
 	ends := make(chan struct{})
 	for age := range 6 {
-		q.submit(&task{run: RunID{byte(age)}, workflow: "flood", do: func(func()) { began <- "flood"; <-ends }})
+		q.submit(&task{run: runs.ID{byte(age)}, workflow: "flood", do: func(func()) { began <- "flood"; <-ends }})
 	}
 	for range 3 {
 		<-began
 	}
-	q.submit(&task{run: RunID{9}, workflow: "calm", do: func(func()) { began <- "calm"; <-ends }})
+	q.submit(&task{run: runs.ID{9}, workflow: "calm", do: func(func()) { began <- "calm"; <-ends }})
 	ends <- struct{}{}
 	if got := <-began; got != "calm" {
 		t.Errorf("the free slot went to %s, which holds two of three", got)
@@ -74,7 +75,7 @@ func TestQueueTakesAClaimOnce(t *testing.T) {
 	hold, done := make(chan struct{}), make(chan struct{}, 3)
 	q.submit(&task{workflow: "w", do: func(func()) { <-hold }})
 	for range 3 {
-		q.submit(&task{run: RunID{1}, workflow: "w", claim: true, do: func(func()) { done <- struct{}{} }})
+		q.submit(&task{run: runs.ID{1}, workflow: "w", claim: true, do: func(func()) { done <- struct{}{} }})
 	}
 	if got := q.queued(); got != 1 {
 		t.Errorf("%d runs are queued, want 1", got)
@@ -114,7 +115,7 @@ func TestQueueSharesSlotsAmongRuns(t *testing.T) {
 	began, ends := make(chan struct{}, 10), make(chan struct{})
 	submit := func(l *lane, name string) {
 		all.Add(1)
-		q.submit(&task{run: RunID{9}, workflow: "w", lane: l, do: func(func()) {
+		q.submit(&task{run: runs.ID{9}, workflow: "w", lane: l, do: func(func()) {
 			defer all.Done()
 			mu.Lock()
 			served = append(served, name)
@@ -123,15 +124,15 @@ func TestQueueSharesSlotsAmongRuns(t *testing.T) {
 			<-ends
 		}})
 	}
-	giant := &lane{run: RunID{1}}
+	giant := &lane{run: runs.ID{1}}
 	for range 4 {
 		submit(giant, "giant")
 	}
 	<-began
 	<-began
-	submit(&lane{run: RunID{3}}, "small 3")
+	submit(&lane{run: runs.ID{3}}, "small 3")
 	submit(nil, "small 9")
-	submit(&lane{run: RunID{2}}, "small 2")
+	submit(&lane{run: runs.ID{2}}, "small 2")
 	for range 5 {
 		ends <- struct{}{}
 		<-began
@@ -154,7 +155,7 @@ func TestQueueTakesAShareOfEach(t *testing.T) {
 			return false
 		}
 		all.Add(1)
-		q.submit(&task{run: RunID{n, workflow[0]}, workflow: workflow, claim: true, do: func(func()) { defer all.Done(); <-hold }})
+		q.submit(&task{run: runs.ID{n, workflow[0]}, workflow: workflow, claim: true, do: func(func()) { defer all.Done(); <-hold }})
 		return true
 	}
 	accepted := map[workflows.ID]int{}

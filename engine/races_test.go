@@ -11,6 +11,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
@@ -44,7 +45,7 @@ type round struct {
 	id      workflows.ID
 	key     string
 	mode    int
-	run     engine.RunID
+	run     runs.ID
 	due     time.Time
 	late    bool          // the time was over before the race could begin
 	ordered bool          // the first side had its effect before the other began
@@ -193,7 +194,7 @@ func (r *round) play() {
 	r.run = started.Run
 	begun := r.happens("the race can begin", func() bool {
 		_, steps, err := r.engines[0].Run(r.Context(), r.run)
-		i := slices.IndexFunc(steps, func(s engine.Step) bool { return s.Node == "w" })
+		i := slices.IndexFunc(steps, func(s runs.Step) bool { return s.Node == "w" })
 		if err != nil || i < 0 {
 			return false
 		}
@@ -202,7 +203,7 @@ func (r *round) play() {
 			r.due = *step.DueAt
 		}
 		r.late = step.Status.Final()
-		return r.late || step.Status == engine.StepWaiting || r.race.waits == "" && r.count(r.key) == 1
+		return r.late || step.Status == runs.StepWaiting || r.race.waits == "" && r.count(r.key) == 1
 	})
 	if !begun {
 		return
@@ -270,7 +271,7 @@ func (r *round) judge(errs [2]error) {
 		r.Errorf("%s: side %d lost and was told %v", r.key, loser, errs[loser])
 	}
 	calls := r.count("after-" + r.key)
-	if follows := r.race.waits != ""; follows && (calls > 1 || calls == 0 && run.Status == engine.RunSucceeded || calls == 1 && run.Status == engine.RunFailed) {
+	if follows := r.race.waits != ""; follows && (calls > 1 || calls == 0 && run.Status == runs.Succeeded || calls == 1 && run.Status == runs.Failed) {
 		r.Errorf("%s: the run is %s, and what follows was called %d times", r.key, run.Status, calls)
 	}
 	for _, step := range steps {

@@ -5,14 +5,16 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"keyflow/engine/runs"
 )
 
 // A node that reads a large payload for every page decodes it once more, not with each page.
 func TestVariablesAreReadAgainOnce(t *testing.T) {
 	t.Parallel()
-	run := Run{Input: json.RawMessage(`{"pad": "` + strings.Repeat("p", largePayload) + `"}`)}
+	run := runs.Run{Input: json.RawMessage(`{"pad": "` + strings.Repeat("p", largePayload) + `"}`)}
 	r := &runner{plan: &Plan{}, run: run}
-	s := &stepRun{runner: r, plan: &planNode{reads: reads{any: true, input: true}}, key: stepKey{index: NoIndex}}
+	s := &stepRun{runner: r, plan: &planNode{reads: reads{any: true, input: true}}, key: stepKey{index: runs.NoIndex}}
 	var err error
 	if s.reading, err = r.vars(&s.plan.reads); err != nil {
 		t.Fatal(err)

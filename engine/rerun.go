@@ -3,12 +3,13 @@ package engine
 import (
 	"context"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
 
 // Retry asks for a new run in place of one that has ended.
 type Retry struct {
-	Run RunID
+	Run runs.ID
 	// FromStart runs every step again; otherwise those stay that succeeded after needs that
 	// stay, with their outputs, and the version is that of the run.
 	FromStart bool
@@ -29,7 +30,7 @@ func (e *Engine) Retry(ctx context.Context, o Retry) (Started, error) {
 		return Started{}, fault.New(fault.Conflict, "the run is %s: cancel it first, or wait for its end", of.Status)
 	case of.Version == 0 || e.o.Catalog == nil:
 		return Started{}, fault.New(fault.Conflict, "the run came from a file that is not stored here: run the file again")
-	case !o.FromStart && of.Status == RunSucceeded:
+	case !o.FromStart && of.Status == runs.Succeeded:
 		return Started{}, fault.New(fault.Conflict, "the run succeeded, so there is no failed step to go on from: retry it from the start")
 	case o.Newest && !o.FromStart:
 		return Started{}, fault.New(fault.Invalid, "steps of one version do not fit another: the newest version needs a retry from the start")
@@ -38,7 +39,7 @@ func (e *Engine) Retry(ctx context.Context, o Retry) (Started, error) {
 	if err != nil {
 		return Started{}, err
 	}
-	run := Run{Workflow: of.Workflow, Version: of.Version, Folder: summary.Folder, RetryOf: &of.ID}
+	run := runs.Run{Workflow: of.Workflow, Version: of.Version, Folder: summary.Folder, RetryOf: &of.ID}
 	if o.Newest {
 		run.Version = summary.Version
 	}
@@ -61,11 +62,11 @@ func (e *Engine) Retry(ctx context.Context, o Retry) (Started, error) {
 // are all taken over, and the elements that succeeded of a for_each that did not. What is
 // below a step that runs again may see something else, so it runs again, too. Their attempts
 // stay with the old run: they took none of the new one's time.
-func (p *Plan) keep(steps []Step) []Step {
+func (p *Plan) keep(steps []runs.Step) []runs.Step {
 	succeeded := make([]bool, len(p.nodes))
 	for i := range steps {
-		if n, ok := p.index[steps[i].Node]; ok && steps[i].Index == NoIndex {
-			succeeded[n] = steps[i].Status == StepSucceeded
+		if n, ok := p.index[steps[i].Node]; ok && steps[i].Index == runs.NoIndex {
+			succeeded[n] = steps[i].Status == runs.StepSucceeded
 		}
 	}
 	memory := make([]int8, len(p.nodes)) // 1 reached, 2 not
@@ -81,10 +82,10 @@ func (p *Plan) keep(steps []Step) []Step {
 		}
 		return memory[n] == 1
 	}
-	var kept []Step
+	var kept []runs.Step
 	for _, s := range steps {
 		n, ok := p.index[s.Node]
-		if !ok || !reached(n) || !succeeded[n] && (s.Index == NoIndex || s.Status != StepSucceeded) {
+		if !ok || !reached(n) || !succeeded[n] && (s.Index == runs.NoIndex || s.Status != runs.StepSucceeded) {
 			continue
 		}
 		s.Attempts, s.Calls = nil, nil
@@ -95,7 +96,7 @@ func (p *Plan) keep(steps []Step) []Step {
 
 // resealKept moves the sealed outputs among the kept steps to the run that takes them over:
 // they open for the run that they are sealed for.
-func (e *Engine) resealKept(run *Run, kept []Step) error {
+func (e *Engine) resealKept(run *runs.Run, kept []runs.Step) error {
 	for i := range kept {
 		s := &kept[i]
 		if s.Sealed == nil {

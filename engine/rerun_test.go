@@ -11,6 +11,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
@@ -43,7 +44,7 @@ func TestRetryFromFailed(t *testing.T) {
 		id := w.apply(flakyWorkflow)
 		first := w.start(id, `{"n": 1}`)
 		run, steps := w.wait(first)
-		if run.Status != engine.RunFailed {
+		if run.Status != runs.Failed {
 			t.Fatalf("first run: %s", run.Status)
 		}
 		uuid := string(steps["a"].Output)
@@ -56,7 +57,7 @@ func TestRetryFromFailed(t *testing.T) {
 			t.Fatal(err)
 		}
 		run, steps = w.wait(started.Run)
-		if run.Status != engine.RunSucceeded || run.RetryOf == nil || *run.RetryOf != first || string(run.Input) != `{"n": 1}` {
+		if run.Status != runs.Succeeded || run.RetryOf == nil || *run.RetryOf != first || string(run.Input) != `{"n": 1}` {
 			t.Errorf("retry: %s of %v with %s: %v", run.Status, run.RetryOf, run.Input, run.Error)
 		}
 		want := `{"a":` + uuid + `,"each":["each-1:good","each-2:bad","each-3:good"]}`
@@ -108,7 +109,7 @@ func TestRetrySurvivesACrash(t *testing.T) {
 	<-stuck
 	w.kill()
 	w.boot(engine.Options{Exclusive: true})
-	if run, _ := w.wait(started.Run); run.Status != engine.RunSucceeded {
+	if run, _ := w.wait(started.Run); run.Status != runs.Succeeded {
 		t.Errorf("the retry: %s %v", run.Status, run.Error)
 	}
 	for name, calls := range map[string]int{"a": 1, "b": 1, "each-1": 1, "each-2": 3, "each-3": 1, "last": 1} {
@@ -164,7 +165,7 @@ func TestRetryRefused(t *testing.T) {
 		kind    fault.Kind
 		message string
 	}{
-		{"unknown", engine.Retry{Run: engine.RunID{9}}, fault.NotFound, "run 09000000-0000-0000-0000-000000000000 does not exist"},
+		{"unknown", engine.Retry{Run: runs.ID{9}}, fault.NotFound, "run 09000000-0000-0000-0000-000000000000 does not exist"},
 		{"not ended", engine.Retry{Run: held, FromStart: true}, fault.Conflict, "the run is running: cancel it first, or wait for its end"},
 		{"nothing failed", engine.Retry{Run: done}, fault.Conflict, "the run succeeded, so there is no failed step to go on from: retry it from the start"},
 	} {
@@ -182,7 +183,7 @@ func TestRetryKeepsSealedOutputs(t *testing.T) {
 	id := w.apply(`{"id": "rot", "nodes": {"make": {"type": "call", "sensitive": true, "with": {"name": "make"}},
 		"put": {"type": "act", "needs": ["make"], "credential": "api", "with": {"action": "rotate", "fields": {"value": "{{ nodes.make.output.key }}"}}}}}`)
 	first := w.start(id, "")
-	if run, _ := w.wait(first); run.Status != engine.RunFailed {
+	if run, _ := w.wait(first); run.Status != runs.Failed {
 		t.Fatalf("run %s", run.Status)
 	}
 	c.mu.Lock()
@@ -193,7 +194,7 @@ func TestRetryKeepsSealedOutputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	run, _ := w.wait(started.Run)
-	if run.Status != engine.RunSucceeded || w.count("make") != 1 {
+	if run.Status != runs.Succeeded || w.count("make") != 1 {
 		t.Errorf("run %s: %+v; the key was made %d times", run.Status, run.Error, w.count("make"))
 	}
 	if got := c.done[len(c.done)-1].Fields["value"]; got != newKey {

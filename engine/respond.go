@@ -3,27 +3,20 @@ package engine
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
 
-// Answer is what a respond node says to the caller of the webhook that started the run.
-type Answer struct {
-	Status int         `json:"status"`
-	Header http.Header `json:"header,omitempty"`
-	Body   []byte      `json:"body,omitempty"`
-}
-
 // reply is the answer of a run whose caller waits for it. Its fields are guarded by the
 // runner's mu, until done is closed.
 type reply struct {
-	by     stepKey // the step that was first; none: node -1
-	news   *Answer // to be stored with the step
-	stored *Answer // on disk
+	by     stepKey      // the step that was first; none: node -1
+	news   *runs.Answer // to be stored with the step
+	stored *runs.Answer // on disk
 	done   chan struct{}
 }
 
@@ -35,7 +28,7 @@ const triggerWebhook = "webhook"
 
 // awaited reports whether a caller waits for what the run says: a respond node of any other
 // run has no effect.
-func (p *Plan) awaited(run *Run) bool {
+func (p *Plan) awaited(run *runs.Run) bool {
 	if !p.responds || run.Trigger.Type != triggerWebhook || run.RetryOf != nil {
 		return false
 	}
@@ -43,7 +36,7 @@ func (p *Plan) awaited(run *Run) bool {
 }
 
 // newReply returns nil for a run that nobody waits for.
-func newReply(plan *Plan, run *Run) *reply {
+func newReply(plan *Plan, run *runs.Run) *reply {
 	if !plan.awaited(run) {
 		return nil
 	}
@@ -72,7 +65,7 @@ func (s *stepRun) respond(ctx context.Context, result *nodes.Respond) (outcome, 
 	case wrong != nil:
 		s.runner.leaveUnsaid(s.key)
 	default:
-		out.answer = &Answer{Status: result.Status, Header: result.Header, Body: result.Body}
+		out.answer = &runs.Answer{Status: result.Status, Header: result.Header, Body: result.Body}
 	}
 	return out, wrong
 }
@@ -103,7 +96,7 @@ func (r *runner) mayRespond(ctx context.Context, key stepKey) (reason string, er
 
 // earlierAnswer reads what the run has said. It waits while the database cannot be read, which is
 // no fault of the step.
-func (r *runner) earlierAnswer(ctx context.Context) (*Answer, error) {
+func (r *runner) earlierAnswer(ctx context.Context) (*runs.Answer, error) {
 	for failures := 1; ; failures++ {
 		a, err := r.engine.o.Store.Answer(ctx, r.run.ID)
 		if !fault.Is(err, fault.Unavailable) || ctx.Err() != nil {
@@ -123,14 +116,14 @@ func (r *runner) leaveUnsaid(key stepKey) {
 }
 
 // say notes the answer of a step that has succeeded. r.mu is held.
-func (r *runner) say(a *Answer) {
+func (r *runner) say(a *runs.Answer) {
 	if a != nil && r.reply != nil {
 		r.reply.news = a
 	}
 }
 
 // takeAnswer gives the answer that is to be stored now. r.mu is held.
-func (r *runner) takeAnswer() *Answer {
+func (r *runner) takeAnswer() *runs.Answer {
 	if r.reply == nil {
 		return nil
 	}
@@ -140,7 +133,7 @@ func (r *runner) takeAnswer() *Answer {
 }
 
 // said tells who waits in this process that the answer is on disk. r.mu is held.
-func (r *runner) said(a *Answer) {
+func (r *runner) said(a *runs.Answer) {
 	if a != nil && r.reply.stored == nil {
 		r.reply.stored = a
 		close(r.reply.done)
@@ -150,7 +143,7 @@ func (r *runner) said(a *Answer) {
 // Answer returns what a respond node of the run says as soon as that is on disk, or nil with
 // the run once it has ended without one. The error is ctx's, or a fault: NotFound for a run that
 // was deleted.
-func (e *Engine) Answer(ctx context.Context, id RunID) (*Answer, Run, error) {
+func (e *Engine) Answer(ctx context.Context, id runs.ID) (*runs.Answer, runs.Run, error) {
 	if r := e.running(id); r != nil && r.reply == nil {
 		run, err := e.Wait(ctx, id)
 		return nil, run, err
@@ -162,7 +155,7 @@ func (e *Engine) Answer(ctx context.Context, id RunID) (*Answer, Run, error) {
 	for {
 		if r := e.running(id); r != nil && r.reply != nil {
 			if a, err := r.answer(ctx); a != nil || err != nil {
-				return a, Run{}, err
+				return a, runs.Run{}, err
 			}
 		}
 		a, run, err := e.storedAnswer(ctx, id)
@@ -174,13 +167,13 @@ func (e *Engine) Answer(ctx context.Context, id RunID) (*Answer, Run, error) {
 			w.take()
 		case <-ticker.C:
 		case <-ctx.Done():
-			return nil, Run{}, ctx.Err()
+			return nil, runs.Run{}, ctx.Err()
 		}
 	}
 }
 
 // answer waits until the run has responded or left this process (nil).
-func (r *runner) answer(ctx context.Context) (*Answer, error) {
+func (r *runner) answer(ctx context.Context) (*runs.Answer, error) {
 	select {
 	case <-r.reply.done:
 	case <-r.done:
@@ -196,10 +189,10 @@ func (r *runner) answer(ctx context.Context) (*Answer, error) {
 }
 
 // storedAnswer reads the run first: a run that has ended says nothing more.
-func (e *Engine) storedAnswer(ctx context.Context, id RunID) (*Answer, Run, error) {
+func (e *Engine) storedAnswer(ctx context.Context, id runs.ID) (*runs.Answer, runs.Run, error) {
 	run, err := e.o.Store.Run(ctx, id)
 	if err != nil {
-		return nil, Run{}, err
+		return nil, runs.Run{}, err
 	}
 	if plan, err := e.planOf(run); err == nil && !plan.awaited(&run) {
 		return nil, run, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -21,9 +22,9 @@ const respondTriggers = `"triggers": {
 	"quick": {"type": "webhook", "path": "ID-quick"}}`
 
 // called starts a run as a call of the webhook does.
-func (w *world) called(id workflows.ID, trigger string) engine.RunID {
+func (w *world) called(id workflows.ID, trigger string) runs.ID {
 	w.Helper()
-	started, err := w.engine.Start(context.Background(), engine.Start{Workflow: id, Trigger: engine.TriggerRef{ID: trigger, Type: "webhook"}})
+	started, err := w.engine.Start(context.Background(), engine.Start{Workflow: id, Trigger: runs.TriggerRef{ID: trigger, Type: "webhook"}})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -31,7 +32,7 @@ func (w *world) called(id workflows.ID, trigger string) engine.RunID {
 }
 
 // answer waits for what the run says.
-func (w *world) answer(id engine.RunID) (*engine.Answer, engine.Run) {
+func (w *world) answer(id runs.ID) (*runs.Answer, runs.Run) {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -42,8 +43,8 @@ func (w *world) answer(id engine.RunID) (*engine.Answer, engine.Run) {
 	return a, run
 }
 
-func plain(status int, body string) *engine.Answer {
-	return &engine.Answer{Status: status, Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, Body: []byte(body)}
+func plain(status int, body string) *runs.Answer {
+	return &runs.Answer{Status: status, Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, Body: []byte(body)}
 }
 
 // TestRespondGoesOn: the caller is answered while the run is at work, and again the same after
@@ -67,7 +68,7 @@ func TestRespondGoesOn(t *testing.T) {
 	}
 	close(goOn)
 	run, steps := w.wait(id)
-	if run.Status != engine.RunSucceeded || string(run.Output) != `{"reason":"the run has responded already","responded":false,"status":500}` {
+	if run.Status != runs.Succeeded || string(run.Output) != `{"reason":"the run has responded already","responded":false,"status":500}` {
 		t.Errorf("%s %s", run.Status, run.Output)
 	}
 	if out := string(steps["say"].Output); out != `{"responded":true,"status":202}` {
@@ -95,7 +96,7 @@ func TestRespondHasNoEffect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, id := range map[string]engine.RunID{"manual": w.start(flow, ""), "on_accept": w.called(flow, "quick"), "retry": retried.Run} {
+	for name, id := range map[string]runs.ID{"manual": w.start(flow, ""), "on_accept": w.called(flow, "quick"), "retry": retried.Run} {
 		a, run := w.answer(id)
 		want := `{"reason":"no webhook with respond on_finish waits for this run","responded":false,"status":200}`
 		if _, steps := w.wait(id); a != nil || !run.Status.Final() || string(steps["say"].Output) != want {
@@ -138,7 +139,7 @@ func TestRespondEnds(t *testing.T) {
 	w := setup(t)
 	silent := w.called(w.apply(`{"id": "silent", `+strings.ReplaceAll(respondTriggers, "ID", "silent")+`, "nodes": {
 	  "say": {"type": "respond", "if": "false"}}, "output": 7}`), "in")
-	if a, run := w.answer(silent); a != nil || run.Status != engine.RunSucceeded || string(run.Output) != "7" {
+	if a, run := w.answer(silent); a != nil || run.Status != runs.Succeeded || string(run.Output) != "7" {
 		t.Errorf("silent: %v, %s", a, run.Status)
 	}
 	last := w.called(w.apply(`{"id": "last", `+strings.ReplaceAll(respondTriggers, "ID", "last")+`, "nodes": {
@@ -149,7 +150,7 @@ func TestRespondEnds(t *testing.T) {
 	parked := w.called(w.apply(`{"id": "parked", `+strings.ReplaceAll(respondTriggers, "ID", "parked")+`, "nodes": {
 	  "wait": {"type": "wait", "with": {"for": "1h"}}, "say": {"type": "respond", "needs": ["wait"]}}}`), "in")
 	ctx, cancel := context.WithCancel(t.Context())
-	w.eventually("parked", func() bool { return w.steps(parked)["wait"].Status == engine.StepWaiting })
+	w.eventually("parked", func() bool { return w.steps(parked)["wait"].Status == runs.StepWaiting })
 	cancel()
 	if _, _, err := w.engine.Answer(ctx, parked); !errors.Is(err, context.Canceled) {
 		t.Errorf("parked: %v", err)
@@ -157,7 +158,7 @@ func TestRespondEnds(t *testing.T) {
 	if err := w.engine.Cancel(t.Context(), parked); err != nil {
 		t.Fatal(err)
 	}
-	if a, run := w.answer(parked); a != nil || run.Status != engine.RunCanceled {
+	if a, run := w.answer(parked); a != nil || run.Status != runs.Canceled {
 		t.Errorf("canceled: %v, %s", a, run.Status)
 	}
 	if err := w.engine.Delete(t.Context(), parked); err != nil {
@@ -168,7 +169,7 @@ func TestRespondEnds(t *testing.T) {
 	}
 	large := w.called(w.apply(`{"id": "large", `+strings.ReplaceAll(respondTriggers, "ID", "large")+`, "nodes": {
 	  "say": {"type": "respond", "with": {"body": "{{ repeat('x', 1048577) }}"}}}}`), "in")
-	if a, run := w.answer(large); a != nil || run.Status != engine.RunFailed || run.Error.Code != nodes.CodeTooLarge {
+	if a, run := w.answer(large); a != nil || run.Status != runs.Failed || run.Error.Code != nodes.CodeTooLarge {
 		t.Errorf("large: %v, %+v", a, run.Error)
 	}
 }
@@ -197,7 +198,7 @@ func TestRespondAfterTakeover(t *testing.T) {
 	if a, _ := w.answer(id); cmp.Diff(plain(200, "first"), a) != "" {
 		t.Errorf("got %+v", a)
 	}
-	if run, _ := w.wait(id); run.Status != engine.RunSucceeded || string(run.Output) != "false" {
+	if run, _ := w.wait(id); run.Status != runs.Succeeded || string(run.Output) != "false" {
 		t.Errorf("%s %s", run.Status, run.Output)
 	}
 }
@@ -210,10 +211,10 @@ func TestRespondAfterAnOutage(t *testing.T) {
 	id := w.called(w.apply(`{"id": "late", `+strings.ReplaceAll(respondTriggers, "ID", "late")+`, "nodes": {
 	  "a": {"type": "wait", "with": {"callback": true}},
 	  "say": {"type": "respond", "needs": ["a"], "with": {"body": "late"}}}}`), "in")
-	w.eventually("parked", func() bool { return w.only("late").Status == engine.RunWaiting })
+	w.eventually("parked", func() bool { return w.only("late").Status == runs.Waiting })
 	w.store.mute.Store(2)
-	w.tell(id, engine.SignalStep)
-	if run, steps := w.wait(id); run.Status != engine.RunSucceeded || w.store.mute.Load() >= 0 {
+	w.tell(id, runs.SignalStep)
+	if run, steps := w.wait(id); run.Status != runs.Succeeded || w.store.mute.Load() >= 0 {
 		t.Errorf("%s, %+v, %d questions left", run.Status, steps["say"].Error, w.store.mute.Load())
 	}
 	if a, _ := w.answer(id); cmp.Diff(plain(200, "late"), a) != "" {

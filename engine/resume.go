@@ -8,21 +8,22 @@ import (
 	"strings"
 	"time"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 )
 
 // adopt takes over runs of silent processes. It is the heartbeat's callback.
-func (e *Engine) adopt(_ context.Context, orphans []Orphan) {
+func (e *Engine) adopt(_ context.Context, orphans []runs.Orphan) {
 	for _, o := range orphans {
 		if e.running(o.Run) == nil {
-			e.enqueue(DueRun{Run: o.Run}, &o.Owner)
+			e.enqueue(runs.DueRun{Run: o.Run}, &o.Owner)
 		}
 	}
 }
 
 // enqueue lets a run be claimed when its turn comes.
-func (e *Engine) enqueue(due DueRun, from *OwnerID) {
+func (e *Engine) enqueue(due runs.DueRun, from *runs.OwnerID) {
 	e.queue.submit(&task{
 		run: due.Run, workflow: due.Workflow, claim: true,
 		do: func(func()) { e.claim(due.Run, from) },
@@ -31,7 +32,7 @@ func (e *Engine) enqueue(due DueRun, from *OwnerID) {
 
 // claim takes a run that nobody owns, or whose owner is silent, and goes on with it. False: it
 // could not be found out whether there is anything to take, or the run was given back.
-func (e *Engine) claim(id RunID, from *OwnerID) (settled bool) {
+func (e *Engine) claim(id runs.ID, from *runs.OwnerID) (settled bool) {
 	if !e.enter() {
 		return true
 	}
@@ -41,7 +42,7 @@ func (e *Engine) claim(id RunID, from *OwnerID) (settled bool) {
 	}
 	e.awaitOwnership(e.steps)
 	sure := e.owner.Gaps() // the answer can be late
-	out := <-e.journal.Send(Entry{Claim: &Claim{Run: id, Owner: e.owner.ID(), TakeoverFrom: from, Silence: e.owner.Silence()}})
+	out := <-e.journal.Send(runs.Entry{Claim: &runs.Claim{Run: id, Owner: e.owner.ID(), TakeoverFrom: from, Silence: e.owner.Silence()}})
 	switch {
 	case fault.Is(out.Err, fault.Conflict), fault.Is(out.Err, fault.NotFound): // somebody was faster, the owner is back, or it is over
 		return true
@@ -54,7 +55,7 @@ func (e *Engine) claim(id RunID, from *OwnerID) (settled bool) {
 
 // resume goes on with a run that this process has just become the owner of; false when it had
 // to be given back. sure is as for newRunner.
-func (e *Engine) resume(l *Loaded, sure int64) bool {
+func (e *Engine) resume(l *runs.Loaded, sure int64) bool {
 	if l.Err != nil {
 		e.o.Logger.Error("what is stored of a run cannot be read", "run", l.Run.ID, "error", l.Err)
 		e.fail(l.Run, nodes.CodeInternal, "internal error: what is stored of the run cannot be read")
@@ -80,7 +81,7 @@ func (e *Engine) resume(l *Loaded, sure int64) bool {
 }
 
 // planOf finds the plan of a stored run.
-func (e *Engine) planOf(run Run) (*Plan, error) {
+func (e *Engine) planOf(run runs.Run) (*Plan, error) {
 	if run.Version > 0 && e.o.Catalog != nil {
 		return e.plan(e.steps, run.Workflow, run.Version)
 	}
@@ -93,14 +94,14 @@ func (e *Engine) planOf(run Run) (*Plan, error) {
 }
 
 // fail ends a run that cannot go on.
-func (e *Engine) fail(run Run, code, message string) {
+func (e *Engine) fail(run runs.Run, code, message string) {
 	now := e.now()
-	p := &Progress{Run: run.ID, Owner: run.Owner, Fence: run.Fence, Frees: run.frees(), Set: &RunChange{
-		Status: RunFailed, FinishedAt: &now, Error: &RunError{Code: code, Message: message},
+	p := &runs.Progress{Run: run.ID, Owner: run.Owner, Fence: run.Fence, Frees: run.FreesSlotsOf(), Set: &runs.Change{
+		Status: runs.Failed, FinishedAt: &now, Error: &runs.RunError{Code: code, Message: message},
 	}}
 	if run.Parent != nil {
 		if s, err := reportEnd(&run, p.Set); err == nil {
-			p.Signals = []Signal{s}
+			p.Signals = []runs.Signal{s}
 		}
 	}
 	e.announce(&run, p)
@@ -114,8 +115,8 @@ func (e *Engine) fail(run Run, code, message string) {
 }
 
 // release gives a claimed run back: it is tried again.
-func (e *Engine) release(run Run) {
-	err := e.write(&Progress{Run: run.ID, Owner: run.Owner, Fence: run.Fence, Set: &RunChange{Status: RunQueued, Release: true}})
+func (e *Engine) release(run runs.Run) {
+	err := e.write(&runs.Progress{Run: run.ID, Owner: run.Owner, Fence: run.Fence, Set: &runs.Change{Status: runs.Queued, Release: true}})
 	if err != nil {
 		e.o.Logger.Error("cannot hand a run back", "run", run.ID, "error", err)
 	}
@@ -127,11 +128,11 @@ func (e *Engine) release(run Run) {
 // again in the order of their times, give the same decisions. Steps without a result were in
 // flight; they run again as the same attempt, except those at most once. r.mu is held, and
 // released.
-func (r *runner) restore(l *Loaded) {
+func (r *runner) restore(l *runs.Loaded) {
 	r.watchTimeout(r.plan.timeout - runningTime(l.Steps))
 	r.happen(event{kind: began}, r.newest)
 	rows := slices.Clone(l.Steps)
-	slices.SortFunc(rows, func(a, b Step) int {
+	slices.SortFunc(rows, func(a, b runs.Step) int {
 		return cmp.Or(orderTime(a.FinishedAt).Compare(orderTime(b.FinishedAt)),
 			bytes.Compare([]byte(a.Node), []byte(b.Node)), cmp.Compare(a.Index, b.Index))
 	})
@@ -140,7 +141,7 @@ func (r *runner) restore(l *Loaded) {
 	}
 	r.rows, r.unarmed = nil, r.waitingSteps() // what was derived is stored already
 	r.next = slices.DeleteFunc(r.next, func(key stepKey) bool {
-		return r.live[key] == nil || r.live[key].status != StepRunning
+		return r.live[key] == nil || r.live[key].status != runs.StepRunning
 	})
 	r.interrupted(rows)
 	if r.run.CancelRequested {
@@ -159,7 +160,7 @@ func orderTime(t *time.Time) time.Time {
 }
 
 // replay applies a stored step. r.mu is held.
-func (r *runner) replay(row *Step) {
+func (r *runner) replay(row *runs.Step) {
 	node, ok := r.plan.index[row.Node]
 	if !ok {
 		return
@@ -173,12 +174,12 @@ func (r *runner) replay(row *Step) {
 	if n := len(row.Attempts); n > 0 && row.FinishedAt == nil && row.Attempts[n-1].FinishedAt != nil {
 		r.newest = latest(r.newest, *row.Attempts[n-1].FinishedAt)
 	}
-	if row.Index != NoIndex || r.plan.nodes[node].forEach != nil && row.Status == StepSucceeded {
+	if row.Index != runs.NoIndex || r.plan.nodes[node].forEach != nil && row.Status == runs.StepSucceeded {
 		if !r.expandAgain(node, row, at) {
 			return
 		}
 	}
-	if row.Status == StepPending && row.Output != nil {
+	if row.Status == runs.StepPending && row.Output != nil {
 		r.broughtAgain(key, row)
 	}
 	step := r.live[key]
@@ -190,8 +191,8 @@ func (r *runner) replay(row *Step) {
 		step.started = *row.StartedAt
 	}
 	switch row.Status {
-	case StepWaiting:
-		step.status = StepWaiting
+	case runs.StepWaiting:
+		step.status = runs.StepWaiting
 		if row.DueAt != nil {
 			step.due = *row.DueAt
 		}
@@ -201,19 +202,19 @@ func (r *runner) replay(row *Step) {
 		if step.awaits == nodes.CodeWaitsForWorkflow {
 			step.child = childOf(row.Output)
 		}
-		if step.hold = row.Hold; step.hold != "" {
+		if step.hold = row.NeedsConnect; step.hold != "" {
 			step.holdEnd = step.due
 			r.engine.lookAt(step.hold, 0)
 		}
 		r.happen(event{kind: postponed, node: node, index: row.Index}, at)
-	case StepSucceeded, StepFailed, StepSkipped:
+	case runs.StepSucceeded, runs.StepFailed, runs.StepSkipped:
 		delete(r.live, key)
-		if row.Index == NoIndex {
+		if row.Index == runs.NoIndex {
 			r.keep(node, row)
 		} else {
 			r.keepElement(key, row)
 		}
-		kind := map[StepStatus]eventKind{StepSucceeded: succeeded, StepFailed: failed, StepSkipped: unwanted}[row.Status]
+		kind := map[runs.StepStatus]eventKind{runs.StepSucceeded: succeeded, runs.StepFailed: failed, runs.StepSkipped: unwanted}[row.Status]
 		r.happen(event{kind: kind, node: node, index: row.Index}, at)
 	default: // it begins again
 	}
@@ -229,15 +230,15 @@ func latest(a, b time.Time) time.Time {
 // expandAgain evaluates a for_each whose elements are being replayed. It reads only outputs
 // that are stored, and now() of the node, so it gives the same elements. false: the row is
 // dealt with, or belongs to a node that has not started.
-func (r *runner) expandAgain(node int, row *Step, at time.Time) bool {
+func (r *runner) expandAgain(node int, row *runs.Step, at time.Time) bool {
 	if r.results[node].elements != nil {
-		return row.Index != NoIndex
+		return row.Index != runs.NoIndex
 	}
-	if r.live[stepKey{node, NoIndex}] == nil {
+	if r.live[stepKey{node, runs.NoIndex}] == nil {
 		return false
 	}
 	plan := &r.plan.nodes[node]
-	s := &stepRun{runner: r, plan: plan, key: stepKey{node, NoIndex}, name: string(plan.id), attempt: 1, readyAt: r.readyAt(plan)}
+	s := &stepRun{runner: r, plan: plan, key: stepKey{node, runs.NoIndex}, name: string(plan.id), attempt: 1, readyAt: r.readyAt(plan)}
 	var err error
 	if s.reading, err = r.vars(&plan.reads); err != nil {
 		r.engine.o.Logger.Error("cannot read what a for_each goes through", "run", r.run.ID, "node", plan.id, "error", err)
@@ -251,15 +252,15 @@ func (r *runner) expandAgain(node int, row *Step, at time.Time) bool {
 	out.elements.started = at
 	r.results[node].elements = out.elements
 	delete(r.live, s.key)
-	r.happen(event{kind: expanded, node: node, index: NoIndex, count: len(out.elements.items)}, at)
-	return row.Index != NoIndex && row.Index < len(out.elements.items)
+	r.happen(event{kind: expanded, node: node, index: runs.NoIndex, count: len(out.elements.items)}, at)
+	return row.Index != runs.NoIndex && row.Index < len(out.elements.items)
 }
 
 // waitingSteps are the steps that need a timer. r.mu is held.
 func (r *runner) waitingSteps() []stepKey {
 	var keys []stepKey
 	for key, step := range r.live {
-		if step.status == StepWaiting {
+		if step.status == runs.StepWaiting {
 			keys = append(keys, key)
 		}
 	}
@@ -268,32 +269,32 @@ func (r *runner) waitingSteps() []stepKey {
 
 // interrupted fails the at_most_once steps whose start is stored and whose end is not: it is
 // unknown what their requests did. r.mu is held.
-func (r *runner) interrupted(rows []Step) {
+func (r *runner) interrupted(rows []runs.Step) {
 	for i := range rows {
 		row := &rows[i]
 		node, ok := r.plan.index[row.Node]
 		key := stepKey{node, row.Index}
-		if !ok || row.Status != StepRunning || r.live[key] == nil {
+		if !ok || row.Status != runs.StepRunning || r.live[key] == nil {
 			continue
 		}
 		r.next = slices.DeleteFunc(r.next, func(k stepKey) bool { return k == key })
 		step := r.live[key]
 		err := &nodes.Error{Code: nodes.CodeInterrupted, Message: "the process ended while the step was at work; at_most_once forbids another attempt"}
 		step.attempts = nil // the unfinished one is completed and added again
-		last := Attempt{Attempt: 1, StartedAt: *r.run.StartedAt}
+		last := runs.Attempt{Attempt: 1, StartedAt: *r.run.StartedAt}
 		if n := len(row.Attempts); n > 0 {
 			last = row.Attempts[n-1]
 		}
 		end := r.tick()
 		last.FinishedAt, last.Error = &end, stepError(err, last.Attempt)
-		step.attempts = []Attempt{last}
+		step.attempts = []runs.Attempt{last}
 		r.outcome(key, step, &outcome{kind: failed, err: err, attempt: &last})
 	}
 }
 
 // runningTime is how long anything of the run was at work, by its stored attempts: waiting
 // does not count towards the run's timeout.
-func runningTime(rows []Step) time.Duration {
+func runningTime(rows []runs.Step) time.Duration {
 	type span struct{ from, to time.Time }
 	var spans []span
 	for i := range rows {

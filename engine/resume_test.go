@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
@@ -25,8 +26,8 @@ func TestResumeAfterCrash(t *testing.T) {
 
 func testResumeAfterCrash(t *testing.T, w *world) {
 	t.Helper()
-	const runs = 20
-	var stuck = make(chan struct{}, runs)
+	const count = 20
+	var stuck = make(chan struct{}, count)
 	block := true
 	w.do = func(ctx context.Context, _ nodes.Env, c call) (any, error) {
 		w.mu.Lock()
@@ -44,11 +45,11 @@ func testResumeAfterCrash(t *testing.T, w *world) {
 	  "b": {"type": "call", "needs": ["a"], "with": {"name": "b-{{ input.n }}", "arg": "hold"}},
 	  "c": {"type": "call", "needs": ["b"], "with": {"name": "c-{{ input.n }}", "arg": "{{ nodes.a.output }}"}}},
 	  "output": "{{ nodes.c.output }}"}`)
-	var ids []engine.RunID
-	for n := range runs {
+	var ids []runs.ID
+	for n := range count {
 		ids = append(ids, w.start(id, fmt.Sprintf(`{"n": %d}`, n)))
 	}
-	for range runs {
+	for range count {
 		<-stuck
 	}
 	before := w.steps(ids[0])["a"]
@@ -59,8 +60,8 @@ func testResumeAfterCrash(t *testing.T, w *world) {
 	w.boot(engine.Options{Exclusive: true})
 	for n, id := range ids {
 		run, steps := w.wait(id)
-		want := map[string]engine.StepStatus{"a": "succeeded", "b": "succeeded", "c": "succeeded"}
-		if diff := cmp.Diff(want, statuses(steps)); diff != "" || run.Status != engine.RunSucceeded {
+		want := map[string]runs.StepStatus{"a": "succeeded", "b": "succeeded", "c": "succeeded"}
+		if diff := cmp.Diff(want, statuses(steps)); diff != "" || run.Status != runs.Succeeded {
 			t.Fatalf("run %d is %s; steps (-want +got):\n%s", n, run.Status, diff)
 		}
 		for name, calls := range map[string]int{"a": 1, "b": 2, "c": 1} {
@@ -127,15 +128,15 @@ func TestAtMostOnceIsInterrupted(t *testing.T) {
 	w.kill()
 	w.boot(engine.Options{Exclusive: true})
 	run, steps := w.wait(id)
-	want := map[string]engine.StepStatus{"pay": "failed", "tell": "succeeded"}
+	want := map[string]runs.StepStatus{"pay": "failed", "tell": "succeeded"}
 	if diff := cmp.Diff(want, statuses(steps)); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
 	if w.count("pay") != 1 || string(steps["tell"].Output) != `"interrupted"` {
 		t.Errorf("pay was called %d times; tell saw %s", w.count("pay"), steps["tell"].Output)
 	}
-	wantErr := &engine.RunError{Node: "pay", Code: "interrupted", Message: "the process ended while the step was at work; at_most_once forbids another attempt"}
-	if diff := cmp.Diff(wantErr, run.Error); diff != "" || run.Status != engine.RunFailed {
+	wantErr := &runs.RunError{Node: "pay", Code: "interrupted", Message: "the process ended while the step was at work; at_most_once forbids another attempt"}
+	if diff := cmp.Diff(wantErr, run.Error); diff != "" || run.Status != runs.Failed {
 		t.Errorf("run %s, error (-want +got):\n%s", run.Status, diff)
 	}
 }
@@ -169,7 +170,7 @@ func TestResumeForEach(t *testing.T) {
 	<-stuck
 	w.eventually("the first failure of element 1 is on disk", func() bool {
 		_, steps, err := w.engine.Run(context.Background(), id)
-		return err == nil && slices.ContainsFunc(steps, func(s engine.Step) bool { return s.Index == 1 && len(s.Attempts) > 0 })
+		return err == nil && slices.ContainsFunc(steps, func(s runs.Step) bool { return s.Index == 1 && len(s.Attempts) > 0 })
 	})
 	w.kill()
 	w.mu.Lock()
@@ -201,25 +202,25 @@ func TestWaitingRetryIsStored(t *testing.T) {
 		return env.Attempt(), nil
 	}
 	id := w.start(w.apply(`{"id": "later", "nodes": {"a": {"type": "call", "with": {"name": "a"}, "retry": {"max_attempts": 2, "initial": "10ms", "max": "5s"}}}, "output": "{{ nodes.a.output }}"}`), "")
-	var parked engine.Run
+	var parked runs.Run
 	w.eventually("parked", func() bool {
 		parked, _, _ = w.engine.Run(context.Background(), id)
-		return parked.Status == engine.RunWaiting
+		return parked.Status == runs.Waiting
 	})
 	step := w.steps(id)["a"]
-	if step.Status != engine.StepWaiting || step.DueAt == nil || parked.WakeAt == nil || !parked.WakeAt.Equal(*step.DueAt) {
+	if step.Status != runs.StepWaiting || step.DueAt == nil || parked.WakeAt == nil || !parked.WakeAt.Equal(*step.DueAt) {
 		t.Fatalf("step %+v, run %+v", step, parked)
 	}
 	if wait := step.DueAt.Sub(*step.Attempts[0].FinishedAt); wait < 3*time.Second || wait > 5*time.Second {
 		t.Errorf("the step waits %s, want what Retry-After asked for", wait)
 	}
-	if parked.Owner != (engine.OwnerID{}) {
+	if parked.Owner != (runs.OwnerID{}) {
 		t.Errorf("a parked run has an owner")
 	}
 	w.kill()
 	w.boot(engine.Options{Exclusive: true})
 	run, steps := w.wait(id)
-	if run.Status != engine.RunSucceeded || string(run.Output) != "2" || len(steps["a"].Attempts) != 2 {
+	if run.Status != runs.Succeeded || string(run.Output) != "2" || len(steps["a"].Attempts) != 2 {
 		t.Errorf("run %s, output %s, attempts %+v", run.Status, run.Output, steps["a"].Attempts)
 	}
 	if second := steps["a"].Attempts[1].StartedAt; second.Before(*step.DueAt) {
@@ -246,10 +247,10 @@ func TestRetryAfterOverMax(t *testing.T) {
 				return nil, &nodes.Error{Code: nodes.CodeHTTPStatus, Status: 429, Message: "answered 429", RetryAfter: tt.after}
 			}
 			id := w.start(w.apply(`{"id": "later", "nodes": {"a": {"type": "call", "with": {"name": "a"}, "retry": {"max_attempts": 2}}}}`), "")
-			var parked engine.Run
+			var parked runs.Run
 			w.eventually("parked", func() bool {
 				parked, _, _ = w.engine.Run(context.Background(), id)
-				return parked.Status == engine.RunWaiting
+				return parked.Status == runs.Waiting
 			})
 			step := w.steps(id)["a"]
 			if step.DueAt == nil || parked.WakeAt == nil || !parked.WakeAt.Equal(*step.DueAt) {
@@ -289,12 +290,12 @@ func TestGracefulStop(t *testing.T) {
 	close(goOn)
 	<-stopped
 	run, steps, err := old.Run(context.Background(), id)
-	if err != nil || run.Status != engine.RunQueued || len(steps) != 1 || steps[0].Status != engine.StepSucceeded || w.count("b") != 0 {
+	if err != nil || run.Status != runs.Queued || len(steps) != 1 || steps[0].Status != runs.StepSucceeded || w.count("b") != 0 {
 		t.Fatalf("after the stop: run %s, steps %+v, b called %d times, %v", run.Status, steps, w.count("b"), err)
 	}
 	w.boot(engine.Options{Exclusive: true})
 	run, _ = w.wait(id)
-	if run.Status != engine.RunSucceeded || w.count("a") != 1 || w.count("b") != 1 {
+	if run.Status != runs.Succeeded || w.count("a") != 1 || w.count("b") != 1 {
 		t.Errorf("run %s, a %d, b %d", run.Status, w.count("a"), w.count("b"))
 	}
 }
@@ -320,7 +321,7 @@ func TestStopInterruptsSlowSteps(t *testing.T) {
 	w.stop()
 	w.boot(engine.Options{Exclusive: true})
 	run, steps := w.wait(id)
-	if run.Status != engine.RunSucceeded || len(steps["a"].Attempts) != 1 {
+	if run.Status != runs.Succeeded || len(steps["a"].Attempts) != 1 {
 		t.Errorf("run %s, attempts %+v", run.Status, steps["a"].Attempts)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"keyflow/engine/runs"
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
@@ -95,13 +96,13 @@ func TestRunIDs(t *testing.T) {
 	now := time.Date(2026, 11, 22, 10, 0, 0, 999_000, time.UTC)
 	var last string
 	for i := range 2000 {
-		id := newRunID(now.Add(time.Duration(i) * time.Microsecond)).String()
+		id := runs.NewID(now.Add(time.Duration(i) * time.Microsecond)).String()
 		if id <= last || id[14] != '7' || id[19] < '8' || id[19] > 'b' {
 			t.Fatalf("%s after %s", id, last)
 		}
 		last = id
 	}
-	if got := newRunID(now).String()[:13]; got != "019a9f4f-7c80" && len(got) != 13 {
+	if got := runs.NewID(now).String()[:13]; got != "019a9f4f-7c80" && len(got) != 13 {
 		t.Errorf("the id begins with %s", got)
 	}
 }

@@ -8,22 +8,22 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/nodes"
 )
 
-func stepName(s engine.Step) string {
-	if s.Index == engine.NoIndex {
+func stepName(s runs.Step) string {
+	if s.Index == runs.NoIndex {
 		return string(s.Node)
 	}
 	return string(s.Node) + "/" + strconv.Itoa(s.Index)
 }
 
 // statuses is all that matters of steps to a test about order and decisions.
-func statuses(steps map[string]engine.Step) map[string]engine.StepStatus {
-	out := map[string]engine.StepStatus{}
+func statuses(steps map[string]runs.Step) map[string]runs.StepStatus {
+	out := map[string]runs.StepStatus{}
 	for name, s := range steps {
 		out[name] = s.Status
 	}
@@ -65,14 +65,14 @@ func testTenNodes(t *testing.T, w *world) {
 		return c.arg, nil
 	}
 	run, steps := w.wait(w.start(w.apply(tenNodes), `{"n": 3}`))
-	want := map[string]engine.StepStatus{
+	want := map[string]runs.StepStatus{
 		"begin": "succeeded", "left": "succeeded", "right": "succeeded", "join": "succeeded", "never": "skipped", "after": "skipped",
 		"each": "succeeded", "each/0": "succeeded", "each/1": "succeeded", "flaky": "succeeded", "maybe": "failed", "mend": "succeeded",
 	}
 	if diff := cmp.Diff(want, statuses(steps)); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
-	if run.Status != engine.RunSucceeded || string(run.Output) != `{"after":null,"mend":"http_status","never":"skipped","sum":11}` {
+	if run.Status != runs.Succeeded || string(run.Output) != `{"after":null,"mend":"http_status","never":"skipped","sum":11}` {
 		t.Errorf("run %s, output %s, error %+v", run.Status, run.Output, run.Error)
 	}
 	if got := len(steps["flaky"].Attempts); got != 3 {

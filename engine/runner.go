@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/engine/runs"
 	"keyflow/internal/outbox"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -28,8 +29,8 @@ type runner struct {
 	interrupt context.CancelCauseFunc
 	done      chan struct{} // closed when the run has left this process
 
-	run  Run  // as it was when it came here; not changed
-	lane lane // of its steps in the queue
+	run  runs.Run // as it was when it came here; not changed
+	lane lane     // of its steps in the queue
 	// sure is how many gaps the heartbeat had when the run was known to be this process's.
 	sure atomic.Int64
 
@@ -39,24 +40,24 @@ type runner struct {
 	live    map[stepKey]*liveStep // steps at work or waiting
 	brought map[stepKey]*brought  // what steps were given from outside; may be nil
 	newest  time.Time             // of all events; grows with each, so that they can be replayed in order
-	failure *RunError             // of the first node that fails the run
+	failure *runs.RunError        // of the first node that fails the run
 
-	rows     []Step   // news to be stored
-	starts   []NewRun // runs to be started with them
-	tell     []Signal // to other runs, to be stored with them
+	rows     []runs.Step   // news to be stored
+	starts   []runs.NewRun // runs to be started with them
+	tell     []runs.Signal // to other runs, to be stored with them
 	emitted  []outbox.Event
 	next     []stepKey // to be started once the rows are stored
 	unarmed  []stepKey // waiting steps without a timer
 	settling bool
-	atWork   int       // steps in the queue or in a goroutine
-	verdict  RunStatus // set when all nodes have ended
-	leaving  bool      // the process is stopping: start nothing, hand the run back
-	gone     bool      // the run has left this process
-	final    *Run      // once its end is stored
-	broken   bool      // the store refused news for good
-	awake    bool      // do not park now: there were signals
-	readSeq  int64     // signals up to this one were applied
-	reply    *reply    // nil: nobody waits for what the run says
+	atWork   int         // steps in the queue or in a goroutine
+	verdict  runs.Status // set when all nodes have ended
+	leaving  bool        // the process is stopping: start nothing, hand the run back
+	gone     bool        // the run has left this process
+	final    *runs.Run   // once its end is stored
+	broken   bool        // the store refused news for good
+	awake    bool        // do not park now: there were signals
+	readSeq  int64       // signals up to this one were applied
+	reply    *reply      // nil: nobody waits for what the run says
 	deadline *time.Timer
 
 	input   decoded
@@ -69,9 +70,9 @@ type stepKey struct{ node, index int }
 
 // liveStep is a step between its start and its end.
 type liveStep struct {
-	status   StepStatus // running or waiting
-	begun    bool       // of a running step: its attempt has begun
-	attempts []Attempt  // those that ended
+	status   runs.StepStatus // running or waiting
+	begun    bool            // of a running step: its attempt has begun
+	attempts []runs.Attempt  // those that ended
 	calls    []credentials.Call
 	started  time.Time      // when the first attempt, or a wait before it, began; zero before
 	current  time.Time      // of the attempt at work
@@ -80,8 +81,8 @@ type liveStep struct {
 	// holdEnd is until when the step waits for its credential, also between two waits without
 	// an attempt; zero when it does not.
 	holdEnd time.Time
-	awaits  string // of a waiting step: what else can end the wait, a nodes.CodeWaitsFor…
-	child   RunID  // the run that a workflow node started and waits for
+	awaits  string  // of a waiting step: what else can end the wait, a nodes.CodeWaitsFor…
+	child   runs.ID // the run that a workflow node started and waits for
 	timer   *time.Timer
 }
 
@@ -98,7 +99,7 @@ func (s *liveStep) begins(out *outcome, at time.Time) {
 }
 
 // into fills in what a stored step says about its attempts.
-func (s *liveStep) into(row *Step) {
+func (s *liveStep) into(row *runs.Step) {
 	if !s.started.IsZero() {
 		row.StartedAt = &s.started
 	}
@@ -112,7 +113,7 @@ const parkAfter = time.Second
 // newRunner returns a runner whose mutex is held: nothing reaches it, no signal and no stop of
 // the process, before begin, restore or quit has brought its state to where the run stands.
 // sure is how many gaps the heartbeat had before the process asked for the run.
-func newRunner(e *Engine, plan *Plan, run Run, sure int64) *runner {
+func newRunner(e *Engine, plan *Plan, run runs.Run, sure int64) *runner {
 	r := &runner{
 		engine: e, plan: plan, run: run, lane: lane{run: run.ID}, done: make(chan struct{}),
 		state: newState(plan.shape), results: make([]nodeResult, len(plan.nodes)),
@@ -136,7 +137,7 @@ func (r *runner) watchTimeout(left time.Duration) {
 	r.deadline = time.AfterFunc(left, func() {
 		r.mu.Lock()
 		if r.failure == nil {
-			r.failure = &RunError{Code: nodes.CodeTimeout, Message: fmt.Sprintf("the run took longer than its timeout of %s", workflows.Duration(r.plan.timeout))}
+			r.failure = &runs.RunError{Code: nodes.CodeTimeout, Message: fmt.Sprintf("the run took longer than its timeout of %s", workflows.Duration(r.plan.timeout))}
 		}
 		r.happen(event{kind: timedOut}, r.tick())
 		r.settle()
@@ -161,10 +162,10 @@ func (r *runner) happen(ev event, at time.Time) {
 		key := stepKey{a.node, a.index}
 		switch a.kind {
 		case start, startItem:
-			r.live[key] = &liveStep{status: StepRunning}
+			r.live[key] = &liveStep{status: runs.StepRunning}
 			r.next = append(r.next, key)
 		case repeat:
-			r.live[key].status, r.live[key].begun = StepRunning, false
+			r.live[key].status, r.live[key].begun = runs.StepRunning, false
 			r.next = append(r.next, key)
 		case end:
 			r.ended(a, at)
@@ -184,7 +185,7 @@ func (r *runner) happen(ev event, at time.Time) {
 // for a slot to be told. r.mu is held.
 func (r *runner) cutQueued() {
 	for key, step := range r.live {
-		if step.status == StepRunning && !step.begun {
+		if step.status == runs.StepRunning && !step.begun {
 			r.outcome(key, step, &outcome{kind: cut})
 		}
 	}
@@ -202,16 +203,16 @@ func (r *runner) stopCause() error {
 // aggregate of a for_each, or waited when the run was stopped. r.mu is held.
 func (r *runner) ended(a action, at time.Time) {
 	key := stepKey{a.node, a.index}
-	row := Step{Node: r.plan.nodes[a.node].id, Index: a.index, Status: a.status, FinishedAt: &at}
+	row := runs.Step{Node: r.plan.nodes[a.node].id, Index: a.index, Status: a.status, FinishedAt: &at}
 	if step := r.live[key]; step != nil {
 		step.into(&row)
 		delete(r.live, key)
-		if step.child != (RunID{}) {
+		if step.child != (runs.ID{}) {
 			r.cancelChild(step.child)
 		}
 	}
 	elements := r.results[a.node].elements
-	if elements != nil && a.index == NoIndex {
+	if elements != nil && a.index == runs.NoIndex {
 		row.StartedAt = &elements.started
 		row.Error = elements.err
 		if len(elements.outputs) == 0 {
@@ -219,27 +220,27 @@ func (r *runner) ended(a action, at time.Time) {
 		}
 	}
 	switch {
-	case a.status == StepSucceeded || a.status == StepSkipped:
+	case a.status == runs.StepSucceeded || a.status == runs.StepSkipped:
 		row.Error = nil
 	case row.Error == nil:
 		row.Error = r.stopError()
 	}
 	r.rows = append(r.rows, row)
-	if a.index == NoIndex {
+	if a.index == runs.NoIndex {
 		r.keep(a.node, &row)
 	}
 }
 
 // stopError is the error of a started step that a stop left without a result.
-func (r *runner) stopError() *StepError {
+func (r *runner) stopError() *runs.StepError {
 	if r.state.stopped == stopTimedOut {
-		return &StepError{Code: nodes.CodeTimeout, Message: errTimedOut.Error()}
+		return &runs.StepError{Code: nodes.CodeTimeout, Message: errTimedOut.Error()}
 	}
-	return &StepError{Code: nodes.CodeCanceled, Message: errCanceled.Error()}
+	return &runs.StepError{Code: nodes.CodeCanceled, Message: errCanceled.Error()}
 }
 
 // keep notes what dependents and the run see of a node that has ended. r.mu is held.
-func (r *runner) keep(node int, row *Step) {
+func (r *runner) keep(node int, row *runs.Step) {
 	plan, n := &r.plan.nodes[node], &r.results[node]
 	n.status, n.err, n.finished = row.Status, row.Error, *row.FinishedAt
 	if plan.isRead {
@@ -248,8 +249,8 @@ func (r *runner) keep(node int, row *Step) {
 	if n.elements != nil {
 		n.elements.items, n.elements.keys = nil, nil
 	}
-	if row.Status == StepFailed && !plan.goOn && r.failure == nil && row.Error != nil {
-		r.failure = &RunError{Node: row.Node, Code: row.Error.Code, Message: row.Error.Message}
+	if row.Status == runs.StepFailed && !plan.goOn && r.failure == nil && row.Error != nil {
+		r.failure = &runs.RunError{Node: row.Node, Code: row.Error.Code, Message: row.Error.Message}
 	}
 }
 
@@ -279,7 +280,7 @@ func (r *runner) stopTimers() {
 // arm sets the timers of waiting steps whose due time is on disk. r.mu is held.
 func (r *runner) arm() {
 	for _, key := range r.unarmed {
-		if step := r.live[key]; step != nil && step.status == StepWaiting && !step.due.IsZero() {
+		if step := r.live[key]; step != nil && step.status == runs.StepWaiting && !step.due.IsZero() {
 			step.timer = time.AfterFunc(step.due.Sub(r.engine.now()), func() { r.dueNow(key) })
 		}
 	}
@@ -300,25 +301,25 @@ func (r *runner) dueNow(key stepKey) {
 }
 
 // signal brings facts from outside: those of this run that were not applied yet count.
-func (r *runner) signal(signals []Signal) {
+func (r *runner) signal(signals []runs.Signal) {
 	r.mu.Lock()
 	r.apply(signals)
 	r.settle()
 }
 
 // apply applies signals in order. r.mu is held.
-func (r *runner) apply(signals []Signal) {
+func (r *runner) apply(signals []runs.Signal) {
 	for _, s := range signals {
 		if s.Run != r.run.ID || s.Seq <= r.readSeq {
 			continue
 		}
 		r.readSeq, r.awake = s.Seq, false
 		switch s.Kind {
-		case SignalCancel:
+		case runs.SignalCancel:
 			r.happen(event{kind: canceled}, r.tick())
-		case SignalConnected:
+		case runs.SignalConnected:
 			r.connected(credentials.ID(s.Data))
-		case SignalStep:
+		case runs.SignalStep:
 			r.bring(s.Data)
 		}
 	}

@@ -3,38 +3,39 @@ package engine
 import (
 	"context"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/jsonvalue"
 )
 
 // Cancel stops a run: nothing more starts, requests in flight are given up. It returns once
 // the wish is on disk. Conflict when the run is final.
-func (e *Engine) Cancel(ctx context.Context, id RunID) error {
-	out, err := e.journal.Write(ctx, Entry{Signal: &Signal{Run: id, Kind: SignalCancel}})
+func (e *Engine) Cancel(ctx context.Context, id runs.ID) error {
+	out, err := e.journal.Write(ctx, runs.Entry{Signal: &runs.Signal{Run: id, Kind: runs.SignalCancel}})
 	if err != nil {
 		return err
 	}
-	e.tell(out.Tell)
+	e.tell(out.Woken)
 	e.told(id)
 	return nil
 }
 
 // Run returns a run with its steps. Steps at work in this process are shown as they are;
 // the output of a for_each is collected from its elements when it is small enough to read.
-func (e *Engine) Run(ctx context.Context, id RunID) (Run, []Step, error) {
+func (e *Engine) Run(ctx context.Context, id runs.ID) (runs.Run, []runs.Step, error) {
 	run, err := e.o.Store.Run(ctx, id)
 	if err != nil {
-		return Run{}, nil, err
+		return runs.Run{}, nil, err
 	}
 	steps, err := e.o.Store.Steps(ctx, id)
 	if err != nil {
-		return Run{}, nil, err
+		return runs.Run{}, nil, err
 	}
 	if r := e.running(id); r != nil {
 		steps = overlay(steps, r.atWorkNow())
 	}
 	e.collect(steps)
 	for i := range steps {
-		if steps[i].Status == StepPending {
+		if steps[i].Status == runs.StepPending {
 			steps[i].Output = nil // what it was brought is not its output yet
 		}
 	}
@@ -42,18 +43,20 @@ func (e *Engine) Run(ctx context.Context, id RunID) (Run, []Step, error) {
 }
 
 // Runs lists runs, newest first, without payloads.
-func (e *Engine) Runs(ctx context.Context, f RunFilter) ([]Run, error) { return e.o.Store.Runs(ctx, f) }
+func (e *Engine) Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error) {
+	return e.o.Store.Runs(ctx, f)
+}
 
 // Delete removes a final run with its steps. Conflict when the run is not final.
-func (e *Engine) Delete(ctx context.Context, id RunID) error { return e.o.Store.Delete(ctx, id) }
+func (e *Engine) Delete(ctx context.Context, id runs.ID) error { return e.o.Store.Delete(ctx, id) }
 
 // atWorkNow returns the steps that have started and not ended.
-func (r *runner) atWorkNow() []Step {
+func (r *runner) atWorkNow() []runs.Step {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	steps := make([]Step, 0, len(r.live))
+	steps := make([]runs.Step, 0, len(r.live))
 	for key, live := range r.live {
-		if live.status == StepRunning && live.begun {
+		if live.status == runs.StepRunning && live.begun {
 			steps = append(steps, r.atWorkStep(key, live))
 		}
 	}
@@ -61,20 +64,20 @@ func (r *runner) atWorkNow() []Step {
 }
 
 // atWorkStep is a step as it is in the middle of an attempt. r.mu is held.
-func (r *runner) atWorkStep(key stepKey, live *liveStep) Step {
-	step := Step{Node: r.plan.nodes[key.node].id, Index: key.index, Status: StepRunning}
+func (r *runner) atWorkStep(key stepKey, live *liveStep) runs.Step {
+	step := runs.Step{Node: r.plan.nodes[key.node].id, Index: key.index, Status: runs.StepRunning}
 	live.into(&step)
 	if step.StartedAt == nil {
 		started := live.current
 		step.StartedAt = &started
 	}
 	n := len(live.attempts)
-	step.Attempts = append(live.attempts[:n:n], Attempt{Attempt: n + 1, StartedAt: live.current})
+	step.Attempts = append(live.attempts[:n:n], runs.Attempt{Attempt: n + 1, StartedAt: live.current})
 	return step
 }
 
 // overlay replaces or adds steps; one that has ended on disk stays.
-func overlay(stored, now []Step) []Step {
+func overlay(stored, now []runs.Step) []runs.Step {
 	place := make(map[stepID]int, len(stored))
 	for i := range stored {
 		place[stepID{string(stored[i].Node), stored[i].Index}] = i
@@ -92,7 +95,7 @@ func overlay(stored, now []Step) []Step {
 }
 
 // collect fills in the outputs of aggregates: the list of their elements' outputs.
-func (e *Engine) collect(steps []Step) {
+func (e *Engine) collect(steps []runs.Step) {
 	type list struct {
 		outputs map[int]any
 		size    int
@@ -100,7 +103,7 @@ func (e *Engine) collect(steps []Step) {
 	lists := map[string]*list{}
 	for i := range steps {
 		s := &steps[i]
-		if s.Index == NoIndex {
+		if s.Index == runs.NoIndex {
 			continue
 		}
 		l := lists[string(s.Node)]
@@ -109,7 +112,7 @@ func (e *Engine) collect(steps []Step) {
 			lists[string(s.Node)] = l
 		}
 		raw := s.Output
-		if s.Status == StepFailed {
+		if s.Status == runs.StepFailed {
 			raw = failedElement(s.Error)
 		}
 		l.outputs[s.Index], l.size = raw, l.size+len(raw)+1
@@ -117,7 +120,7 @@ func (e *Engine) collect(steps []Step) {
 	for i := range steps {
 		s := &steps[i]
 		l := lists[string(s.Node)]
-		if s.Index != NoIndex || l == nil || s.Status != StepSucceeded || l.size > e.o.MaxOutput {
+		if s.Index != runs.NoIndex || l == nil || s.Status != runs.StepSucceeded || l.size > e.o.MaxOutput {
 			continue
 		}
 		out := make([]any, len(l.outputs))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/expression"
 	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
@@ -56,7 +57,7 @@ func (r *runner) sealedOutputs(of []int) map[int]any {
 	out := make(map[int]any, len(of))
 	for _, n := range of {
 		switch result := &r.results[n]; {
-		case result.status != StepSucceeded:
+		case result.status != runs.StepSucceeded:
 		case result.elements != nil:
 			out[n] = slices.Clone(result.elements.sealed)
 		case result.sealed != nil:
@@ -104,7 +105,7 @@ func (s *stepRun) open(node string, sealed any) (any, error) {
 	}
 	list, ok := sealed.([][]byte)
 	if !ok {
-		return one(NoIndex, sealed.([]byte))
+		return one(runs.NoIndex, sealed.([]byte))
 	}
 	out := make([]any, len(list))
 	for i, text := range list {

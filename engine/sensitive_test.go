@@ -14,6 +14,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
@@ -66,7 +67,7 @@ func rotating(t *testing.T) (*world, *clerk) {
 }
 
 // all is everything that anybody can see of a run.
-func (w *world) all(id engine.RunID) string {
+func (w *world) all(id runs.ID) string {
 	w.Helper()
 	run, steps, err := w.engine.Run(context.Background(), id)
 	if err != nil {
@@ -92,7 +93,7 @@ func TestSensitiveOutput(t *testing.T) {
 		"look": {"type": "call", "needs": ["make"], "with": {"name": "look", "arg": "{{ nodes.make.output }}"}, "output": "{{ nodes.make.output }}"}},
 		"output": {"made": "{{ nodes.make.output }}", "status": "{{ nodes.make.status }}", "put": "{{ nodes.put.output }}"}}`), "")
 	run, steps := w.wait(id)
-	if run.Status != engine.RunSucceeded || string(run.Output) != `{"made":"***","put":{"version":1},"status":"succeeded"}` {
+	if run.Status != runs.Succeeded || string(run.Output) != `{"made":"***","put":{"version":1},"status":"succeeded"}` {
 		t.Errorf("run %s %+v, output %s", run.Status, run.Error, run.Output)
 	}
 	if string(steps["make"].Output) != `"***"` || len(steps["make"].Sealed) == 0 || string(steps["look"].Output) != `"***"` || steps["look"].Sealed != nil {
@@ -128,7 +129,7 @@ func TestSensitiveOutputSurvivesACrash(t *testing.T) {
 	w.kill()
 	w.boot(engine.Options{Exclusive: true, Sealer: box{}, Actor: c})
 	run, _ := w.wait(id)
-	if run.Status != engine.RunSucceeded || string(run.Output) != `["***","***"]` || w.count("each") != 2 {
+	if run.Status != runs.Succeeded || string(run.Output) != `["***","***"]` || w.count("each") != 2 {
 		t.Errorf("run %s %+v, output %s, %d calls", run.Status, run.Error, run.Output, w.count("each"))
 	}
 	if len(c.done) != 2 || c.done[1].Fields["value"] != newKey {
@@ -163,13 +164,13 @@ func TestSensitiveFailures(t *testing.T) {
 				"look": {"type": "call", "needs": ["make"], "run_on": "always", "with": {"name": "look"}, "output": "{{ nodes.make.error }}"}},
 				"output": "{{ nodes.look.output }}"}`), "")
 			run, steps := w.wait(id)
-			if steps["make"].Status != engine.StepFailed || steps["make"].Error.Code != tt.code {
+			if steps["make"].Status != runs.StepFailed || steps["make"].Error.Code != tt.code {
 				t.Errorf("step %+v, %+v", steps["make"], steps["make"].Error)
 			}
 			if name == "answer of a retry" && len(steps["make"].Attempts) != 2 {
 				t.Errorf("%d attempts", len(steps["make"].Attempts))
 			}
-			if text := w.all(id); strings.Contains(text, "c4nary") || run.Status != engine.RunSucceeded {
+			if text := w.all(id); strings.Contains(text, "c4nary") || run.Status != runs.Succeeded {
 				t.Errorf("run %s: the new key is seen, or the run failed: %s", run.Status, text)
 			}
 		})
@@ -180,7 +181,7 @@ func TestSensitiveFailures(t *testing.T) {
 		id := w.start(w.apply(`{"id": "fields", "nodes": {"make": {"type": "call", "sensitive": true, "with": {"name": "make"}},
 			"put": {"type": "act", "needs": ["make"], "credential": "erp", "with": {"action": "rotate", "fields": {"value": "{{ int(nodes.make.output.key) }}"}}}}}`), "")
 		run, _ := w.wait(id)
-		if run.Status != engine.RunFailed || run.Error.Code != nodes.CodeExpression || len(c.done) != 0 || strings.Contains(w.all(id), "c4nary") {
+		if run.Status != runs.Failed || run.Error.Code != nodes.CodeExpression || len(c.done) != 0 || strings.Contains(w.all(id), "c4nary") {
 			t.Errorf("run %s %+v, actions %v", run.Status, run.Error, c.done)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
@@ -59,15 +60,15 @@ func (r *runner) takeNext() []stepKey {
 }
 
 // news takes what is to be stored now; nil when nothing is. r.mu is held.
-func (r *runner) news() *Progress {
-	p := &Progress{
-		Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Frees: r.run.frees(),
+func (r *runner) news() *runs.Progress {
+	p := &runs.Progress{
+		Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Frees: r.run.FreesSlotsOf(),
 		Steps: r.rows, Starts: r.starts, Signals: r.tell, Events: r.emitted, ReadSignals: r.readSeq, Answer: r.takeAnswer(),
 	}
 	switch {
 	case r.verdict != "":
 		if p.Set = r.conclude(); !r.startOnFailure(p) {
-			p.Set = &RunChange{Status: RunQueued, Release: true} // whoever gets the run ends it
+			p.Set = &runs.Change{Status: runs.Queued, Release: true} // whoever gets the run ends it
 			break
 		}
 		r.reportEnd(p)
@@ -76,7 +77,7 @@ func (r *runner) news() *Progress {
 		p.Set = r.handBack()
 	case r.state.idle() && len(r.next) == 0 && !r.awake && !r.leaving:
 		if due := r.soonest(); due == nil || due.Sub(r.engine.now()) >= parkAfter {
-			p.Set = &RunChange{Status: RunWaiting, WakeAt: due, Release: true}
+			p.Set = &runs.Change{Status: runs.Waiting, WakeAt: due, Release: true}
 		}
 	}
 	if p.Set == nil && len(p.Steps) == 0 && len(p.Signals) == 0 {
@@ -88,7 +89,7 @@ func (r *runner) news() *Progress {
 }
 
 // reportEnd tells the step that started this run how it ended.
-func (r *runner) reportEnd(p *Progress) {
+func (r *runner) reportEnd(p *runs.Progress) {
 	if r.run.Parent == nil {
 		return
 	}
@@ -116,11 +117,11 @@ func (r *runner) soonest() *time.Time {
 }
 
 // handBack gives the run up, so that another process, or the next start of this one, goes on.
-func (r *runner) handBack() *RunChange {
+func (r *runner) handBack() *runs.Change {
 	if r.state.idle() {
-		return &RunChange{Status: RunWaiting, WakeAt: r.soonest(), Release: true}
+		return &runs.Change{Status: runs.Waiting, WakeAt: r.soonest(), Release: true}
 	}
-	return &RunChange{Status: RunQueued, Release: true}
+	return &runs.Change{Status: runs.Queued, Release: true}
 }
 
 // unstored is the message of a run whose results the store refuses.
@@ -128,18 +129,18 @@ const unstored = "internal error: a result could not be stored"
 
 // conclude decides how the run ends. All nodes have ended, so nobody waits for r.mu but
 // readers. r.mu is held.
-func (r *runner) conclude() *RunChange {
+func (r *runner) conclude() *runs.Change {
 	at := r.newest
-	set := &RunChange{Status: r.verdict, FinishedAt: &at}
+	set := &runs.Change{Status: r.verdict, FinishedAt: &at}
 	switch {
 	case r.broken:
-		set.Status, set.Error = RunFailed, &RunError{Code: nodes.CodeInternal, Message: unstored}
-	case r.verdict == RunFailed:
-		set.Error = cmp.Or(r.failure, &RunError{Code: nodes.CodeInternal, Message: "internal error"})
-	case r.verdict == RunSucceeded && r.plan.output != nil:
+		set.Status, set.Error = runs.Failed, &runs.RunError{Code: nodes.CodeInternal, Message: unstored}
+	case r.verdict == runs.Failed:
+		set.Error = cmp.Or(r.failure, &runs.RunError{Code: nodes.CodeInternal, Message: "internal error"})
+	case r.verdict == runs.Succeeded && r.plan.output != nil:
 		output, err := r.output()
 		if err != nil {
-			set.Status, set.Error = RunFailed, &RunError{Code: err.Code, Message: shortMessage(err.Message)}
+			set.Status, set.Error = runs.Failed, &runs.RunError{Code: err.Code, Message: shortMessage(err.Message)}
 		}
 		set.Output = output
 	}
@@ -165,7 +166,7 @@ func (r *runner) output() ([]byte, *nodes.Error) {
 }
 
 // stored notes that an entry is on disk. r.mu is held.
-func (r *runner) stored(p *Progress) {
+func (r *runner) stored(p *runs.Progress) {
 	if p == nil {
 		return
 	}
@@ -179,19 +180,19 @@ func (r *runner) stored(p *Progress) {
 		return
 	}
 	if p.Set.Status.Final() {
-		final := r.run.with(p.Set)
+		final := r.run.With(p.Set)
 		r.final = &final
 	}
 	r.leave(errLeaving)
-	if p.Set.Status == RunWaiting && p.Set.WakeAt != nil {
+	if p.Set.Status == runs.Waiting && p.Set.WakeAt != nil {
 		r.engine.wakeAt(r.run.ID, r.run.Workflow, *p.Set.WakeAt)
 	}
 }
 
 // refused deals with an entry that was not stored. r.mu is held.
-func (r *runner) refused(p *Progress, err error) {
+func (r *runner) refused(p *runs.Progress, err error) {
 	switch {
-	case errors.Is(err, ErrSignals):
+	case errors.Is(err, runs.ErrSignals):
 		r.rows, r.starts, r.tell = append(p.Steps, r.rows...), append(p.Starts, r.starts...), append(p.Signals, r.tell...)
 		r.say(p.Answer)
 		r.emitted = append(p.Events, r.emitted...)
@@ -203,7 +204,7 @@ func (r *runner) refused(p *Progress, err error) {
 			r.engine.o.Logger.Warn("cannot read signals; they are read again with the next beat", "run", r.run.ID, "error", err)
 		}
 		r.apply(signals)
-	case errors.Is(err, ErrFenced):
+	case errors.Is(err, runs.ErrFenced):
 		r.engine.o.Logger.Warn("lost a run to another process", "run", r.run.ID)
 		r.leave(errLost)
 	case fault.Is(err, fault.Unavailable):
@@ -217,7 +218,7 @@ func (r *runner) refused(p *Progress, err error) {
 		r.leave(errLost)
 	default:
 		r.engine.o.Logger.Error("the store refused the progress of a run", "run", r.run.ID, "error", err)
-		r.broken, r.verdict = true, RunFailed
+		r.broken, r.verdict = true, runs.Failed
 		r.interrupt(errLost)
 	}
 }

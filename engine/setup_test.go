@@ -13,6 +13,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/engine/sqlstore"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
@@ -106,7 +107,7 @@ func (h headed) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // flaky is a store that can be made to fail from one moment on, as when the process dies.
 type flaky struct {
-	engine.Store
+	runs.Store
 	dead    atomic.Bool
 	commits atomic.Int64
 	looks   atomic.Int64 // for due runs of each origin
@@ -115,40 +116,40 @@ type flaky struct {
 }
 
 // aroundCommit stands between the journal and the store.
-type aroundCommit func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error)
+type aroundCommit func(entries []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error)
 
-func (f *flaky) DueOfEach(ctx context.Context, now time.Time, each int) ([]engine.DueRun, error) {
+func (f *flaky) DueOfEach(ctx context.Context, now time.Time, each int) ([]runs.DueRun, error) {
 	defer f.looks.Add(1)
 	return f.Store.DueOfEach(ctx, now, each)
 }
 
-func (f *flaky) Answer(ctx context.Context, id engine.RunID) (*engine.Answer, error) {
+func (f *flaky) Answer(ctx context.Context, id runs.ID) (*runs.Answer, error) {
 	if f.mute.Add(-1) >= 0 {
 		return nil, fault.New(fault.Unavailable, "the database does not answer")
 	}
 	return f.Store.Answer(ctx, id)
 }
 
-func (f *flaky) Commit(ctx context.Context, entries []engine.Entry, now time.Time) ([]engine.Outcome, error) {
+func (f *flaky) Commit(ctx context.Context, entries []runs.Entry, now time.Time) ([]runs.Outcome, error) {
 	if f.dead.Load() {
-		return nil, engine.ErrSync // the journal gives up at once
+		return nil, runs.ErrSync // the journal gives up at once
 	}
 	f.commits.Add(1)
 	if around := f.around.Load(); around != nil {
-		return (*around)(entries, func() ([]engine.Outcome, error) { return f.Store.Commit(ctx, entries, now) })
+		return (*around)(entries, func() ([]runs.Outcome, error) { return f.Store.Commit(ctx, entries, now) })
 	}
 	return f.Store.Commit(ctx, entries, now)
 }
 
 // flakyOwners is a heartbeat that can be made to fail.
 type flakyOwners struct {
-	engine.Owners
+	runs.Owners
 	dead     atomic.Bool
 	orphaned atomic.Int64 // how often there were runs of silent processes
 	beats    atomic.Int64 // that were stored
 }
 
-func (f *flakyOwners) Silent(ctx context.Context, silence time.Duration, limit int) ([]engine.Orphan, error) {
+func (f *flakyOwners) Silent(ctx context.Context, silence time.Duration, limit int) ([]runs.Orphan, error) {
 	orphans, err := f.Owners.Silent(ctx, silence, limit)
 	if len(orphans) > 0 {
 		f.orphaned.Add(1)
@@ -156,7 +157,7 @@ func (f *flakyOwners) Silent(ctx context.Context, silence time.Duration, limit i
 	return orphans, err
 }
 
-func (f *flakyOwners) Beat(ctx context.Context, owner engine.OwnerID) error {
+func (f *flakyOwners) Beat(ctx context.Context, owner runs.OwnerID) error {
 	if f.dead.Load() {
 		return fault.New(fault.Unavailable, "the database does not answer this process")
 	}
@@ -240,7 +241,7 @@ func (w *world) boot(o engine.Options) {
 // kill lets the engine die as a process does: nothing is written any more.
 func (w *world) kill() {
 	w.store.dead.Store(true)
-	_ = w.engine.Cancel(context.Background(), engine.RunID{}) // meets the dead store
+	_ = w.engine.Cancel(context.Background(), runs.ID{}) // meets the dead store
 	w.stop()
 }
 
@@ -271,7 +272,7 @@ func (w *world) apply(definition string) workflows.ID {
 	return d.ID
 }
 
-func (w *world) start(id workflows.ID, input string) engine.RunID {
+func (w *world) start(id workflows.ID, input string) runs.ID {
 	w.Helper()
 	s := engine.Start{Workflow: id}
 	if input != "" {
@@ -284,7 +285,7 @@ func (w *world) start(id workflows.ID, input string) engine.RunID {
 	return started.Run
 }
 
-func (w *world) wait(id engine.RunID) (engine.Run, map[string]engine.Step) {
+func (w *world) wait(id runs.ID) (runs.Run, map[string]runs.Step) {
 	w.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -296,13 +297,13 @@ func (w *world) wait(id engine.RunID) (engine.Run, map[string]engine.Step) {
 }
 
 // steps returns the stored steps by node, or node/index for elements.
-func (w *world) steps(id engine.RunID) map[string]engine.Step {
+func (w *world) steps(id runs.ID) map[string]runs.Step {
 	w.Helper()
 	_, steps, err := w.engine.Run(context.Background(), id)
 	if err != nil {
 		w.Fatalf("run: %v", err)
 	}
-	out := map[string]engine.Step{}
+	out := map[string]runs.Step{}
 	for _, s := range steps {
 		out[stepName(s)] = s
 	}

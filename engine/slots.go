@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/expression"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
@@ -39,7 +40,7 @@ func (c *compiler) compileConcurrency(d *workflows.Concurrency) {
 
 // needSlots completes a new run with the slots that it needs. It costs nothing without
 // "concurrency" and "overlap". The error is Invalid when the key cannot be computed.
-func needSlots(ctx context.Context, plan *Plan, n *NewRun) error {
+func needSlots(ctx context.Context, plan *Plan, n *runs.NewRun) error {
 	run := &n.Run
 	if run.Version == 0 {
 		return nil // a definition in no catalog is known to its process alone
@@ -52,8 +53,8 @@ func needSlots(ctx context.Context, plan *Plan, n *NewRun) error {
 		if err != nil {
 			return err
 		}
-		n.Slots = append(n.Slots, Slot{
-			Group: groupOf(run.Workflow, "workflow", key), Place: PlaceWorkflow,
+		n.Slots = append(n.Slots, runs.Slot{
+			Group: groupOf(run.Workflow, "workflow", key), Place: runs.PlaceWorkflow,
 			Limit: c.limit, Version: run.Version, OnLimit: c.onLimit,
 		})
 	}
@@ -64,9 +65,9 @@ func needSlots(ctx context.Context, plan *Plan, n *NewRun) error {
 }
 
 // boundWaiting keeps callers from storing runs without end that wait for a slot of the workflow.
-func boundWaiting(n *NewRun, most int) {
+func boundWaiting(n *runs.NewRun, most int) {
 	for i := range n.Slots {
-		if s := &n.Slots[i]; s.Place == PlaceWorkflow && s.OnLimit == workflows.OnLimitQueue {
+		if s := &n.Slots[i]; s.Place == runs.PlaceWorkflow && s.OnLimit == workflows.OnLimitQueue {
 			s.MaxWaiting = most
 		}
 	}
@@ -74,18 +75,18 @@ func boundWaiting(n *NewRun, most int) {
 
 // triggerSlot is the slot that the overlap of a cron trigger asks for. A retry is none of its
 // occurrences, but waits for them and holds them up as one.
-func triggerSlot(plan *Plan, run *Run) (Slot, bool) {
+func triggerSlot(plan *Plan, run *runs.Run) (runs.Slot, bool) {
 	if run.Trigger.Type != workflows.TriggerCron {
-		return Slot{}, false
+		return runs.Slot{}, false
 	}
 	t, known := plan.definition.Triggers[run.Trigger.ID]
 	if !known || t.Type != workflows.TriggerCron {
-		return Slot{}, false
+		return runs.Slot{}, false
 	}
-	slot := Slot{Group: groupOf(run.Workflow, "trigger", run.Trigger.ID), Place: PlaceTrigger, Limit: 1, OnLimit: workflows.OnLimitQueue}
+	slot := runs.Slot{Group: groupOf(run.Workflow, "trigger", run.Trigger.ID), Place: runs.PlaceTrigger, Limit: 1, OnLimit: workflows.OnLimitQueue}
 	switch {
 	case t.Overlap == workflows.OverlapAllow:
-		return Slot{}, false
+		return runs.Slot{}, false
 	case run.RetryOf != nil:
 	case t.Overlap == workflows.OverlapSkip:
 		slot.OnLimit = workflows.OnLimitSkip
@@ -99,7 +100,7 @@ func triggerSlot(plan *Plan, run *Run) (Slot, bool) {
 
 // keyOf evaluates the key of a run that is about to start. Texts count as they are, other values
 // as JSON; without a key, or with null, it is "".
-func (c *planConcurrency) keyOf(ctx context.Context, plan *Plan, run *Run) (string, error) {
+func (c *planConcurrency) keyOf(ctx context.Context, plan *Plan, run *runs.Run) (string, error) {
 	if c.key == nil {
 		return "", nil
 	}
@@ -133,7 +134,7 @@ func (c *planConcurrency) keyOf(ctx context.Context, plan *Plan, run *Run) (stri
 
 // groupOf makes the id of a group. Every part is preceded by its length, so that moving a border
 // makes another group.
-func groupOf(workflow workflows.ID, kind, key string) GroupID {
+func groupOf(workflow workflows.ID, kind, key string) runs.GroupID {
 	h := sha256.New()
 	for _, part := range [...]string{string(workflow), kind, key} {
 		var n [8]byte
@@ -141,12 +142,12 @@ func groupOf(workflow workflows.ID, kind, key string) GroupID {
 		h.Write(n[:])
 		h.Write([]byte(part))
 	}
-	return GroupID(h.Sum(nil)[:len(GroupID{})])
+	return runs.GroupID(h.Sum(nil)[:len(runs.GroupID{})])
 }
 
 // tell brings what the store has decided about other runs to them: those that got a slot are
 // claimed, those that were canceled for one are told.
-func (e *Engine) tell(runs []DueRun) {
+func (e *Engine) tell(runs []runs.DueRun) {
 	for _, due := range runs {
 		if e.running(due.Run) != nil {
 			e.lookNow()

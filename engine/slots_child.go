@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -17,7 +18,7 @@ import (
 // childSlots looks at the slots of a run that a step starts. Of a run that the step waits for it
 // notes which groups the waiting ones are in: a run that waited for the slot of one that waits
 // for it would wait for ever, and one that cancels the oldest would cancel it, and itself with it.
-func (s *stepRun) childSlots(ctx context.Context, n *NewRun, wait bool) *nodes.Error {
+func (s *stepRun) childSlots(ctx context.Context, n *runs.NewRun, wait bool) *nodes.Error {
 	parent := &s.runner.run
 	if wait && len(parent.Groups)+len(parent.Above) > 0 {
 		n.Run.Above = slices.Concat(parent.Above, parent.Groups)
@@ -43,18 +44,18 @@ const childKeys = 24 * time.Hour
 // attempt that is repeated after a crash finds the child that it has started. A child that is
 // stored is the result of the step, also when the run was stopped meanwhile: runner.outcome
 // cancels it then.
-func (s *stepRun) startNow(ctx context.Context, n *NewRun) *nodes.Error {
+func (s *stepRun) startNow(ctx context.Context, n *runs.NewRun) *nodes.Error {
 	e := s.runner.engine
-	n.Dedupe = &DedupeKey{
+	n.Dedupe = &runs.DedupeKey{
 		Kind: triggerWorkflow, Trigger: string(s.plan.id), ExpiresAt: e.now().Add(childKeys),
 		Key: fmt.Sprintf("%s/%d/%s", s.runner.run.ID, s.key.index, strconv.Itoa(s.attempt)),
 	}
-	out := <-e.journal.Send(Entry{Create: n})
+	out := <-e.journal.Send(runs.Entry{Create: n})
 	for failures := 1; fault.Is(out.Err, fault.Unavailable) && ctx.Err() == nil; failures++ {
 		sleep(ctx, pause(failures)) // nothing was stored, and the run is not to blame
-		out = <-e.journal.Send(Entry{Create: n})
+		out = <-e.journal.Send(runs.Entry{Create: n})
 	}
-	e.tell(out.Tell)
+	e.tell(out.Woken)
 	switch {
 	case out.Err == nil:
 	case fault.Is(out.Err, fault.Conflict):
@@ -66,13 +67,13 @@ func (s *stepRun) startNow(ctx context.Context, n *NewRun) *nodes.Error {
 	}
 	n.Run.ID = out.Run // of the first time
 	if !out.Waits {
-		e.enqueue(DueRun{Run: out.Run, Workflow: n.Run.Workflow}, nil)
+		e.enqueue(runs.DueRun{Run: out.Run, Workflow: n.Run.Workflow}, nil)
 	}
 	return nil
 }
 
 // cancelChild tells the run that a step waits for that nobody does any more, with the next news
 // of this run. r.mu is held.
-func (r *runner) cancelChild(child RunID) {
-	r.tell = append(r.tell, Signal{Run: child, Kind: SignalCancel, ID: uuid.NewSHA1(uuid.UUID(child), []byte(SignalCancel))})
+func (r *runner) cancelChild(child runs.ID) {
+	r.tell = append(r.tell, runs.Signal{Run: child, Kind: runs.SignalCancel, ID: uuid.NewSHA1(uuid.UUID(child), []byte(runs.SignalCancel))})
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/nodes"
 )
 
@@ -42,15 +42,15 @@ func TestConcurrencyOfChildren(t *testing.T) {
 			run := w.start(id, "")
 			if tt.code != "" {
 				got, steps := w.wait(run)
-				if err := steps["c"].Error; got.Status != engine.RunFailed || err == nil || err.Code != tt.code || !strings.Contains(err.Message, tt.text) {
+				if err := steps["c"].Error; got.Status != runs.Failed || err == nil || err.Code != tt.code || !strings.Contains(err.Message, tt.text) {
 					t.Errorf("run %s, step %+v", got.Status, err)
 				}
 			}
 			g.hold <- struct{}{}
 			g.hold <- struct{}{}
-			w.ends(engine.RunSucceeded, first)
+			w.ends(runs.Succeeded, first)
 			if tt.code == "" {
-				w.ends(engine.RunSucceeded, run)
+				w.ends(runs.Succeeded, run)
 			}
 			w.eventually("all slots are free", func() bool { return w.slotRows() == 0 })
 			if g.max["a"] > 1 {
@@ -69,7 +69,7 @@ func TestConcurrencySkipStartsAChild(t *testing.T) {
 		"c": {"type": "workflow", "with": {"workflow": "child", "input": {"n": 1}}},
 		"d": {"type": "workflow", "needs": ["c"], "with": {"workflow": "child", "wait": false}}}}`)
 	run, steps := w.wait(w.start(id, ""))
-	if run.Status != engine.RunSucceeded || !strings.Contains(string(steps["d"].Output), "run_id") {
+	if run.Status != runs.Succeeded || !strings.Contains(string(steps["d"].Output), "run_id") {
 		t.Errorf("run %s, steps %+v", run.Status, steps)
 	}
 	w.eventually("all slots are free", func() bool { return w.slotRows() == 0 })
@@ -95,7 +95,7 @@ func TestConcurrencyChildOfACanceledRun(t *testing.T) {
 	id := w.apply(`{"id": "p", "nodes": {
 		"side": {"type": "call", "with": {"name": "side"}},
 		"c": {"type": "workflow", "with": {"workflow": "child"}}}}`)
-	around := aroundCommit(func(entries []engine.Entry, commit func() ([]engine.Outcome, error)) ([]engine.Outcome, error) {
+	around := aroundCommit(func(entries []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error) {
 		out, err := commit()
 		for i := range entries {
 			n := entries[i].Create
@@ -103,8 +103,8 @@ func TestConcurrencyChildOfACanceledRun(t *testing.T) {
 				continue
 			}
 			<-atWork
-			cancel := engine.Entry{Signal: &engine.Signal{Run: n.Run.Parent.Run, Kind: engine.SignalCancel, ID: uuid.New()}}
-			if _, err := w.store.Store.Commit(w.Context(), []engine.Entry{cancel}, time.Now()); err != nil {
+			cancel := runs.Entry{Signal: &runs.Signal{Run: n.Run.Parent.Run, Kind: runs.SignalCancel, ID: uuid.New()}}
+			if _, err := w.store.Store.Commit(w.Context(), []runs.Entry{cancel}, time.Now()); err != nil {
 				w.Error(err)
 			}
 			<-interrupted
@@ -112,11 +112,11 @@ func TestConcurrencyChildOfACanceledRun(t *testing.T) {
 		return out, err
 	})
 	w.store.around.Store(&around)
-	w.ends(engine.RunCanceled, w.start(id, ""))
-	children, err := w.engine.Runs(t.Context(), engine.RunFilter{Workflow: child, Limit: 2})
+	w.ends(runs.Canceled, w.start(id, ""))
+	children, err := w.engine.Runs(t.Context(), runs.Filter{Workflow: child, Limit: 2})
 	if err != nil || len(children) != 1 {
 		t.Fatalf("children: %v, %v", children, err)
 	}
-	w.ends(engine.RunCanceled, children[0].ID)
+	w.ends(runs.Canceled, children[0].ID)
 	w.eventually("all slots are free", func() bool { return w.slotRows() == 0 })
 }

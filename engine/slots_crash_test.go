@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
 )
@@ -23,14 +24,14 @@ func TestConcurrencySurvivesCrashes(t *testing.T) {
 		"a": {"type": "call", "with": {"name": "{{ input.k }}", "arg": 1}},
 		"b": {"type": "wait", "needs": ["a"], "with": {"for": "1ms"}},
 		"c": {"type": "call", "needs": ["b"], "for_each": "1..3", "with": {"name": "{{ input.k }} c", "arg": 1}}}}`, limit))
-	var runs []engine.RunID
-	canceled := map[engine.RunID]bool{}
+	var list []runs.ID
+	canceled := map[runs.ID]bool{}
 	for range crashes {
 		life := w.store.commits.Load()
 		for n := range perLife {
-			runs = append(runs, w.start(id, fmt.Sprintf(`{"k": "k%d"}`, n%2)))
+			list = append(list, w.start(id, fmt.Sprintf(`{"k": "k%d"}`, n%2)))
 			if random.IntN(4) == 0 {
-				run := runs[random.IntN(len(runs))]
+				run := list[random.IntN(len(list))]
 				switch err := w.engine.Cancel(context.Background(), run); {
 				case err == nil:
 					canceled[run] = true
@@ -44,9 +45,9 @@ func TestConcurrencySurvivesCrashes(t *testing.T) {
 		w.kill()
 		w.boot(engine.Options{Exclusive: true})
 	}
-	for _, run := range runs {
+	for _, run := range list {
 		got, _ := w.wait(run)
-		if got.Status != engine.RunSucceeded && !(got.Status == engine.RunCanceled && canceled[run]) {
+		if got.Status != runs.Succeeded && !(got.Status == runs.Canceled && canceled[run]) {
 			t.Errorf("run %s is %s: %+v", run, got.Status, got.Error)
 		}
 	}
@@ -70,15 +71,15 @@ func TestConcurrencyOfTwoProcesses(t *testing.T) {
 	w.boot(engine.Options{})
 	g := w.through(true)
 	id := w.limited("shared", fmt.Sprintf(`{"limit": %d}`, limit))
-	var runs []engine.RunID
-	canceled := map[engine.RunID]bool{}
+	var list []runs.ID
+	canceled := map[runs.ID]bool{}
 	for n := range 40 {
 		e := []*engine.Engine{first, w.engine}[n%2]
 		started, err := e.Start(context.Background(), engine.Start{Workflow: id})
 		if err != nil {
 			t.Fatal(err)
 		}
-		runs = append(runs, started.Run)
+		list = append(list, started.Run)
 		if n%5 == 4 {
 			if err := w.engine.Cancel(context.Background(), started.Run); err != nil {
 				t.Fatal(err)
@@ -93,15 +94,15 @@ func TestConcurrencyOfTwoProcesses(t *testing.T) {
 	w.eventually("the limit is reached again", func() bool { return g.inside("a") == limit })
 	firstOwners.dead.Store(true)
 	firstStore.dead.Store(true)
-	_ = first.Cancel(context.Background(), engine.RunID{}) // meets the dead store
+	_ = first.Cancel(context.Background(), runs.ID{}) // meets the dead store
 	stopFirst()
 	for range 100 {
 		g.hold <- struct{}{}
 	}
-	for _, run := range runs {
-		want := engine.RunSucceeded
+	for _, run := range list {
+		want := runs.Succeeded
 		if canceled[run] {
-			want = engine.RunCanceled
+			want = runs.Canceled
 		}
 		w.ends(want, run)
 	}
@@ -119,10 +120,10 @@ func TestConcurrencyRaces(t *testing.T) {
 	g := w.through(true)
 	id := w.limited("raced", `{"limit": 1}`)
 	for range 15 {
-		runs := []engine.RunID{w.start(id, ""), w.start(id, ""), w.start(id, "")}
+		list := []runs.ID{w.start(id, ""), w.start(id, ""), w.start(id, "")}
 		w.eventually("the first is at work", func() bool { return g.inside("a") == 1 })
 		done := make(chan error, 2)
-		for _, run := range runs[:2] {
+		for _, run := range list[:2] {
 			go func() { done <- w.engine.Cancel(context.Background(), run) }()
 		}
 		g.hold <- struct{}{} // the end of the first, of the second, or of the third
@@ -134,10 +135,10 @@ func TestConcurrencyRaces(t *testing.T) {
 		for range 2 {
 			g.hold <- struct{}{}
 		}
-		for _, run := range runs {
+		for _, run := range list {
 			w.wait(run)
 		}
-		w.ends(engine.RunSucceeded, runs[2])
+		w.ends(runs.Succeeded, list[2])
 		w.noSlots()
 		for len(g.hold) > 0 {
 			<-g.hold

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/workflows"
 )
@@ -16,8 +17,8 @@ const (
 
 // slotSweep is where the last sweep ended. It belongs to the goroutine of feed.
 type slotSweep struct {
-	line Line
-	run  RunID
+	line runs.SlotQueue
+	run  runs.ID
 }
 
 // sweepSlots hands on what the end of a run did not: after a limit was raised, and should anything
@@ -38,26 +39,26 @@ func (e *Engine) sweepSlots(ctx context.Context) {
 			e.openLine(ctx, &lines[i])
 		}
 		if len(lines) < linePage {
-			e.swept.line = Line{}
+			e.swept.line = runs.SlotQueue{}
 			return
 		}
-		e.swept.line = lines[len(lines)-1].after()
+		e.swept.line = lines[len(lines)-1].After()
 	}
 }
 
 // openLine lets those go on who wait although a slot is free.
-func (e *Engine) openLine(ctx context.Context, l *Line) {
+func (e *Engine) openLine(ctx context.Context, l *runs.SlotQueue) {
 	limit, version := e.limitOf(ctx, l)
-	if limit <= l.Held && version == l.Version {
+	if limit <= l.Taken && version == l.Version {
 		return
 	}
-	e.admit(ctx, &Admit{Workflow: l.Workflow, Group: l.Group, Place: l.Place, Limit: limit, Version: version})
+	e.admit(ctx, &runs.Admit{Workflow: l.Workflow, Group: l.Group, Place: l.Place, Limit: limit, Version: version})
 }
 
 // limitOf is the limit that the workflow states now. One that is gone keeps the last; one that
 // states none any more does not make anybody wait.
-func (e *Engine) limitOf(ctx context.Context, l *Line) (limit, version int) {
-	if l.Place != PlaceWorkflow || e.o.Catalog == nil {
+func (e *Engine) limitOf(ctx context.Context, l *runs.SlotQueue) (limit, version int) {
+	if l.Place != runs.PlaceWorkflow || e.o.Catalog == nil {
 		return l.Limit, l.Version
 	}
 	summary, err := e.o.Catalog.Summary(ctx, l.Workflow)
@@ -83,17 +84,17 @@ func (e *Engine) sweepLeaked(ctx context.Context) error {
 		return err
 	}
 	e.swept.run = last
-	for workflow, runs := range ended {
-		e.o.Logger.Warn("runs have ended and kept their slots; they are free now", "workflow", workflow, "runs", len(runs))
-		e.admit(ctx, &Admit{Workflow: workflow, Ended: runs})
+	for workflow, finished := range ended {
+		e.o.Logger.Warn("runs have ended and kept their slots; they are free now", "workflow", workflow, "runs", len(finished))
+		e.admit(ctx, &runs.Admit{Workflow: workflow, Ended: finished})
 	}
 	return nil
 }
 
-func (e *Engine) admit(ctx context.Context, a *Admit) {
-	out, err := e.journal.Write(ctx, Entry{Admit: a})
+func (e *Engine) admit(ctx context.Context, a *runs.Admit) {
+	out, err := e.journal.Write(ctx, runs.Entry{Admit: a})
 	if err != nil && ctx.Err() == nil && !fault.Is(err, fault.Unavailable) {
 		e.o.Logger.Error("cannot hand slots on", "workflow", a.Workflow, "error", err)
 	}
-	e.tell(out.Tell)
+	e.tell(out.Woken)
 }

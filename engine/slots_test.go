@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -72,7 +73,7 @@ func (w *world) limited(id, concurrency string) workflows.ID {
 		"a": {"type": "call", "with": {"name": "{{ string(input.k ?? 'a') }}", "arg": "{{ input.n ?? 0 }}"}}}}`, id, concurrency))
 }
 
-func (w *world) inLine(id engine.RunID) bool {
+func (w *world) inLine(id runs.ID) bool {
 	w.Helper()
 	run, _, err := w.engine.Run(context.Background(), id)
 	if err != nil {
@@ -90,7 +91,7 @@ func (w *world) slotRows() (n int64) {
 }
 
 // ends waits for the end of runs, which must have this status, and for the last slot to be free.
-func (w *world) ends(status engine.RunStatus, ids ...engine.RunID) {
+func (w *world) ends(status runs.Status, ids ...runs.ID) {
 	w.Helper()
 	for _, id := range ids {
 		if run, _ := w.wait(id); run.Status != status {
@@ -111,21 +112,21 @@ func TestConcurrencyQueuesInOrder(t *testing.T) {
 	w := setup(t)
 	g := w.through(true)
 	id := w.limited("one", `{"limit": 1}`)
-	var runs []engine.RunID
+	var list []runs.ID
 	var want []any
 	for n := range 20 {
-		runs, want = append(runs, w.start(id, fmt.Sprintf(`{"n": %d}`, n))), append(want, n)
+		list, want = append(list, w.start(id, fmt.Sprintf(`{"n": %d}`, n))), append(want, n)
 	}
 	w.eventually("the first is at work", func() bool { return g.inside("a") == 1 })
-	for i, run := range runs {
+	for i, run := range list {
 		if w.inLine(run) != (i > 0) {
 			t.Errorf("run %d waits: %v", i, i == 0)
 		}
 	}
-	for range runs {
+	for range list {
 		g.hold <- struct{}{}
 	}
-	w.ends(engine.RunSucceeded, runs...)
+	w.ends(runs.Succeeded, list...)
 	if diff := cmp.Diff(want, g.order); diff != "" || g.max["a"] != 1 {
 		t.Errorf("at once %d; order (-want +got):\n%s", g.max["a"], diff)
 	}
@@ -137,15 +138,15 @@ func TestConcurrencyCountsByKey(t *testing.T) {
 	w := setup(t)
 	g := w.through(true)
 	id := w.limited("keyed", `{"limit": 2, "key": "{{ input.k }}"}`)
-	var runs []engine.RunID
+	var list []runs.ID
 	for n := range 30 {
-		runs = append(runs, w.start(id, fmt.Sprintf(`{"k": "k%d", "n": %d}`, n%3, n)))
+		list = append(list, w.start(id, fmt.Sprintf(`{"k": "k%d", "n": %d}`, n%3, n)))
 	}
 	w.eventually("two of each key are at work", func() bool { return g.inside("k0")+g.inside("k1")+g.inside("k2") == 6 })
-	for range runs {
+	for range list {
 		g.hold <- struct{}{}
 	}
-	w.ends(engine.RunSucceeded, runs...)
+	w.ends(runs.Succeeded, list...)
 	if diff := cmp.Diff(map[string]int{"k0": 2, "k1": 2, "k2": 2}, g.max); diff != "" {
 		t.Errorf("at once (-want +got):\n%s", diff)
 	}
@@ -181,8 +182,8 @@ func TestConcurrencySkips(t *testing.T) {
 	w := setup(t)
 	g := w.through(true)
 	id := w.limited("one", `{"limit": 1, "on_limit": "skip"}`)
-	key := func(s string) *engine.DedupeKey {
-		return &engine.DedupeKey{Kind: "webhook", Key: s, ExpiresAt: epochEnd}
+	key := func(s string) *runs.DedupeKey {
+		return &runs.DedupeKey{Kind: "webhook", Key: s, ExpiresAt: epochEnd}
 	}
 	first, err := w.engine.Start(context.Background(), engine.Start{Workflow: id, Dedupe: key("1")})
 	if err != nil {
@@ -198,15 +199,15 @@ func TestConcurrencySkips(t *testing.T) {
 		t.Errorf("the first delivery again: %+v, %v", again, err)
 	}
 	g.hold <- struct{}{}
-	w.ends(engine.RunSucceeded, first.Run)
+	w.ends(runs.Succeeded, first.Run)
 	g.hold <- struct{}{}
 	third, err := w.engine.Start(context.Background(), engine.Start{Workflow: id, Dedupe: key("2")})
 	if err != nil || third.Duplicate {
 		t.Fatalf("start with a free slot: %+v, %v", third, err)
 	}
-	w.ends(engine.RunSucceeded, third.Run)
-	if runs, err := w.engine.Runs(context.Background(), engine.RunFilter{Workflow: id}); err != nil || len(runs) != 2 {
-		t.Errorf("%d runs, %v; want 2", len(runs), err)
+	w.ends(runs.Succeeded, third.Run)
+	if list, err := w.engine.Runs(context.Background(), runs.Filter{Workflow: id}); err != nil || len(list) != 2 {
+		t.Errorf("%d runs, %v; want 2", len(list), err)
 	}
 	w.noSlots()
 }
@@ -219,15 +220,15 @@ func TestConcurrencySkipsOccurrences(t *testing.T) {
 	id := w.limited("one", `{"limit": 1, "on_limit": "skip"}`)
 	first := w.start(id, "")
 	occurrence := engine.Start{
-		Workflow: id, Trigger: engine.TriggerRef{ID: "tick", Type: "cron"},
-		Dedupe: &engine.DedupeKey{Kind: "cron", Trigger: "tick", Key: "1", ExpiresAt: epochEnd},
+		Workflow: id, Trigger: runs.TriggerRef{ID: "tick", Type: "cron"},
+		Dedupe: &runs.DedupeKey{Kind: "cron", Trigger: "tick", Key: "1", ExpiresAt: epochEnd},
 	}
 	started, err := w.engine.Start(context.Background(), occurrence)
-	if err != nil || !started.Skipped || started.Run != (engine.RunID{}) {
+	if err != nil || !started.Skipped || started.Run != (runs.ID{}) {
 		t.Errorf("occurrence: %+v, %v; want it skipped", started, err)
 	}
 	g.hold <- struct{}{}
-	w.ends(engine.RunSucceeded, first)
+	w.ends(runs.Succeeded, first)
 	if started, err = w.engine.Start(context.Background(), occurrence); err != nil || !started.Skipped || !started.Duplicate {
 		t.Errorf("occurrence again: %+v, %v; want it skipped for good", started, err)
 	}
@@ -239,11 +240,11 @@ func TestConcurrencyCancelsTheOldest(t *testing.T) {
 	w := setup(t)
 	g := w.through(true)
 	id := w.limited("two", `{"limit": 2, "on_limit": "cancel_oldest"}`)
-	var runs []engine.RunID
+	var list []runs.ID
 	for n := range 6 {
-		runs = append(runs, w.start(id, fmt.Sprintf(`{"n": %d}`, n)))
+		list = append(list, w.start(id, fmt.Sprintf(`{"n": %d}`, n)))
 	}
-	w.ends(engine.RunCanceled, runs[:4]...)
+	w.ends(runs.Canceled, list[:4]...)
 	w.eventually("the last two are at work", func() bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -251,7 +252,7 @@ func TestConcurrencyCancelsTheOldest(t *testing.T) {
 	})
 	g.hold <- struct{}{}
 	g.hold <- struct{}{}
-	w.ends(engine.RunSucceeded, runs[4:]...)
+	w.ends(runs.Succeeded, list[4:]...)
 	if g.max["a"] > 2 {
 		t.Errorf("%d at once", g.max["a"])
 	}
@@ -263,32 +264,32 @@ func TestConcurrencyHoldsWhileWaiting(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	id := w.apply(`{"id": "asks", "concurrency": {"limit": 1}, "nodes": {"ok": {"type": "approval", "with": {"message": "go?"}}}}`)
-	runs := []engine.RunID{w.start(id, ""), w.start(id, ""), w.start(id, ""), w.start(id, "")}
-	asks := func(run engine.RunID) func() bool {
-		return func() bool { return w.steps(run)["ok"].Status == engine.StepWaiting }
+	list := []runs.ID{w.start(id, ""), w.start(id, ""), w.start(id, ""), w.start(id, "")}
+	asks := func(run runs.ID) func() bool {
+		return func() bool { return w.steps(run)["ok"].Status == runs.StepWaiting }
 	}
-	w.eventually("the first asks", asks(runs[0]))
-	if err := w.engine.Cancel(context.Background(), runs[2]); err != nil { // waits for its slot
+	w.eventually("the first asks", asks(list[0]))
+	if err := w.engine.Cancel(context.Background(), list[2]); err != nil { // waits for its slot
 		t.Fatal(err)
 	}
-	w.ends(engine.RunCanceled, runs[2])
-	if err := w.engine.Cancel(context.Background(), runs[0]); err != nil { // holds it
+	w.ends(runs.Canceled, list[2])
+	if err := w.engine.Cancel(context.Background(), list[0]); err != nil { // holds it
 		t.Fatal(err)
 	}
-	w.eventually("the second asks", asks(runs[1]))
+	w.eventually("the second asks", asks(list[1]))
 	w.kill()
 	w.boot(engine.Options{Exclusive: true})
-	if !w.inLine(runs[3]) || w.inLine(runs[1]) {
+	if !w.inLine(list[3]) || w.inLine(list[1]) {
 		t.Error("after a crash the wrong run waits")
 	}
-	if err := w.engine.Bring(context.Background(), runs[1], "ok", nodes.CodeWaitsForApproval, map[string]any{"approved": true}); err != nil {
+	if err := w.engine.Bring(context.Background(), list[1], "ok", nodes.CodeWaitsForApproval, map[string]any{"approved": true}); err != nil {
 		t.Fatal(err)
 	}
-	w.eventually("the last asks", asks(runs[3]))
-	if err := w.engine.Bring(context.Background(), runs[3], "ok", nodes.CodeWaitsForApproval, map[string]any{"approved": false}); err != nil {
+	w.eventually("the last asks", asks(list[3]))
+	if err := w.engine.Bring(context.Background(), list[3], "ok", nodes.CodeWaitsForApproval, map[string]any{"approved": false}); err != nil {
 		t.Fatal(err)
 	}
-	w.wait(runs[3])
+	w.wait(list[3])
 	w.noSlots()
 }
 
@@ -298,9 +299,9 @@ func TestConcurrencyEdit(t *testing.T) {
 	w := setup(t)
 	g := w.through(true)
 	id := w.limited("edited", `{"limit": 1}`)
-	var runs []engine.RunID
+	var list []runs.ID
 	for range 6 {
-		runs = append(runs, w.start(id, ""))
+		list = append(list, w.start(id, ""))
 	}
 	w.eventually("one is at work", func() bool { return g.inside("a") == 1 })
 	w.limited("edited", `{"limit": 3}`)
@@ -308,11 +309,11 @@ func TestConcurrencyEdit(t *testing.T) {
 	w.boot(engine.Options{Exclusive: true}) // sweeps
 	w.eventually("three are at work", func() bool { return g.inside("a") >= 3 })
 	w.limited("edited", `{"limit": 2}`)
-	runs = append(runs, w.start(id, "")) // brings the new limit
+	list = append(list, w.start(id, "")) // brings the new limit
 	for range 8 {
 		g.hold <- struct{}{}
 	}
-	w.ends(engine.RunSucceeded, runs...)
+	w.ends(runs.Succeeded, list...)
 	w.noSlots()
 }
 
@@ -323,13 +324,13 @@ func TestConcurrencyOfOnFailure(t *testing.T) {
 	g := w.through(true)
 	tell := w.limited("tell", `{"limit": 1}`)
 	id := w.apply(`{"id": "bad", "on_failure": "tell", "nodes": {"a": {"type": "fail", "with": {"message": "no"}}}}`)
-	w.ends(engine.RunFailed, w.start(id, ""), w.start(id, ""), w.start(id, ""))
+	w.ends(runs.Failed, w.start(id, ""), w.start(id, ""), w.start(id, ""))
 	for range 3 {
 		g.hold <- struct{}{}
 	}
 	w.eventually("three were told", func() bool {
-		runs, err := w.engine.Runs(context.Background(), engine.RunFilter{Workflow: tell, Status: engine.RunSucceeded})
-		return err == nil && len(runs) == 3
+		list, err := w.engine.Runs(context.Background(), runs.Filter{Workflow: tell, Status: runs.Succeeded})
+		return err == nil && len(list) == 3
 	})
 	if g.max["a"] != 1 {
 		t.Errorf("%d at once", g.max["a"])
@@ -344,14 +345,14 @@ func TestConcurrencyOfRetries(t *testing.T) {
 	id := w.apply(`{"id": "bad", "concurrency": {"limit": 1}, "nodes": {"a": {"type": "call", "with": {"name": "a"}}, "b": {"type": "fail", "needs": ["a"], "with": {"message": "no"}}}}`)
 	g.hold <- struct{}{}
 	failed := w.start(id, "")
-	w.ends(engine.RunFailed, failed)
+	w.ends(runs.Failed, failed)
 	first := w.start(id, "")
 	again, err := w.engine.Retry(context.Background(), engine.Retry{Run: failed})
-	if err != nil || again.Status != engine.RunQueued || !w.inLine(again.Run) {
+	if err != nil || again.Status != runs.Queued || !w.inLine(again.Run) {
 		t.Fatalf("retry: %+v, %v; want it queued", again, err)
 	}
 	g.hold <- struct{}{}
-	w.ends(engine.RunFailed, first, again.Run)
+	w.ends(runs.Failed, first, again.Run)
 	if w.count("a") != 2 {
 		t.Errorf("%d calls; want 2: the retry keeps the step", w.count("a"))
 	}

@@ -2,12 +2,11 @@ package engine
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
-	"math/rand/v2"
 	"time"
 	"unicode/utf8"
 
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/workflows"
 )
@@ -16,11 +15,11 @@ import (
 type Start struct {
 	Workflow workflows.ID    // ignored by StartDefinition
 	Input    json.RawMessage // nil is {}
-	Trigger  TriggerRef      // zero is a manual start; a zero FiredAt is now
-	Dedupe   *DedupeKey      // nil: always a new run
+	Trigger  runs.TriggerRef // zero is a manual start; a zero FiredAt is now
+	Dedupe   *runs.DedupeKey // nil: always a new run
 	Depth    int             // how many workflow starts led here; over MaxDepth is refused
 
-	kept []Step // of the run that this one retries
+	kept []runs.Step // of the run that this one retries
 }
 
 // MaxDepth is how many workflows may start one another in a row.
@@ -28,12 +27,12 @@ const MaxDepth = 32
 
 // Started tells what became of a Start, after it is on disk.
 type Started struct {
-	Run       RunID // zero when Skipped
+	Run       runs.ID // zero when Skipped
 	Workflow  workflows.ID
 	Version   int
-	Status    RunStatus // running or queued; "" of a duplicate
-	Duplicate bool      // Run is an earlier one with the same dedupe key
-	Skipped   bool      // the key was recorded without a run, now or earlier
+	Status    runs.Status // running or queued; "" of a duplicate
+	Duplicate bool        // Run is an earlier one with the same dedupe key
+	Skipped   bool        // the key was recorded without a run, now or earlier
 }
 
 // Start stores a run of the workflow's current version and returns once it is on disk.
@@ -53,7 +52,7 @@ func (e *Engine) Start(ctx context.Context, s Start) (Started, error) {
 	if err != nil {
 		return Started{}, err
 	}
-	return e.start(ctx, plan, s, Run{Workflow: s.Workflow, Version: summary.Version, Folder: summary.Folder})
+	return e.start(ctx, plan, s, runs.Run{Workflow: s.Workflow, Version: summary.Version, Folder: summary.Folder})
 }
 
 // StartDefinition is Start for a definition that is not in the catalog (`keyflow run FILE`).
@@ -64,11 +63,11 @@ func (e *Engine) StartDefinition(ctx context.Context, d *workflows.Definition, s
 	if len(problems) > 0 {
 		return Started{}, fault.Problems("the workflow is not valid", problems)
 	}
-	return e.start(ctx, plan, s, Run{Workflow: d.ID, Folder: d.Folder})
+	return e.start(ctx, plan, s, runs.Run{Workflow: d.ID, Folder: d.Folder})
 }
 
 // start stores a run, of which workflow, version and folder are given, and sets it going.
-func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run Run) (Started, error) {
+func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run runs.Run) (Started, error) {
 	if !e.enter() {
 		return Started{}, errUnavailable("the process is stopping")
 	}
@@ -83,17 +82,17 @@ func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run Run) (Start
 	switch {
 	case own:
 		started := run.CreatedAt
-		run.Status, run.Owner, run.Fence, run.StartedAt = RunRunning, e.owner.ID(), 1, &started
+		run.Status, run.Owner, run.Fence, run.StartedAt = runs.Running, e.owner.ID(), 1, &started
 	case !e.queue.takes(run.Workflow, e.o.QueueLimit):
 		return Started{}, errUnavailable("the queue is full")
 	}
-	create := &NewRun{Run: run, Steps: s.kept, Dedupe: s.Dedupe, RecordSkip: s.isOccurrence()}
+	create := &runs.NewRun{Run: run, Steps: s.kept, Dedupe: s.Dedupe, RecordSkip: s.isOccurrence()}
 	if err := needSlots(ctx, plan, create); err != nil {
 		return Started{}, err
 	}
 	boundWaiting(create, e.o.QueueLimit)
 	sure := e.owner.Gaps() // the answer can be late
-	stored := e.journal.Send(Entry{Create: create})
+	stored := e.journal.Send(runs.Entry{Create: create})
 	select {
 	case out := <-stored:
 		return e.created(plan, create, out, sure)
@@ -116,7 +115,7 @@ func (s *Start) isOccurrence() bool {
 }
 
 // fill completes a new run from what the caller asks for.
-func (e *Engine) fill(run *Run, plan *Plan, s Start) error {
+func (e *Engine) fill(run *runs.Run, plan *Plan, s Start) error {
 	if s.Depth > MaxDepth {
 		return fault.New(fault.Conflict, "more than %d workflows have started one another in a row; this looks like a loop", MaxDepth)
 	}
@@ -125,7 +124,7 @@ func (e *Engine) fill(run *Run, plan *Plan, s Start) error {
 		return err
 	}
 	now := e.now()
-	run.ID, run.CreatedAt, run.Status, run.Input, run.Depth = newRunID(now), now, RunQueued, input, s.Depth
+	run.ID, run.CreatedAt, run.Status, run.Input, run.Depth = runs.NewID(now), now, runs.Queued, input, s.Depth
 	run.Trigger = s.Trigger
 	if run.Trigger.Type == "" {
 		run.Trigger.ID, run.Trigger.Type = triggerManual, triggerManual
@@ -162,9 +161,9 @@ func fillInput(d *workflows.Definition, input json.RawMessage) (json.RawMessage,
 const triggerManual = "manual"
 
 // created goes on after a run was stored, or was not. sure is as for newRunner.
-func (e *Engine) created(plan *Plan, n *NewRun, out Outcome, sure int64) (Started, error) {
+func (e *Engine) created(plan *Plan, n *runs.NewRun, out runs.Outcome, sure int64) (Started, error) {
 	run := n.Run
-	e.tell(out.Tell)
+	e.tell(out.Woken)
 	if out.Err != nil {
 		return Started{}, out.Err
 	}
@@ -173,7 +172,7 @@ func (e *Engine) created(plan *Plan, n *NewRun, out Outcome, sure int64) (Starte
 		return started, nil
 	}
 	if out.Waits {
-		started.Status = RunQueued
+		started.Status = runs.Queued
 		return started, nil
 	}
 	started.Status = run.Status
@@ -182,8 +181,8 @@ func (e *Engine) created(plan *Plan, n *NewRun, out Outcome, sure int64) (Starte
 		e.local[run.ID] = plan
 		e.mu.Unlock()
 	}
-	if run.Status == RunQueued {
-		e.enqueue(DueRun{Run: run.ID, Workflow: run.Workflow}, nil)
+	if run.Status == runs.Queued {
+		e.enqueue(runs.DueRun{Run: run.ID, Workflow: run.Workflow}, nil)
 		return started, nil
 	}
 	r := newRunner(e, plan, run, sure)
@@ -192,23 +191,9 @@ func (e *Engine) created(plan *Plan, n *NewRun, out Outcome, sure int64) (Starte
 		return started, nil
 	}
 	if len(n.Steps) > 0 {
-		r.restore(&Loaded{Run: run, Steps: n.Steps})
+		r.restore(&runs.Loaded{Run: run, Steps: n.Steps})
 	} else {
 		r.begin()
 	}
 	return started, nil
-}
-
-// newRunID returns a UUID version 7 (RFC 9562 section 5.7) whose 12 bits behind the
-// millisecond hold the fraction of it, so that ids of one process sort by creation.
-func newRunID(now time.Time) RunID {
-	var id RunID
-	ns := now.UnixNano()
-	ms := uint64(ns / int64(time.Millisecond))
-	fraction := uint64(ns%int64(time.Millisecond)) << 12 / uint64(time.Millisecond)
-	high := ms<<16 | 0x7000 | fraction
-	low := rand.Uint64()>>2 | 1<<63 //nolint:gosec // ids are unique, not secret
-	binary.BigEndian.PutUint64(id[:8], high)
-	binary.BigEndian.PutUint64(id[8:], low)
-	return id
 }

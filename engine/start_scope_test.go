@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/workflows"
@@ -52,8 +52,8 @@ func TestNamesReachAsFarAsTheirAuthor(t *testing.T) {
 			t.Errorf("%s: %s %s, want %s", id, run.Status, got, want)
 		}
 	}
-	runs, err := w.engine.Runs(t.Context(), engine.RunFilter{Workflow: "later", Limit: 10})
-	if err != nil || len(runs) != 1 {
-		t.Errorf("%d runs of the secret workflow, want that of the administrator alone (%v)", len(runs), err)
+	list, err := w.engine.Runs(t.Context(), runs.Filter{Workflow: "later", Limit: 10})
+	if err != nil || len(list) != 1 {
+		t.Errorf("%d runs of the secret workflow, want that of the administrator alone (%v)", len(list), err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -44,8 +45,8 @@ func TestStartRefuses(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() {
-		if runs, err := w.engine.Runs(context.Background(), engine.RunFilter{Limit: 10}); err != nil || len(runs) != 0 {
-			t.Errorf("%d runs were stored, %v", len(runs), err)
+		if list, err := w.engine.Runs(context.Background(), runs.Filter{Limit: 10}); err != nil || len(list) != 0 {
+			t.Errorf("%d runs were stored, %v", len(list), err)
 		}
 	})
 }
@@ -56,12 +57,12 @@ func TestStartTwiceIsOneRun(t *testing.T) {
 	id := w.apply(single)
 	start := func(key, hash string) (engine.Started, error) {
 		return w.engine.Start(context.Background(), engine.Start{
-			Workflow: id, Input: []byte(`{"n": 1}`), Trigger: engine.TriggerRef{ID: "form", Type: "webhook"},
-			Dedupe: &engine.DedupeKey{Kind: "webhook", Trigger: "form", Key: key, InputHash: hash, ExpiresAt: time.Now().Add(time.Hour)},
+			Workflow: id, Input: []byte(`{"n": 1}`), Trigger: runs.TriggerRef{ID: "form", Type: "webhook"},
+			Dedupe: &runs.DedupeKey{Kind: "webhook", Trigger: "form", Key: key, InputHash: hash, ExpiresAt: time.Now().Add(time.Hour)},
 		})
 	}
 	first, err := start("d1", "h")
-	if err != nil || first.Duplicate || first.Status != engine.RunRunning {
+	if err != nil || first.Duplicate || first.Status != runs.Running {
 		t.Fatalf("first: %+v, %v", first, err)
 	}
 	again, err := start("d1", "h")
@@ -84,7 +85,7 @@ func TestStartFillsTheRun(t *testing.T) {
 	  "arg": ["{{ run.id }}", "{{ run.workflow }}", "{{ run.version }}", "{{ trigger.id }}", "{{ trigger.request.body.x }}", "{{ input }}", "{{ vars }}", "{{ trigger.fired_at }}"]}}},
 	  "output": "{{ nodes.a.output }}"}`)
 	started, err := w.engine.Start(context.Background(), engine.Start{
-		Workflow: id, Depth: 2, Trigger: engine.TriggerRef{ID: "form", Type: "webhook", FiredAt: time.Now(), Request: []byte(`{"body":{"x":7}}`)},
+		Workflow: id, Depth: 2, Trigger: runs.TriggerRef{ID: "form", Type: "webhook", FiredAt: time.Now(), Request: []byte(`{"body":{"x":7}}`)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +116,7 @@ func TestStartCostsTwoCommits(t *testing.T) {
 	id := w.apply(single)
 	before := w.store.commits.Load()
 	run, _ := w.wait(w.start(id, `{"n": 1}`))
-	if got := w.store.commits.Load() - before; got != 2 || run.Status != engine.RunSucceeded {
+	if got := w.store.commits.Load() - before; got != 2 || run.Status != runs.Succeeded {
 		t.Errorf("%d commits for a run that %s, want 2", got, run.Status)
 	}
 }
@@ -128,7 +129,7 @@ func TestStartDefinition(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if run, _ := w.wait(started.Run); run.Status != engine.RunSucceeded || string(run.Output) != "4" || run.Version != 0 || run.Workflow != "file" {
+	if run, _ := w.wait(started.Run); run.Status != runs.Succeeded || string(run.Output) != "4" || run.Version != 0 || run.Workflow != "file" {
 		t.Errorf("run %+v", run)
 	}
 	bad, _ := workflows.Parse([]byte(`{"id": "bad", "nodes": {"a": {"type": "nope"}}}`))
@@ -156,8 +157,8 @@ func TestDefinitionIsLost(t *testing.T) {
 	w.kill()
 	w.boot(engine.Options{Exclusive: true})
 	run, _ := w.wait(started.Run)
-	want := &engine.RunError{Code: "interrupted", Message: "the run cannot be resumed: the definition of this run was known only to the process that started it"}
-	if diff := cmp.Diff(want, run.Error); diff != "" || run.Status != engine.RunFailed {
+	want := &runs.RunError{Code: "interrupted", Message: "the run cannot be resumed: the definition of this run was known only to the process that started it"}
+	if diff := cmp.Diff(want, run.Error); diff != "" || run.Status != runs.Failed {
 		t.Errorf("run %s, error (-want +got):\n%s", run.Status, diff)
 	}
 }
@@ -175,7 +176,7 @@ func TestQueueIsBounded(t *testing.T) {
 		return nil, nil
 	}
 	id := w.apply(`{"id": "full", "nodes": {"a": {"type": "call", "with": {"name": "a"}}}}`)
-	ids := []engine.RunID{w.start(id, "")}
+	ids := []runs.ID{w.start(id, "")}
 	<-atWork
 	for range 2 {
 		ids = append(ids, w.start(id, ""))
@@ -189,7 +190,7 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 	close(goOn)
 	for _, id := range ids {
-		if run, _ := w.wait(id); run.Status != engine.RunSucceeded {
+		if run, _ := w.wait(id); run.Status != runs.Succeeded {
 			t.Errorf("run %s", run.Status)
 		}
 	}
@@ -234,7 +235,7 @@ func TestDefaultsOfTheSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := map[string]struct {
-		run           engine.RunID
+		run           runs.ID
 		input, output string
 	}{
 		"no input":              {w.start(child, ""), `{"n":3}`, "3"},

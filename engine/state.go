@@ -1,6 +1,9 @@
 package engine
 
-import "keyflow/workflows"
+import (
+	"keyflow/engine/runs"
+	"keyflow/workflows"
+)
 
 // shape is the part of a plan that decisions need: a DAG whose nodes are numbered.
 type shape []shapeNode
@@ -43,8 +46,8 @@ type action struct {
 	kind   actionKind
 	node   int
 	index  int
-	status StepStatus // of end
-	run    RunStatus  // of finish
+	status runs.StepStatus // of end
+	run    runs.Status     // of finish
 }
 
 type actionKind uint8
@@ -82,12 +85,12 @@ const (
 )
 
 type nodeState struct {
-	status  StepStatus
-	outcome StepStatus // what dependents count: succeeded, failed or skipped
-	open    int        // needs that have not ended
-	good    int        // needs that succeeded
-	bad     int        // needs that failed or were skipped because of a failure
-	below   bool       // downstream of a node whose failure fails the run
+	status  runs.StepStatus
+	outcome runs.StepStatus // what dependents count: succeeded, failed or skipped
+	open    int             // needs that have not ended
+	good    int             // needs that succeeded
+	bad     int             // needs that failed or were skipped because of a failure
+	below   bool            // downstream of a node whose failure fails the run
 	items   *itemStates
 }
 
@@ -114,7 +117,7 @@ const (
 func newState(g shape) *state {
 	s := &state{shape: g, nodes: make([]nodeState, len(g)), left: len(g)}
 	for i := range g {
-		s.nodes[i] = nodeState{status: StepPending, open: g[i].needs}
+		s.nodes[i] = nodeState{status: runs.StepPending, open: g[i].needs}
 	}
 	return s
 }
@@ -140,7 +143,7 @@ func apply(s *state, ev event) []action {
 	case timedOut:
 		s.stop(stopTimedOut)
 	default:
-		if ev.index == NoIndex {
+		if ev.index == runs.NoIndex {
 			s.node(ev)
 		} else if s.nodes[ev.node].items != nil {
 			s.item(ev)
@@ -156,14 +159,14 @@ func apply(s *state, ev event) []action {
 func (s *state) emit(a action) { s.out = append(s.out, a) }
 
 // verdict is the status of a run whose nodes have all ended.
-func (s *state) verdict() RunStatus {
+func (s *state) verdict() runs.Status {
 	switch {
 	case s.stopped == stopCanceled:
-		return RunCanceled
+		return runs.Canceled
 	case s.failing:
-		return RunFailed
+		return runs.Failed
 	default:
-		return RunSucceeded
+		return runs.Succeeded
 	}
 }
 
@@ -171,19 +174,19 @@ func (s *state) verdict() RunStatus {
 func (s *state) node(ev event) {
 	n := &s.nodes[ev.node]
 	if ev.kind == due {
-		if n.status == StepWaiting {
-			n.status = StepRunning
+		if n.status == runs.StepWaiting {
+			n.status = runs.StepRunning
 			s.waiting--
 			s.running++
-			s.emit(action{kind: repeat, node: ev.node, index: NoIndex})
+			s.emit(action{kind: repeat, node: ev.node, index: runs.NoIndex})
 		}
 		return
 	}
-	if n.status != StepRunning || n.items != nil {
+	if n.status != runs.StepRunning || n.items != nil {
 		return
 	}
 	if ev.kind == postponed && s.stopped == goingOn {
-		n.status = StepWaiting
+		n.status = runs.StepWaiting
 		s.running--
 		s.waiting++
 		return
@@ -194,11 +197,11 @@ func (s *state) node(ev event) {
 		n.items = &itemStates{status: make([]itemStatus, ev.count)}
 		s.startItems(ev.node)
 	case unwanted:
-		s.end(ev.node, StepSkipped, StepSkipped)
+		s.end(ev.node, runs.StepSkipped, runs.StepSkipped)
 	case succeeded:
-		s.end(ev.node, StepSucceeded, StepSucceeded)
+		s.end(ev.node, runs.StepSucceeded, runs.StepSucceeded)
 	case failed:
-		s.end(ev.node, StepFailed, StepFailed)
+		s.end(ev.node, runs.StepFailed, runs.StepFailed)
 	default: // cut, or postponed in a stopped run
 		s.endStopped(ev.node)
 	}
@@ -256,15 +259,15 @@ func (s *state) startItems(node int) {
 	if items.running+items.waiting > 0 {
 		return
 	}
-	status := StepSucceeded
+	status := runs.StepSucceeded
 	switch {
 	case items.done == len(items.status) && !items.stop:
 	case s.stopped == stopCanceled:
-		status = StepCanceled
+		status = runs.StepCanceled
 	default:
-		status = StepFailed
+		status = runs.StepFailed
 	}
-	s.emit(action{kind: end, node: node, index: NoIndex, status: status})
+	s.emit(action{kind: end, node: node, index: runs.NoIndex, status: status})
 	s.end(node, status, status)
 }
 
@@ -277,17 +280,17 @@ func (s *state) stop(why stopReason) {
 	s.failing = s.failing || why == stopTimedOut
 	for i := range s.nodes {
 		switch n := &s.nodes[i]; {
-		case n.status == StepPending && why == stopCanceled:
-			s.emit(action{kind: end, node: i, index: NoIndex, status: StepCanceled})
-			s.end(i, StepCanceled, StepFailed)
-		case n.status == StepPending:
-			s.emit(action{kind: end, node: i, index: NoIndex, status: StepSkipped})
-			s.end(i, StepSkipped, StepFailed)
-		case n.status == StepWaiting:
+		case n.status == runs.StepPending && why == stopCanceled:
+			s.emit(action{kind: end, node: i, index: runs.NoIndex, status: runs.StepCanceled})
+			s.end(i, runs.StepCanceled, runs.StepFailed)
+		case n.status == runs.StepPending:
+			s.emit(action{kind: end, node: i, index: runs.NoIndex, status: runs.StepSkipped})
+			s.end(i, runs.StepSkipped, runs.StepFailed)
+		case n.status == runs.StepWaiting:
 			s.waiting--
-			s.emit(action{kind: end, node: i, index: NoIndex, status: s.stoppedStatus()})
+			s.emit(action{kind: end, node: i, index: runs.NoIndex, status: s.stoppedStatus()})
 			s.endStopped(i)
-		case n.status == StepRunning && n.items != nil:
+		case n.status == runs.StepRunning && n.items != nil:
 			s.stopItems(i)
 		}
 	}
@@ -310,41 +313,41 @@ func (s *state) stopItems(node int) {
 }
 
 // stoppedStatus is how a started step ends that a stop left without a result.
-func (s *state) stoppedStatus() StepStatus {
+func (s *state) stoppedStatus() runs.StepStatus {
 	if s.stopped == stopTimedOut {
-		return StepFailed
+		return runs.StepFailed
 	}
-	return StepCanceled
+	return runs.StepCanceled
 }
 
-func (s *state) endStopped(node int) { s.end(node, s.stoppedStatus(), StepFailed) }
+func (s *state) endStopped(node int) { s.end(node, s.stoppedStatus(), runs.StepFailed) }
 
 // start begins a node.
 func (s *state) start(node int) {
-	s.nodes[node].status = StepRunning
+	s.nodes[node].status = runs.StepRunning
 	s.running++
-	s.emit(action{kind: start, node: node, index: NoIndex})
+	s.emit(action{kind: start, node: node, index: runs.NoIndex})
 }
 
 // end gives a node its final status and tells its dependents.
-func (s *state) end(node int, status, outcome StepStatus) {
+func (s *state) end(node int, status, outcome runs.StepStatus) {
 	n := &s.nodes[node]
 	n.status, n.outcome, n.items = status, outcome, nil
 	s.left--
-	fatal := status == StepFailed && !s.shape[node].goOn
+	fatal := status == runs.StepFailed && !s.shape[node].goOn
 	s.failing = s.failing || fatal
 	for _, d := range s.shape[node].dependents {
 		dep := &s.nodes[d]
 		dep.open--
 		dep.below = dep.below || n.below || fatal
 		switch outcome {
-		case StepSucceeded:
+		case runs.StepSucceeded:
 			dep.good++
-		case StepFailed:
+		case runs.StepFailed:
 			dep.bad++
 		default: // a skip is neither
 		}
-		if dep.open == 0 && dep.status == StepPending {
+		if dep.open == 0 && dep.status == runs.StepPending {
 			s.ready = append(s.ready, d)
 		}
 	}
@@ -355,23 +358,23 @@ func (s *state) decide() {
 	for i := 0; i < len(s.ready); i++ { // it grows while nodes are skipped
 		node := s.ready[i]
 		n, rule := &s.nodes[node], s.shape[node].runOn
-		if n.status != StepPending {
+		if n.status != runs.StepPending {
 			continue
 		}
-		outcome := StepSkipped
+		outcome := runs.StepSkipped
 		switch {
 		case !holds(rule, n, s.shape[node].needs):
 			if n.bad > 0 {
-				outcome = StepFailed // skipped because of a failure
+				outcome = runs.StepFailed // skipped because of a failure
 			}
 		case s.failing && !(n.below && (rule == workflows.RunOnFailure || rule == workflows.RunOnAlways)):
-			outcome = StepFailed
+			outcome = runs.StepFailed
 		default:
 			s.start(node)
 			continue
 		}
-		s.emit(action{kind: end, node: node, index: NoIndex, status: StepSkipped})
-		s.end(node, StepSkipped, outcome)
+		s.emit(action{kind: end, node: node, index: runs.NoIndex, status: runs.StepSkipped})
+		s.end(node, runs.StepSkipped, outcome)
 	}
 	s.ready = s.ready[:0]
 }

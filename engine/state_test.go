@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"keyflow/engine/runs"
 	"keyflow/workflows"
 )
 
@@ -47,7 +48,7 @@ type simulation struct {
 	open    []event // node and index of steps at work
 	waiting []event
 	started map[[2]int]bool
-	end     RunStatus
+	end     runs.Status
 	model   *model
 }
 
@@ -117,7 +118,7 @@ func (m *simulation) step(stoppable bool) {
 	ev := m.open[pick]
 	m.open = slices.Delete(m.open, pick, pick+1)
 	kinds := []eventKind{succeeded, failed, postponed}
-	if ev.index == NoIndex {
+	if ev.index == runs.NoIndex {
 		kinds = append(kinds, unwanted, expanded)
 	}
 	if m.s.stopped != goingOn {
@@ -156,7 +157,7 @@ func TestApplyKeepsItsPromises(t *testing.T) {
 			}
 		}
 		again := newState(m.s.shape)
-		var last RunStatus
+		var last runs.Status
 		for _, ev := range m.events {
 			for _, a := range apply(again, ev) {
 				last = a.run
@@ -194,13 +195,13 @@ type script struct {
 	nodes  []shapeNode
 	needs  [][]int
 	events []event
-	want   []StepStatus
-	run    RunStatus
+	want   []runs.StepStatus
+	run    runs.Status
 }
 
 func TestApply(t *testing.T) {
 	t.Parallel()
-	at := func(kind eventKind, node int) event { return event{kind: kind, node: node, index: NoIndex} }
+	at := func(kind eventKind, node int) event { return event{kind: kind, node: node, index: runs.NoIndex} }
 	el := func(kind eventKind, node, index int) event { return event{kind: kind, node: node, index: index} }
 	on := func(r workflows.RunOn) shapeNode { return shapeNode{runOn: r, parallel: 1} }
 	ok, always, failure := on(workflows.RunOnSuccess), on(workflows.RunOnAlways), on(workflows.RunOnFailure)
@@ -209,83 +210,83 @@ func TestApply(t *testing.T) {
 		"chain": {
 			nodes: []shapeNode{ok, ok}, needs: [][]int{nil, {0}},
 			events: []event{at(succeeded, 0), at(succeeded, 1)},
-			want:   []StepStatus{StepSucceeded, StepSucceeded}, run: RunSucceeded,
+			want:   []runs.StepStatus{runs.StepSucceeded, runs.StepSucceeded}, run: runs.Succeeded,
 		},
 		"started independent nodes go on, unstarted ones do not": {
 			nodes: []shapeNode{ok, ok, ok, always}, needs: [][]int{nil, nil, {1}, {2}},
 			events: []event{at(failed, 0), at(succeeded, 1)},
-			want:   []StepStatus{StepFailed, StepSucceeded, StepSkipped, StepSkipped}, run: RunFailed,
+			want:   []runs.StepStatus{runs.StepFailed, runs.StepSucceeded, runs.StepSkipped, runs.StepSkipped}, run: runs.Failed,
 		},
 		"handlers below the failure run, what follows them does not": {
 			nodes: []shapeNode{ok, failure, ok, always}, needs: [][]int{nil, {0}, {1}, {2}},
 			events: []event{at(failed, 0), at(succeeded, 1), at(succeeded, 3)},
-			want:   []StepStatus{StepFailed, StepSucceeded, StepSkipped, StepSucceeded}, run: RunFailed,
+			want:   []runs.StepStatus{runs.StepFailed, runs.StepSucceeded, runs.StepSkipped, runs.StepSucceeded}, run: runs.Failed,
 		},
 		"a handler waits for its independent need": {
 			nodes: []shapeNode{ok, ok, always}, needs: [][]int{nil, nil, {0, 1}},
 			events: []event{at(failed, 0), at(succeeded, 1), at(succeeded, 2)},
-			want:   []StepStatus{StepFailed, StepSucceeded, StepSucceeded}, run: RunFailed,
+			want:   []runs.StepStatus{runs.StepFailed, runs.StepSucceeded, runs.StepSucceeded}, run: runs.Failed,
 		},
 		"on_error continue: the run can still succeed": {
 			nodes: []shapeNode{goOn, failure, ok, ok}, needs: [][]int{nil, {0}, {0}, nil},
 			events: []event{at(failed, 0), at(succeeded, 1), at(succeeded, 3)},
-			want:   []StepStatus{StepFailed, StepSucceeded, StepSkipped, StepSucceeded}, run: RunSucceeded,
+			want:   []runs.StepStatus{runs.StepFailed, runs.StepSucceeded, runs.StepSkipped, runs.StepSucceeded}, run: runs.Succeeded,
 		},
 		"skipped because of a failure counts as failed": {
 			nodes: []shapeNode{goOn, ok, failure}, needs: [][]int{nil, {0}, {1}},
 			events: []event{at(failed, 0), at(succeeded, 2)},
-			want:   []StepStatus{StepFailed, StepSkipped, StepSucceeded}, run: RunSucceeded,
+			want:   []runs.StepStatus{runs.StepFailed, runs.StepSkipped, runs.StepSucceeded}, run: runs.Succeeded,
 		},
 		"skipped by if counts as skipped, and so do those after it": {
 			nodes: []shapeNode{ok, ok, failure, always}, needs: [][]int{nil, {0}, {1}, {1}},
 			events: []event{at(unwanted, 0), at(succeeded, 3)},
-			want:   []StepStatus{StepSkipped, StepSkipped, StepSkipped, StepSucceeded}, run: RunSucceeded,
+			want:   []runs.StepStatus{runs.StepSkipped, runs.StepSkipped, runs.StepSkipped, runs.StepSucceeded}, run: runs.Succeeded,
 		},
 		"success needs one success, not all": {
 			nodes: []shapeNode{ok, ok, ok, on(workflows.RunOnAllSuccess)}, needs: [][]int{nil, nil, {0, 1}, {0, 1}},
 			events: []event{at(unwanted, 0), at(succeeded, 1), at(succeeded, 2)},
-			want:   []StepStatus{StepSkipped, StepSucceeded, StepSucceeded, StepSkipped}, run: RunSucceeded,
+			want:   []runs.StepStatus{runs.StepSkipped, runs.StepSucceeded, runs.StepSucceeded, runs.StepSkipped}, run: runs.Succeeded,
 		},
 		"cancel starts nothing": {
 			nodes: []shapeNode{ok, ok, always}, needs: [][]int{nil, nil, {0}},
 			events: []event{at(canceled, 0), at(cut, 0), at(succeeded, 1)},
-			want:   []StepStatus{StepCanceled, StepSucceeded, StepCanceled}, run: RunCanceled,
+			want:   []runs.StepStatus{runs.StepCanceled, runs.StepSucceeded, runs.StepCanceled}, run: runs.Canceled,
 		},
 		"cancel ends a waiting step": {
 			nodes: []shapeNode{ok, ok}, needs: [][]int{nil, {0}},
 			events: []event{at(postponed, 0), at(canceled, 0)},
-			want:   []StepStatus{StepCanceled, StepCanceled}, run: RunCanceled,
+			want:   []runs.StepStatus{runs.StepCanceled, runs.StepCanceled}, run: runs.Canceled,
 		},
 		"time over": {
 			nodes: []shapeNode{ok, ok, ok}, needs: [][]int{nil, nil, {0}},
 			events: []event{at(postponed, 1), at(timedOut, 0), at(cut, 0)},
-			want:   []StepStatus{StepFailed, StepFailed, StepSkipped}, run: RunFailed,
+			want:   []runs.StepStatus{runs.StepFailed, runs.StepFailed, runs.StepSkipped}, run: runs.Failed,
 		},
 		"an empty for_each has succeeded": {
 			nodes: []shapeNode{ok, ok}, needs: [][]int{nil, {0}},
-			events: []event{{kind: expanded, node: 0, index: NoIndex}, at(succeeded, 1)},
-			want:   []StepStatus{StepSucceeded, StepSucceeded}, run: RunSucceeded,
+			events: []event{{kind: expanded, node: 0, index: runs.NoIndex}, at(succeeded, 1)},
+			want:   []runs.StepStatus{runs.StepSucceeded, runs.StepSucceeded}, run: runs.Succeeded,
 		},
 		"a failed element stops a for_each": {
 			nodes: []shapeNode{{runOn: workflows.RunOnSuccess, parallel: 2}}, needs: [][]int{nil},
-			events: []event{{kind: expanded, node: 0, index: NoIndex, count: 5}, el(failed, 0, 1), el(succeeded, 0, 0)},
-			want:   []StepStatus{StepFailed}, run: RunFailed,
+			events: []event{{kind: expanded, node: 0, index: runs.NoIndex, count: 5}, el(failed, 0, 1), el(succeeded, 0, 0)},
+			want:   []runs.StepStatus{runs.StepFailed}, run: runs.Failed,
 		},
 		"on_item_error continue works through all": {
 			nodes: []shapeNode{{runOn: workflows.RunOnSuccess, parallel: 2, itemsGoOn: true}}, needs: [][]int{nil},
 			events: []event{
-				{kind: expanded, node: 0, index: NoIndex, count: 3},
+				{kind: expanded, node: 0, index: runs.NoIndex, count: 3},
 				el(failed, 0, 1), el(succeeded, 0, 0), el(postponed, 0, 2), el(due, 0, 2), el(failed, 0, 2),
 			},
-			want: []StepStatus{StepSucceeded}, run: RunSucceeded,
+			want: []runs.StepStatus{runs.StepSucceeded}, run: runs.Succeeded,
 		},
 		"cancel of a for_each that only waits": {
 			nodes: []shapeNode{{runOn: workflows.RunOnSuccess, parallel: 2}}, needs: [][]int{nil},
 			events: []event{
-				{kind: expanded, node: 0, index: NoIndex, count: 3},
+				{kind: expanded, node: 0, index: runs.NoIndex, count: 3},
 				el(postponed, 0, 0), el(succeeded, 0, 1), el(postponed, 0, 2), at(canceled, 0),
 			},
-			want: []StepStatus{StepCanceled}, run: RunCanceled,
+			want: []runs.StepStatus{runs.StepCanceled}, run: runs.Canceled,
 		},
 	}
 	for name, tt := range tests {
@@ -293,7 +294,7 @@ func TestApply(t *testing.T) {
 			t.Parallel()
 			s := newState(tt.shape())
 			apply(s, event{kind: began})
-			var run RunStatus
+			var run runs.Status
 			for _, ev := range tt.events {
 				for _, a := range apply(s, ev) {
 					if a.kind == finish {
@@ -301,7 +302,7 @@ func TestApply(t *testing.T) {
 					}
 				}
 			}
-			var got []StepStatus
+			var got []runs.StepStatus
 			for i := range s.nodes {
 				got = append(got, s.nodes[i].status)
 			}
@@ -346,7 +347,7 @@ func BenchmarkApply(b *testing.B) {
 					apply(s, event{kind: began})
 					b.StartTimer()
 				}
-				apply(s, event{kind: succeeded, node: i % n, index: NoIndex})
+				apply(s, event{kind: succeeded, node: i % n, index: runs.NoIndex})
 			}
 		})
 	}

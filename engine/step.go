@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/engine/runs"
 	"keyflow/internal/egress"
 	"keyflow/internal/jsonvalue"
 	"keyflow/internal/outbox"
@@ -71,11 +72,11 @@ type outcome struct {
 	hold     credentials.ID // of postponed: the credential that must be connected
 	forever  bool           // of postponed: without an end
 	awaits   string         // of postponed: what can end the wait, a nodes.CodeWaitsFor…
-	start    *NewRun        // the run that the step starts
-	answer   *Answer        // what the step says to the caller of the webhook
+	start    *runs.NewRun   // the run that the step starts
+	answer   *runs.Answer   // what the step says to the caller of the webhook
 	event    *outbox.Event  // that the step publishes
 	elements *elements      // of expanded
-	attempt  *Attempt       // nil when the node did not get to run
+	attempt  *runs.Attempt  // nil when the node did not get to run
 }
 
 // run evaluates what comes before the first attempt, then makes one attempt.
@@ -85,7 +86,7 @@ func (s *stepRun) run(ctx context.Context) outcome {
 			return out
 		}
 	}
-	if s.plan.forEach != nil && s.key.index == NoIndex {
+	if s.plan.forEach != nil && s.key.index == runs.NoIndex {
 		return s.expand(ctx)
 	}
 	started := s.runner.engine.now()
@@ -97,7 +98,7 @@ func (s *stepRun) run(ctx context.Context) outcome {
 		return out
 	}
 	finished := s.runner.engine.now()
-	out.attempt = &Attempt{Attempt: s.attempt, StartedAt: started, FinishedAt: &finished, Request: s.lastRequest()}
+	out.attempt = &runs.Attempt{Attempt: s.attempt, StartedAt: started, FinishedAt: &finished, Request: s.lastRequest()}
 	if out.err != nil {
 		out.attempt.Error = stepError(out.err, s.attempt)
 	}
@@ -312,14 +313,14 @@ func (s *stepRun) record(c credentials.Call) {
 	s.calls = append(s.calls, c)
 }
 
-func (s *stepRun) lastRequest() *Request {
+func (s *stepRun) lastRequest() *runs.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.calls) == 0 {
 		return nil
 	}
 	c := &s.calls[len(s.calls)-1]
-	return &Request{Method: c.Method, URL: c.URL, Status: c.Status, DurationMS: c.Duration.Milliseconds()}
+	return &runs.Request{Method: c.Method, URL: c.URL, Status: c.Status, DurationMS: c.Duration.Milliseconds()}
 }
 
 // credentialCalls returns the calls that used a credential.
@@ -415,8 +416,8 @@ func contextError(ctx context.Context) *nodes.Error {
 const maxErrorResponse = 64 << 10
 
 // stepError is a failure as it is stored. An answer too large to keep loses its body.
-func stepError(err *nodes.Error, attempt int) *StepError {
-	out := &StepError{Code: err.Code, Message: shortMessage(err.Message), Attempt: attempt}
+func stepError(err *nodes.Error, attempt int) *runs.StepError {
+	out := &runs.StepError{Code: err.Code, Message: shortMessage(err.Message), Attempt: attempt}
 	if err.Response == nil {
 		return out
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/nodes"
 )
 
@@ -39,7 +40,7 @@ func TestTakeover(t *testing.T) {
 	w.boot(engine.Options{}) // the second process
 	firstOwners.dead.Store(true)
 	run, steps := w.wait(id)
-	if run.Status != engine.RunSucceeded || string(run.Output) != `"a"` || run.Fence != 2 {
+	if run.Status != runs.Succeeded || string(run.Output) != `"a"` || run.Fence != 2 {
 		t.Errorf("run %s, output %s, fence %d", run.Status, run.Output, run.Fence)
 	}
 	if err := first.Ready(); err == nil {
@@ -74,7 +75,7 @@ func TestComingBackAfterTakeover(t *testing.T) {
 	id := w.start(w.apply(`{"id": "back", "nodes": {"a": {"type": "call", "with": {"name": "a"}, "retry": {"max_attempts": 3, "initial": "900ms"}}}}`), "")
 	<-failed
 	w.boot(engine.Options{}) // the second process
-	if run, _ := w.wait(id); run.Status != engine.RunSucceeded {
+	if run, _ := w.wait(id); run.Status != runs.Succeeded {
 		t.Errorf("the run is %s, %v", run.Status, run.Error)
 	}
 	calls := w.count("a")
@@ -110,7 +111,7 @@ func TestManyRuns(t *testing.T) {
 	w := setup(t)
 	w.stop()
 	w.boot(engine.Options{Exclusive: true, Concurrency: 4})
-	ids := make([]engine.RunID, 300)
+	ids := make([]runs.ID, 300)
 	one, other := w.apply(`{"id": "one", "nodes": {"a": {"type": "call", "with": {"name": "one"}}}}`),
 		w.apply(`{"id": "other", "nodes": {"a": {"type": "call", "for_each": "1..3", "max_parallel": 3, "with": {"name": "other"}}}}`)
 	for i := range ids {
@@ -121,7 +122,7 @@ func TestManyRuns(t *testing.T) {
 		}
 	}
 	for _, id := range ids {
-		if run, _ := w.wait(id); run.Status != engine.RunSucceeded {
+		if run, _ := w.wait(id); run.Status != runs.Succeeded {
 			t.Fatalf("run %s: %+v", run.Status, run.Error)
 		}
 	}

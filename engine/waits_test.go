@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/nodes"
 )
 
@@ -33,16 +34,16 @@ func TestWaitsThatAreNotAttempts(t *testing.T) {
 			}
 			w.eventually("the run waits", func() bool {
 				run, _, err := w.engine.Run(t.Context(), id)
-				return err == nil && run.Status == engine.RunWaiting && run.WakeAt != nil
+				return err == nil && run.Status == runs.Waiting && run.WakeAt != nil
 			})
 			waiting := w.steps(id)[step]
-			if waiting.Status != engine.StepWaiting || waiting.Error == nil || waiting.Error.Code != nodes.CodeCredentialLimit || waiting.DueAt == nil || len(waiting.Attempts) != 0 {
+			if waiting.Status != runs.StepWaiting || waiting.Error == nil || waiting.Error.Code != nodes.CodeCredentialLimit || waiting.DueAt == nil || len(waiting.Attempts) != 0 {
 				t.Errorf("waiting step %+v", waiting)
 			}
 			w.kill()
 			w.boot(engine.Options{})
 			run, steps := w.wait(id)
-			if run.Status != engine.RunSucceeded || len(steps[step].Attempts) != 1 || w.count("a") != 3 || steps[step].Error != nil {
+			if run.Status != runs.Succeeded || len(steps[step].Attempts) != 1 || w.count("a") != 3 || steps[step].Error != nil {
 				t.Errorf("run %s after %d calls, step %+v", run.Status, w.count("a"), steps[step])
 			}
 			if began := steps[step].StartedAt; waiting.StartedAt == nil || began == nil || !began.Equal(*waiting.StartedAt) {

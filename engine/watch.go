@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"keyflow/engine/runs"
 )
 
 // pollEvery is how often a run that another goroutine or process works on is looked at.
@@ -14,7 +16,7 @@ const pollEvery = time.Second
 type hub struct {
 	watchers atomic.Int64 // so that publishing costs nothing when nobody watches
 	mu       sync.Mutex
-	of       map[RunID]map[*watcher]bool
+	of       map[runs.ID]map[*watcher]bool
 }
 
 // watcher collects updates for one reader.
@@ -29,9 +31,9 @@ type watcher struct {
 // maxPending bounds what a slow reader costs.
 const maxPending = 4096
 
-func newHub() *hub { return &hub{of: map[RunID]map[*watcher]bool{}} }
+func newHub() *hub { return &hub{of: map[runs.ID]map[*watcher]bool{}} }
 
-func (h *hub) subscribe(id RunID) (*watcher, func()) {
+func (h *hub) subscribe(id runs.ID) (*watcher, func()) {
 	w := &watcher{wake: make(chan struct{}, 1)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -43,7 +45,7 @@ func (h *hub) subscribe(id RunID) (*watcher, func()) {
 	return w, func() { h.unsubscribe(id, w) }
 }
 
-func (h *hub) unsubscribe(id RunID, w *watcher) {
+func (h *hub) unsubscribe(id runs.ID, w *watcher) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.of[id], w)
@@ -54,7 +56,7 @@ func (h *hub) unsubscribe(id RunID, w *watcher) {
 }
 
 // publish never blocks.
-func (h *hub) publish(id RunID, updates ...Update) {
+func (h *hub) publish(id runs.ID, updates ...Update) {
 	if h.watchers.Load() == 0 {
 		return
 	}
@@ -89,7 +91,7 @@ func (w *watcher) take() (updates []Update, lost bool) {
 }
 
 // publish tells watchers what was stored.
-func (r *runner) publish(p *Progress) {
+func (r *runner) publish(p *runs.Progress) {
 	if p == nil || r.engine.hub.watchers.Load() == 0 {
 		return
 	}
@@ -98,7 +100,7 @@ func (r *runner) publish(p *Progress) {
 		updates = append(updates, Update{Step: &p.Steps[i]})
 	}
 	if p.Set != nil {
-		run := r.run.with(p.Set)
+		run := r.run.With(p.Set)
 		updates = append(updates, Update{Run: &run})
 	}
 	r.engine.hub.publish(r.run.ID, updates...)
@@ -106,12 +108,12 @@ func (r *runner) publish(p *Progress) {
 
 // Update is one change of a watched run; exactly one field is set.
 type Update struct {
-	Run  *Run
-	Step *Step
+	Run  *runs.Run
+	Step *runs.Step
 }
 
 // Wait returns the run once it is final, or ctx's error.
-func (e *Engine) Wait(ctx context.Context, id RunID) (Run, error) {
+func (e *Engine) Wait(ctx context.Context, id runs.ID) (runs.Run, error) {
 	if r := e.running(id); r != nil {
 		select {
 		case <-r.done:
@@ -119,7 +121,7 @@ func (e *Engine) Wait(ctx context.Context, id RunID) (Run, error) {
 				return *r.final, nil
 			}
 		case <-ctx.Done():
-			return Run{}, ctx.Err()
+			return runs.Run{}, ctx.Err()
 		}
 	}
 	w, stop := e.hub.subscribe(id)
@@ -135,20 +137,20 @@ func (e *Engine) Wait(ctx context.Context, id RunID) (Run, error) {
 			return run, nil
 		}
 		if ctx.Err() != nil {
-			return Run{}, ctx.Err()
+			return runs.Run{}, ctx.Err()
 		}
 	}
 }
 
 // final returns the run when its end is published; false when it is time to look elsewhere.
-func (w *watcher) final(ctx context.Context, look <-chan time.Time) (Run, bool) {
+func (w *watcher) final(ctx context.Context, look <-chan time.Time) (runs.Run, bool) {
 	for {
 		select {
 		case <-w.wake:
 		case <-look:
-			return Run{}, false
+			return runs.Run{}, false
 		case <-ctx.Done():
-			return Run{}, false
+			return runs.Run{}, false
 		}
 		updates, lost := w.take()
 		for _, u := range updates {
@@ -157,14 +159,14 @@ func (w *watcher) final(ctx context.Context, look <-chan time.Time) (Run, bool) 
 			}
 		}
 		if lost {
-			return Run{}, false
+			return runs.Run{}, false
 		}
 	}
 }
 
 // Watch sends the run and its steps as they are, then every change, and closes the channel
 // after the final run or when ctx is done. A slow reader misses intermediate states only.
-func (e *Engine) Watch(ctx context.Context, id RunID) (<-chan Update, error) {
+func (e *Engine) Watch(ctx context.Context, id runs.ID) (<-chan Update, error) {
 	w, stop := e.hub.subscribe(id)
 	run, steps, err := e.Run(ctx, id)
 	if err != nil {
@@ -175,7 +177,7 @@ func (e *Engine) Watch(ctx context.Context, id RunID) (<-chan Update, error) {
 	go func() {
 		defer close(out)
 		defer stop()
-		v := &view{out: out, sent: map[stepID]StepStatus{}}
+		v := &view{out: out, sent: map[stepID]runs.StepStatus{}}
 		if v.send(ctx, run, steps) {
 			v.follow(ctx, e, w, id)
 		}
@@ -186,8 +188,8 @@ func (e *Engine) Watch(ctx context.Context, id RunID) (<-chan Update, error) {
 // view is what one reader of a run has seen.
 type view struct {
 	out  chan<- Update
-	run  RunStatus
-	sent map[stepID]StepStatus
+	run  runs.Status
+	sent map[stepID]runs.StepStatus
 }
 
 type stepID struct {
@@ -196,7 +198,7 @@ type stepID struct {
 }
 
 // follow sends changes until the run is final. Runs of other processes are polled.
-func (v *view) follow(ctx context.Context, e *Engine, w *watcher, id RunID) {
+func (v *view) follow(ctx context.Context, e *Engine, w *watcher, id runs.ID) {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {
@@ -226,7 +228,7 @@ func (v *view) follow(ctx context.Context, e *Engine, w *watcher, id RunID) {
 
 // send brings the reader up to date: steps first, a final run last. It reports whether the
 // reader wants more.
-func (v *view) send(ctx context.Context, run Run, steps []Step) bool {
+func (v *view) send(ctx context.Context, run runs.Run, steps []runs.Step) bool {
 	if !run.Status.Final() && !v.update(ctx, Update{Run: &run}) {
 		return false
 	}

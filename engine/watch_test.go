@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 )
@@ -52,10 +53,10 @@ func TestWatch(t *testing.T) {
 	for last = range again {
 		seen++
 	}
-	if seen != 4 || last.Run == nil || last.Run.Status != engine.RunSucceeded {
+	if seen != 4 || last.Run == nil || last.Run.Status != runs.Succeeded {
 		t.Errorf("watching a final run: %d updates, the last is %+v", seen, last)
 	}
-	if _, err := w.engine.Watch(context.Background(), engine.RunID{1}); !fault.Is(err, fault.NotFound) {
+	if _, err := w.engine.Watch(context.Background(), runs.ID{1}); !fault.Is(err, fault.NotFound) {
 		t.Errorf("watching no run: %v", err)
 	}
 }

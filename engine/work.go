@@ -4,6 +4,8 @@ import (
 	"context"
 	"strconv"
 	"time"
+
+	"keyflow/engine/runs"
 )
 
 // submit hands a step to the queue.
@@ -49,7 +51,7 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 	s := &stepRun{
 		runner: r, plan: plan, key: key, name: string(plan.id),
 		attempt: len(step.attempts) + 1, readyAt: r.readyAt(plan), holdEnd: step.holdEnd, brought: r.brought[key],
-		fresh: len(step.attempts) == 0 && key.index == NoIndex,
+		fresh: len(step.attempts) == 0 && key.index == runs.NoIndex,
 	}
 	step.begun, step.current = true, r.engine.now()
 	if r.engine.hub.watchers.Load() > 0 {
@@ -61,7 +63,7 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 		return nil, outcome{kind: failed, err: varsError(err)}
 	}
 	s.sealed = r.sealedOutputs(plan.reads.sealed)
-	if key.index != NoIndex {
+	if key.index != runs.NoIndex {
 		s.name += "/" + strconv.Itoa(key.index)
 		if plan.reads.item {
 			s.item, s.itemKey = r.results[key.node].elements.at(key.index)
@@ -105,10 +107,10 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 		out.elements.started = at
 		r.results[key.node].elements = out.elements
 		delete(r.live, key)
-		r.happen(event{kind: expanded, node: key.node, index: NoIndex, count: len(out.elements.items)}, at)
+		r.happen(event{kind: expanded, node: key.node, index: runs.NoIndex, count: len(out.elements.items)}, at)
 		return
 	}
-	row := Step{Node: r.plan.nodes[key.node].id, Index: key.index, Output: out.output, Sealed: out.sealed}
+	row := runs.Step{Node: r.plan.nodes[key.node].id, Index: key.index, Output: out.output, Sealed: out.sealed}
 	step.begins(out, at)
 	step.into(&row)
 	if out.attempt != nil {
@@ -133,7 +135,7 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 		} else {
 			due = step.heldUntil(due)
 		}
-		step.hold, row.Hold = out.hold, out.hold
+		step.hold, row.NeedsConnect = out.hold, out.hold
 		r.postpone(key, step, due, row)
 		return
 	}
@@ -153,7 +155,7 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 	}
 	delete(r.live, key)
 	r.rows = append(r.rows, row)
-	if key.index == NoIndex {
+	if key.index == runs.NoIndex {
 		r.keep(key.node, &row)
 		if n := &r.results[key.node]; r.plan.nodes[key.node].isRead && out.kind == succeeded {
 			n.data.set(len(out.output), out.value)
@@ -164,23 +166,23 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 	r.happen(event{kind: out.kind, node: key.node, index: key.index}, at)
 }
 
-func (r *runner) endStatus(kind eventKind) StepStatus {
+func (r *runner) endStatus(kind eventKind) runs.StepStatus {
 	switch kind {
 	case succeeded:
-		return StepSucceeded
+		return runs.StepSucceeded
 	case unwanted:
-		return StepSkipped
+		return runs.StepSkipped
 	case failed:
-		return StepFailed
+		return runs.StepFailed
 	default:
 		return r.state.stoppedStatus()
 	}
 }
 
 // postpone stores until when a step waits; only then the wait begins. Zero is without an end.
-func (r *runner) postpone(key stepKey, step *liveStep, until time.Time, row Step) {
-	step.status, step.due = StepWaiting, until
-	row.Status = StepWaiting
+func (r *runner) postpone(key stepKey, step *liveStep, until time.Time, row runs.Step) {
+	step.status, step.due = runs.StepWaiting, until
+	row.Status = runs.StepWaiting
 	if !until.IsZero() {
 		row.DueAt = &until
 		r.unarmed = append(r.unarmed, key)
@@ -194,14 +196,14 @@ func (r *runner) postpone(key stepKey, step *liveStep, until time.Time, row Step
 }
 
 // keepElement notes what a for_each keeps of an element that has ended. r.mu is held.
-func (r *runner) keepElement(key stepKey, row *Step) {
+func (r *runner) keepElement(key stepKey, row *runs.Step) {
 	plan, e := &r.plan.nodes[key.node], r.results[key.node].elements
 	switch row.Status {
-	case StepSucceeded:
+	case runs.StepSucceeded:
 		if plan.isRead {
 			e.put(key.index, row.Output, row.Sealed)
 		}
-	case StepFailed:
+	case runs.StepFailed:
 		if plan.itemsGoOn {
 			if plan.isRead {
 				e.put(key.index, failedElement(row.Error), nil)
@@ -219,11 +221,11 @@ func (r *runner) keepElement(key stepKey, row *Step) {
 
 // storeStart puts the start of an at_most_once step on disk before its request is sent.
 func (r *runner) storeStart(ctx context.Context, key stepKey, attempt int, started time.Time) error {
-	row := Step{
-		Node: r.plan.nodes[key.node].id, Index: key.index, Status: StepRunning, StartedAt: &started,
-		Attempts: []Attempt{{Attempt: attempt, StartedAt: started}},
+	row := runs.Step{
+		Node: r.plan.nodes[key.node].id, Index: key.index, Status: runs.StepRunning, StartedAt: &started,
+		Attempts: []runs.Attempt{{Attempt: attempt, StartedAt: started}},
 	}
-	err := r.engine.write(&Progress{Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Steps: []Step{row}})
+	err := r.engine.write(&runs.Progress{Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Steps: []runs.Step{row}})
 	if err != nil {
 		r.mu.Lock()
 		r.refused(nil, err)

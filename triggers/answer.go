@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
 
@@ -46,13 +46,13 @@ func writeProblem(w http.ResponseWriter, p problem) {
 }
 
 // accepted answers that a run is stored.
-func accepted(w http.ResponseWriter, id engine.RunID) {
+func accepted(w http.ResponseWriter, id runs.ID) {
 	writeJSON(w, http.StatusAccepted, "application/json", []byte(`{"run_id":"`+id.String()+`"}`))
 }
 
 // say writes what an author has composed. Our own headers are set last: nothing that an author
 // says takes away what keeps the answer from acting on our origin.
-func (m *Manager) say(w http.ResponseWriter, a *engine.Answer) {
+func (m *Manager) say(w http.ResponseWriter, a *runs.Answer) {
 	h := w.Header()
 	own := maps.Clone(h)
 	delete(own, "Cache-Control")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/cloudevent"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
@@ -148,8 +149,8 @@ func textOf(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 type start struct {
 	*delivery
 	to  *subscription
-	run engine.RunID // zero: none was started
-	err error        // the start may succeed later
+	run runs.ID // zero: none was started
+	err error   // the start may succeed later
 }
 
 // startAll carries starts out side by side, so that the journal stores them together.
@@ -169,40 +170,40 @@ func (m *Manager) startAll(ctx context.Context, starts []start) {
 
 // startBy starts the run of one subscription, if it wants the event. What can never start is
 // counted and given up; an error may pass.
-func (m *Manager) startBy(ctx context.Context, d *delivery, s *subscription) (engine.RunID, error) {
+func (m *Manager) startBy(ctx context.Context, d *delivery, s *subscription) (runs.ID, error) {
 	wanted, err := s.matches(ctx, d)
 	if ctx.Err() != nil {
-		return engine.RunID{}, errNotInTime(ctx)
+		return runs.ID{}, errNotInTime(ctx)
 	}
 	if err != nil {
 		s.tally.failed.Add(1)
 		m.problem(s, d, "the filter of an event trigger failed", err)
 		m.metrics.starts.WithLabelValues(resultFilter).Inc()
-		return engine.RunID{}, nil
+		return runs.ID{}, nil
 	}
 	if !wanted {
-		return engine.RunID{}, nil
+		return runs.ID{}, nil
 	}
 	input, err := s.inputOf(ctx, d)
 	if ctx.Err() != nil {
-		return engine.RunID{}, errNotInTime(ctx)
+		return runs.ID{}, errNotInTime(ctx)
 	}
 	if err != nil {
 		m.refuse(s, d, err)
-		return engine.RunID{}, nil
+		return runs.ID{}, nil
 	}
 	started, err := m.starter.Start(ctx, engine.Start{
 		Workflow: s.workflow, Input: input, Depth: d.event.Depth,
-		Trigger: engine.TriggerRef{ID: s.trigger, Type: workflows.TriggerEvent, FiredAt: d.fired, Event: d.raw},
-		Dedupe:  &engine.DedupeKey{Kind: workflows.TriggerEvent, Trigger: s.trigger, Key: d.event.Source + "\x00" + d.event.ID, ExpiresAt: d.fired.Add(dedupeFor)},
+		Trigger: runs.TriggerRef{ID: s.trigger, Type: workflows.TriggerEvent, FiredAt: d.fired, Event: d.raw},
+		Dedupe:  &runs.DedupeKey{Kind: workflows.TriggerEvent, Trigger: s.trigger, Key: d.event.Source + "\x00" + d.event.ID, ExpiresAt: d.fired.Add(dedupeFor)},
 	})
 	result := resultStarted
 	switch {
 	case err != nil && passes(err):
-		return engine.RunID{}, err
+		return runs.ID{}, err
 	case err != nil:
 		m.refuse(s, d, err)
-		return engine.RunID{}, nil
+		return runs.ID{}, nil
 	case started.Duplicate:
 		result = resultDuplicate
 	case started.Skipped:

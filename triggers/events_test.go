@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/internal/outbox"
@@ -208,7 +209,7 @@ func TestEventTwice(t *testing.T) {
 	t.Parallel()
 	h := loaded(t)
 	h.apply(t, "a", onEvent("t")+`, "also": {"type": "event", "event": "*"}`)
-	var runs []engine.RunID
+	var list []runs.ID
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for range 50 {
@@ -220,12 +221,12 @@ func TestEventTwice(t *testing.T) {
 				t.Errorf("%v %v", receipts, err)
 				return
 			}
-			runs = append(runs, receipts[0].Runs...)
+			list = append(list, receipts[0].Runs...)
 		})
 	}
 	wg.Wait()
-	slices.SortFunc(runs, func(a, b engine.RunID) int { return slices.Compare(a[:], b[:]) })
-	if n := len(slices.Compact(runs)); n != 2 || len(h.started()) != 2 {
+	slices.SortFunc(list, func(a, b runs.ID) int { return slices.Compare(a[:], b[:]) })
+	if n := len(slices.Compact(list)); n != 2 || len(h.started()) != 2 {
 		t.Errorf("%d runs were answered, %d started", n, len(h.started()))
 	}
 }
@@ -290,7 +291,7 @@ func TestBadEventOfABatch(t *testing.T) {
 			if err != nil || len(receipts) != 201 {
 				t.Fatalf("%d receipts, %v", len(receipts), err)
 			}
-			started := map[engine.RunID]bool{}
+			started := map[runs.ID]bool{}
 			for i, r := range receipts {
 				switch {
 				case i == 100 && (r.Problem == nil || r.Problem.Path != tt.path || r.Problem.Code != tt.code || len(r.Runs) != 0):

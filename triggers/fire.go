@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/expression"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
@@ -137,7 +138,7 @@ func passes(err error) bool {
 // startOccurrence starts the run of one occurrence; a repetition finds what was decided first.
 func (m *Manager) startOccurrence(ctx context.Context, o *occurrence) (engine.Started, error) {
 	planned := o.planned
-	trigger := engine.TriggerRef{ID: o.plan.Trigger, Type: workflows.TriggerCron, FiredAt: o.now.UTC(), ScheduledAt: &planned}
+	trigger := runs.TriggerRef{ID: o.plan.Trigger, Type: workflows.TriggerCron, FiredAt: o.now.UTC(), ScheduledAt: &planned}
 	input, err := cronInput(ctx, o.definition, o.trigger, trigger)
 	if err != nil {
 		return engine.Started{}, err
@@ -147,20 +148,20 @@ func (m *Manager) startOccurrence(ctx context.Context, o *occurrence) (engine.St
 
 // dedupe is the key of the occurrence. It is kept until the occurrence is too old to be
 // made up.
-func (o *occurrence) dedupe() *engine.DedupeKey {
+func (o *occurrence) dedupe() *runs.DedupeKey {
 	expires := o.now.Add(dedupeFor)
 	if o.trigger.CatchUp != nil {
 		if past := o.planned.Add(time.Duration(*o.trigger.CatchUp) + time.Hour); past.After(expires) {
 			expires = past
 		}
 	}
-	return &engine.DedupeKey{
+	return &runs.DedupeKey{
 		Kind: workflows.TriggerCron, Trigger: o.plan.Trigger, Key: o.planned.Format(time.RFC3339Nano), ExpiresAt: expires,
 	}
 }
 
 // cronInput evaluates the trigger's input; without one it is {}.
-func cronInput(ctx context.Context, d *workflows.Definition, t workflows.Trigger, ref engine.TriggerRef) (json.RawMessage, error) {
+func cronInput(ctx context.Context, d *workflows.Definition, t workflows.Trigger, ref runs.TriggerRef) (json.RawMessage, error) {
 	if !t.HasInput {
 		return json.RawMessage("{}"), nil
 	}

@@ -15,6 +15,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
 
@@ -281,7 +282,7 @@ func (m *Manager) answerFinish(w http.ResponseWriter, r *http.Request, rt *route
 		accepted(w, started.Run)
 	case answer != nil:
 		m.say(w, answer)
-	case run.Status == engine.RunSucceeded:
+	case run.Status == runs.Succeeded:
 		output := run.Output
 		if output == nil {
 			output = json.RawMessage("null")

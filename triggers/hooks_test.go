@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/triggers"
@@ -199,9 +200,9 @@ func TestHookAccepts(t *testing.T) {
 			h, base := hookServer(t)
 			res, body := tt.call.do(t, base)
 			var answer struct {
-				RunID engine.RunID `json:"run_id"`
+				RunID runs.ID `json:"run_id"`
 			}
-			if err := json.Unmarshal([]byte(body), &answer); err != nil || res.StatusCode != 202 || answer.RunID == (engine.RunID{}) {
+			if err := json.Unmarshal([]byte(body), &answer); err != nil || res.StatusCode != 202 || answer.RunID == (runs.ID{}) {
 				t.Fatalf("status %d: %s, %v", res.StatusCode, body, err)
 			}
 			wantSafe(t, res)
@@ -306,38 +307,38 @@ func TestHookPrefersExactPaths(t *testing.T) {
 
 func TestHookOnFinish(t *testing.T) {
 	t.Parallel()
-	run := engine.RunID{1}
+	run := runs.ID{1}
 	tests := []struct {
 		name   string
-		wait   func(context.Context, engine.RunID) (engine.Run, error)
+		wait   func(context.Context, runs.ID) (runs.Run, error)
 		status int
 		want   string
 	}{
-		{"succeeded", func(context.Context, engine.RunID) (engine.Run, error) {
-			return engine.Run{Status: engine.RunSucceeded, Output: json.RawMessage(`{"a":[1]}`)}, nil
+		{"succeeded", func(context.Context, runs.ID) (runs.Run, error) {
+			return runs.Run{Status: runs.Succeeded, Output: json.RawMessage(`{"a":[1]}`)}, nil
 		}, 200, `{"a":[1]}`},
-		{"without output", func(context.Context, engine.RunID) (engine.Run, error) {
-			return engine.Run{Status: engine.RunSucceeded}, nil
+		{"without output", func(context.Context, runs.ID) (runs.Run, error) {
+			return runs.Run{Status: runs.Succeeded}, nil
 		}, 200, `null`},
-		{"failed", func(context.Context, engine.RunID) (engine.Run, error) {
-			return engine.Run{Status: engine.RunFailed, Error: &engine.RunError{Message: "inside"}}, nil
+		{"failed", func(context.Context, runs.ID) (runs.Run, error) {
+			return runs.Run{Status: runs.Failed, Error: &runs.RunError{Message: "inside"}}, nil
 		}, 502, `{"type":"about:blank","title":"Bad Gateway","status":502,"detail":"the run ended as failed","request_id":"req-1","run_id":"RUN","errors":[]}`},
-		{"canceled", func(context.Context, engine.RunID) (engine.Run, error) {
-			return engine.Run{Status: engine.RunCanceled}, nil
+		{"canceled", func(context.Context, runs.ID) (runs.Run, error) {
+			return runs.Run{Status: runs.Canceled}, nil
 		}, 502, `{"type":"about:blank","title":"Bad Gateway","status":502,"detail":"the run ended as canceled","request_id":"req-1","run_id":"RUN","errors":[]}`},
-		{"too slow", func(ctx context.Context, _ engine.RunID) (engine.Run, error) {
+		{"too slow", func(ctx context.Context, _ runs.ID) (runs.Run, error) {
 			<-ctx.Done()
-			return engine.Run{}, ctx.Err()
+			return runs.Run{}, ctx.Err()
 		}, 202, `{"run_id":"RUN"}`},
-		{"stopping", func(context.Context, engine.RunID) (engine.Run, error) {
-			return engine.Run{}, fault.New(fault.Unavailable, "stopping")
+		{"stopping", func(context.Context, runs.ID) (runs.Run, error) {
+			return runs.Run{}, fault.New(fault.Unavailable, "stopping")
 		}, 202, `{"run_id":"RUN"}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			h, base := hookServer(t)
-			h.starter.wait = func(ctx context.Context, id engine.RunID) (engine.Run, error) {
+			h.starter.wait = func(ctx context.Context, id runs.ID) (runs.Run, error) {
 				run := id
 				out, err := tt.wait(ctx, id)
 				out.ID = run

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/workflows"
 )
 
@@ -170,7 +170,7 @@ func orNil(t time.Time) *time.Time {
 
 // waiting returns the planned time of the occurrence that waits for its turn, nil when none does.
 func (m *Manager) waiting(ctx context.Context, id workflows.ID, trigger string) (*time.Time, error) {
-	runs, err := m.starter.Runs(ctx, engine.RunFilter{Workflow: id, Trigger: trigger, Status: engine.RunQueued, Limit: 10})
+	runs, err := m.starter.Runs(ctx, runs.Filter{Workflow: id, Trigger: trigger, Status: runs.Queued, Limit: 10})
 	if err != nil {
 		return nil, fmt.Errorf("look for an occurrence that waits: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	enginestore "keyflow/engine/sqlstore"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
@@ -96,7 +97,7 @@ func (h *house) asks(t *testing.T, id, triggersJSON string, extra string) {
 // finish lets the runs that go on end well.
 func (h *hall) finish(t *testing.T) {
 	t.Helper()
-	for _, run := range h.all(t, engine.RunWaiting) {
+	for _, run := range h.all(t, runs.Waiting) {
 		if err := h.engine.Bring(t.Context(), run.ID, "ok", nodes.CodeWaitsForApproval, map[string]any{"approved": true}); err != nil {
 			t.Errorf("approve: %v", err)
 		}
@@ -104,15 +105,15 @@ func (h *hall) finish(t *testing.T) {
 	synctest.Wait()
 }
 
-// all returns the runs of one status, oldest first; "" is any.
-func (h *hall) all(t *testing.T, status engine.RunStatus) []engine.Run {
+// all returns the list of one status, oldest first; "" is any.
+func (h *hall) all(t *testing.T, status runs.Status) []runs.Run {
 	t.Helper()
-	runs, err := h.engine.Runs(t.Context(), engine.RunFilter{Status: status, Limit: 500})
+	list, err := h.engine.Runs(t.Context(), runs.Filter{Status: status, Limit: 500})
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.Reverse(runs)
-	return runs
+	slices.Reverse(list)
+	return list
 }
 
 // plannedRuns returns the planned instants of all runs of schedules, as clock text.
@@ -160,7 +161,7 @@ func TestServeOverlap(t *testing.T) {
 					t.Errorf("runs (-want +got):\n%s", diff)
 				}
 				missed, skipped := h.counts(t)
-				if canceled := len(h.all(t, engine.RunCanceled)); missed != 0 || skipped != tt.skipped || canceled != tt.canceled {
+				if canceled := len(h.all(t, runs.Canceled)); missed != 0 || skipped != tt.skipped || canceled != tt.canceled {
 					t.Errorf("missed %d, skipped %d, canceled %d; want 0, %d, %d", missed, skipped, canceled, tt.skipped, tt.canceled)
 				}
 				h.stop()
@@ -187,7 +188,7 @@ func TestServeWaitingOccurrenceSurvivesARestart(t *testing.T) {
 		}
 		h.finish(t)
 		pass(time.Second)
-		if diff := cmp.Diff([]string{"00:01:00", "00:02:00"}, h.plannedRuns(t)); diff != "" || len(h.all(t, engine.RunWaiting)) != 1 {
+		if diff := cmp.Diff([]string{"00:01:00", "00:02:00"}, h.plannedRuns(t)); diff != "" || len(h.all(t, runs.Waiting)) != 1 {
 			t.Errorf("runs (-want +got):\n%s", diff)
 		}
 		h.stop()
@@ -200,21 +201,21 @@ func TestServeOverlapLooksAtItsOwnRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := setup(t).open(t)
 		h.asks(t, "a", tick("skip")+`, "other": {"type": "cron", "schedule": "0 * * * *"}`, "")
-		for _, ref := range []engine.TriggerRef{{}, {ID: "other", Type: "cron"}, {ID: "tick", Type: "webhook"}} {
+		for _, ref := range []runs.TriggerRef{{}, {ID: "other", Type: "cron"}, {ID: "tick", Type: "webhook"}} {
 			if _, err := h.engine.Start(t.Context(), engine.Start{Workflow: "a", Trigger: ref}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		pass(61 * time.Second)
-		runs := h.all(t, engine.RunWaiting)
-		if len(runs) != 4 {
-			t.Fatalf("%d runs go on, want 4", len(runs))
+		list := h.all(t, runs.Waiting)
+		if len(list) != 4 {
+			t.Fatalf("%d runs go on, want 4", len(list))
 		}
-		if err := h.engine.Cancel(t.Context(), runs[3].ID); err != nil {
+		if err := h.engine.Cancel(t.Context(), list[3].ID); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Second)
-		if _, err := h.engine.Retry(t.Context(), engine.Retry{Run: runs[3].ID, FromStart: true}); err != nil {
+		if _, err := h.engine.Retry(t.Context(), engine.Retry{Run: list[3].ID, FromStart: true}); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Minute)
@@ -235,13 +236,13 @@ func TestServeOverlapWithConcurrency(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(3*time.Minute + 30*time.Second) // 00:01 waits for the run started by hand, 00:02 for 00:01
-		if _, skipped := h.counts(t); skipped != 1 || len(h.all(t, engine.RunQueued)) != 2 {
-			t.Errorf("%d skipped, %d wait; want 1 and 2", skipped, len(h.all(t, engine.RunQueued)))
+		if _, skipped := h.counts(t); skipped != 1 || len(h.all(t, runs.Queued)) != 2 {
+			t.Errorf("%d skipped, %d wait; want 1 and 2", skipped, len(h.all(t, runs.Queued)))
 		}
 		for want := 1; want >= 0; want-- {
 			h.finish(t)
 			pass(time.Second)
-			if waiting, queued := len(h.all(t, engine.RunWaiting)), len(h.all(t, engine.RunQueued)); waiting != 1 || queued != want {
+			if waiting, queued := len(h.all(t, runs.Waiting)), len(h.all(t, runs.Queued)); waiting != 1 || queued != want {
 				t.Errorf("%d go on, %d wait; want 1 and %d", waiting, queued, want)
 			}
 		}

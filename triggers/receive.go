@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/cloudevent"
 	"keyflow/internal/fault"
 )
@@ -23,7 +24,7 @@ type Sent struct {
 // before, or what is wrong with it.
 type Receipt struct {
 	ID      string
-	Runs    []engine.RunID
+	Runs    []runs.ID
 	Problem *fault.Problem // the first; its path is a pointer into the body
 }
 
@@ -118,7 +119,7 @@ func (m *Manager) startReceived(ctx context.Context, received []cloudevent.Recei
 			m.logger.Warn("events not accepted", reference(starts[n].to.workflow, starts[n].to.trigger), "error", err)
 			return nil, fault.New(fault.Unavailable, "not every run could be stored: send the events again; what was stored is found by source and id").Because(err)
 		}
-		if run := starts[n].run; run != (engine.RunID{}) {
+		if run := starts[n].run; run != (runs.ID{}) {
 			receipts[of[n]].Runs = append(receipts[of[n]].Runs, run)
 		}
 	}

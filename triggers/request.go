@@ -10,7 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/expression"
 	"keyflow/internal/jsonvalue"
 	"keyflow/workflows"
@@ -122,8 +122,8 @@ func (c *call) env() expression.Env {
 	}}}
 }
 
-func (c *call) trigger() engine.TriggerRef {
-	return engine.TriggerRef{ID: c.route.trigger, Type: workflows.TriggerWebhook, FiredAt: c.fired, Request: c.raw}
+func (c *call) trigger() runs.TriggerRef {
+	return runs.TriggerRef{ID: c.route.trigger, Type: workflows.TriggerWebhook, FiredAt: c.fired, Request: c.raw}
 }
 
 // input is the trigger's input; without one the parsed body.
@@ -139,7 +139,7 @@ func (c *call) input(ctx context.Context) (json.RawMessage, error) {
 }
 
 // dedupe is the key of the delivery; nil when the trigger has none or it is empty.
-func (c *call) dedupe(ctx context.Context) (*engine.DedupeKey, error) {
+func (c *call) dedupe(ctx context.Context) (*runs.DedupeKey, error) {
 	if c.route.dedupe == nil {
 		return nil, nil
 	}
@@ -155,5 +155,5 @@ func (c *call) dedupe(ctx context.Context) (*engine.DedupeKey, error) {
 		}
 		key = string(text)
 	}
-	return &engine.DedupeKey{Kind: workflows.TriggerWebhook, Trigger: c.route.trigger, Key: key, ExpiresAt: c.fired.Add(dedupeFor)}, nil
+	return &runs.DedupeKey{Kind: workflows.TriggerWebhook, Trigger: c.route.trigger, Key: key, ExpiresAt: c.fired.Add(dedupeFor)}, nil
 }

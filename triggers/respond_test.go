@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
 
@@ -16,15 +16,15 @@ func TestHookSaysWhatTheRunSays(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
-		answer engine.Answer
+		answer runs.Answer
 		want   http.Header
 	}{
-		{"text", engine.Answer{Status: 201, Header: http.Header{"Content-Type": {"text/plain"}, "X-A": {"1", "2"}}, Body: []byte("made")},
+		{"text", runs.Answer{Status: 201, Header: http.Header{"Content-Type": {"text/plain"}, "X-A": {"1", "2"}}, Body: []byte("made")},
 			http.Header{"Content-Type": {"text/plain"}, "X-A": {"1", "2"}, "Content-Length": {"4"}, "Cache-Control": {"no-store"}}},
-		{"nothing", engine.Answer{Status: 204}, http.Header{"Cache-Control": {"no-store"}}},
-		{"an error", engine.Answer{Status: 503, Header: http.Header{"Retry-After": {"7"}}},
+		{"nothing", runs.Answer{Status: 204}, http.Header{"Cache-Control": {"no-store"}}},
+		{"an error", runs.Answer{Status: 503, Header: http.Header{"Retry-After": {"7"}}},
 			http.Header{"Retry-After": {"7"}, "Content-Length": {"0"}, "Cache-Control": {"no-store"}}},
-		{"html", engine.Answer{
+		{"html", runs.Answer{
 			Status: 200, Body: []byte("<script>alert(1)</script>"),
 			Header: http.Header{"Content-Type": {"text/html"}, "Content-Security-Policy": {"default-src *"}, "X-Content-Type-Options": {"x"}, "X-Request-Id": {"x"}, "Cache-Control": {"max-age=60"}},
 		}, http.Header{"Content-Type": {"text/html"}, "Content-Length": {"25"}, "Cache-Control": {"max-age=60"}}},

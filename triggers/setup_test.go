@@ -13,6 +13,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
@@ -28,10 +29,10 @@ import (
 type recorder struct {
 	mu         sync.Mutex
 	starts     []engine.Start
-	runs       map[string]engine.RunID // by workflow, kind, trigger, key
-	err        error                   // answered instead, when set
-	wait       func(context.Context, engine.RunID) (engine.Run, error)
-	answer     *engine.Answer // what every run says
+	runs       map[string]runs.ID // by workflow, kind, trigger, key
+	err        error              // answered instead, when set
+	wait       func(context.Context, runs.ID) (runs.Run, error)
+	answer     *runs.Answer // what every run says
 	failAnswer error
 	full       bool   // no start gets a slot
 	during     func() // called by Start
@@ -59,36 +60,36 @@ func (r *recorder) Start(ctx context.Context, s engine.Start) (engine.Started, e
 	if s.Dedupe != nil {
 		key = string(s.Workflow) + "|" + s.Dedupe.Kind + "|" + s.Dedupe.Trigger + "|" + s.Dedupe.Key
 		if id, ok := r.runs[key]; ok {
-			return engine.Started{Run: id, Workflow: s.Workflow, Duplicate: true, Skipped: id == engine.RunID{}}, nil
+			return engine.Started{Run: id, Workflow: s.Workflow, Duplicate: true, Skipped: id == runs.ID{}}, nil
 		}
 		if r.full {
-			r.runs[key] = engine.RunID{}
+			r.runs[key] = runs.ID{}
 			return engine.Started{Workflow: s.Workflow, Skipped: true}, nil
 		}
 	}
-	id := engine.RunID(uuid.Must(uuid.NewV7()))
+	id := runs.ID(uuid.Must(uuid.NewV7()))
 	if key != "" {
 		r.runs[key] = id
 	}
 	if r.starts = append(r.starts, s); r.goal > 0 && len(r.starts) == r.goal {
 		close(r.reached)
 	}
-	return engine.Started{Run: id, Workflow: s.Workflow, Status: engine.RunRunning}, nil
+	return engine.Started{Run: id, Workflow: s.Workflow, Status: runs.Running}, nil
 }
 
-func (r *recorder) Answer(ctx context.Context, id engine.RunID) (*engine.Answer, engine.Run, error) {
+func (r *recorder) Answer(ctx context.Context, id runs.ID) (*runs.Answer, runs.Run, error) {
 	if r.answer != nil || r.failAnswer != nil {
-		return r.answer, engine.Run{}, r.failAnswer
+		return r.answer, runs.Run{}, r.failAnswer
 	}
 	if r.wait != nil {
 		run, err := r.wait(ctx, id)
 		return nil, run, err
 	}
-	return nil, engine.Run{ID: id, Status: engine.RunSucceeded, Output: json.RawMessage(`{"ok":true}`)}, nil
+	return nil, runs.Run{ID: id, Status: runs.Succeeded, Output: json.RawMessage(`{"ok":true}`)}, nil
 }
 
 // Runs knows of none that wait.
-func (r *recorder) Runs(context.Context, engine.RunFilter) ([]engine.Run, error) { return nil, nil }
+func (r *recorder) Runs(context.Context, runs.Filter) ([]runs.Run, error) { return nil, nil }
 
 func (r *recorder) fail(err error) {
 	r.mu.Lock()
@@ -161,7 +162,7 @@ func setup(tb testing.TB) *house {
 }
 
 func setupOn(db *database.DB, now func() time.Time) *house {
-	h := &house{starter: &recorder{runs: map[string]engine.RunID{}}, verifier: &keyVerifier{}, store: sqlstore.New(db), database: db}
+	h := &house{starter: &recorder{runs: map[string]runs.ID{}}, verifier: &keyVerifier{}, store: sqlstore.New(db), database: db}
 	h.catalog = workflows.NewCatalog(workflowstore.New(db), workflows.CatalogOptions{Now: now})
 	h.manager = triggers.New(triggers.Options{
 		Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: h.verifier,

@@ -24,6 +24,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/workflows"
 )
 
@@ -31,8 +32,8 @@ import (
 type Starter interface {
 	Start(ctx context.Context, s engine.Start) (engine.Started, error)
 	// Answer waits for what a respond node of the run says; nil and the run when it ends without.
-	Answer(ctx context.Context, id engine.RunID) (*engine.Answer, engine.Run, error)
-	Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, error)
+	Answer(ctx context.Context, id runs.ID) (*runs.Answer, runs.Run, error)
+	Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error)
 }
 
 // Verifier checks who calls a webhook; *credentials.Vault is one. The names it returns are

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/web/session"
 	"keyflow/workflows"
 )
@@ -36,20 +36,20 @@ func (s *server) credentialUses(ctx context.Context, who session.Who, in *creden
 	if _, err := s.credentials.Get(ctx, who.Caller, in.ID); err != nil { // authorizes
 		return nil, err
 	}
-	uses, err := s.uses.Uses(ctx, engine.UseFilter{Credential: in.ID, Folder: who.Caller.Folder, After: in.Cursor, Limit: in.fetch()})
+	uses, err := s.uses.Uses(ctx, runs.UseFilter{Credential: in.ID, Folder: who.Caller.Folder, After: in.Cursor, Limit: in.fetch()})
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(uses, in.Limit, viewUse, func(u engine.CredentialUse) string { return u.Place }), nil
+	return pageOf(uses, in.Limit, viewUse, func(u runs.CredentialUse) string { return u.Cursor }), nil
 }
 
-func viewUse(u engine.CredentialUse) useView {
+func viewUse(u runs.CredentialUse) useView {
 	v := useView{
 		Run: u.Run.String(), Workflow: u.Workflow, Node: u.Node, At: u.At.UTC(),
 		Method: u.Call.Method, Host: u.Call.Host, URL: u.Call.URL, Status: u.Call.Status, DurationMS: u.Call.Duration.Milliseconds(),
 		Version: u.Call.Version, Fingerprint: u.Call.Fingerprint,
 	}
-	if u.Index != engine.NoIndex {
+	if u.Index != runs.NoIndex {
 		v.Index = &u.Index
 	}
 	return v

@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"time"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/identity"
 	"keyflow/nodes"
 	"keyflow/web/session"
@@ -76,7 +76,7 @@ func withoutTokens(text []byte) []byte {
 	return tokens.ReplaceAll(text, []byte(callbacksPrefix+"***"))
 }
 
-func withoutTokensIn(e *engine.StepError) *engine.StepError {
+func withoutTokensIn(e *runs.StepError) *runs.StepError {
 	if e == nil || e.Response == nil {
 		return e
 	}

@@ -13,6 +13,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/identity"
 	"keyflow/triggers"
 	"keyflow/web/session"
@@ -144,25 +145,25 @@ type Runs interface {
 }
 
 type runReads interface {
-	Wait(ctx context.Context, id engine.RunID) (engine.Run, error)
-	Run(ctx context.Context, id engine.RunID) (engine.Run, []engine.Step, error)
-	Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, error)
-	Watch(ctx context.Context, id engine.RunID) (<-chan engine.Update, error)
+	Wait(ctx context.Context, id runs.ID) (runs.Run, error)
+	Run(ctx context.Context, id runs.ID) (runs.Run, []runs.Step, error)
+	Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error)
+	Watch(ctx context.Context, id runs.ID) (<-chan engine.Update, error)
 }
 
 type runChanges interface {
 	Start(ctx context.Context, s engine.Start) (engine.Started, error)
-	Cancel(ctx context.Context, id engine.RunID) error
+	Cancel(ctx context.Context, id runs.ID) error
 	Retry(ctx context.Context, r engine.Retry) (engine.Started, error)
 	// Bring gives a waiting step what it waits for.
-	Bring(ctx context.Context, id engine.RunID, node workflows.NodeID, reason string, output any) error
-	Delete(ctx context.Context, id engine.RunID) error
+	Bring(ctx context.Context, id runs.ID, node workflows.NodeID, reason string, output any) error
+	Delete(ctx context.Context, id runs.ID) error
 }
 
 // Uses reads from the run history how credentials were used. It authorizes nobody; the
 // filter's folder keeps to what the caller may see.
 type Uses interface {
-	Uses(ctx context.Context, f engine.UseFilter) ([]engine.CredentialUse, error)
+	Uses(ctx context.Context, f runs.UseFilter) ([]runs.CredentialUse, error)
 }
 
 // Triggers lists what starts workflows, and takes events. It authorizes nobody but by Sent.May.

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/web/session"
@@ -149,7 +150,7 @@ func (e *eventWriter) text(text string) error {
 }
 
 // instantOf is the microsecond of the newest thing known of a run.
-func instantOf(r *engine.Run) int64 {
+func instantOf(r *runs.Run) int64 {
 	at := r.CreatedAt
 	for _, t := range []*time.Time{r.StartedAt, r.FinishedAt} {
 		if t != nil && t.After(at) {
@@ -160,7 +161,7 @@ func instantOf(r *engine.Run) int64 {
 }
 
 // stepInstant is the microsecond of the newest thing that happened to a step.
-func stepInstant(s *engine.Step) int64 {
+func stepInstant(s *runs.Step) int64 {
 	var at time.Time
 	newer := func(t *time.Time) {
 		if t != nil && t.After(at) {

@@ -14,6 +14,7 @@ import (
 	"keyflow/credentials"
 	credentialssql "keyflow/credentials/sqlstore"
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/cloudevent"
 	"keyflow/internal/database"
 	"keyflow/internal/egress"
@@ -54,15 +55,15 @@ func newVault(t *testing.T, db *database.DB, publicURL string, catalog *workflow
 // the engine, whose own tests cover what runs do; here only the HTTP side is of interest.
 type fakeRuns struct {
 	mu     sync.Mutex
-	runs   map[engine.RunID]*fakeRun
-	order  []engine.RunID
-	keys   map[string]engine.RunID
+	runs   map[runs.ID]*fakeRun
+	order  []runs.ID
+	keys   map[string]runs.ID
 	starts []engine.Start
 }
 
 type fakeRun struct {
-	run   engine.Run
-	steps []engine.Step
+	run   runs.Run
+	steps []runs.Step
 	done  chan struct{}
 }
 
@@ -72,12 +73,12 @@ var (
 )
 
 // Uses finds none: the tests of the real engine have some.
-func (f *fakeRuns) Uses(context.Context, engine.UseFilter) ([]engine.CredentialUse, error) {
+func (f *fakeRuns) Uses(context.Context, runs.UseFilter) ([]runs.CredentialUse, error) {
 	return nil, nil
 }
 
 func newFakeRuns() *fakeRuns {
-	return &fakeRuns{runs: make(map[engine.RunID]*fakeRun), keys: make(map[string]engine.RunID)}
+	return &fakeRuns{runs: make(map[runs.ID]*fakeRun), keys: make(map[string]runs.ID)}
 }
 
 func (f *fakeRuns) Start(_ context.Context, s engine.Start) (engine.Started, error) {
@@ -89,41 +90,41 @@ func (f *fakeRuns) Start(_ context.Context, s engine.Start) (engine.Started, err
 			return engine.Started{Run: id, Duplicate: true}, nil
 		}
 	}
-	id := engine.RunID(uuid.Must(uuid.NewV7()))
+	id := runs.ID(uuid.Must(uuid.NewV7()))
 	if s.Dedupe != nil {
 		f.keys[s.Dedupe.Key+s.Dedupe.InputHash] = id
 	}
-	f.runs[id] = &fakeRun{done: make(chan struct{}), run: engine.Run{
-		ID: id, Workflow: s.Workflow, Version: 1, Folder: "/", Status: engine.RunRunning, Trigger: s.Trigger,
+	f.runs[id] = &fakeRun{done: make(chan struct{}), run: runs.Run{
+		ID: id, Workflow: s.Workflow, Version: 1, Folder: "/", Status: runs.Running, Trigger: s.Trigger,
 		Input: s.Input, CreatedAt: time.Date(2026, 3, 1, 9, 0, 0, 0, time.FixedZone("KST", 9*3600)),
 	}}
 	f.order = append(f.order, id)
-	return engine.Started{Run: id, Workflow: s.Workflow, Version: 1, Status: engine.RunRunning}, nil
+	return engine.Started{Run: id, Workflow: s.Workflow, Version: 1, Status: runs.Running}, nil
 }
 
 // finish ends a run.
-func (f *fakeRuns) finish(id engine.RunID, output string, steps ...engine.Step) {
+func (f *fakeRuns) finish(id runs.ID, output string, steps ...runs.Step) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r := f.runs[id]
-	r.run.Status, r.run.Output, r.steps = engine.RunSucceeded, json.RawMessage(output), steps
+	r.run.Status, r.run.Output, r.steps = runs.Succeeded, json.RawMessage(output), steps
 	close(r.done)
 }
 
 // move puts a run into another folder.
-func (f *fakeRuns) move(id engine.RunID, folder string) {
+func (f *fakeRuns) move(id runs.ID, folder string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.runs[id].run.Folder = folder
 }
 
-func (f *fakeRuns) last() engine.RunID {
+func (f *fakeRuns) last() runs.ID {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.order[len(f.order)-1]
 }
 
-func (f *fakeRuns) find(id engine.RunID) (*fakeRun, error) {
+func (f *fakeRuns) find(id runs.ID) (*fakeRun, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r, ok := f.runs[id]
@@ -133,33 +134,33 @@ func (f *fakeRuns) find(id engine.RunID) (*fakeRun, error) {
 	return r, nil
 }
 
-func (f *fakeRuns) Wait(ctx context.Context, id engine.RunID) (engine.Run, error) {
+func (f *fakeRuns) Wait(ctx context.Context, id runs.ID) (runs.Run, error) {
 	r, err := f.find(id)
 	if err != nil {
-		return engine.Run{}, err
+		return runs.Run{}, err
 	}
 	select {
 	case <-r.done:
 		return r.run, nil
 	case <-ctx.Done():
-		return engine.Run{}, ctx.Err()
+		return runs.Run{}, ctx.Err()
 	}
 }
 
-func (f *fakeRuns) Run(_ context.Context, id engine.RunID) (engine.Run, []engine.Step, error) {
+func (f *fakeRuns) Run(_ context.Context, id runs.ID) (runs.Run, []runs.Step, error) {
 	r, err := f.find(id)
 	if err != nil {
-		return engine.Run{}, nil, err
+		return runs.Run{}, nil, err
 	}
 	return r.run, r.steps, nil
 }
 
-func (f *fakeRuns) Runs(_ context.Context, filter engine.RunFilter) (list []engine.Run, err error) {
+func (f *fakeRuns) Runs(_ context.Context, filter runs.Filter) (list []runs.Run, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := len(f.order) - 1; i >= 0 && len(list) < filter.Limit; i-- {
 		r := f.runs[f.order[i]].run
-		if filter.Before != (engine.RunID{}) && r.ID.String() >= filter.Before.String() {
+		if filter.Before != (runs.ID{}) && r.ID.String() >= filter.Before.String() {
 			continue
 		}
 		if filter.Workflow == "" || filter.Workflow == r.Workflow {
@@ -170,7 +171,7 @@ func (f *fakeRuns) Runs(_ context.Context, filter engine.RunFilter) (list []engi
 	return list, nil
 }
 
-func (f *fakeRuns) Watch(context.Context, engine.RunID) (<-chan engine.Update, error) {
+func (f *fakeRuns) Watch(context.Context, runs.ID) (<-chan engine.Update, error) {
 	return nil, fault.New(fault.Unavailable, "watching is tested with the engine")
 }
 
@@ -185,11 +186,11 @@ func (f *fakeRuns) Retry(ctx context.Context, r engine.Retry) (engine.Started, e
 	return f.Start(ctx, engine.Start{Workflow: of.run.Workflow, Input: of.run.Input, Trigger: of.run.Trigger})
 }
 
-func (f *fakeRuns) Bring(context.Context, engine.RunID, workflows.NodeID, string, any) error {
+func (f *fakeRuns) Bring(context.Context, runs.ID, workflows.NodeID, string, any) error {
 	return fault.New(fault.Conflict, "decisions are tested with the engine")
 }
 
-func (f *fakeRuns) Cancel(_ context.Context, id engine.RunID) error {
+func (f *fakeRuns) Cancel(_ context.Context, id runs.ID) error {
 	r, err := f.find(id)
 	if err == nil && r.run.Status.Final() {
 		err = fault.New(fault.Conflict, "the run is %s", r.run.Status)
@@ -197,7 +198,7 @@ func (f *fakeRuns) Cancel(_ context.Context, id engine.RunID) error {
 	return err
 }
 
-func (f *fakeRuns) Delete(_ context.Context, id engine.RunID) error {
+func (f *fakeRuns) Delete(_ context.Context, id runs.ID) error {
 	r, err := f.find(id)
 	if err == nil && !r.run.Status.Final() {
 		err = fault.New(fault.Conflict, "the run is %s", r.run.Status)
@@ -206,7 +207,7 @@ func (f *fakeRuns) Delete(_ context.Context, id engine.RunID) error {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		delete(f.runs, id)
-		f.order = slices.DeleteFunc(f.order, func(other engine.RunID) bool { return other == id })
+		f.order = slices.DeleteFunc(f.order, func(other runs.ID) bool { return other == id })
 	}
 	return err
 }
@@ -226,7 +227,7 @@ func (fakeTriggers) Receive(_ context.Context, in triggers.Sent) ([]triggers.Rec
 		case r.Event.Type == "busy":
 			return nil, fault.New(fault.Unavailable, "too much")
 		case r.Event.Type == "start" && in.May("/hr"):
-			receipts[i].Runs = []engine.RunID{{15: byte(i + 1)}}
+			receipts[i].Runs = []runs.ID{{15: byte(i + 1)}}
 		}
 	}
 	return receipts, err

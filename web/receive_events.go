@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/cloudevent"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
@@ -35,7 +35,7 @@ type receiptList struct {
 
 type receiptView struct {
 	ID     string         `json:"id"`
-	RunIDs []engine.RunID `json:"run_ids" nullable:"false" doc:"The runs that the event started, now or when it was sent before, as far as you may start them."`
+	RunIDs []runs.ID      `json:"run_ids" nullable:"false" doc:"The runs that the event started, now or when it was sent before, as far as you may start them."`
 	Error  *fault.Problem `json:"error,omitempty" doc:"Why the event was not accepted."`
 }
 

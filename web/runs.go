@@ -13,6 +13,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/internal/jsonvalue"
@@ -46,35 +47,35 @@ type RunPath struct {
 
 type runList struct {
 	Paging
-	Workflow string           `query:"workflow"`
-	Status   engine.RunStatus `query:"status" enum:"queued,running,waiting,succeeded,failed,canceled"`
-	Folder   string           `query:"folder" doc:"This folder and below."`
-	Trigger  string           `query:"trigger" doc:"The id of the trigger, or manual."`
-	Since    time.Time        `query:"since" doc:"Created at this time or later, RFC 3339."`
-	Until    time.Time        `query:"until" doc:"Created before this time, RFC 3339."`
+	Workflow string      `query:"workflow"`
+	Status   runs.Status `query:"status" enum:"queued,running,waiting,succeeded,failed,canceled"`
+	Folder   string      `query:"folder" doc:"This folder and below."`
+	Trigger  string      `query:"trigger" doc:"The id of the trigger, or manual."`
+	Since    time.Time   `query:"since" doc:"Created at this time or later, RFC 3339."`
+	Until    time.Time   `query:"until" doc:"Created before this time, RFC 3339."`
 }
 
 // startedView is the answer to a start that nobody waited for.
 type startedView struct {
-	ID     string           `json:"id"`
-	Status engine.RunStatus `json:"status"`
+	ID     string      `json:"id"`
+	Status runs.Status `json:"status"`
 }
 
 // RunSummary is a run as lists show it: without payloads.
 type RunSummary struct {
-	ID         string           `json:"id"`
-	Workflow   workflows.ID     `json:"workflow"`
-	Version    int              `json:"version"`
-	Folder     string           `json:"folder"`
-	Status     engine.RunStatus `json:"status"`
-	WaitingFor string           `json:"waiting_for,omitempty" enum:"slot" doc:"Of a queued run: slot while as many runs go on as the workflow's concurrency or the trigger's overlap allows."`
-	Trigger    runTriggerView   `json:"trigger"`
-	Error      *engine.RunError `json:"error"`
-	RetryOf    *string          `json:"retry_of,omitempty"`
-	Parent     *parentView      `json:"parent,omitempty" doc:"The step that started the run and waits for its end; not in lists."`
-	CreatedAt  time.Time        `json:"created_at"`
-	StartedAt  *time.Time       `json:"started_at"`
-	FinishedAt *time.Time       `json:"finished_at"`
+	ID         string         `json:"id"`
+	Workflow   workflows.ID   `json:"workflow"`
+	Version    int            `json:"version"`
+	Folder     string         `json:"folder"`
+	Status     runs.Status    `json:"status"`
+	WaitingFor string         `json:"waiting_for,omitempty" enum:"slot" doc:"Of a queued run: slot while as many runs go on as the workflow's concurrency or the trigger's overlap allows."`
+	Trigger    runTriggerView `json:"trigger"`
+	Error      *runs.RunError `json:"error"`
+	RetryOf    *string        `json:"retry_of,omitempty"`
+	Parent     *parentView    `json:"parent,omitempty" doc:"The step that started the run and waits for its end; not in lists."`
+	CreatedAt  time.Time      `json:"created_at"`
+	StartedAt  *time.Time     `json:"started_at"`
+	FinishedAt *time.Time     `json:"finished_at"`
 }
 
 type parentView struct {
@@ -98,19 +99,19 @@ type runView struct {
 }
 
 type stepView struct {
-	Node       workflows.NodeID  `json:"node"`
-	Index      *int              `json:"index" doc:"Of the element with for_each; null for the step itself."`
-	Status     engine.StepStatus `json:"status"`
-	Attempt    int               `json:"attempt" doc:"How many attempts were made."`
-	StartedAt  *time.Time        `json:"started_at"`
-	FinishedAt *time.Time        `json:"finished_at"`
-	DueAt      *time.Time        `json:"due_at,omitempty" doc:"Of a waiting step: when it goes on."`
-	WaitsFor   credentials.ID    `json:"waits_for,omitempty" doc:"Of a waiting step: the credential that somebody must connect."`
-	Request    *engine.Request   `json:"request" doc:"The last HTTP request."`
-	Output     rawJSON           `json:"output"`
-	Error      *engine.StepError `json:"error"`
-	Attempts   []engine.Attempt  `json:"attempts" nullable:"false"`
-	Calls      []callView        `json:"calls" nullable:"false" doc:"Every use of a credential."`
+	Node       workflows.NodeID `json:"node"`
+	Index      *int             `json:"index" doc:"Of the element with for_each; null for the step itself."`
+	Status     runs.StepStatus  `json:"status"`
+	Attempt    int              `json:"attempt" doc:"How many attempts were made."`
+	StartedAt  *time.Time       `json:"started_at"`
+	FinishedAt *time.Time       `json:"finished_at"`
+	DueAt      *time.Time       `json:"due_at,omitempty" doc:"Of a waiting step: when it goes on."`
+	WaitsFor   credentials.ID   `json:"waits_for,omitempty" doc:"Of a waiting step: the credential that somebody must connect."`
+	Request    *runs.Request    `json:"request" doc:"The last HTTP request."`
+	Output     rawJSON          `json:"output"`
+	Error      *runs.StepError  `json:"error"`
+	Attempts   []runs.Attempt   `json:"attempts" nullable:"false"`
+	Calls      []callView       `json:"calls" nullable:"false" doc:"Every use of a credential."`
 }
 
 type callView struct {
@@ -142,7 +143,7 @@ func (s *server) startRun(ctx context.Context, who session.Who, in *runStart) (*
 	}
 	started, err := s.runs.Start(ctx, engine.Start{
 		Workflow: in.ID, Input: input,
-		Trigger: engine.TriggerRef{ID: "manual", Type: "manual", FiredAt: s.now()},
+		Trigger: runs.TriggerRef{ID: "manual", Type: "manual", FiredAt: s.now()},
 		Dedupe:  dedupe(in.IdempotencyKey, input, s.now()),
 		Depth:   in.Depth,
 	})
@@ -191,7 +192,7 @@ func (s *server) waitFor(ctx context.Context, started engine.Started, wait time.
 }
 
 func (s *server) listRuns(ctx context.Context, who session.Who, in *runList) (*answer[page[RunSummary]], error) {
-	f := engine.RunFilter{
+	f := runs.Filter{
 		Workflow: workflows.ID(in.Workflow), Status: in.Status, Folder: in.Folder, Trigger: in.Trigger,
 		Since: in.Since, Until: in.Until, Limit: in.fetch(),
 	}
@@ -204,11 +205,11 @@ func (s *server) listRuns(ctx context.Context, who session.Who, in *runList) (*a
 	if in.Cursor != "" && f.Before.UnmarshalText([]byte(in.Cursor)) != nil {
 		return nil, badParameter("cursor", "use next_cursor of the page before")
 	}
-	runs, err := s.runs.Runs(ctx, f)
+	all, err := s.runs.Runs(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	return pageOf(runs, in.Limit, viewRunSummary, func(r engine.Run) string { return r.ID.String() }), nil
+	return pageOf(all, in.Limit, viewRunSummary, func(r runs.Run) string { return r.ID.String() }), nil
 }
 
 func (s *server) getRun(ctx context.Context, who session.Who, in *RunPath) (*answer[runView], error) {
@@ -299,18 +300,18 @@ func (s *server) deleteRun(ctx context.Context, who session.Who, in *RunPath) (*
 
 // visibleRun loads a run and requires the right in its folder. A run that the caller may
 // not see does not exist for that caller.
-func (s *server) visibleRun(ctx context.Context, caller identity.Caller, right identity.Right, text string) (engine.Run, []engine.Step, error) {
+func (s *server) visibleRun(ctx context.Context, caller identity.Caller, right identity.Right, text string) (runs.Run, []runs.Step, error) {
 	missing := fault.New(fault.NotFound, "this run does not exist")
-	var id engine.RunID
+	var id runs.ID
 	if id.UnmarshalText([]byte(text)) != nil {
-		return engine.Run{}, nil, missing
+		return runs.Run{}, nil, missing
 	}
 	run, steps, err := s.runs.Run(ctx, id)
 	if err != nil {
-		return engine.Run{}, nil, err
+		return runs.Run{}, nil, err
 	}
 	if !caller.May(identity.View, run.Folder) {
-		return engine.Run{}, nil, missing
+		return runs.Run{}, nil, missing
 	}
 	return run, steps, caller.Require(right, run.Folder)
 }
@@ -337,7 +338,7 @@ func runInput(raw []byte) (json.RawMessage, error) {
 
 // dedupe makes a start idempotent. The input is compared by value: white space and the
 // order of keys do not matter, and no input is {}.
-func dedupe(key string, input json.RawMessage, now time.Time) *engine.DedupeKey {
+func dedupe(key string, input json.RawMessage, now time.Time) *runs.DedupeKey {
 	if key == "" {
 		return nil
 	}
@@ -351,7 +352,7 @@ func dedupe(key string, input json.RawMessage, now time.Time) *engine.DedupeKey 
 		}
 	}
 	hash := sha256.Sum256(canonical)
-	return &engine.DedupeKey{
+	return &runs.DedupeKey{
 		Kind: "manual", Key: key, ExpiresAt: now.Add(idempotencyLife), InputHash: hex.EncodeToString(hash[:]),
 	}
 }
@@ -360,7 +361,7 @@ func badParameter(name, message string) error {
 	return fault.Problems(name+": "+message, []fault.Problem{{Path: "?" + name, Code: "invalid_parameter", Message: message}})
 }
 
-func viewRunSummary(r engine.Run) RunSummary {
+func viewRunSummary(r runs.Run) RunSummary {
 	v := RunSummary{
 		ID: r.ID.String(), Workflow: r.Workflow, Version: r.Version, Folder: r.Folder, Status: r.Status,
 		Trigger: runTriggerView{ID: r.Trigger.ID, Type: r.Trigger.Type, ScheduledAt: utc(r.Trigger.ScheduledAt)},
@@ -378,14 +379,14 @@ func viewRunSummary(r engine.Run) RunSummary {
 	}
 	if p := r.Parent; p != nil {
 		v.Parent = &parentView{Run: p.Run.String(), Node: p.Node}
-		if p.Index != engine.NoIndex {
+		if p.Index != runs.NoIndex {
 			v.Parent.Index = &p.Index
 		}
 	}
 	return v
 }
 
-func viewRun(r engine.Run, steps []engine.Step) runView {
+func viewRun(r runs.Run, steps []runs.Step) runView {
 	steps = ordered(steps)
 	v := runView{RunSummary: viewRunSummary(r), Input: withoutTokens(r.Input), Output: withoutTokens(r.Output), Steps: make([]stepView, len(steps))}
 	for i, step := range steps {
@@ -395,25 +396,25 @@ func viewRun(r engine.Run, steps []engine.Step) runView {
 }
 
 // ordered keeps the nodes as they come and puts the elements of each behind it, by index.
-func ordered(steps []engine.Step) []engine.Step {
+func ordered(steps []runs.Step) []runs.Step {
 	place := make(map[workflows.NodeID]int)
 	for _, s := range steps {
 		if _, known := place[s.Node]; !known {
 			place[s.Node] = len(place)
 		}
 	}
-	return slices.SortedStableFunc(slices.Values(steps), func(a, b engine.Step) int {
+	return slices.SortedStableFunc(slices.Values(steps), func(a, b runs.Step) int {
 		return cmp.Or(cmp.Compare(place[a.Node], place[b.Node]), cmp.Compare(a.Index, b.Index))
 	})
 }
 
-func viewStep(s engine.Step) stepView {
+func viewStep(s runs.Step) stepView {
 	v := stepView{
 		Node: s.Node, Status: s.Status, Attempt: len(s.Attempts), StartedAt: utc(s.StartedAt),
-		FinishedAt: utc(s.FinishedAt), DueAt: utc(s.DueAt), WaitsFor: s.Hold, Output: withoutTokens(s.Output), Error: withoutTokensIn(s.Error),
+		FinishedAt: utc(s.FinishedAt), DueAt: utc(s.DueAt), WaitsFor: s.NeedsConnect, Output: withoutTokens(s.Output), Error: withoutTokensIn(s.Error),
 		Attempts: orEmpty(s.Attempts), Calls: make([]callView, len(s.Calls)),
 	}
-	if s.Index != engine.NoIndex {
+	if s.Index != runs.NoIndex {
 		v.Index = &s.Index
 	}
 	if n := len(s.Attempts); n > 0 {

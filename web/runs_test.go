@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/identity"
 	"keyflow/workflows"
 )
@@ -35,9 +35,9 @@ func TestRunLifeCycle(t *testing.T) {
 	}
 	at := time.Date(2026, 3, 1, 0, 0, 1, 0, time.UTC)
 	admin.run([]scenario{{name: "running", method: "DELETE", path: "/api/v1/runs/" + id.String(), status: 409}})
-	s.runs.finish(id, `{"sum":9007199254740993}`, engine.Step{
-		Node: "say", Index: engine.NoIndex, Status: engine.StepSucceeded, Output: json.RawMessage(`"hi"`), StartedAt: &at,
-		Attempts: []engine.Attempt{{Attempt: 1, StartedAt: at, Request: &engine.Request{Method: "GET", URL: "https://a.kr/", Status: 200, DurationMS: 5}}},
+	s.runs.finish(id, `{"sum":9007199254740993}`, runs.Step{
+		Node: "say", Index: runs.NoIndex, Status: runs.StepSucceeded, Output: json.RawMessage(`"hi"`), StartedAt: &at,
+		Attempts: []runs.Attempt{{Attempt: 1, StartedAt: at, Request: &runs.Request{Method: "GET", URL: "https://a.kr/", Status: 200, DurationMS: 5}}},
 		Calls:    []credentials.Call{{Credential: "erp", Version: 2, Host: "a.kr", Method: "GET", URL: "https://a.kr/", Status: 200, Duration: 5 * time.Millisecond}},
 	})
 	got := admin.do("GET", "/api/v1/runs/"+id.String(), "")
@@ -65,8 +65,8 @@ func TestStartingAndWaiting(t *testing.T) {
 	admin := s.admin()
 	answered := make(chan got)
 	go func() { answered <- admin.do("POST", "/api/v1/workflows/hello/runs?wait=30s", `{}`) }()
-	var id engine.RunID
-	for id == (engine.RunID{}) { // until the request has started its run
+	var id runs.ID
+	for id == (runs.ID{}) { // until the request has started its run
 		s.runs.mu.Lock()
 		if len(s.runs.order) > 0 {
 			id = s.runs.order[0]
@@ -95,11 +95,11 @@ func TestStartingAndWaiting(t *testing.T) {
 
 func TestHeldStepNamesItsCredential(t *testing.T) {
 	t.Parallel()
-	held := viewStep(engine.Step{Node: "call", Index: engine.NoIndex, Status: engine.StepWaiting, Hold: "portal"})
+	held := viewStep(runs.Step{Node: "call", Index: runs.NoIndex, Status: runs.StepWaiting, NeedsConnect: "portal"})
 	if held.WaitsFor != "portal" {
 		t.Errorf("waits_for is %q, want portal", held.WaitsFor)
 	}
-	text, err := json.Marshal(viewStep(engine.Step{Node: "call", Index: engine.NoIndex, Status: engine.StepWaiting}))
+	text, err := json.Marshal(viewStep(runs.Step{Node: "call", Index: runs.NoIndex, Status: runs.StepWaiting}))
 	if err != nil || strings.Contains(string(text), "waits_for") {
 		t.Errorf("a step that waits for time only: %s, %v", text, err)
 	}
@@ -107,9 +107,9 @@ func TestHeldStepNamesItsCredential(t *testing.T) {
 
 func TestStepsAreInOrder(t *testing.T) {
 	t.Parallel()
-	step := func(node workflows.NodeID, index int) engine.Step { return engine.Step{Node: node, Index: index} }
-	got := ordered([]engine.Step{step("b", engine.NoIndex), step("a", 2), step("a", 0), step("c", engine.NoIndex), step("a", engine.NoIndex), step("a", 1)})
-	want := []engine.Step{step("b", engine.NoIndex), step("a", engine.NoIndex), step("a", 0), step("a", 1), step("a", 2), step("c", engine.NoIndex)}
+	step := func(node workflows.NodeID, index int) runs.Step { return runs.Step{Node: node, Index: index} }
+	got := ordered([]runs.Step{step("b", runs.NoIndex), step("a", 2), step("a", 0), step("c", runs.NoIndex), step("a", runs.NoIndex), step("a", 1)})
+	want := []runs.Step{step("b", runs.NoIndex), step("a", runs.NoIndex), step("a", 0), step("a", 1), step("a", 2), step("c", runs.NoIndex)}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}

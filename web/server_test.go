@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/web/ui"
 )
@@ -211,7 +211,7 @@ type failingRuns struct {
 	fail func() error
 }
 
-func (f failingRuns) Runs(context.Context, engine.RunFilter) ([]engine.Run, error) {
+func (f failingRuns) Runs(context.Context, runs.Filter) ([]runs.Run, error) {
 	return nil, f.fail()
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/workflows"
 )
@@ -134,12 +135,12 @@ func runHere(ctx context.Context, cmd *cobra.Command, p process, e *engine.Engin
 	return tree.end(cmd.OutOrStdout(), runOf(r))
 }
 
-func stepOf(s engine.Step) stepItem {
+func stepOf(s runs.Step) stepItem {
 	item := stepItem{
 		Node: string(s.Node), Status: string(s.Status), Attempt: len(s.Attempts),
 		StartedAt: s.StartedAt, FinishedAt: s.FinishedAt,
 	}
-	if s.Index != engine.NoIndex {
+	if s.Index != runs.NoIndex {
 		item.Index = &s.Index
 	}
 	if s.Error != nil {
@@ -148,7 +149,7 @@ func stepOf(s engine.Step) stepItem {
 	return item
 }
 
-func runOf(r engine.Run) runItem {
+func runOf(r runs.Run) runItem {
 	item := runItem{
 		ID: r.ID.String(), Workflow: string(r.Workflow), Status: string(r.Status), Output: r.Output,
 		StartedAt: r.StartedAt, FinishedAt: r.FinishedAt,

@@ -4,21 +4,21 @@ import (
 	"net/http"
 	"strings"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 )
 
 // answers: the first of a run is kept, as it is, and goes with the run.
 func (s *suite) answers() {
 	quiet, r := s.owned(1), s.owned(1)
-	first := engine.Answer{Status: 201, Header: http.Header{"X-A": {"1", "2"}}, Body: []byte("\x00\xff" + strings.Repeat("long ", 20<<10))}
-	say := func(a engine.Answer) engine.Entry {
+	first := runs.Answer{Status: 201, Header: http.Header{"X-A": {"1", "2"}}, Body: []byte("\x00\xff" + strings.Repeat("long ", 20<<10))}
+	say := func(a runs.Answer) runs.Entry {
 		e := progress(r, nil)
 		e.Progress.Answer = &a
 		return e
 	}
-	s.commit(create(quiet), create(r), say(first), say(engine.Answer{Status: 500}))
-	s.commit(say(engine.Answer{Status: 404}))
-	for _, store := range []engine.Store{s.Store, s.Other} {
+	s.commit(create(quiet), create(r), say(first), say(runs.Answer{Status: 500}))
+	s.commit(say(runs.Answer{Status: 404}))
+	for _, store := range []runs.Store{s.Store, s.Other} {
 		if store == nil {
 			continue
 		}
@@ -31,7 +31,7 @@ func (s *suite) answers() {
 	if none, err := s.Store.Answer(s.ctx, quiet.ID); err != nil || none != nil {
 		s.Errorf("a run that said nothing: %v, %v", none, err)
 	}
-	late := say(engine.Answer{Status: 200})
+	late := say(runs.Answer{Status: 200})
 	late.Progress.Run, late.Progress.Fence = quiet.ID, 7
 	if err := s.try(late)[0].Err; err == nil {
 		s.Error("an answer of a process that has lost the run was taken")
@@ -39,7 +39,7 @@ func (s *suite) answers() {
 	if none, err := s.Store.Answer(s.ctx, quiet.ID); err != nil || none != nil {
 		s.Errorf("it is stored: %v, %v", none, err)
 	}
-	s.commit(progress(r, &engine.RunChange{Status: engine.RunFailed}))
+	s.commit(progress(r, &runs.Change{Status: runs.Failed}))
 	if err := s.Store.Delete(s.ctx, r.ID); err != nil {
 		s.Fatal(err)
 	}

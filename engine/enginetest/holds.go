@@ -4,27 +4,27 @@ import (
 	"time"
 
 	"keyflow/credentials"
-	"keyflow/engine"
+	"keyflow/engine/runs"
 )
 
 // hold parks a run that waits for credentials, with one step for each.
-func (s *suite) hold(r engine.Run, by ...credentials.ID) engine.Entry {
+func (s *suite) hold(r runs.Run, by ...credentials.ID) runs.Entry {
 	e := s.park(r, s.at(time.Hour))
 	for i, id := range by {
-		e.Progress.Steps = append(e.Progress.Steps, engine.Step{
-			Node: "a", Index: i, Status: engine.StepWaiting, DueAt: s.at(time.Hour), Hold: id, Sealed: []byte{1, byte(i)},
+		e.Progress.Steps = append(e.Progress.Steps, runs.Step{
+			Node: "a", Index: i, Status: runs.StepWaiting, DueAt: s.at(time.Hour), NeedsConnect: id, Sealed: []byte{1, byte(i)},
 		})
 	}
 	return e
 }
 
-func (s *suite) held(id credentials.ID, after engine.RunID, limit int) []engine.RunID {
+func (s *suite) held(id credentials.ID, after runs.ID, limit int) []runs.ID {
 	s.Helper()
-	runs, err := s.Store.WaitingForCredential(s.ctx, id, after, limit)
+	found, err := s.Store.WaitingForCredential(s.ctx, id, after, limit)
 	if err != nil {
 		s.Fatal(err)
 	}
-	return runs
+	return found
 }
 
 func (s *suite) heldBy() []credentials.ID {
@@ -43,36 +43,36 @@ func (s *suite) holds() {
 	first, second, third := s.owned(1), s.owned(1), s.owned(1)
 	s.commit(create(first), create(second), create(third))
 	s.commit(s.hold(first, "crm", "crm"), s.hold(second, "erp", "crm"), s.hold(third, "mkto"))
-	none := engine.RunID{}
+	none := runs.ID{}
 	s.equal("credentials", s.heldBy(), []credentials.ID{"crm", "erp", "mkto"})
-	s.equal("runs, each once", s.held("crm", none, 10), []engine.RunID{first.ID, second.ID})
-	s.equal("first page", s.held("crm", none, 1), []engine.RunID{first.ID})
-	s.equal("second page", s.held("crm", first.ID, 1), []engine.RunID{second.ID})
-	s.equal("a credential that is no part of another's id", s.held("cr", none, 10), []engine.RunID{})
+	s.equal("runs, each once", s.held("crm", none, 10), []runs.ID{first.ID, second.ID})
+	s.equal("first page", s.held("crm", none, 1), []runs.ID{first.ID})
+	s.equal("second page", s.held("crm", first.ID, 1), []runs.ID{second.ID})
+	s.equal("a credential that is no part of another's id", s.held("cr", none, 10), []runs.ID{})
 
 	steps, err := s.Store.Steps(s.ctx, second.ID)
-	if err != nil || len(steps) != 2 || steps[0].Hold != "erp" || string(steps[1].Sealed) != "\x01\x01" || !steps[1].DueAt.Equal(*s.at(time.Hour)) {
+	if err != nil || len(steps) != 2 || steps[0].NeedsConnect != "erp" || string(steps[1].Sealed) != "\x01\x01" || !steps[1].DueAt.Equal(*s.at(time.Hour)) {
 		s.Errorf("steps read back: %+v, %v", steps, err)
 	}
 
 	// A run that has been told and has not read it yet is not told again, by either name.
-	connected := signal(first.ID, engine.SignalConnected)
+	connected := signal(first.ID, runs.SignalConnected)
 	connected.Signal.Data = []byte("crm")
-	other := signal(second.ID, engine.SignalConnected)
+	other := signal(second.ID, runs.SignalConnected)
 	other.Signal.Data = []byte("erp")
 	s.commit(connected, other)
-	s.equal("told once", s.held("crm", none, 10), []engine.RunID{second.ID})
-	s.equal("told of another", s.held("erp", none, 10), []engine.RunID{})
-	s.equal("due", s.due(10), []engine.RunID{first.ID, second.ID})
+	s.equal("told once", s.held("crm", none, 10), []runs.ID{second.ID})
+	s.equal("told of another", s.held("erp", none, 10), []runs.ID{})
+	s.equal("due", s.due(10), []runs.ID{first.ID, second.ID})
 
 	// A step that went on, and a run that has ended, wait no more.
 	l := s.commit(claimBy(first.ID, 1))[0].Loaded
 	done := progress(l.Run, nil)
 	done.Progress.ReadSignals = l.Signals[0].Seq
 	for i := range 2 {
-		done.Progress.Steps = append(done.Progress.Steps, engine.Step{Node: "a", Index: i, Status: engine.StepSucceeded, Output: []byte("1"), StartedAt: s.at(0), FinishedAt: s.at(0)})
+		done.Progress.Steps = append(done.Progress.Steps, runs.Step{Node: "a", Index: i, Status: runs.StepSucceeded, Output: []byte("1"), StartedAt: s.at(0), FinishedAt: s.at(0)})
 	}
 	claimed := s.commit(done, claimBy(second.ID, 1))[1].Loaded
-	s.commit(progress(claimed.Run, &engine.RunChange{Status: engine.RunCanceled, FinishedAt: s.at(0)}))
-	s.equal("after the ends", s.held("crm", none, 10), []engine.RunID{})
+	s.commit(progress(claimed.Run, &runs.Change{Status: runs.Canceled, FinishedAt: s.at(0)}))
+	s.equal("after the ends", s.held("crm", none, 10), []runs.ID{})
 }

@@ -10,18 +10,18 @@ import (
 
 	"github.com/google/uuid"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
 
-func (s *suite) find(f engine.RunFilter) []engine.RunID {
+func (s *suite) find(f runs.Filter) []runs.ID {
 	s.Helper()
-	runs, err := s.Store.Runs(s.ctx, f)
+	found, err := s.Store.Runs(s.ctx, f)
 	if err != nil {
 		s.Fatal(err)
 	}
-	ids := []engine.RunID{}
-	for _, r := range runs {
+	ids := []runs.ID{}
+	for _, r := range found {
 		ids = append(ids, r.ID)
 	}
 	return ids
@@ -39,70 +39,70 @@ func (s *suite) list() {
 	c.Folder, c.Trigger.ID = "/partners/acme/eu", "in"
 	d := s.owned(1)
 	d.Folder = "/internal"
-	failed := &engine.RunChange{Status: engine.RunFailed, Error: &engine.RunError{Code: "timeout", Message: "slow"}, FinishedAt: s.at(0)}
+	failed := &runs.Change{Status: runs.Failed, Error: &runs.RunError{Code: "timeout", Message: "slow"}, FinishedAt: s.at(0)}
 	s.commit(create(a), create(b), create(c), create(d),
-		progress(c, failed), progress(d, &engine.RunChange{Status: engine.RunSucceeded, Output: json.RawMessage(`1`)}))
+		progress(c, failed), progress(d, &runs.Change{Status: runs.Succeeded, Output: json.RawMessage(`1`)}))
 
 	for name, tt := range map[string]struct {
-		filter engine.RunFilter
-		want   []engine.RunID
+		filter runs.Filter
+		want   []runs.ID
 	}{
-		"all":                     {engine.RunFilter{}, []engine.RunID{d.ID, c.ID, b.ID, a.ID}},
-		"workflow":                {engine.RunFilter{Workflow: "sync"}, []engine.RunID{d.ID, c.ID, a.ID}},
-		"folder and below":        {engine.RunFilter{Folder: "/partners/acme"}, []engine.RunID{c.ID, a.ID}},
-		"folder with slash":       {engine.RunFilter{Folder: "/partners/"}, []engine.RunID{c.ID, b.ID, a.ID}},
-		"root folder":             {engine.RunFilter{Folder: "/"}, []engine.RunID{d.ID, c.ID, b.ID, a.ID}},
-		"trigger":                 {engine.RunFilter{Trigger: "in"}, []engine.RunID{c.ID}},
-		"running":                 {engine.RunFilter{Status: engine.RunRunning}, []engine.RunID{a.ID}},
-		"queued":                  {engine.RunFilter{Status: engine.RunQueued}, []engine.RunID{b.ID}},
-		"succeeded":               {engine.RunFilter{Status: engine.RunSucceeded}, []engine.RunID{d.ID}},
-		"failed":                  {engine.RunFilter{Status: engine.RunFailed}, []engine.RunID{c.ID}},
-		"failed of workflow":      {engine.RunFilter{Status: engine.RunFailed, Workflow: "report"}, []engine.RunID{}},
-		"since":                   {engine.RunFilter{Since: b.CreatedAt}, []engine.RunID{d.ID, c.ID, b.ID}},
-		"since, a microsecond on": {engine.RunFilter{Since: b.CreatedAt.Add(time.Microsecond)}, []engine.RunID{d.ID, c.ID}},
-		"until":                   {engine.RunFilter{Until: b.CreatedAt}, []engine.RunID{a.ID}},
-		"before":                  {engine.RunFilter{Before: c.ID}, []engine.RunID{b.ID, a.ID}},
-		"all at once": {engine.RunFilter{
-			Workflow: "sync", Folder: "/partners", Trigger: "hourly", Status: engine.RunRunning,
+		"all":                     {runs.Filter{}, []runs.ID{d.ID, c.ID, b.ID, a.ID}},
+		"workflow":                {runs.Filter{Workflow: "sync"}, []runs.ID{d.ID, c.ID, a.ID}},
+		"folder and below":        {runs.Filter{Folder: "/partners/acme"}, []runs.ID{c.ID, a.ID}},
+		"folder with slash":       {runs.Filter{Folder: "/partners/"}, []runs.ID{c.ID, b.ID, a.ID}},
+		"root folder":             {runs.Filter{Folder: "/"}, []runs.ID{d.ID, c.ID, b.ID, a.ID}},
+		"trigger":                 {runs.Filter{Trigger: "in"}, []runs.ID{c.ID}},
+		"running":                 {runs.Filter{Status: runs.Running}, []runs.ID{a.ID}},
+		"queued":                  {runs.Filter{Status: runs.Queued}, []runs.ID{b.ID}},
+		"succeeded":               {runs.Filter{Status: runs.Succeeded}, []runs.ID{d.ID}},
+		"failed":                  {runs.Filter{Status: runs.Failed}, []runs.ID{c.ID}},
+		"failed of workflow":      {runs.Filter{Status: runs.Failed, Workflow: "report"}, []runs.ID{}},
+		"since":                   {runs.Filter{Since: b.CreatedAt}, []runs.ID{d.ID, c.ID, b.ID}},
+		"since, a microsecond on": {runs.Filter{Since: b.CreatedAt.Add(time.Microsecond)}, []runs.ID{d.ID, c.ID}},
+		"until":                   {runs.Filter{Until: b.CreatedAt}, []runs.ID{a.ID}},
+		"before":                  {runs.Filter{Before: c.ID}, []runs.ID{b.ID, a.ID}},
+		"all at once": {runs.Filter{
+			Workflow: "sync", Folder: "/partners", Trigger: "hourly", Status: runs.Running,
 			Since: a.CreatedAt, Until: b.CreatedAt, Before: c.ID, Limit: 1,
-		}, []engine.RunID{a.ID}},
-		"nothing": {engine.RunFilter{Workflow: "none"}, []engine.RunID{}},
+		}, []runs.ID{a.ID}},
+		"nothing": {runs.Filter{Workflow: "none"}, []runs.ID{}},
 	} {
 		s.equal(name, s.find(tt.filter), tt.want)
 	}
 
-	runs, err := s.Store.Runs(s.ctx, engine.RunFilter{Folder: "/partners/acme"})
-	if err != nil || len(runs) != 2 {
-		s.Fatalf("%d runs, %v", len(runs), err)
+	found, err := s.Store.Runs(s.ctx, runs.Filter{Folder: "/partners/acme"})
+	if err != nil || len(found) != 2 {
+		s.Fatalf("%d runs, %v", len(found), err)
 	}
-	s.equal("error of a failed run", runs[0].Error, failed.Error)
+	s.equal("error of a failed run", found[0].Error, failed.Error)
 	a.Input, a.Trigger.Request = nil, nil
-	s.equal("a listed run has no payloads", runs[1], a)
+	s.equal("a listed run has no payloads", found[1], a)
 
 	for _, limit := range []int{-1, 501} {
-		if _, err := s.Store.Runs(s.ctx, engine.RunFilter{Limit: limit}); fault.Message(err) != "limit must be between 1 and 500" {
+		if _, err := s.Store.Runs(s.ctx, runs.Filter{Limit: limit}); fault.Message(err) != "limit must be between 1 and 500" {
 			s.Errorf("limit %d: %v", limit, err)
 		}
 	}
-	if _, err := s.Store.Runs(s.ctx, engine.RunFilter{Status: "done"}); fault.Message(err) != `unknown status "done"` {
+	if _, err := s.Store.Runs(s.ctx, runs.Filter{Status: "done"}); fault.Message(err) != `unknown status "done"` {
 		s.Errorf("unknown status: %v", err)
 	}
 }
 
 // listPages walks pages over several origins and compares with one sorted list.
 func (s *suite) listPages() {
-	var entries []engine.Entry
-	var want []engine.RunID
+	var entries []runs.Entry
+	var want []runs.ID
 	for i := range 57 {
 		r := s.queued()
 		r.Folder = fmt.Sprintf("/f/%d", i%5)
 		r.Trigger.ID = fmt.Sprintf("t%d", i%3)
 		entries = append(entries, create(r))
-		want = append([]engine.RunID{r.ID}, want...)
+		want = append([]runs.ID{r.ID}, want...)
 	}
 	s.commit(entries...)
-	for _, f := range []engine.RunFilter{{}, {Folder: "/f"}, {Workflow: "sync", Status: engine.RunQueued}} {
-		var got []engine.RunID
+	for _, f := range []runs.Filter{{}, {Folder: "/f"}, {Workflow: "sync", Status: runs.Queued}} {
+		var got []runs.ID
 		f.Limit = 10
 		for {
 			page := s.find(f)
@@ -133,11 +133,11 @@ func (s *suite) largeValues() {
 		s.commit(create(r))
 		l := s.commit(claimBy(r.ID, 1))[0].Loaded
 		s.equal(name+": loaded input", string(l.Run.Input), string(value))
-		step := engine.Step{
-			Node: "a", Index: engine.NoIndex, Status: engine.StepSucceeded, StartedAt: s.at(0), Output: value,
-			Error: &engine.StepError{Code: "x", Message: "y", Response: value},
+		step := runs.Step{
+			Node: "a", Index: runs.NoIndex, Status: runs.StepSucceeded, StartedAt: s.at(0), Output: value,
+			Error: &runs.StepError{Code: "x", Message: "y", Response: value},
 		}
-		s.commit(progress(l.Run, &engine.RunChange{Status: engine.RunSucceeded, Output: value}, step))
+		s.commit(progress(l.Run, &runs.Change{Status: runs.Succeeded, Output: value}, step))
 		got := s.run(r.ID)
 		s.equal(name+": input", string(got.Input), string(value))
 		s.equal(name+": request", string(got.Trigger.Request), string(value))
@@ -146,8 +146,8 @@ func (s *suite) largeValues() {
 		if err != nil {
 			s.Fatal(err)
 		}
-		s.equal(name+": step", steps, []engine.Step{step})
-		if _, err := s.Store.Runs(s.ctx, engine.RunFilter{}); err != nil {
+		s.equal(name+": step", steps, []runs.Step{step})
+		if _, err := s.Store.Runs(s.ctx, runs.Filter{}); err != nil {
 			s.Errorf("%s: list: %v", name, err)
 		}
 	}
@@ -157,11 +157,11 @@ func (s *suite) largeValues() {
 func (s *suite) awkwardBytes() {
 	r := s.owned(1)
 	s.commit(create(r))
-	var steps []engine.Step
+	var steps []runs.Step
 	for i, output := range []string{`"\u0000"`, "\"\x00\"", "\x00", "\x01\x02\x03", "\x02zstd?", "\xff\xfe", " 1", `"😀"`} {
-		steps = append(steps, engine.Step{
-			Node: "a", Index: i, Status: engine.StepFailed, StartedAt: s.at(0), Output: json.RawMessage(output),
-			Error: &engine.StepError{Code: "script", Message: "nul \x00 and " + output[:1]},
+		steps = append(steps, runs.Step{
+			Node: "a", Index: i, Status: runs.StepFailed, StartedAt: s.at(0), Output: json.RawMessage(output),
+			Error: &runs.StepError{Code: "script", Message: "nul \x00 and " + output[:1]},
 		})
 	}
 	s.commit(progress(r, nil, steps...))
@@ -184,10 +184,10 @@ func (s *suite) oneBadEntry() {
 	long.Input = bytes.Repeat([]byte("1"), 16<<20+1)
 	badTrigger := s.queued()
 	badTrigger.Trigger.Request = json.RawMessage(`{`)
-	badNode := engine.Step{Node: "\xff", Index: engine.NoIndex, Status: engine.StepRunning}
+	badNode := runs.Step{Node: "\xff", Index: runs.NoIndex, Status: runs.StepRunning}
 	unknown := s.id()
 	for name, tt := range map[string]struct {
-		bad     engine.Entry
+		bad     runs.Entry
 		kind    fault.Kind
 		message string
 	}{
@@ -197,45 +197,45 @@ func (s *suite) oneBadEntry() {
 		"unknown run":   {signal(unknown, "x"), fault.NotFound, fmt.Sprintf("run %s does not exist", unknown)},
 		"bad node id":   {progress(live, nil, badNode), fault.Invalid, "the node id holds a NUL character or is not UTF-8"},
 		"bad step status": {
-			progress(live, nil, engine.Step{Node: "a", Status: "done"}), fault.Invalid, `step "a" has the unknown status "done"`,
+			progress(live, nil, runs.Step{Node: "a", Status: "done"}), fault.Invalid, `step "a" has the unknown status "done"`,
 		},
-		"no id":          {create(engine.Run{Workflow: "w", Status: engine.RunQueued}), fault.Invalid, "a run needs an id"},
-		"owned, queued":  {create(engine.Run{ID: s.id(), Owner: owner(1), Status: engine.RunQueued}), fault.Invalid, "a new run is running if and only if it has an owner"},
-		"empty":          {engine.Entry{}, fault.Invalid, "the entry is empty"},
+		"no id":          {create(runs.Run{Workflow: "w", Status: runs.Queued}), fault.Invalid, "a run needs an id"},
+		"owned, queued":  {create(runs.Run{ID: s.id(), Owner: owner(1), Status: runs.Queued}), fault.Invalid, "a new run is running if and only if it has an owner"},
+		"empty":          {runs.Entry{}, fault.Invalid, "the entry is empty"},
 		"long kind":      {signal(live.ID, strings.Repeat("k", 1025)), fault.Invalid, "the signal kind is 1025 bytes long; at most 1024 are possible"},
-		"oversized data": {engine.Entry{Signal: &engine.Signal{Run: live.ID, ID: uuid.New(), Data: long.Input}}, fault.TooLarge, "the signal's data is 16777217 bytes long; at most 16777216 can be stored"},
+		"oversized data": {runs.Entry{Signal: &runs.Signal{Run: live.ID, ID: uuid.New(), Data: long.Input}}, fault.TooLarge, "the signal's data is 16777217 bytes long; at most 16777216 can be stored"},
 	} {
-		var entries []engine.Entry
-		var good []engine.RunID // newest first
+		var entries []runs.Entry
+		var good []runs.ID // newest first
 		for i := range 200 {
 			if i == 100 {
 				entries = append(entries, tt.bad)
 			}
 			r := s.queued()
-			good = append([]engine.RunID{r.ID}, good...)
+			good = append([]runs.ID{r.ID}, good...)
 			entries = append(entries, create(r))
 		}
 		out := s.try(entries...)
 		if err := out[100].Err; !fault.Is(err, tt.kind) || fault.Message(err) != tt.message {
 			s.Errorf("%s: got %v fault %q, want %v fault %q", name, fault.KindOf(err), fault.Message(err), tt.kind, tt.message)
 		}
-		s.equal(name+": good entries", s.find(engine.RunFilter{Limit: 200}), good)
+		s.equal(name+": good entries", s.find(runs.Filter{Limit: 200}), good)
 	}
 }
 
 func (s *suite) oneRunOneBatch() {
 	r := s.owned(1)
-	step := engine.Step{Node: "a", Index: engine.NoIndex, Status: engine.StepRunning, StartedAt: s.at(0)}
+	step := runs.Step{Node: "a", Index: runs.NoIndex, Status: runs.StepRunning, StartedAt: s.at(0)}
 	done := step
-	done.Status, done.Output = engine.StepSucceeded, json.RawMessage(`7`)
-	s.commit(create(r), progress(r, nil, step), signal(r.ID, engine.SignalCancel), progress(r, nil, done),
-		progress(r, &engine.RunChange{Status: engine.RunCanceled, FinishedAt: s.at(time.Second)}))
+	done.Status, done.Output = runs.StepSucceeded, json.RawMessage(`7`)
+	s.commit(create(r), progress(r, nil, step), signal(r.ID, runs.SignalCancel), progress(r, nil, done),
+		progress(r, &runs.Change{Status: runs.Canceled, FinishedAt: s.at(time.Second)}))
 	steps, err := s.Store.Steps(s.ctx, r.ID)
 	if err != nil {
 		s.Fatal(err)
 	}
-	s.equal("steps", steps, []engine.Step{done})
-	r.Status, r.Owner, r.FinishedAt, r.CancelRequested = engine.RunCanceled, engine.OwnerID{}, s.at(time.Second), true
+	s.equal("steps", steps, []runs.Step{done})
+	r.Status, r.Owner, r.FinishedAt, r.CancelRequested = runs.Canceled, runs.OwnerID{}, s.at(time.Second), true
 	s.equal("run", s.run(r.ID), r)
 }
 
@@ -244,11 +244,11 @@ func (s *suite) deleteRun() {
 	r.Input = bytes.Repeat([]byte("1"), 40<<10)
 	k := s.key("k")
 	s.commit(createOnce(r, k), signal(r.ID, "x"),
-		progress(r, nil, engine.Step{Node: "a", Index: engine.NoIndex, Status: engine.StepSucceeded, StartedAt: s.at(0)}))
+		progress(r, nil, runs.Step{Node: "a", Index: runs.NoIndex, Status: runs.StepSucceeded, StartedAt: s.at(0)}))
 	if err := s.Store.Delete(s.ctx, r.ID); fault.Message(err) != fmt.Sprintf("run %s has not ended: cancel it first", r.ID) {
 		s.Errorf("delete of a running run: %v", err)
 	}
-	s.commit(progress(r, &engine.RunChange{Status: engine.RunSucceeded}))
+	s.commit(progress(r, &runs.Change{Status: runs.Succeeded}))
 	if err := s.Store.Delete(s.ctx, r.ID); err != nil {
 		s.Fatal(err)
 	}
@@ -263,5 +263,5 @@ func (s *suite) deleteRun() {
 		s.Errorf("second delete: %v", err)
 	}
 	s.refused(signal(r.ID, "x"), fault.NotFound, gone)
-	s.equal("its key holds on", s.commit(createOnce(s.queued(), k))[0], engine.Outcome{Run: r.ID, Duplicate: true})
+	s.equal("its key holds on", s.commit(createOnce(s.queued(), k))[0], runs.Outcome{Run: r.ID, Duplicate: true})
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
 
@@ -20,7 +20,7 @@ func (s *suite) claim() {
 	s.commit(signal(r.ID, "approval"))
 	out := s.commit(claimBy(r.ID, 1))[0]
 
-	r.Status, r.Owner, r.Fence, r.StartedAt = engine.RunRunning, owner(1), 1, s.at(0)
+	r.Status, r.Owner, r.Fence, r.StartedAt = runs.Running, owner(1), 1, s.at(0)
 	s.equal("loaded run", out.Loaded.Run, r)
 	if len(out.Loaded.Steps) != 0 || len(out.Loaded.Signals) != 1 || out.Loaded.Signals[0].Kind != "approval" {
 		s.Errorf("loaded %d steps, signals %v", len(out.Loaded.Steps), out.Loaded.Signals)
@@ -30,24 +30,24 @@ func (s *suite) claim() {
 	s.refused(claimBy(r.ID, 1), fault.Conflict, fmt.Sprintf("run %s has been taken by another process", r.ID))
 
 	// A later claim keeps the start and brings the steps.
-	s.commit(progress(r, &engine.RunChange{Status: engine.RunQueued, Release: true},
-		engine.Step{Node: "a", Index: engine.NoIndex, Status: engine.StepSucceeded, StartedAt: s.at(0), Output: json.RawMessage(`1`)}))
+	s.commit(progress(r, &runs.Change{Status: runs.Queued, Release: true},
+		runs.Step{Node: "a", Index: runs.NoIndex, Status: runs.StepSucceeded, StartedAt: s.at(0), Output: json.RawMessage(`1`)}))
 	s.now = s.now.Add(time.Minute)
 	again := s.commit(claimBy(r.ID, 2))[0].Loaded
 	if again.Run.Fence != 2 || !again.Run.StartedAt.Equal(*r.StartedAt) || len(again.Steps) != 1 {
 		s.Errorf("claimed again: %+v with %d steps", again.Run, len(again.Steps))
 	}
 
-	s.commit(progress(again.Run, &engine.RunChange{Status: engine.RunSucceeded}))
+	s.commit(progress(again.Run, &runs.Change{Status: runs.Succeeded}))
 	s.refused(claimBy(r.ID, 1), fault.Conflict, fmt.Sprintf("run %s has ended", r.ID))
 	unknown := s.id()
 	s.refused(claimBy(unknown, 1), fault.NotFound, fmt.Sprintf("run %s does not exist", unknown))
-	s.refused(engine.Entry{Claim: &engine.Claim{Run: r.ID}}, fault.Invalid, "a claim needs an owner")
+	s.refused(runs.Entry{Claim: &runs.Claim{Run: r.ID}}, fault.Invalid, "a claim needs an owner")
 }
 
 func (s *suite) claimsRace() {
-	const runs = 40
-	ids := make([]engine.RunID, runs)
+	const count = 40
+	ids := make([]runs.ID, count)
 	for i := range ids {
 		r := s.queued()
 		ids[i] = r.ID
@@ -56,23 +56,23 @@ func (s *suite) claimsRace() {
 	if out := s.try(claimBy(ids[0], 1), claimBy(ids[0], 2), claimBy(ids[0], 1)); out[0].Err != nil || out[1].Err == nil || out[2].Err == nil {
 		s.Fatalf("claims of one batch: %v, %v, %v", out[0].Err, out[1].Err, out[2].Err)
 	}
-	stores := []engine.Store{s.Store, s.Other}
+	stores := []runs.Store{s.Store, s.Other}
 	if s.Other == nil {
 		stores = stores[:1] // the database has one process; its journal has one goroutine
 	}
-	won := make([]int, runs)
+	won := make([]int, count)
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	for n, store := range stores {
 		group.Go(func() {
-			for i := 1; i < runs; i++ {
-				out, err := store.Commit(s.ctx, []engine.Entry{claimBy(ids[i], byte(n+1)), claimBy(ids[runs-i], byte(n+1))}, s.now)
+			for i := 1; i < count; i++ {
+				out, err := store.Commit(s.ctx, []runs.Entry{claimBy(ids[i], byte(n+1)), claimBy(ids[count-i], byte(n+1))}, s.now)
 				if err != nil {
 					s.Errorf("commit: %v", err)
 					return
 				}
 				mu.Lock()
-				for k, run := range []int{i, runs - i} {
+				for k, run := range []int{i, count - i} {
 					if out[k].Err == nil {
 						won[run]++
 					}
@@ -82,7 +82,7 @@ func (s *suite) claimsRace() {
 		})
 	}
 	group.Wait()
-	for i := 1; i < runs; i++ {
+	for i := 1; i < count; i++ {
 		if won[i] != 1 {
 			s.Errorf("run %d was given to %d claims", i, won[i])
 		}
@@ -107,69 +107,69 @@ func (s *suite) claimWrittenAgain() {
 
 func (s *suite) takeover() {
 	old := s.owned(1)
-	s.commit(create(old), progress(old, nil, engine.Step{Node: "a", Index: engine.NoIndex, Status: engine.StepRunning, StartedAt: s.at(0)}))
+	s.commit(create(old), progress(old, nil, runs.Step{Node: "a", Index: runs.NoIndex, Status: runs.StepRunning, StartedAt: s.at(0)}))
 	from, wrong := owner(1), owner(9)
-	s.refused(engine.Entry{Claim: &engine.Claim{Run: old.ID, Owner: owner(2), TakeoverFrom: &wrong}}, fault.Conflict,
+	s.refused(runs.Entry{Claim: &runs.Claim{Run: old.ID, Owner: owner(2), TakeoverFrom: &wrong}}, fault.Conflict,
 		fmt.Sprintf("run %s has been taken by another process", old.ID))
-	out := s.commit(engine.Entry{Claim: &engine.Claim{Run: old.ID, Owner: owner(2), TakeoverFrom: &from}})[0]
+	out := s.commit(runs.Entry{Claim: &runs.Claim{Run: old.ID, Owner: owner(2), TakeoverFrom: &from}})[0]
 	if got := out.Loaded; got.Run.Fence != 2 || got.Run.Owner != owner(2) || len(got.Steps) != 1 {
 		s.Fatalf("taken over: %+v with %d steps", got.Run, len(got.Steps))
 	}
-	late := progress(old, &engine.RunChange{Status: engine.RunSucceeded, Output: json.RawMessage(`"late"`)},
-		engine.Step{Node: "a", Index: engine.NoIndex, Status: engine.StepSucceeded, StartedAt: s.at(0)})
-	sameOwnerOldFence := progress(engine.Run{ID: old.ID, Owner: owner(2), Fence: 1}, nil)
+	late := progress(old, &runs.Change{Status: runs.Succeeded, Output: json.RawMessage(`"late"`)},
+		runs.Step{Node: "a", Index: runs.NoIndex, Status: runs.StepSucceeded, StartedAt: s.at(0)})
+	sameOwnerOldFence := progress(runs.Run{ID: old.ID, Owner: owner(2), Fence: 1}, nil)
 	for i, out := range s.try(late, sameOwnerOldFence) {
-		if !errors.Is(out.Err, engine.ErrFenced) {
+		if !errors.Is(out.Err, runs.ErrFenced) {
 			s.Errorf("entry %d of the old owner: %v, want ErrFenced", i, out.Err)
 		}
 	}
 	steps, err := s.Store.Steps(s.ctx, old.ID)
-	if err != nil || len(steps) != 1 || steps[0].Status != engine.StepRunning {
+	if err != nil || len(steps) != 1 || steps[0].Status != runs.StepRunning {
 		s.Errorf("a fenced entry left a trace: %v, %v", steps, err)
 	}
-	if got := s.run(old.ID); got.Status != engine.RunRunning || got.Output != nil {
+	if got := s.run(old.ID); got.Status != runs.Running || got.Output != nil {
 		s.Errorf("a fenced entry changed the run: %+v", got)
 	}
 }
 
 func (s *suite) finalStateEndsOwnership() {
-	for _, status := range []engine.RunStatus{engine.RunSucceeded, engine.RunFailed, engine.RunCanceled} {
+	for _, status := range []runs.Status{runs.Succeeded, runs.Failed, runs.Canceled} {
 		r := s.owned(1)
 		s.commit(create(r))
-		end := &engine.RunChange{Status: status, FinishedAt: s.at(time.Second)}
-		if status == engine.RunSucceeded {
+		end := &runs.Change{Status: status, FinishedAt: s.at(time.Second)}
+		if status == runs.Succeeded {
 			end.Output = json.RawMessage(`{"sum":3}`)
 		} else {
-			end.Error = &engine.RunError{Node: "a", Code: "timeout", Message: "too slow"}
+			end.Error = &runs.RunError{Node: "a", Code: "timeout", Message: "too slow"}
 		}
 		s.commit(progress(r, end))
-		r.Status, r.Owner, r.FinishedAt, r.Output, r.Error = status, engine.OwnerID{}, end.FinishedAt, end.Output, end.Error
+		r.Status, r.Owner, r.FinishedAt, r.Output, r.Error = status, runs.OwnerID{}, end.FinishedAt, end.Output, end.Error
 		s.equal("run", s.run(r.ID), r)
-		if out := s.try(progress(engine.Run{ID: r.ID, Owner: owner(1), Fence: 1}, nil)); !errors.Is(out[0].Err, engine.ErrFenced) {
+		if out := s.try(progress(runs.Run{ID: r.ID, Owner: owner(1), Fence: 1}, nil)); !errors.Is(out[0].Err, runs.ErrFenced) {
 			s.Errorf("progress after the end: %v, want ErrFenced", out[0].Err)
 		}
 	}
-	unknown := engine.Run{ID: s.id(), Owner: owner(1), Fence: 1}
+	unknown := runs.Run{ID: s.id(), Owner: owner(1), Fence: 1}
 	s.refused(progress(unknown, nil), fault.NotFound, fmt.Sprintf("run %s does not exist", unknown.ID))
-	s.refused(progress(engine.Run{ID: unknown.ID}, nil), fault.Invalid, "progress needs an owner")
-	s.refused(progress(unknown, &engine.RunChange{Status: "done"}), fault.Invalid, `the run has the unknown status "done"`)
+	s.refused(progress(runs.Run{ID: unknown.ID}, nil), fault.Invalid, "progress needs an owner")
+	s.refused(progress(unknown, &runs.Change{Status: "done"}), fault.Invalid, `the run has the unknown status "done"`)
 }
 
 func (s *suite) progressWrittenAgain() {
 	r := s.owned(1)
-	end := progress(r, &engine.RunChange{Status: engine.RunSucceeded, Output: json.RawMessage(`1`)},
-		engine.Step{Node: "a", Index: engine.NoIndex, Status: engine.StepSucceeded, StartedAt: s.at(0)})
+	end := progress(r, &runs.Change{Status: runs.Succeeded, Output: json.RawMessage(`1`)},
+		runs.Step{Node: "a", Index: runs.NoIndex, Status: runs.StepSucceeded, StartedAt: s.at(0)})
 	s.commit(create(r), end)
 	s.commit(create(r), end)
-	if got := s.run(r.ID); got.Status != engine.RunSucceeded || string(got.Output) != "1" {
+	if got := s.run(r.ID); got.Status != runs.Succeeded || string(got.Output) != "1" {
 		s.Errorf("run: %+v", got)
 	}
 }
 
 func (s *suite) handBack() {
 	r := s.owned(1)
-	s.commit(create(r), progress(r, &engine.RunChange{Status: engine.RunQueued, Release: true}))
-	if got := s.run(r.ID); got.Status != engine.RunQueued || got.Owner != (engine.OwnerID{}) || got.Fence != 1 {
+	s.commit(create(r), progress(r, &runs.Change{Status: runs.Queued, Release: true}))
+	if got := s.run(r.ID); got.Status != runs.Queued || got.Owner != (runs.OwnerID{}) || got.Fence != 1 {
 		s.Errorf("handed back: %+v", got)
 	}
 	if due, err := s.Store.Due(s.ctx, s.now, 10); err != nil || len(due) != 1 {
@@ -178,18 +178,18 @@ func (s *suite) handBack() {
 	if out := s.commit(claimBy(r.ID, 1))[0]; out.Loaded.Run.Fence != 2 {
 		s.Errorf("fence after hand-back and claim: %d", out.Loaded.Run.Fence)
 	}
-	s.refused(progress(engine.Run{ID: r.ID, Owner: owner(1), Fence: 2}, &engine.RunChange{Status: engine.RunQueued}),
+	s.refused(progress(runs.Run{ID: r.ID, Owner: owner(1), Fence: 2}, &runs.Change{Status: runs.Queued}),
 		fault.Invalid, "a queued run has no owner: release it")
 }
 
 func (s *suite) owners() {
 	mine, dead := s.owned(1), s.owned(2)
 	ended := s.owned(2)
-	s.commit(create(mine), create(dead), create(ended), progress(ended, &engine.RunChange{Status: engine.RunSucceeded}))
+	s.commit(create(mine), create(dead), create(ended), progress(ended, &runs.Change{Status: runs.Succeeded}))
 	if err := s.Owners.Beat(s.ctx, owner(1)); err != nil {
 		s.Fatal(err)
 	}
-	silent := func(silence time.Duration) []engine.Orphan {
+	silent := func(silence time.Duration) []runs.Orphan {
 		s.Helper()
 		orphans, err := s.Owners.Silent(s.ctx, silence, 10)
 		if err != nil {
@@ -197,16 +197,16 @@ func (s *suite) owners() {
 		}
 		return orphans
 	}
-	s.equal("owner without a beat", silent(time.Hour), []engine.Orphan{{Run: dead.ID, Owner: owner(2)}})
+	s.equal("owner without a beat", silent(time.Hour), []runs.Orphan{{Run: dead.ID, Owner: owner(2)}})
 	if err := s.Owners.Beat(s.ctx, owner(2)); err != nil {
 		s.Fatal(err)
 	}
-	s.equal("both beat", silent(time.Hour), []engine.Orphan{})
-	s.equal("no silence allowed", silent(0), []engine.Orphan{{Run: mine.ID, Owner: owner(1)}, {Run: dead.ID, Owner: owner(2)}})
+	s.equal("both beat", silent(time.Hour), []runs.Orphan{})
+	s.equal("no silence allowed", silent(0), []runs.Orphan{{Run: mine.ID, Owner: owner(1)}, {Run: dead.ID, Owner: owner(2)}})
 	if err := s.Owners.Leave(s.ctx, owner(1)); err != nil {
 		s.Fatal(err)
 	}
-	s.equal("one left", silent(time.Hour), []engine.Orphan{{Run: mine.ID, Owner: owner(1)}})
+	s.equal("one left", silent(time.Hour), []runs.Orphan{{Run: mine.ID, Owner: owner(1)}})
 }
 
 // Of two signals with one id the first counts, also when both are written again because the
@@ -215,8 +215,8 @@ func (s *suite) signalsWrittenAgain() {
 	r := s.owned(1)
 	s.commit(create(r))
 	id := uuid.New()
-	decision := func(data string, again bool) engine.Entry {
-		return engine.Entry{Signal: &engine.Signal{Run: r.ID, Kind: "decision", Data: []byte(data), ID: id, Again: again}}
+	decision := func(data string, again bool) runs.Entry {
+		return runs.Entry{Signal: &runs.Signal{Run: r.ID, Kind: "decision", Data: []byte(data), ID: id, Again: again}}
 	}
 	for _, again := range []bool{false, true, true} {
 		out := s.try(decision("approve", again), decision("reject", again))

@@ -14,15 +14,15 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/credentials"
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
 
 // Stores is one fresh, empty database seen by two processes.
 type Stores struct {
-	Store  engine.Store
-	Other  engine.Store // of another process on the same database; nil when there can be none
-	Owners engine.Owners
+	Store  runs.Store
+	Other  runs.Store // of another process on the same database; nil when there can be none
+	Owners runs.Owners
 }
 
 // TestStore runs the suite; open gives each test a database of its own.
@@ -95,36 +95,36 @@ type suite struct {
 }
 
 // owner returns the nth process.
-func owner(n byte) engine.OwnerID { return engine.OwnerID{15: n} }
+func owner(n byte) runs.OwnerID { return runs.OwnerID{15: n} }
 
 // id returns the next run id: ids sort in the order of their making.
-func (s *suite) id() engine.RunID {
+func (s *suite) id() runs.ID {
 	s.ids++
 	ms := s.now.UnixMilli()
 	id := uuid.UUID{6: 0x70, 8: 0x80, 15: byte(s.ids), 14: byte(s.ids >> 8)}
 	for i := range 6 {
 		id[i] = byte(ms >> (40 - 8*i))
 	}
-	return engine.RunID(id)
+	return runs.ID(id)
 }
 
 // queued returns a new run that nobody owns.
-func (s *suite) queued() engine.Run {
-	return engine.Run{
-		ID: s.id(), Workflow: "sync", Version: 3, Folder: "/partners/acme", Status: engine.RunQueued,
-		Trigger: engine.TriggerRef{ID: "hourly", Type: "cron", FiredAt: s.now}, CreatedAt: s.now,
+func (s *suite) queued() runs.Run {
+	return runs.Run{
+		ID: s.id(), Workflow: "sync", Version: 3, Folder: "/partners/acme", Status: runs.Queued,
+		Trigger: runs.TriggerRef{ID: "hourly", Type: "cron", FiredAt: s.now}, CreatedAt: s.now,
 	}
 }
 
 // owned returns a new run that process n runs itself.
-func (s *suite) owned(n byte) engine.Run {
+func (s *suite) owned(n byte) runs.Run {
 	r := s.queued()
-	r.Status, r.Owner, r.Fence, r.StartedAt = engine.RunRunning, owner(n), 1, &s.now
+	r.Status, r.Owner, r.Fence, r.StartedAt = runs.Running, owner(n), 1, &s.now
 	return r
 }
 
 // commit stores entries, each of which must succeed.
-func (s *suite) commit(entries ...engine.Entry) []engine.Outcome {
+func (s *suite) commit(entries ...runs.Entry) []runs.Outcome {
 	s.Helper()
 	outcomes := s.try(entries...)
 	for i, out := range outcomes {
@@ -136,7 +136,7 @@ func (s *suite) commit(entries ...engine.Entry) []engine.Outcome {
 }
 
 // try stores entries and returns what each got.
-func (s *suite) try(entries ...engine.Entry) []engine.Outcome {
+func (s *suite) try(entries ...runs.Entry) []runs.Outcome {
 	s.Helper()
 	outcomes, err := s.Store.Commit(s.ctx, entries, s.now)
 	if err != nil {
@@ -149,7 +149,7 @@ func (s *suite) try(entries ...engine.Entry) []engine.Outcome {
 }
 
 // refused stores one entry, which must be refused with this kind and message.
-func (s *suite) refused(e engine.Entry, kind fault.Kind, message string) {
+func (s *suite) refused(e runs.Entry, kind fault.Kind, message string) {
 	s.Helper()
 	err := s.try(e)[0].Err
 	if !fault.Is(err, kind) || fault.Message(err) != message {
@@ -158,7 +158,7 @@ func (s *suite) refused(e engine.Entry, kind fault.Kind, message string) {
 }
 
 // run reads a run back.
-func (s *suite) run(id engine.RunID) engine.Run {
+func (s *suite) run(id runs.ID) runs.Run {
 	s.Helper()
 	r, err := s.Store.Run(s.ctx, id)
 	if err != nil {
@@ -174,22 +174,22 @@ func (s *suite) equal(what string, got, want any) {
 	}
 }
 
-func create(r engine.Run) engine.Entry { return engine.Entry{Create: &engine.NewRun{Run: r}} }
+func create(r runs.Run) runs.Entry { return runs.Entry{Create: &runs.NewRun{Run: r}} }
 
-func createOnce(r engine.Run, k engine.DedupeKey) engine.Entry {
-	return engine.Entry{Create: &engine.NewRun{Run: r, Dedupe: &k}}
+func createOnce(r runs.Run, k runs.DedupeKey) runs.Entry {
+	return runs.Entry{Create: &runs.NewRun{Run: r, Dedupe: &k}}
 }
 
-func progress(r engine.Run, set *engine.RunChange, steps ...engine.Step) engine.Entry {
-	return engine.Entry{Progress: &engine.Progress{Run: r.ID, Owner: r.Owner, Fence: r.Fence, Set: set, Steps: steps}}
+func progress(r runs.Run, set *runs.Change, steps ...runs.Step) runs.Entry {
+	return runs.Entry{Progress: &runs.Progress{Run: r.ID, Owner: r.Owner, Fence: r.Fence, Set: set, Steps: steps}}
 }
 
-func claimBy(id engine.RunID, n byte) engine.Entry {
-	return engine.Entry{Claim: &engine.Claim{Run: id, Owner: owner(n)}}
+func claimBy(id runs.ID, n byte) runs.Entry {
+	return runs.Entry{Claim: &runs.Claim{Run: id, Owner: owner(n)}}
 }
 
-func signal(id engine.RunID, kind string) engine.Entry {
-	return engine.Entry{Signal: &engine.Signal{Run: id, Kind: kind, ID: uuid.New()}}
+func signal(id runs.ID, kind string) runs.Entry {
+	return runs.Entry{Signal: &runs.Signal{Run: id, Kind: kind, ID: uuid.New()}}
 }
 
 func (s *suite) at(d time.Duration) *time.Time {
@@ -202,34 +202,34 @@ func (s *suite) createAndReadBack() {
 	r := s.owned(1)
 	r.Input = json.RawMessage(`{"a":1}`)
 	r.RetryOf, r.Depth = &of, 3
-	r.Trigger = engine.TriggerRef{
+	r.Trigger = runs.TriggerRef{
 		ID: "in", Type: "webhook", FiredAt: s.now.Add(-time.Second), ScheduledAt: s.at(-time.Minute),
 		Request: json.RawMessage(`{"method":"POST","body":{"x":"\u0000"}}`),
 	}
 	out := s.commit(create(r))[0]
-	s.equal("outcome", out, engine.Outcome{Run: r.ID})
+	s.equal("outcome", out, runs.Outcome{Run: r.ID})
 	s.equal("run", s.run(r.ID), r)
 
 	event := s.queued()
 	event.Trigger.Event = json.RawMessage(`{"type":"thing.happened"}`)
 	failed := s.queued()
-	failed.Status, failed.FinishedAt = engine.RunFailed, s.at(0)
-	failed.Error = &engine.RunError{Node: "n", Code: "bad_input", Message: "no"}
+	failed.Status, failed.FinishedAt = runs.Failed, s.at(0)
+	failed.Error = &runs.RunError{Node: "n", Code: "bad_input", Message: "no"}
 	s.commit(create(event), create(failed))
 	s.equal("run with event", s.run(event.ID), event)
 	s.equal("run that failed at once", s.run(failed.ID), failed)
 
 	again := s.queued()
-	kept := engine.Step{
-		Node: "done", Index: engine.NoIndex, Status: engine.StepSucceeded, StartedAt: s.at(-time.Hour), FinishedAt: s.at(-time.Minute),
+	kept := runs.Step{
+		Node: "done", Index: runs.NoIndex, Status: runs.StepSucceeded, StartedAt: s.at(-time.Hour), FinishedAt: s.at(-time.Minute),
 		Output: json.RawMessage(`{"big":"` + strings.Repeat("x", 64<<10) + `"}`),
 	}
-	s.commit(engine.Entry{Create: &engine.NewRun{Run: again, Steps: []engine.Step{kept}}})
+	s.commit(runs.Entry{Create: &runs.NewRun{Run: again, Steps: []runs.Step{kept}}})
 	steps, err := s.Store.Steps(s.ctx, again.ID)
 	if err != nil {
 		s.Fatal(err)
 	}
-	s.equal("steps of a run that retries another", steps, []engine.Step{kept})
+	s.equal("steps of a run that retries another", steps, []runs.Step{kept})
 
 	if _, err := s.Store.Run(s.ctx, of); fault.Message(err) != fmt.Sprintf("run %s does not exist", of) {
 		s.Errorf("unknown run: %v", err)
@@ -239,10 +239,10 @@ func (s *suite) createAndReadBack() {
 func (s *suite) createIsIdempotent() {
 	r := s.owned(1)
 	s.commit(create(r))
-	s.commit(progress(r, &engine.RunChange{Status: engine.RunSucceeded, FinishedAt: s.at(time.Second)}))
+	s.commit(progress(r, &runs.Change{Status: runs.Succeeded, FinishedAt: s.at(time.Second)}))
 	out := s.commit(create(r))[0]
-	s.equal("second outcome", out, engine.Outcome{Run: r.ID, Waits: true})
-	if got := s.run(r.ID); got.Status != engine.RunSucceeded {
+	s.equal("second outcome", out, runs.Outcome{Run: r.ID, Waits: true})
+	if got := s.run(r.ID); got.Status != runs.Succeeded {
 		s.Errorf("the second create changed the run to %s", got.Status)
 	}
 }
@@ -250,35 +250,35 @@ func (s *suite) createIsIdempotent() {
 func (s *suite) stepsAreReplaced() {
 	r := s.owned(1)
 	s.commit(create(r))
-	running := engine.Step{Node: "call", Index: engine.NoIndex, Status: engine.StepRunning, StartedAt: s.at(0)}
-	element := engine.Step{Node: "each", Index: 7, Status: engine.StepPending}
+	running := runs.Step{Node: "call", Index: runs.NoIndex, Status: runs.StepRunning, StartedAt: s.at(0)}
+	element := runs.Step{Node: "each", Index: 7, Status: runs.StepPending}
 	s.commit(progress(r, nil, running, element))
 
 	done := running
-	done.Status, done.FinishedAt, done.Output = engine.StepSucceeded, s.at(40*time.Millisecond), json.RawMessage(`{"ok":true}`)
+	done.Status, done.FinishedAt, done.Output = runs.StepSucceeded, s.at(40*time.Millisecond), json.RawMessage(`{"ok":true}`)
 	done.Calls = []credentials.Call{{
 		Credential: "erp", Version: 2, Fingerprint: "a1b2", Host: "api.example", Method: "GET",
 		URL: "https://api.example/v1/things?x=***", Status: 200, Duration: 12345 * time.Microsecond,
 	}, {Host: "proxy.example:8443", Method: "POST", URL: "https://proxy.example:8443", Status: 503, Duration: time.Second}}
-	done.Attempts = []engine.Attempt{
-		{Attempt: 1, StartedAt: *s.at(0), FinishedAt: s.at(10 * time.Millisecond), Error: &engine.StepError{
+	done.Attempts = []runs.Attempt{
+		{Attempt: 1, StartedAt: *s.at(0), FinishedAt: s.at(10 * time.Millisecond), Error: &runs.StepError{
 			Code: "http_status", Message: "503", Attempt: 1, Response: json.RawMessage(`{"status":503}`),
-		}, Request: &engine.Request{Method: "POST", URL: "https://elsewhere.example/", Status: 503, DurationMS: 5}},
-		{Attempt: 2, StartedAt: *s.at(20 * time.Millisecond), FinishedAt: s.at(40 * time.Millisecond), Request: &engine.Request{
+		}, Request: &runs.Request{Method: "POST", URL: "https://elsewhere.example/", Status: 503, DurationMS: 5}},
+		{Attempt: 2, StartedAt: *s.at(20 * time.Millisecond), FinishedAt: s.at(40 * time.Millisecond), Request: &runs.Request{
 			Method: "GET", URL: "https://api.example/v1/things?x=***", Status: 200, DurationMS: 12,
 		}},
 		{Attempt: 3, StartedAt: *s.at(50 * time.Millisecond)},
 	}
 	waiting := element
-	waiting.Status, waiting.DueAt, waiting.StartedAt = engine.StepWaiting, s.at(time.Minute), s.at(time.Millisecond)
-	waiting.Error = &engine.StepError{Code: "network", Message: "refused", Attempt: 1}
+	waiting.Status, waiting.DueAt, waiting.StartedAt = runs.StepWaiting, s.at(time.Minute), s.at(time.Millisecond)
+	waiting.Error = &runs.StepError{Code: "network", Message: "refused", Attempt: 1}
 	s.commit(progress(r, nil, done, waiting))
 
 	got, err := s.Store.Steps(s.ctx, r.ID)
 	if err != nil {
 		s.Fatal(err)
 	}
-	s.equal("steps", got, []engine.Step{done, waiting})
+	s.equal("steps", got, []runs.Step{done, waiting})
 	if none, err := s.Store.Steps(s.ctx, s.id()); err != nil || len(none) != 0 {
 		s.Errorf("steps of an unknown run: %v, %v", none, err)
 	}

@@ -4,15 +4,15 @@ import (
 	"fmt"
 	"time"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/workflows"
 )
 
 // takeoverBy takes a run of process from, which must have been silent for so long.
-func takeoverBy(run engine.RunID, n, from byte, silence time.Duration) engine.Entry {
+func takeoverBy(run runs.ID, n, from byte, silence time.Duration) runs.Entry {
 	silent := owner(from)
-	return engine.Entry{Claim: &engine.Claim{Run: run, Owner: owner(n), TakeoverFrom: &silent, Silence: silence}}
+	return runs.Entry{Claim: &runs.Claim{Run: run, Owner: owner(n), TakeoverFrom: &silent, Silence: silence}}
 }
 
 // A claim may wait for its turn after somebody found the owner silent: what counts is whether
@@ -49,9 +49,9 @@ func (s *suite) takeoverFromOneThatIsBack() {
 // A creator that learns late that its run is stored must not begin it when another process has
 // had it, whatever became of it there.
 func (s *suite) createWrittenAgainAfterTakeover() {
-	for name, slots := range map[string][]engine.Slot{"without slots": nil, "with slots": {slot(1, 9, workflows.OnLimitQueue)}} {
+	for name, slots := range map[string][]runs.Slot{"without slots": nil, "with slots": {slot(1, 9, workflows.OnLimitQueue)}} {
 		r := s.owned(1)
-		again := engine.Entry{Create: &engine.NewRun{Run: r, Slots: slots}}
+		again := runs.Entry{Create: &runs.NewRun{Run: r, Slots: slots}}
 		for range 2 {
 			if s.commit(again)[0].Waits {
 				s.Errorf("%s: the run is its creator's", name)
@@ -61,10 +61,10 @@ func (s *suite) createWrittenAgainAfterTakeover() {
 		states := map[string]func(){
 			"taken": func() {},
 			"handed back": func() {
-				s.commit(progress(taken, &engine.RunChange{Status: engine.RunQueued, Release: true}))
+				s.commit(progress(taken, &runs.Change{Status: runs.Queued, Release: true}))
 			},
 			"claimed by the creator": func() { taken = s.commit(claimBy(r.ID, 1))[0].Loaded.Run },
-			"ended":                  func() { s.commit(progress(taken, &engine.RunChange{Status: engine.RunSucceeded, FinishedAt: s.at(0)})) },
+			"ended":                  func() { s.commit(progress(taken, &runs.Change{Status: runs.Succeeded, FinishedAt: s.at(0)})) },
 		}
 		for _, state := range []string{"taken", "handed back", "claimed by the creator", "ended"} {
 			states[state]()

@@ -5,21 +5,21 @@ import (
 	"fmt"
 	"time"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
 
-func (s *suite) park(r engine.Run, wake *time.Time) engine.Entry {
-	return progress(r, &engine.RunChange{Status: engine.RunWaiting, WakeAt: wake, Release: true})
+func (s *suite) park(r runs.Run, wake *time.Time) runs.Entry {
+	return progress(r, &runs.Change{Status: runs.Waiting, WakeAt: wake, Release: true})
 }
 
-func (s *suite) due(limit int) []engine.RunID {
+func (s *suite) due(limit int) []runs.ID {
 	s.Helper()
 	due, err := s.Store.Due(s.ctx, s.now, limit)
 	if err != nil {
 		s.Fatal(err)
 	}
-	ids := []engine.RunID{}
+	ids := []runs.ID{}
 	for _, d := range due {
 		if d.Workflow != "sync" {
 			s.Errorf("due run of workflow %q", d.Workflow)
@@ -33,26 +33,26 @@ func (s *suite) parkAndWake() {
 	r, forever := s.owned(1), s.owned(1)
 	s.commit(create(r), create(forever), s.park(r, s.at(time.Minute)), s.park(forever, nil))
 	got := s.run(r.ID)
-	if got.Status != engine.RunWaiting || got.WakeAt == nil || !got.WakeAt.Equal(*s.at(time.Minute)) || got.Owner != (engine.OwnerID{}) {
+	if got.Status != runs.Waiting || got.WakeAt == nil || !got.WakeAt.Equal(*s.at(time.Minute)) || got.Owner != (runs.OwnerID{}) {
 		s.Errorf("parked: %+v", got)
 	}
-	s.equal("nothing due", s.due(10), []engine.RunID{})
+	s.equal("nothing due", s.due(10), []runs.ID{})
 	s.refused(claimBy(r.ID, 2), fault.Conflict, fmt.Sprintf("run %s is not due", r.ID))
 	s.now = s.now.Add(time.Minute)
-	s.equal("due", s.due(10), []engine.RunID{r.ID})
+	s.equal("due", s.due(10), []runs.ID{r.ID})
 	s.refused(claimBy(forever.ID, 2), fault.Conflict, fmt.Sprintf("run %s is not due", forever.ID))
-	if l := s.commit(claimBy(r.ID, 2))[0].Loaded; l.Run.WakeAt != nil || l.Run.Status != engine.RunRunning {
+	if l := s.commit(claimBy(r.ID, 2))[0].Loaded; l.Run.WakeAt != nil || l.Run.Status != runs.Running {
 		s.Errorf("woken: %+v", l.Run)
 	}
-	s.equal("claimed runs are not due", s.due(10), []engine.RunID{})
+	s.equal("claimed runs are not due", s.due(10), []runs.ID{})
 }
 
 func (s *suite) parkWithSignals() {
 	r := s.owned(1)
 	s.commit(create(r), signal(r.ID, "approval"))
 	parkWithStep := s.park(r, nil)
-	parkWithStep.Progress.Steps = []engine.Step{{Node: "a", Index: engine.NoIndex, Status: engine.StepWaiting, StartedAt: s.at(0)}}
-	if err := s.try(parkWithStep)[0].Err; !errors.Is(err, engine.ErrSignals) {
+	parkWithStep.Progress.Steps = []runs.Step{{Node: "a", Index: runs.NoIndex, Status: runs.StepWaiting, StartedAt: s.at(0)}}
+	if err := s.try(parkWithStep)[0].Err; !errors.Is(err, runs.ErrSignals) {
 		s.Fatalf("park over an unread signal: %v, want ErrSignals", err)
 	}
 	if steps, err := s.Store.Steps(s.ctx, r.ID); err != nil || len(steps) != 0 {
@@ -65,7 +65,7 @@ func (s *suite) parkWithSignals() {
 	// Reading and parking in one entry; but not when one more came in the same batch.
 	parkWithStep.Progress.ReadSignals = unread[0].Seq
 	out := s.try(signal(r.ID, "callback"), parkWithStep)
-	if !errors.Is(out[1].Err, engine.ErrSignals) {
+	if !errors.Is(out[1].Err, runs.ErrSignals) {
 		s.Fatalf("park behind a signal of its batch: %v, want ErrSignals", out[1].Err)
 	}
 	unread, err = s.Store.Signals(s.ctx, owner(1))
@@ -74,7 +74,7 @@ func (s *suite) parkWithSignals() {
 	}
 	parkWithStep.Progress.ReadSignals = unread[1].Seq
 	s.commit(parkWithStep)
-	if got := s.run(r.ID); got.Status != engine.RunWaiting {
+	if got := s.run(r.ID); got.Status != runs.Waiting {
 		s.Errorf("parked: %s", got.Status)
 	}
 }
@@ -82,17 +82,17 @@ func (s *suite) parkWithSignals() {
 func (s *suite) signals() {
 	queued, waiting, running := s.queued(), s.owned(1), s.owned(1)
 	s.commit(create(queued), create(waiting), create(running), s.park(waiting, s.at(time.Hour)))
-	s.equal("due before", s.due(10), []engine.RunID{queued.ID})
+	s.equal("due before", s.due(10), []runs.ID{queued.ID})
 
 	wake := signal(waiting.ID, "callback")
 	wake.Signal.Data = []byte(`{"answer":42}`)
 	s.now = s.now.Add(time.Second)
-	s.commit(signal(queued.ID, engine.SignalCancel), wake, signal(running.ID, "timeout"), wake)
-	s.equal("due after", s.due(10), []engine.RunID{queued.ID, waiting.ID})
-	if got := s.run(waiting.ID); got.Status != engine.RunQueued || got.CancelRequested {
+	s.commit(signal(queued.ID, runs.SignalCancel), wake, signal(running.ID, "timeout"), wake)
+	s.equal("due after", s.due(10), []runs.ID{queued.ID, waiting.ID})
+	if got := s.run(waiting.ID); got.Status != runs.Queued || got.CancelRequested {
 		s.Errorf("waiting run after a signal: %+v", got)
 	}
-	if got := s.run(queued.ID); got.Status != engine.RunQueued || !got.CancelRequested {
+	if got := s.run(queued.ID); got.Status != runs.Queued || !got.CancelRequested {
 		s.Errorf("queued run after cancel: %+v", got)
 	}
 	unread, err := s.Store.Signals(s.ctx, owner(1))
@@ -118,10 +118,10 @@ func (s *suite) signals() {
 
 func (s *suite) signalsToEnded() {
 	r := s.owned(1)
-	s.commit(create(r), progress(r, &engine.RunChange{Status: engine.RunSucceeded}))
-	s.refused(signal(r.ID, engine.SignalCancel), fault.Conflict, fmt.Sprintf("run %s has ended", r.ID))
+	s.commit(create(r), progress(r, &runs.Change{Status: runs.Succeeded}))
+	s.refused(signal(r.ID, runs.SignalCancel), fault.Conflict, fmt.Sprintf("run %s has ended", r.ID))
 	unknown := s.id()
-	s.refused(signal(unknown, engine.SignalCancel), fault.NotFound, fmt.Sprintf("run %s does not exist", unknown))
+	s.refused(signal(unknown, runs.SignalCancel), fault.NotFound, fmt.Sprintf("run %s does not exist", unknown))
 	if got := s.run(r.ID); got.CancelRequested {
 		s.Error("cancel of an ended run was noted")
 	}
@@ -132,13 +132,13 @@ func (s *suite) dueOrder() {
 	s.now = s.now.Add(time.Second)
 	second, parked, owned := s.queued(), s.owned(1), s.owned(1)
 	s.commit(create(second), create(parked), create(owned), create(first), s.park(parked, s.at(-500*time.Millisecond)))
-	s.equal("oldest first", s.due(10), []engine.RunID{first.ID, parked.ID, second.ID})
-	s.equal("limit", s.due(2), []engine.RunID{first.ID, parked.ID})
+	s.equal("oldest first", s.due(10), []runs.ID{first.ID, parked.ID, second.ID})
+	s.equal("limit", s.due(2), []runs.ID{first.ID, parked.ID})
 }
 
 func (s *suite) dueOfEach() {
-	flood, parked := []engine.Run{s.queued(), s.queued(), s.queued()}, s.owned(1)
-	entries := []engine.Entry{create(flood[0]), create(flood[1]), create(flood[2]), create(parked), s.park(parked, s.at(time.Hour))}
+	flood, parked := []runs.Run{s.queued(), s.queued(), s.queued()}, s.owned(1)
+	entries := []runs.Entry{create(flood[0]), create(flood[1]), create(flood[2]), create(parked), s.park(parked, s.at(time.Hour))}
 	for i := range originsOfMany {
 		r := s.queued()
 		r.Trigger.ID = fmt.Sprintf("t%d", i)
@@ -149,7 +149,7 @@ func (s *suite) dueOfEach() {
 	if err != nil || len(due) != 2+originsOfMany {
 		s.Fatalf("%d due, %v; want two of the flood and one of each other origin", len(due), err)
 	}
-	s.equal("the oldest of the flood", due[:2], []engine.DueRun{{Run: flood[0].ID, Workflow: "sync"}, {Run: flood[1].ID, Workflow: "sync"}})
+	s.equal("the oldest of the flood", due[:2], []runs.DueRun{{Run: flood[0].ID, Workflow: "sync"}, {Run: flood[1].ID, Workflow: "sync"}})
 }
 
 // originsOfMany is more than one statement reads from.

@@ -6,17 +6,17 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 )
 
 // answerRow is what a run says to its caller; the first that is stored counts.
 type answerRow struct {
-	run  engine.RunID
+	run  runs.ID
 	data []byte
 }
 
-func (c *codec) encodeAnswer(p *engine.Progress, out *encoded) (err error) {
+func (c *codec) encodeAnswer(p *runs.Progress, out *encoded) (err error) {
 	if p.Answer != nil {
 		out.answer, err = c.packJSON(p.Run, "the answer of the run", p.Answer, &out.blobs)
 	}
@@ -43,7 +43,7 @@ func queueAnswers(q *pgx.Batch, b *batch) {
 }
 
 // Answer implements engine.Store.
-func (s *Store) Answer(ctx context.Context, id engine.RunID) (*engine.Answer, error) {
+func (s *Store) Answer(ctx context.Context, id runs.ID) (*runs.Answer, error) {
 	db := s.db.Read().WithContext(ctx)
 	var found [][]byte
 	if err := db.Raw("SELECT data FROM answers WHERE run = ?", id[:]).Scan(&found).Error; err != nil || len(found) == 0 {
@@ -53,11 +53,11 @@ func (s *Store) Answer(ctx context.Context, id engine.RunID) (*engine.Answer, er
 	blobs := blobSet{}
 	if isBlob(data) {
 		var err error
-		if blobs, err = readBlobs(db, []engine.RunID{id}); err != nil {
+		if blobs, err = readBlobs(db, []runs.ID{id}); err != nil {
 			return nil, err
 		}
 	}
-	answer := &engine.Answer{}
+	answer := &runs.Answer{}
 	if err := s.codec.unpackJSON(data, blobs[id], answer); err != nil {
 		return nil, fmt.Errorf("answer of run %s: %w", id, err)
 	}

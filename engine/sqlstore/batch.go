@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/internal/outbox"
 )
@@ -20,23 +20,23 @@ import (
 // It asks no database itself. A writer that repeats a transaction starts with a new batch.
 type batch struct {
 	now      int64
-	entries  []engine.Entry
+	entries  []runs.Entry
 	encoded  []encoded
-	outcomes []engine.Outcome
+	outcomes []runs.Outcome
 
 	// What the writer reads before apply.
-	ids    []engine.RunID            // the runs to read and lock, in order
-	keys   []*dedupeRow              // to insert where free, then to read: the row that is stored
-	parked []engine.RunID            // runs whose highest unread signal apply needs to know
-	runs   map[engine.RunID]*liveRun // one for each of ids
-	told   []engine.RunID            // ids of signals, to see which are stored
-	unread map[engine.RunID][]byte   // the data of those that are stored
-	asked  []int                     // entries with asks
-	status map[stepKey]int16         // of the steps that asks are about; none: no row
-	silent []engine.OwnerID          // whose last beat takeovers need to know
-	ages   map[engine.OwnerID]int64  // of these beats, in microseconds; none: no row
-	held   map[[16]byte]*dedupeRow   // keys by hash
-	stepAt map[stepKey]int           // place in steps
+	ids    []runs.ID               // the runs to read and lock, in order
+	keys   []*dedupeRow            // to insert where free, then to read: the row that is stored
+	parked []runs.ID               // runs whose highest unread signal apply needs to know
+	runs   map[runs.ID]*liveRun    // one for each of ids
+	told   []runs.ID               // ids of signals, to see which are stored
+	unread map[runs.ID][]byte      // the data of those that are stored
+	asked  []int                   // entries with asks
+	status map[stepKey]int16       // of the steps that asks are about; none: no row
+	silent []runs.OwnerID          // whose last beat takeovers need to know
+	ages   map[runs.OwnerID]int64  // of these beats, in microseconds; none: no row
+	held   map[[16]byte]*dedupeRow // keys by hash
+	stepAt map[stepKey]int         // place in steps
 
 	// What the writer writes after apply.
 	inserts []*liveRun
@@ -48,19 +48,19 @@ type batch struct {
 	answers []answerRow
 	events  []outbox.Event
 
-	claimed []engine.RunID
+	claimed []runs.ID
 
-	slots   *slotBook               // nil: no entry is about slots
-	skipped []*dedupeRow            // keys of starts that got none
-	telling map[int][]engine.DueRun // by entry
+	slots   *slotBook             // nil: no entry is about slots
+	skipped []*dedupeRow          // keys of starts that got none
+	telling map[int][]runs.DueRun // by entry
 }
 
 // liveRun is the part of a run that decides, as read and then as the entries change it.
 type liveRun struct {
-	id       engine.RunID
+	id       runs.ID
 	exists   bool // a row is stored, or inserted by this batch
 	status   int16
-	owner    engine.OwnerID
+	owner    runs.OwnerID
 	fence    int64
 	due      int64
 	started  int64
@@ -77,12 +77,12 @@ type liveRun struct {
 	readTo   int64
 }
 
-func newBatch(c *codec, entries []engine.Entry, now time.Time) *batch {
+func newBatch(c *codec, entries []runs.Entry, now time.Time) *batch {
 	b := &batch{
 		now: now.UnixMicro(), entries: entries,
-		encoded: make([]encoded, len(entries)), outcomes: make([]engine.Outcome, len(entries)),
-		runs: make(map[engine.RunID]*liveRun, len(entries)), held: map[[16]byte]*dedupeRow{}, stepAt: map[stepKey]int{},
-		unread: map[engine.RunID][]byte{}, status: map[stepKey]int16{},
+		encoded: make([]encoded, len(entries)), outcomes: make([]runs.Outcome, len(entries)),
+		runs: make(map[runs.ID]*liveRun, len(entries)), held: map[[16]byte]*dedupeRow{}, stepAt: map[stepKey]int{},
+		unread: map[runs.ID][]byte{}, status: map[stepKey]int16{},
 	}
 	for i := range entries {
 		enc := c.encode(&entries[i])
@@ -102,11 +102,11 @@ func newBatch(c *codec, entries []engine.Entry, now time.Time) *batch {
 
 // sortRuns puts the runs in the order in which they are locked.
 func (b *batch) sortRuns() {
-	slices.SortFunc(b.ids, func(x, y engine.RunID) int { return bytes.Compare(x[:], y[:]) })
+	slices.SortFunc(b.ids, func(x, y runs.ID) int { return bytes.Compare(x[:], y[:]) })
 }
 
 // gather notes what has to be read for the entry.
-func (b *batch) gather(e *engine.Entry, enc *encoded) {
+func (b *batch) gather(e *runs.Entry, enc *encoded) {
 	switch {
 	case e.Create != nil:
 		b.gatherCreate(e.Create, enc)
@@ -129,7 +129,7 @@ func (b *batch) gather(e *engine.Entry, enc *encoded) {
 	}
 }
 
-func (b *batch) gatherCreate(n *engine.NewRun, enc *encoded) {
+func (b *batch) gatherCreate(n *runs.NewRun, enc *encoded) {
 	if enc.key != nil && b.held[enc.key.hash] == nil {
 		key := *enc.key
 		b.held[key.hash] = &key
@@ -139,15 +139,15 @@ func (b *batch) gatherCreate(n *engine.NewRun, enc *encoded) {
 	b.gatherNeeds(n)
 }
 
-func (b *batch) gatherSignal(s *engine.Signal) {
+func (b *batch) gatherSignal(s *runs.Signal) {
 	b.touch(s.Run)
-	b.told = append(b.told, engine.RunID(s.ID))
-	if s.Kind == engine.SignalCancel {
+	b.told = append(b.told, runs.ID(s.ID))
+	if s.Kind == runs.SignalCancel {
 		b.book().cancels = append(b.book().cancels, s.Run)
 	}
 }
 
-func (b *batch) touch(id engine.RunID) {
+func (b *batch) touch(id runs.ID) {
 	if b.runs[id] == nil {
 		b.runs[id] = &liveRun{id: id}
 		b.ids = append(b.ids, id)
@@ -155,12 +155,12 @@ func (b *batch) touch(id engine.RunID) {
 }
 
 // parks reports whether the change gives the run up until something happens.
-func parks(set *engine.RunChange) bool {
-	return set != nil && set.Release && set.Status == engine.RunWaiting
+func parks(set *runs.Change) bool {
+	return set != nil && set.Release && set.Status == runs.Waiting
 }
 
 // ends reports whether the change ends ownership.
-func ends(set *engine.RunChange) bool { return set != nil && (set.Release || set.Status.Final()) }
+func ends(set *runs.Change) bool { return set != nil && (set.Release || set.Status.Final()) }
 
 // apply carries the entries out on what was read, in order, and gives each its outcome.
 func (b *batch) apply() {
@@ -172,53 +172,53 @@ func (b *batch) apply() {
 	}
 	b.handOn()
 	for i, runs := range b.telling {
-		b.outcomes[i].Tell = runs
+		b.outcomes[i].Woken = runs
 	}
 }
 
-func (b *batch) outcome(e *engine.Entry, enc *encoded) engine.Outcome {
+func (b *batch) outcome(e *runs.Entry, enc *encoded) runs.Outcome {
 	switch {
 	case enc.err != nil:
-		return engine.Outcome{Err: enc.err}
+		return runs.Outcome{Err: enc.err}
 	case e.Create != nil:
 		return b.create(e.Create, enc)
 	case e.Progress != nil:
 		unstarted, err := b.progress(e.Progress, enc)
-		return engine.Outcome{Run: e.Progress.Run, Unstarted: unstarted, Err: err}
+		return runs.Outcome{Run: e.Progress.Run, Unstarted: unstarted, Err: err}
 	case e.Admit != nil:
 		b.regulate(e.Admit)
-		return engine.Outcome{}
+		return runs.Outcome{}
 	case e.Claim != nil:
-		return engine.Outcome{Run: e.Claim.Run, Err: b.claim(e.Claim)}
+		return runs.Outcome{Run: e.Claim.Run, Err: b.claim(e.Claim)}
 	default:
 		return b.signal(e.Signal)
 	}
 }
 
-func (b *batch) create(n *engine.NewRun, enc *encoded) engine.Outcome {
+func (b *batch) create(n *runs.NewRun, enc *encoded) runs.Outcome {
 	if enc.key != nil {
 		stored := b.held[enc.key.hash]
-		none := engine.RunID{}
+		none := runs.ID{}
 		switch {
 		case stored.refused != nil:
-			return engine.Outcome{Err: stored.refused}
+			return runs.Outcome{Err: stored.refused}
 		case enc.key.input != nil && !bytes.Equal(enc.key.input, stored.input):
-			return engine.Outcome{Run: stored.run, Err: fault.New(fault.Conflict, "the idempotency key was used before, with another input")}
+			return runs.Outcome{Run: stored.run, Err: fault.New(fault.Conflict, "the idempotency key was used before, with another input")}
 		case stored.run != n.Run.ID:
-			return engine.Outcome{Run: stored.run, Duplicate: true, Skipped: stored.run == none}
+			return runs.Outcome{Run: stored.run, Duplicate: true, Skipped: stored.run == none}
 		}
 	}
 	r := b.runs[n.Run.ID]
 	if r.exists { // by an earlier Commit whose answer was lost; meanwhile others may have had it
 		taken := r.owner != n.Run.Owner || r.fence != n.Run.Fence
-		return engine.Outcome{Run: r.id, Waits: taken || r.waitsForSlot()}
+		return runs.Outcome{Run: r.id, Waits: taken || r.waitsForSlot()}
 	}
 	r.fresh = enc.run
 	r.status, r.owner, r.fence = number(runStatuses[:], n.Run.Status), n.Run.Owner, n.Run.Fence
 	switch n.Run.Status {
-	case engine.RunQueued:
+	case runs.Queued:
 		r.due = enc.run.created
-	case engine.RunWaiting:
+	case runs.Waiting:
 		r.due = micros(n.Run.WakeAt)
 	default: // nothing is due
 	}
@@ -233,21 +233,21 @@ func (b *batch) create(n *engine.NewRun, enc *encoded) engine.Outcome {
 	b.inserts = append(b.inserts, r)
 	b.addSteps(enc.steps)
 	b.blobs = append(b.blobs, enc.blobs...)
-	return engine.Outcome{Run: r.id, Waits: r.waitsForSlot()}
+	return runs.Outcome{Run: r.id, Waits: r.waitsForSlot()}
 }
 
 // progress reports the starts that were refused.
-func (b *batch) progress(p *engine.Progress, enc *encoded) (unstarted []engine.RunID, err error) {
+func (b *batch) progress(p *runs.Progress, enc *encoded) (unstarted []runs.ID, err error) {
 	r := b.runs[p.Run]
 	switch {
 	case !r.exists:
 		return nil, missing(p.Run)
-	case r.fence == p.Fence && r.owner == (engine.OwnerID{}) && ends(p.Set):
+	case r.fence == p.Fence && r.owner == (runs.OwnerID{}) && ends(p.Set):
 		return nil, nil // stored by an earlier Commit whose answer was lost: nobody else had this fence
 	case r.fence != p.Fence || r.owner != p.Owner:
-		return nil, engine.ErrFenced
+		return nil, runs.ErrFenced
 	case parks(p.Set) && (r.signaled || r.unread > max(p.ReadSignals, r.readTo)):
-		return nil, engine.ErrSignals
+		return nil, runs.ErrSignals
 	}
 	if p.ReadSignals > r.readTo {
 		if r.readTo == 0 {
@@ -290,11 +290,11 @@ func (b *batch) addSteps(rows []stepRow) {
 	}
 }
 
-func (b *batch) set(r *liveRun, set *engine.RunChange, enc *encoded) {
+func (b *batch) set(r *liveRun, set *runs.Change, enc *encoded) {
 	b.change(r)
 	r.status = number(runStatuses[:], set.Status)
 	r.due = micros(set.WakeAt)
-	if set.Status == engine.RunQueued && r.due == 0 {
+	if set.Status == runs.Queued && r.due == 0 {
 		r.due = b.now
 	}
 	if set.StartedAt != nil {
@@ -307,7 +307,7 @@ func (b *batch) set(r *liveRun, set *engine.RunChange, enc *encoded) {
 		r.due = 0
 	}
 	if ends(set) {
-		r.owner = engine.OwnerID{}
+		r.owner = runs.OwnerID{}
 	}
 	if enc.output != nil {
 		r.output = enc.output
@@ -317,9 +317,9 @@ func (b *batch) set(r *liveRun, set *engine.RunChange, enc *encoded) {
 	}
 }
 
-func (b *batch) claim(c *engine.Claim) error {
+func (b *batch) claim(c *runs.Claim) error {
 	r := b.runs[c.Run]
-	none := engine.OwnerID{}
+	none := runs.OwnerID{}
 	switch {
 	case !r.exists:
 		return missing(c.Run)
@@ -360,7 +360,7 @@ func (b *batch) change(r *liveRun) {
 	}
 }
 
-func missing(id engine.RunID) error { return fault.New(fault.NotFound, "run %s does not exist", id) }
+func missing(id runs.ID) error { return fault.New(fault.NotFound, "run %s does not exist", id) }
 
 // waitsForSlot reports whether the run is queued behind the limit of its workflow.
 func (r *liveRun) waitsForSlot() bool { return r.status == runQueued && r.due == 0 }

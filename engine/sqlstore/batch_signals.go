@@ -3,13 +3,13 @@ package sqlstore
 import (
 	"bytes"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
 
-func (b *batch) signal(s *engine.Signal) engine.Outcome {
-	r, id := b.runs[s.Run], engine.RunID(s.ID)
-	out := engine.Outcome{Run: s.Run}
+func (b *batch) signal(s *runs.Signal) runs.Outcome {
+	r, id := b.runs[s.Run], runs.ID(s.ID)
+	out := runs.Outcome{Run: s.Run}
 	earlier, told := b.unread[id]
 	switch {
 	case !r.exists:
@@ -27,7 +27,7 @@ func (b *batch) signal(s *engine.Signal) engine.Outcome {
 	b.unread[id] = s.Data
 	b.signals = append(b.signals, signalRow{id: s.ID, run: s.Run, kind: s.Kind, data: s.Data})
 	r.signaled = true
-	if s.Kind == engine.SignalCancel {
+	if s.Kind == runs.SignalCancel {
 		b.change(r)
 		if !r.cancel {
 			b.slots.lapse(r.id)
@@ -38,7 +38,7 @@ func (b *batch) signal(s *engine.Signal) engine.Outcome {
 			r.due = b.now
 		}
 	}
-	if r.status == runWaiting && r.owner == (engine.OwnerID{}) {
+	if r.status == runWaiting && r.owner == (runs.OwnerID{}) {
 		b.change(r)
 		r.status, r.due = runQueued, b.now
 	}
@@ -52,7 +52,7 @@ func (b *batch) settled(key stepKey) bool {
 		status = b.steps[at].status
 	}
 	word := word(stepStatuses[:], status)
-	return word == engine.StepPending || word.Final()
+	return word == runs.StepPending || word.Final()
 }
 
 // asks calls each with every step that a signal of the batch is for.

@@ -13,6 +13,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 )
@@ -82,38 +83,38 @@ func diskSize(b *testing.B, db *database.DB) (size int64) {
 // oneRun stores what an inbound webhook with one HTTP call makes.
 func oneRun(ctx context.Context, j *engine.Journal) error {
 	now := time.Now()
-	run := engine.Run{
-		ID: engine.RunID(uuid.Must(uuid.NewV7())), Workflow: "order-sync", Version: 4, Folder: "/sales/orders",
-		Status: engine.RunRunning, Owner: engine.OwnerID{1}, Fence: 1, CreatedAt: now, StartedAt: &now,
+	run := runs.Run{
+		ID: runs.ID(uuid.Must(uuid.NewV7())), Workflow: "order-sync", Version: 4, Folder: "/sales/orders",
+		Status: runs.Running, Owner: runs.OwnerID{1}, Fence: 1, CreatedAt: now, StartedAt: &now,
 		Input: json.RawMessage(`{"order":{"id":"A-1009","amount":129.9,"currency":"EUR","customer":"c-778"}}`),
-		Trigger: engine.TriggerRef{ID: "in", Type: "webhook", FiredAt: now, Request: json.RawMessage(
+		Trigger: runs.TriggerRef{ID: "in", Type: "webhook", FiredAt: now, Request: json.RawMessage(
 			`{"method":"POST","path":"/hooks/orders","headers":{"content-type":"application/json","user-agent":"wrk/4.2","host":"127.0.0.1:8080",` +
 				`"content-length":"76"},"body":{"order":{"id":"A-1009","amount":129.9,"currency":"EUR","customer":"c-778"}}}`)},
 	}
-	if _, err := j.Write(ctx, engine.Entry{Create: &engine.NewRun{Run: run}}); err != nil {
+	if _, err := j.Write(ctx, runs.Entry{Create: &runs.NewRun{Run: run}}); err != nil {
 		return err
 	}
 	end := time.Now()
-	request := &engine.Request{Method: "GET", URL: "http://127.0.0.1:9000/orders/A-1009", Status: 200, DurationMS: 1}
+	request := &runs.Request{Method: "GET", URL: "http://127.0.0.1:9000/orders/A-1009", Status: 200, DurationMS: 1}
 	output := json.RawMessage(`{"status":200,"headers":{"content-type":"application/json","content-length":"43"},"body":{"ok":true,"order":"A-1009","state":"accepted"}}`)
-	steps := []engine.Step{
+	steps := []runs.Step{
 		{
-			Node: "fetch", Index: engine.NoIndex, Status: engine.StepSucceeded, StartedAt: &now, FinishedAt: &end, Output: output,
-			Attempts: []engine.Attempt{{Attempt: 1, StartedAt: now, FinishedAt: &end, Request: request}},
+			Node: "fetch", Index: runs.NoIndex, Status: runs.StepSucceeded, StartedAt: &now, FinishedAt: &end, Output: output,
+			Attempts: []runs.Attempt{{Attempt: 1, StartedAt: now, FinishedAt: &end, Request: request}},
 			Calls: []credentials.Call{{
 				Credential: "orders-api", Version: 2, Fingerprint: "9f31c2aa", Host: "127.0.0.1:9000", Method: "GET",
 				URL: request.URL, Status: 200, Duration: 1234 * time.Microsecond,
 			}},
 		},
 		{
-			Node: "answer", Index: engine.NoIndex, Status: engine.StepSucceeded, StartedAt: &end, FinishedAt: &end,
+			Node: "answer", Index: runs.NoIndex, Status: runs.StepSucceeded, StartedAt: &end, FinishedAt: &end,
 			Output:   json.RawMessage(`{"ok":true,"order":"A-1009","state":"accepted"}`),
-			Attempts: []engine.Attempt{{Attempt: 1, StartedAt: end, FinishedAt: &end}},
+			Attempts: []runs.Attempt{{Attempt: 1, StartedAt: end, FinishedAt: &end}},
 		},
 	}
-	_, err := j.Write(ctx, engine.Entry{Progress: &engine.Progress{
+	_, err := j.Write(ctx, runs.Entry{Progress: &runs.Progress{
 		Run: run.ID, Owner: run.Owner, Fence: run.Fence, Steps: steps,
-		Set: &engine.RunChange{Status: engine.RunSucceeded, FinishedAt: &end, Output: json.RawMessage(`{"ok":true,"order":"A-1009","state":"accepted"}`)},
+		Set: &runs.Change{Status: runs.Succeeded, FinishedAt: &end, Output: json.RawMessage(`{"ok":true,"order":"A-1009","state":"accepted"}`)},
 	}})
 	return err
 }
@@ -124,15 +125,15 @@ func BenchmarkGrowth(b *testing.B) {
 	for name, open := range map[string]func(testing.TB) *database.DB{
 		"sqlite": databasetest.SQLite, "postgres": databasetest.Postgres,
 	} {
-		for _, runs := range []int{10_000, 400_000} {
+		for _, stored := range []int{10_000, 400_000} {
 			db := open(b)
-			fill(b, db, runs)
+			fill(b, db, stored)
 			store := newStore(b, db)
-			for page, f := range map[string]engine.RunFilter{
-				"all": {}, "workflow": {Workflow: "w7"}, "folder": {Folder: "/f"}, "failed": {Status: engine.RunFailed},
-				"failed in folder": {Folder: "/f", Status: engine.RunFailed}, "running": {Status: engine.RunRunning},
+			for page, f := range map[string]runs.Filter{
+				"all": {}, "workflow": {Workflow: "w7"}, "folder": {Folder: "/f"}, "failed": {Status: runs.Failed},
+				"failed in folder": {Folder: "/f", Status: runs.Failed}, "running": {Status: runs.Running},
 			} {
-				b.Run(fmt.Sprintf("%s/%d/%s", name, runs, page), func(b *testing.B) {
+				b.Run(fmt.Sprintf("%s/%d/%s", name, stored, page), func(b *testing.B) {
 					for b.Loop() {
 						if _, err := store.Runs(b.Context(), f); err != nil {
 							b.Fatal(err)
@@ -140,7 +141,7 @@ func BenchmarkGrowth(b *testing.B) {
 					}
 				})
 			}
-			b.Run(fmt.Sprintf("%s/%d/due", name, runs), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s/%d/due", name, stored), func(b *testing.B) {
 				for b.Loop() {
 					if _, err := store.Due(b.Context(), time.Now(), 100); err != nil {
 						b.Fatal(err)
@@ -152,7 +153,7 @@ func BenchmarkGrowth(b *testing.B) {
 }
 
 // fill stores ended runs, one each millisecond since 1970.
-func fill(b *testing.B, db *database.DB, runs int) {
+func fill(b *testing.B, db *database.DB, stored int) {
 	b.Helper()
 	numbers := "WITH RECURSIVE g (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM g WHERE n < ?)"
 	id, own := "unhex(printf('%012x7000%016x', n, n))", ""
@@ -167,7 +168,7 @@ func fill(b *testing.B, db *database.DB, runs int) {
 		{"INSERT INTO origins (id, workflow, folder, trigger_id, trigger_type)" + own + " " + numbers +
 			" SELECT n, 'w' || n, '/f/' || n, 't', 'cron' FROM g", 2000},
 		{"INSERT INTO runs (id, origin, version, status, fence, created_at, depth, cancel_requested) " + numbers +
-			" SELECT " + id + ", 1 + n % 2000, 1, CASE WHEN n % 500 = 7 THEN 5 ELSE 4 END, 1, n * 1000, 0, 0 FROM g", runs},
+			" SELECT " + id + ", 1 + n % 2000, 1, CASE WHEN n % 500 = 7 THEN 5 ELSE 4 END, 1, n * 1000, 0, 0 FROM g", stored},
 	} {
 		if err := db.Write().Exec(statement.text, statement.rows).Error; err != nil {
 			b.Fatal(err)

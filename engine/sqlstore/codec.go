@@ -8,7 +8,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
 
@@ -49,14 +49,14 @@ func newCodec() (*codec, error) {
 
 // blobRow is a long value; rows refer to it by hash.
 type blobRow struct {
-	run  engine.RunID
+	run  runs.ID
 	hash [16]byte
 	data []byte
 }
 
 // pack returns the column value of v: nil for nothing, else plain or tagged. A long value
 // is appended to blobs. The error is a TooLarge fault naming what.
-func (c *codec) pack(run engine.RunID, what string, v []byte, blobs *[]blobRow) ([]byte, error) {
+func (c *codec) pack(run runs.ID, what string, v []byte, blobs *[]blobRow) ([]byte, error) {
 	switch {
 	case len(v) == 0:
 		return nil, nil
@@ -79,7 +79,7 @@ func (c *codec) pack(run engine.RunID, what string, v []byte, blobs *[]blobRow) 
 }
 
 // packJSON packs the JSON of v.
-func (c *codec) packJSON(run engine.RunID, what string, v any, blobs *[]blobRow) ([]byte, error) {
+func (c *codec) packJSON(run runs.ID, what string, v any, blobs *[]blobRow) ([]byte, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "%s is not JSON", what).Because(err)

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 )
@@ -22,18 +22,18 @@ func TestDamagedClaim(t *testing.T) {
 		db := open()
 		store := newStore(t, db)
 		now := time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)
-		parent := engine.StepRef{Run: engine.RunID(uuid.New()), Node: "c", Index: engine.NoIndex}
-		var create, claim []engine.Entry
+		parent := runs.StepRef{Run: runs.ID(uuid.New()), Node: "c", Index: runs.NoIndex}
+		var create, claim []runs.Entry
 		for i := range 3 {
-			run := engine.Run{
-				ID: engine.RunID(uuid.New()), Workflow: "w", Version: 1, Status: engine.RunQueued, CreatedAt: now, Parent: &parent,
-				Trigger: engine.TriggerRef{ID: "t", Type: "workflow", FiredAt: now},
+			run := runs.Run{
+				ID: runs.ID(uuid.New()), Workflow: "w", Version: 1, Status: runs.Queued, CreatedAt: now, Parent: &parent,
+				Trigger: runs.TriggerRef{ID: "t", Type: "workflow", FiredAt: now},
 				Input:   fmt.Appendf(nil, `{"x": %q}`, strings.Repeat("ab", 20<<10)+fmt.Sprint(i)),
 			}
-			create = append(create, engine.Entry{Create: &engine.NewRun{Run: run}})
-			claim = append(claim, engine.Entry{Claim: &engine.Claim{Run: run.ID, Owner: engine.OwnerID{1}}})
+			create = append(create, runs.Entry{Create: &runs.NewRun{Run: run}})
+			claim = append(claim, runs.Entry{Claim: &runs.Claim{Run: run.ID, Owner: runs.OwnerID{1}}})
 		}
-		commit := func(entries ...engine.Entry) []engine.Outcome {
+		commit := func(entries ...runs.Entry) []runs.Outcome {
 			t.Helper()
 			out, err := store.Commit(t.Context(), entries, now)
 			if err != nil {
@@ -56,12 +56,12 @@ func TestDamagedClaim(t *testing.T) {
 			if (l.Err != nil) != (want.ID == damaged) || l.Err == nil && string(l.Run.Input) != string(want.Input) {
 				t.Errorf("run %d: %v, an input of %d bytes", i, l.Err, len(l.Run.Input))
 			}
-			if l.Run.ID != want.ID || l.Run.Owner != (engine.OwnerID{1}) || l.Run.Fence != 1 || cmp.Diff(&parent, l.Run.Parent) != "" {
+			if l.Run.ID != want.ID || l.Run.Owner != (runs.OwnerID{1}) || l.Run.Fence != 1 || cmp.Diff(&parent, l.Run.Parent) != "" {
 				t.Errorf("run %d: %+v", i, l.Run)
 			}
 		}
-		commit(engine.Entry{Progress: &engine.Progress{
-			Run: damaged, Owner: engine.OwnerID{1}, Fence: 1, Set: &engine.RunChange{Status: engine.RunFailed, FinishedAt: &now},
+		commit(runs.Entry{Progress: &runs.Progress{
+			Run: damaged, Owner: runs.OwnerID{1}, Fence: 1, Set: &runs.Change{Status: runs.Failed, FinishedAt: &now},
 		}})
 	})
 }

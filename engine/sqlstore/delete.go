@@ -6,7 +6,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/fault"
 )
@@ -20,7 +20,7 @@ const (
 )
 
 // Delete implements engine.Store. The dedupe key of the run stays until it expires.
-func (s *Store) Delete(ctx context.Context, id engine.RunID) error {
+func (s *Store) Delete(ctx context.Context, id runs.ID) error {
 	gone, err := s.deleteRuns(ctx, [][]byte{id[:]}, wait)
 	if err == nil && gone == 0 {
 		if _, err = s.Run(ctx, id); err == nil {
@@ -79,7 +79,7 @@ func (s *Store) deleteRuns(ctx context.Context, ids [][]byte, l locking) (n int,
 
 // clear deletes a portion of what is left of deleted runs, or of one of them, and reports
 // whether there may be more.
-func (s *Store) clear(ctx context.Context, only *engine.RunID) (more bool, err error) {
+func (s *Store) clear(ctx context.Context, only *runs.ID) (more bool, err error) {
 	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
 		var ids [][]byte
 		find := tx.Raw("SELECT run FROM deleted_runs ORDER BY run LIMIT ?"+s.locked(leave), portionRuns)

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
-	"keyflow/engine"
+	"keyflow/engine/runs"
 )
 
 // detailRow is the JSON of steps.detail: attempts and calls with short names, because
@@ -16,12 +16,12 @@ type detailRow struct {
 }
 
 type attemptRow struct {
-	Number  int               `json:"n"`
-	Start   int64             `json:"s,omitempty"`
-	Took    *int64            `json:"t,omitempty"` // nil: not finished
-	Error   *engine.StepError `json:"e,omitempty"`
-	Call    int               `json:"k,omitempty"` // the request is that of Calls[Call-1]
-	Request *engine.Request   `json:"r,omitempty"` // else
+	Number  int             `json:"n"`
+	Start   int64           `json:"s,omitempty"`
+	Took    *int64          `json:"t,omitempty"` // nil: not finished
+	Error   *runs.StepError `json:"e,omitempty"`
+	Call    int             `json:"k,omitempty"` // the request is that of Calls[Call-1]
+	Request *runs.Request   `json:"r,omitempty"` // else
 }
 
 type callRow struct {
@@ -37,7 +37,7 @@ type callRow struct {
 
 // usedBy is the credential that the step used last, "" for none. A step resolves one: another
 // one is possible only where a template gave another id to a later attempt.
-func usedBy(s *engine.Step) credentials.ID {
+func usedBy(s *runs.Step) credentials.ID {
 	for i := len(s.Calls) - 1; i >= 0; i-- {
 		if id := s.Calls[i].Credential; id != "" {
 			return id
@@ -48,7 +48,7 @@ func usedBy(s *engine.Step) credentials.ID {
 
 // detailOf returns nil when the step has neither attempts nor calls. used is the credential
 // in the step's own column.
-func detailOf(s *engine.Step, used credentials.ID) *detailRow {
+func detailOf(s *runs.Step, used credentials.ID) *detailRow {
 	if len(s.Attempts) == 0 && len(s.Calls) == 0 {
 		return nil
 	}
@@ -92,7 +92,7 @@ func callRowOf(c *credentials.Call, used credentials.ID) callRow {
 }
 
 // callOf returns the 1-based place of the last call that r summarizes, 0 for none.
-func callOf(r *engine.Request, calls []credentials.Call) int {
+func callOf(r *runs.Request, calls []credentials.Call) int {
 	for i := len(calls) - 1; i >= 0; i-- {
 		c := &calls[i]
 		if c.URL == r.URL && c.Method == r.Method && c.Status == r.Status && c.Duration.Milliseconds() == r.DurationMS {
@@ -113,7 +113,7 @@ func hostOf(url string) string {
 
 // restore writes the detail back into the step, whose StartedAt is known. used is the
 // credential in the step's own column.
-func (d *detailRow) restore(s *engine.Step, used credentials.ID) {
+func (d *detailRow) restore(s *runs.Step, used credentials.ID) {
 	for i := range d.Calls {
 		c := &d.Calls[i]
 		call := credentials.Call{
@@ -134,14 +134,14 @@ func (d *detailRow) restore(s *engine.Step, used credentials.ID) {
 	base := micros(s.StartedAt)
 	for i := range d.Attempts {
 		row := &d.Attempts[i]
-		a := engine.Attempt{Attempt: row.Number, StartedAt: instant(base + row.Start), Error: row.Error, Request: row.Request}
+		a := runs.Attempt{Attempt: row.Number, StartedAt: instant(base + row.Start), Error: row.Error, Request: row.Request}
 		if row.Took != nil {
 			end := a.StartedAt.Add(time.Duration(*row.Took) * time.Microsecond)
 			a.FinishedAt = &end
 		}
 		if row.Call > 0 && row.Call <= len(s.Calls) {
 			c := &s.Calls[row.Call-1]
-			a.Request = &engine.Request{Method: c.Method, URL: c.URL, Status: c.Status, DurationMS: c.Duration.Milliseconds()}
+			a.Request = &runs.Request{Method: c.Method, URL: c.URL, Status: c.Status, DurationMS: c.Duration.Milliseconds()}
 		}
 		s.Attempts = append(s.Attempts, a)
 	}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/workflows"
 )
@@ -20,13 +20,13 @@ const dueOrigins = `WITH RECURSIVE due (id) AS (
 const originsAtOnce = 64
 
 // DueOfEach implements engine.Store.
-func (s *Store) DueOfEach(ctx context.Context, now time.Time, each int) ([]engine.DueRun, error) {
+func (s *Store) DueOfEach(ctx context.Context, now time.Time, each int) ([]runs.DueRun, error) {
 	db := s.db.Read().WithContext(ctx)
 	var origins []int64
 	if err := db.Raw(dueOrigins).Scan(&origins).Error; err != nil {
 		return nil, database.Translate(err, "origins of due runs")
 	}
-	var due []engine.DueRun
+	var due []runs.DueRun
 	for len(origins) > 0 {
 		n := min(len(origins), originsAtOnce)
 		parts, args := make([]string, n), make([]any, 0, 3*n)
@@ -43,7 +43,7 @@ func (s *Store) DueOfEach(ctx context.Context, now time.Time, each int) ([]engin
 			return nil, database.Translate(err, "due runs")
 		}
 		for _, row := range rows {
-			due = append(due, engine.DueRun{Run: engine.RunID(row.ID), Workflow: workflows.ID(row.Workflow)})
+			due = append(due, runs.DueRun{Run: runs.ID(row.ID), Workflow: workflows.ID(row.Workflow)})
 		}
 		origins = origins[n:]
 	}

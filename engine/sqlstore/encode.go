@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
 
@@ -24,7 +24,7 @@ type encoded struct {
 }
 
 // encode never fails: what is wrong with the entry is in its err, a fault.
-func (c *codec) encode(e *engine.Entry) encoded {
+func (c *codec) encode(e *runs.Entry) encoded {
 	var out encoded
 	switch {
 	case e.Create != nil:
@@ -35,7 +35,7 @@ func (c *codec) encode(e *engine.Entry) encoded {
 		out.err = encodeSignal(e.Signal, &out)
 	case e.Admit != nil:
 	case e.Claim != nil:
-		if e.Claim.Owner == (engine.OwnerID{}) {
+		if e.Claim.Owner == (runs.OwnerID{}) {
 			out.err = fault.New(fault.Invalid, "a claim needs an owner")
 		}
 	default:
@@ -48,13 +48,13 @@ func (c *codec) encode(e *engine.Entry) encoded {
 type cause struct {
 	Request json.RawMessage `json:"q,omitempty"`
 	Event   json.RawMessage `json:"e,omitempty"`
-	Parent  *engine.StepRef `json:"p,omitempty"`
+	Parent  *runs.StepRef   `json:"p,omitempty"`
 	Groups  [][]byte        `json:"g,omitempty"`
 	Above   [][]byte        `json:"a,omitempty"`
 }
 
 // groupBytes and groupsOf turn groups into what the JSON holds, and back.
-func groupBytes(groups []engine.GroupID) [][]byte {
+func groupBytes(groups []runs.GroupID) [][]byte {
 	var out [][]byte
 	for i := range groups {
 		out = append(out, groups[i][:])
@@ -62,17 +62,17 @@ func groupBytes(groups []engine.GroupID) [][]byte {
 	return out
 }
 
-func groupsOf(values [][]byte) []engine.GroupID {
-	var out []engine.GroupID
+func groupsOf(values [][]byte) []runs.GroupID {
+	var out []runs.GroupID
 	for _, v := range values {
-		var id engine.GroupID
+		var id runs.GroupID
 		copy(id[:], v)
 		out = append(out, id)
 	}
 	return out
 }
 
-func (c *codec) encodeCreate(n *engine.NewRun, out *encoded) error {
+func (c *codec) encodeCreate(n *runs.NewRun, out *encoded) error {
 	r := &n.Run
 	if err := checkCreate(n); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (c *codec) encodeCreate(n *engine.NewRun, out *encoded) error {
 	return c.encodeEnd(r.ID, r.Output, r.Error, out)
 }
 
-func (c *codec) encodeSteps(run engine.RunID, steps []engine.Step, out *encoded) error {
+func (c *codec) encodeSteps(run runs.ID, steps []runs.Step, out *encoded) error {
 	out.steps = make([]stepRow, 0, len(steps))
 	for i := range steps {
 		row, err := c.encodeStep(run, &steps[i], &out.blobs)
@@ -124,7 +124,7 @@ func (c *codec) encodeSteps(run engine.RunID, steps []engine.Step, out *encoded)
 }
 
 // encodeEnd encodes the output and the error of a run.
-func (c *codec) encodeEnd(run engine.RunID, output []byte, failure *engine.RunError, out *encoded) (err error) {
+func (c *codec) encodeEnd(run runs.ID, output []byte, failure *runs.RunError, out *encoded) (err error) {
 	if out.output, err = c.pack(run, "the run's output", output, &out.blobs); err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (c *codec) encodeEnd(run engine.RunID, output []byte, failure *engine.RunEr
 	return err
 }
 
-func (c *codec) encodeProgress(p *engine.Progress, out *encoded) error {
+func (c *codec) encodeProgress(p *runs.Progress, out *encoded) error {
 	if err := checkProgress(p); err != nil {
 		return err
 	}
@@ -161,17 +161,17 @@ func (c *codec) encodeProgress(p *engine.Progress, out *encoded) error {
 	return c.encodeEnd(p.Run, p.Set.Output, p.Set.Error, out)
 }
 
-func encodeSignal(s *engine.Signal, out *encoded) error {
+func encodeSignal(s *runs.Signal, out *encoded) error {
 	if s.Step != nil {
 		out.asks = append(out.asks, stepAsk{key: stepKey{s.Run, s.Step.Node, s.Step.Index}})
 	}
 	return checkSignal(s)
 }
 
-func (c *codec) encodeStep(run engine.RunID, s *engine.Step, blobs *[]blobRow) (stepRow, error) {
+func (c *codec) encodeStep(run runs.ID, s *runs.Step, blobs *[]blobRow) (stepRow, error) {
 	row := stepRow{
 		key: stepKey{run, s.Node, s.Index}, status: number(stepStatuses[:], s.Status),
-		started: micros(s.StartedAt), finished: micros(s.FinishedAt), due: micros(s.DueAt), hold: string(s.Hold),
+		started: micros(s.StartedAt), finished: micros(s.FinishedAt), due: micros(s.DueAt), hold: string(s.NeedsConnect),
 	}
 	if row.status == 0 {
 		return row, fault.New(fault.Invalid, "step %q has the unknown status %q", s.Node, s.Status)
@@ -201,7 +201,7 @@ func (c *codec) encodeStep(run engine.RunID, s *engine.Step, blobs *[]blobRow) (
 	return row, err
 }
 
-func checkCreate(n *engine.NewRun) error {
+func checkCreate(n *runs.NewRun) error {
 	r := &n.Run
 	for what, text := range map[string]string{
 		"workflow id": string(r.Workflow), "folder": r.Folder, "trigger id": r.Trigger.ID, "trigger type": r.Trigger.Type,
@@ -210,35 +210,35 @@ func checkCreate(n *engine.NewRun) error {
 			return err
 		}
 	}
-	owned := r.Owner != engine.OwnerID{}
+	owned := r.Owner != runs.OwnerID{}
 	switch {
-	case r.ID == engine.RunID{}:
+	case r.ID == runs.ID{}:
 		return fault.New(fault.Invalid, "a run needs an id")
 	case number(runStatuses[:], r.Status) == 0:
 		return fault.New(fault.Invalid, "the run has the unknown status %q", r.Status)
-	case owned != (r.Status == engine.RunRunning):
+	case owned != (r.Status == runs.Running):
 		return fault.New(fault.Invalid, "a new run is running if and only if it has an owner")
 	}
 	return nil
 }
 
-func checkProgress(p *engine.Progress) error {
+func checkProgress(p *runs.Progress) error {
 	switch {
-	case p.Owner == engine.OwnerID{}:
+	case p.Owner == runs.OwnerID{}:
 		return fault.New(fault.Invalid, "progress needs an owner")
 	case p.Set == nil:
 		return nil
 	case number(runStatuses[:], p.Set.Status) == 0:
 		return fault.New(fault.Invalid, "the run has the unknown status %q", p.Set.Status)
-	case p.Set.Release && p.Set.Status == engine.RunRunning:
+	case p.Set.Release && p.Set.Status == runs.Running:
 		return fault.New(fault.Invalid, "a run cannot run without an owner")
-	case !p.Set.Release && p.Set.Status == engine.RunQueued:
+	case !p.Set.Release && p.Set.Status == runs.Queued:
 		return fault.New(fault.Invalid, "a queued run has no owner: release it")
 	}
 	return nil
 }
 
-func checkSignal(s *engine.Signal) error {
+func checkSignal(s *runs.Signal) error {
 	if len(s.Data) > maxPayload {
 		return fault.New(fault.TooLarge, "the signal's data is %d bytes long; at most %d can be stored", len(s.Data), maxPayload)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
@@ -30,22 +31,22 @@ func serveJournal(t *testing.T, db *database.DB, o engine.JournalOptions) *engin
 }
 
 // outcome waits for what became of an entry.
-func outcome(t *testing.T, of <-chan engine.Outcome) engine.Outcome {
+func outcome(t *testing.T, of <-chan runs.Outcome) runs.Outcome {
 	t.Helper()
 	select {
 	case out := <-of:
 		return out
 	case <-time.After(20 * time.Second):
 		t.Fatal("no outcome")
-		return engine.Outcome{}
+		return runs.Outcome{}
 	}
 }
 
-func ownRun() engine.Run {
+func ownRun() runs.Run {
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	return engine.Run{
-		ID: engine.RunID(uuid.Must(uuid.NewV7())), Workflow: "w", Folder: "/", Status: engine.RunRunning,
-		Owner: engine.OwnerID{1}, Fence: 1, CreatedAt: now, StartedAt: &now, Trigger: engine.TriggerRef{ID: "t", Type: "manual", FiredAt: now},
+	return runs.Run{
+		ID: runs.ID(uuid.Must(uuid.NewV7())), Workflow: "w", Folder: "/", Status: runs.Running,
+		Owner: runs.OwnerID{1}, Fence: 1, CreatedAt: now, StartedAt: &now, Trigger: runs.TriggerRef{ID: "t", Type: "manual", FiredAt: now},
 	}
 }
 
@@ -56,20 +57,20 @@ func TestReadOnlyServer(t *testing.T) {
 	db := databasetest.Postgres(t)
 	j := serveJournal(t, db, engine.JournalOptions{})
 	run := ownRun()
-	if out := outcome(t, j.Send(engine.Entry{Create: &engine.NewRun{Run: run}})); out.Err != nil {
+	if out := outcome(t, j.Send(runs.Entry{Create: &runs.NewRun{Run: run}})); out.Err != nil {
 		t.Fatal(out.Err)
 	}
 	setReadOnly(t, db, "on")
 	db.SQL().SetMaxIdleConns(0) // connections learn of it when they are made
 	now := time.Now()
-	step := engine.Step{Node: "a", Index: engine.NoIndex, Status: engine.StepSucceeded, FinishedAt: &now, Output: []byte("1")}
-	progress := j.Send(engine.Entry{Progress: &engine.Progress{Run: run.ID, Owner: run.Owner, Fence: 1, Steps: []engine.Step{step}}})
+	step := runs.Step{Node: "a", Index: runs.NoIndex, Status: runs.StepSucceeded, FinishedAt: &now, Output: []byte("1")}
+	progress := j.Send(runs.Entry{Progress: &runs.Progress{Run: run.ID, Owner: run.Owner, Fence: 1, Steps: []runs.Step{step}}})
 	for deadline := time.Now().Add(10 * time.Second); j.Err() == nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the journal does not notice")
 		}
 	}
-	if out := outcome(t, j.Send(engine.Entry{Create: &engine.NewRun{Run: ownRun()}})); !fault.Is(out.Err, fault.Unavailable) {
+	if out := outcome(t, j.Send(runs.Entry{Create: &runs.NewRun{Run: ownRun()}})); !fault.Is(out.Err, fault.Unavailable) {
 		t.Errorf("a new run: %v", out.Err)
 	}
 	setReadOnly(t, db, "off")
@@ -114,7 +115,7 @@ func TestCommitOutlivesItsSender(t *testing.T) {
 	}
 	j := serveJournal(t, db, engine.JournalOptions{CommitTimeout: 300 * time.Millisecond})
 	run := ownRun()
-	if out := outcome(t, j.Send(engine.Entry{Create: &engine.NewRun{Run: run}})); out.Err != nil || out.Run != run.ID || out.Waits || out.Duplicate {
+	if out := outcome(t, j.Send(runs.Entry{Create: &runs.NewRun{Run: run}})); out.Err != nil || out.Run != run.ID || out.Waits || out.Duplicate {
 		t.Errorf("%+v", out)
 	}
 }
@@ -146,8 +147,8 @@ func TestUnreadClaim(t *testing.T) {
 		db := open()
 		j := serveJournal(t, db, engine.JournalOptions{})
 		run := ownRun()
-		run.Status, run.Owner, run.Fence, run.StartedAt = engine.RunQueued, engine.OwnerID{}, 0, nil
-		if out := outcome(t, j.Send(engine.Entry{Create: &engine.NewRun{Run: run}})); out.Err != nil {
+		run.Status, run.Owner, run.Fence, run.StartedAt = runs.Queued, runs.OwnerID{}, 0, nil
+		if out := outcome(t, j.Send(runs.Entry{Create: &runs.NewRun{Run: run}})); out.Err != nil {
 			t.Fatal(out.Err)
 		}
 		rename := func(from, to string) {
@@ -156,9 +157,9 @@ func TestUnreadClaim(t *testing.T) {
 			}
 		}
 		rename("blobs", "moved")
-		claim := j.Send(engine.Entry{Claim: &engine.Claim{Run: run.ID, Owner: engine.OwnerID{1}}})
+		claim := j.Send(runs.Entry{Claim: &runs.Claim{Run: run.ID, Owner: runs.OwnerID{1}}})
 		for range 3 {
-			if out := outcome(t, j.Send(engine.Entry{Create: &engine.NewRun{Run: ownRun()}})); out.Err != nil {
+			if out := outcome(t, j.Send(runs.Entry{Create: &runs.NewRun{Run: ownRun()}})); out.Err != nil {
 				t.Fatal(out.Err)
 			}
 		}
@@ -166,7 +167,7 @@ func TestUnreadClaim(t *testing.T) {
 			t.Fatalf("%+v", <-claim)
 		}
 		rename("moved", "blobs")
-		if out := outcome(t, claim); out.Err != nil || out.Loaded == nil || out.Loaded.Run.Owner != (engine.OwnerID{1}) {
+		if out := outcome(t, claim); out.Err != nil || out.Loaded == nil || out.Loaded.Run.Owner != (runs.OwnerID{1}) {
 			t.Errorf("%+v", out)
 		}
 	})

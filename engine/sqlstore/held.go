@@ -4,28 +4,28 @@ import (
 	"context"
 
 	"keyflow/credentials"
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 )
 
-var _ engine.Holds = (*Store)(nil)
+var _ runs.CredentialWaits = (*Store)(nil)
 
 // WaitingForCredential implements engine.Holds.
-func (s *Store) WaitingForCredential(ctx context.Context, id credentials.ID, after engine.RunID, limit int) ([]engine.RunID, error) {
+func (s *Store) WaitingForCredential(ctx context.Context, id credentials.ID, after runs.ID, limit int) ([]runs.ID, error) {
 	var rows []struct{ Run []byte }
-	err := s.db.Read().WithContext(ctx).Raw(`SELECT DISTINCT s.run FROM steps s JOIN runs r ON r.id = s.run
+	err := s.db.Read().WithContext(ctx).Raw(`SELECT DISTINCT s.run FROM steps s JOIN ids r ON r.id = s.run
 		WHERE s.hold = ? AND s.run > ? AND r.status NOT IN (?, ?, ?)
 		AND NOT EXISTS (SELECT 1 FROM signals WHERE signals.run = s.run AND signals.kind = ? AND signals.data = ?)
 		ORDER BY s.run LIMIT ?`,
-		string(id), after[:], runSucceeded, runFailed, runCanceled, engine.SignalConnected, []byte(id), limit).Scan(&rows).Error
+		string(id), after[:], runSucceeded, runFailed, runCanceled, runs.SignalConnected, []byte(id), limit).Scan(&rows).Error
 	if err != nil {
 		return nil, database.Translate(err, "runs that wait for a credential")
 	}
-	runs := make([]engine.RunID, len(rows))
+	ids := make([]runs.ID, len(rows))
 	for i, row := range rows {
-		runs[i] = engine.RunID(row.Run)
+		ids[i] = runs.ID(row.Run)
 	}
-	return runs, nil
+	return ids, nil
 }
 
 // AwaitedCredentials implements engine.Holds. It steps from one credential to the next in the index.

@@ -3,12 +3,12 @@ package sqlstore
 import (
 	"context"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/workflows"
 )
 
-var _ engine.Lines = (*Store)(nil)
+var _ runs.SlotQueues = (*Store)(nil)
 
 // nextLine goes from one group to the next in the index of those who wait: how many wait in each
 // does not count.
@@ -18,9 +18,9 @@ const nextLine = `SELECT s.workflow, s.grp, s.place, COALESCE(a.version, -1) AS 
 	WHERE s.state = 1 AND (s.workflow, s.grp) > (?, ?) ORDER BY s.workflow, s.grp LIMIT 1`
 
 // SlotQueues implements engine.SlotQueues.
-func (s *Store) SlotQueues(ctx context.Context, after engine.Line, limit int) ([]engine.Line, error) {
+func (s *Store) SlotQueues(ctx context.Context, after runs.SlotQueue, limit int) ([]runs.SlotQueue, error) {
 	db := s.db.Read().WithContext(ctx)
-	var lines []engine.Line
+	var lines []runs.SlotQueue
 	for len(lines) < limit {
 		var row struct {
 			Workflow                string
@@ -35,11 +35,11 @@ func (s *Store) SlotQueues(ctx context.Context, after engine.Line, limit int) ([
 		if found.RowsAffected == 0 {
 			break
 		}
-		after = engine.Line{
-			Workflow: workflows.ID(row.Workflow), Group: engine.GroupID(row.Grp), Place: engine.Place(row.Place),
-			Limit: row.Capacity, Version: row.Version, Held: row.Held,
+		after = runs.SlotQueue{
+			Workflow: workflows.ID(row.Workflow), Group: runs.GroupID(row.Grp), Place: runs.Place(row.Place),
+			Limit: row.Capacity, Version: row.Version, Taken: row.Held,
 		}
-		if after.Place == engine.PlaceTrigger {
+		if after.Place == runs.PlaceTrigger {
 			after.Limit = 1
 		}
 		lines = append(lines, after)
@@ -48,7 +48,7 @@ func (s *Store) SlotQueues(ctx context.Context, after engine.Line, limit int) ([
 }
 
 // Leaked implements engine.Lines.
-func (s *Store) Leaked(ctx context.Context, after engine.RunID, limit int) (map[workflows.ID][]engine.RunID, engine.RunID, error) {
+func (s *Store) Leaked(ctx context.Context, after runs.ID, limit int) (map[workflows.ID][]runs.ID, runs.ID, error) {
 	var rows []struct {
 		Run      []byte
 		Workflow string
@@ -58,12 +58,12 @@ func (s *Store) Leaked(ctx context.Context, after engine.RunID, limit int) (map[
 		FROM (SELECT DISTINCT run, workflow FROM slots WHERE run > ? ORDER BY run LIMIT ?) s LEFT JOIN runs r ON r.id = s.run ORDER BY s.run`,
 		runSucceeded, runFailed, runCanceled, after[:], limit).Scan(&rows).Error
 	if err != nil {
-		return nil, engine.RunID{}, database.Translate(err, "slots of runs that have ended")
+		return nil, runs.ID{}, database.Translate(err, "slots of runs that have ended")
 	}
-	ended := map[workflows.ID][]engine.RunID{}
-	var last engine.RunID
+	ended := map[workflows.ID][]runs.ID{}
+	var last runs.ID
 	for _, row := range rows {
-		id := engine.RunID(row.Run)
+		id := runs.ID(row.Run)
 		if row.Ended == 1 {
 			workflow := workflows.ID(row.Workflow)
 			ended[workflow] = append(ended[workflow], id)

@@ -10,7 +10,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/fault"
 )
@@ -25,7 +25,7 @@ const (
 // narrowed to a workflow, folder or trigger, on the number of origins these have; never on
 // how many runs are stored. The exception is succeeded together with a narrowing, which
 // walks past the runs that did not succeed.
-func (s *Store) Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, error) {
+func (s *Store) Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error) {
 	if f.Limit == 0 {
 		f.Limit = defaultPage
 	}
@@ -47,7 +47,7 @@ func (s *Store) Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, err
 	if err != nil {
 		return nil, database.Translate(err, "runs")
 	}
-	runs := make([]engine.Run, 0, len(rows))
+	runs := make([]runs.Run, 0, len(rows))
 	for i := range rows {
 		if isBlob(rows[i].Failure) {
 			rows[i].Failure = nil // not for a list
@@ -62,18 +62,18 @@ func (s *Store) Runs(ctx context.Context, f engine.RunFilter) ([]engine.Run, err
 }
 
 // ofOrigins reports whether the filter leaves only some origins.
-func ofOrigins(f *engine.RunFilter) bool {
+func ofOrigins(f *runs.Filter) bool {
 	return f.Workflow != "" || f.Folder != "" || f.Trigger != ""
 }
 
 // narrow gives the conditions on runs that do not concern their origin.
-func narrow(f *engine.RunFilter) (where string, args []any, err error) {
+func narrow(f *runs.Filter) (where string, args []any, err error) {
 	conditions := []string{"1 = 1"}
 	add := func(condition string, values ...any) {
 		conditions = append(conditions, condition)
 		args = append(args, values...)
 	}
-	if f.Before != (engine.RunID{}) {
+	if f.Before != (runs.ID{}) {
 		add("r.id < ?", f.Before[:])
 	}
 	if !f.Since.IsZero() {
@@ -119,7 +119,7 @@ func page(db *gorm.DB, where string, args []any, limit int) (rows []storedRun, e
 
 // pageOfOrigins merges the newest runs of each origin that fits. Only the origins with the
 // newest runs can have a part in the page; of each the index gives the first runs.
-func pageOfOrigins(db *gorm.DB, f *engine.RunFilter, where string, args []any) ([]storedRun, error) {
+func pageOfOrigins(db *gorm.DB, f *runs.Filter, where string, args []any) ([]storedRun, error) {
 	origins, err := newestOrigins(db, f, where, args)
 	if err != nil || len(origins) == 0 {
 		return nil, err
@@ -140,7 +140,7 @@ func pageOfOrigins(db *gorm.DB, f *engine.RunFilter, where string, args []any) (
 
 // newestOrigins returns the origins that fit and have a run that fits, at most as many as
 // the page has rows, those with the newest runs.
-func newestOrigins(db *gorm.DB, f *engine.RunFilter, where string, args []any) ([]int64, error) {
+func newestOrigins(db *gorm.DB, f *runs.Filter, where string, args []any) ([]int64, error) {
 	conditions, values := []string{"1 = 1"}, slices.Clip(args)
 	if f.Workflow != "" {
 		conditions, values = append(conditions, "o.workflow = ?"), append(values, string(f.Workflow))

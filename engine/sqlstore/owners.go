@@ -10,7 +10,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 )
 
@@ -28,7 +28,7 @@ type Owners struct {
 	conn *sql.Conn // of Postgres; nil until it is needed
 }
 
-var _ engine.Owners = (*Owners)(nil)
+var _ runs.Owners = (*Owners)(nil)
 
 // The databases' time in microseconds.
 const (
@@ -46,14 +46,14 @@ func NewOwners(db *database.DB) *Owners {
 }
 
 // Beat implements engine.Owners.
-func (o *Owners) Beat(ctx context.Context, owner engine.OwnerID) error {
+func (o *Owners) Beat(ctx context.Context, owner runs.OwnerID) error {
 	return o.use(ctx, o.db.Write(), func(db *gorm.DB) error {
 		return db.Exec("INSERT INTO owners (beat_at, id) VALUES ("+o.now+", ?) ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at", owner[:]).Error
 	})
 }
 
 // Leave implements engine.Owners. It gives the connection back.
-func (o *Owners) Leave(ctx context.Context, owner engine.OwnerID) error {
+func (o *Owners) Leave(ctx context.Context, owner runs.OwnerID) error {
 	err := o.use(ctx, o.db.Write(), func(db *gorm.DB) error { return db.Exec("DELETE FROM owners WHERE id = ?", owner[:]).Error })
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -109,7 +109,7 @@ const silent = `WITH RECURSIVE held (owner) AS (
 
 // Silent implements engine.Owners. An owner without a row is silent. It is part of the heartbeat:
 // waiting for a connection of the pool here would hold up the next beat.
-func (o *Owners) Silent(ctx context.Context, silence time.Duration, limit int) ([]engine.Orphan, error) {
+func (o *Owners) Silent(ctx context.Context, silence time.Duration, limit int) ([]runs.Orphan, error) {
 	var rows []struct{ ID, Owner []byte }
 	err := o.use(ctx, o.db.Read(), func(db *gorm.DB) error {
 		return db.Raw(fmt.Sprintf(silent, o.now), silence.Microseconds(), limit).Scan(&rows).Error
@@ -117,9 +117,9 @@ func (o *Owners) Silent(ctx context.Context, silence time.Duration, limit int) (
 	if err != nil {
 		return nil, err
 	}
-	orphans := make([]engine.Orphan, len(rows))
+	orphans := make([]runs.Orphan, len(rows))
 	for i, row := range rows {
-		orphans[i] = engine.Orphan{Run: engine.RunID(row.ID), Owner: engine.OwnerID(row.Owner)}
+		orphans[i] = runs.Orphan{Run: runs.ID(row.ID), Owner: runs.OwnerID(row.Owner)}
 	}
 	return orphans, nil
 }

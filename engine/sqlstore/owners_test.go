@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/engine/sqlstore"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
@@ -16,7 +16,7 @@ func TestBeatDespiteExhaustedPool(t *testing.T) {
 	t.Parallel()
 	db := databasetest.Postgres(t)
 	owners := sqlstore.NewOwners(db)
-	if err := owners.Beat(t.Context(), engine.OwnerID{1}); err != nil {
+	if err := owners.Beat(t.Context(), runs.OwnerID{1}); err != nil {
 		t.Fatal(err)
 	}
 	pool := db.SQL().Stats()
@@ -36,13 +36,13 @@ func TestBeatDespiteExhaustedPool(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if err := owners.Beat(ctx, engine.OwnerID{1}); err != nil {
+	if err := owners.Beat(ctx, runs.OwnerID{1}); err != nil {
 		t.Errorf("beat: %v", err)
 	}
 	if _, err := owners.Silent(ctx, time.Second, 1); err != nil {
 		t.Errorf("look for silent owners: %v", err)
 	}
-	if err := owners.Leave(ctx, engine.OwnerID{1}); err != nil {
+	if err := owners.Leave(ctx, runs.OwnerID{1}); err != nil {
 		t.Errorf("leave: %v", err)
 	}
 }
@@ -52,20 +52,20 @@ func TestBeatSurvivesCutConnection(t *testing.T) {
 	t.Parallel()
 	db := databasetest.Postgres(t)
 	owners := sqlstore.NewOwners(db)
-	if err := owners.Beat(t.Context(), engine.OwnerID{1}); err != nil {
+	if err := owners.Beat(t.Context(), runs.OwnerID{1}); err != nil {
 		t.Fatal(err)
 	}
 	const cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 	if err := db.Write().Exec(cut).Error; err != nil {
 		t.Fatal(err)
 	}
-	if err := owners.Beat(t.Context(), engine.OwnerID{1}); err == nil {
+	if err := owners.Beat(t.Context(), runs.OwnerID{1}); err == nil {
 		t.Error("the heartbeat did not use the connection that was cut")
 	}
-	if err := owners.Beat(t.Context(), engine.OwnerID{1}); err != nil {
+	if err := owners.Beat(t.Context(), runs.OwnerID{1}); err != nil {
 		t.Errorf("beat after the cut: %v", err)
 	}
-	if err := owners.Leave(t.Context(), engine.OwnerID{1}); err != nil {
+	if err := owners.Leave(t.Context(), runs.OwnerID{1}); err != nil {
 		t.Errorf("leave: %v", err)
 	}
 }
@@ -76,15 +76,15 @@ func TestTakeoverWaitsForBeat(t *testing.T) {
 	t.Parallel()
 	db := databasetest.Postgres(t)
 	store, owners := newStore(t, db), sqlstore.NewOwners(db)
-	from, now := engine.OwnerID{1}, time.Now().UTC().Truncate(time.Microsecond)
+	from, now := runs.OwnerID{1}, time.Now().UTC().Truncate(time.Microsecond)
 	if err := owners.Beat(t.Context(), from); err != nil {
 		t.Fatal(err)
 	}
-	run := engine.Run{
-		ID: engine.RunID{1}, Workflow: "w", Version: 1, Folder: "/", Status: engine.RunRunning, Owner: from, Fence: 1,
-		CreatedAt: now, StartedAt: &now, Trigger: engine.TriggerRef{ID: "manual", Type: "manual", FiredAt: now},
+	run := runs.Run{
+		ID: runs.ID{1}, Workflow: "w", Version: 1, Folder: "/", Status: runs.Running, Owner: from, Fence: 1,
+		CreatedAt: now, StartedAt: &now, Trigger: runs.TriggerRef{ID: "manual", Type: "manual", FiredAt: now},
 	}
-	if _, err := store.Commit(t.Context(), []engine.Entry{{Create: &engine.NewRun{Run: run}}}, now); err != nil {
+	if _, err := store.Commit(t.Context(), []runs.Entry{{Create: &runs.NewRun{Run: run}}}, now); err != nil {
 		t.Fatal(err)
 	}
 	if err := db.Write().Exec("UPDATE owners SET beat_at = 0").Error; err != nil { // silent for long
@@ -96,7 +96,7 @@ func TestTakeoverWaitsForBeat(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		out, err := store.Commit(t.Context(), []engine.Entry{{Claim: &engine.Claim{Run: run.ID, Owner: engine.OwnerID{2}, TakeoverFrom: &from, Silence: time.Hour}}}, now)
+		out, err := store.Commit(t.Context(), []runs.Entry{{Claim: &runs.Claim{Run: run.ID, Owner: runs.OwnerID{2}, TakeoverFrom: &from, Silence: time.Hour}}}, now)
 		if err == nil {
 			err = out[0].Err
 		}

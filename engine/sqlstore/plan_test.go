@@ -8,7 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/engine/sqlstore"
 	"keyflow/internal/database/databasetest"
 )
@@ -23,7 +23,7 @@ func TestTicksWalkNoTable(t *testing.T) {
 	now := time.Now()
 	tests := map[string]func() error{
 		"due runs":                       func() error { _, err := store.Due(t.Context(), now, 100); return err },
-		"signals":                        func() error { _, err := store.Signals(t.Context(), engine.OwnerID{1}); return err },
+		"signals":                        func() error { _, err := store.Signals(t.Context(), runs.OwnerID{1}); return err },
 		"runs of silent owners":          func() error { _, err := owners.Silent(t.Context(), time.Second, 100); return err },
 		"credentials that runs wait for": func() error { _, err := store.AwaitedCredentials(t.Context()); return err },
 	}

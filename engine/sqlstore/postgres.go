@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
 
@@ -40,7 +40,7 @@ func transact(ctx context.Context, conn *pgx.Conn, b *batch) error {
 	if err == nil {
 		b.apply()
 		if err = writeAndCommit(ctx, conn, b); err != nil && conn.IsClosed() {
-			return lost(errors.Join(engine.ErrUnknown, err))
+			return lost(errors.Join(runs.ErrUnknown, err))
 		}
 	}
 	switch {
@@ -123,14 +123,14 @@ func queueRuns(q *pgx.Batch, b *batch) {
 		return
 	}
 	const query = "SELECT id, status, owner, fence, COALESCE(due_at, 0), COALESCE(started_at, 0), cancel_requested = 1 FROM runs WHERE id = ANY($1::bytea[]) ORDER BY id FOR UPDATE"
-	q.Queue(query, column(b.ids, func(id engine.RunID) []byte { return id[:] })).Query(func(rows pgx.Rows) error {
+	q.Queue(query, column(b.ids, func(id runs.ID) []byte { return id[:] })).Query(func(rows pgx.Rows) error {
 		var id, owner []byte
 		var r liveRun
 		_, err := pgx.ForEachRow(rows, []any{&id, &r.status, &owner, &r.fence, &r.due, &r.started, &r.cancel}, func() error {
-			live := b.runs[engine.RunID(id)]
+			live := b.runs[runs.ID(id)]
 			live.exists, live.status, live.fence, live.due, live.started, live.cancel = true, r.status, r.fence, r.due, r.started, r.cancel
 			if owner != nil {
-				live.owner = engine.OwnerID(owner)
+				live.owner = runs.OwnerID(owner)
 			}
 			return nil
 		})
@@ -155,9 +155,9 @@ func queueKeys(q *pgx.Batch, b *batch) {
 		var hash, run, input []byte
 		_, err := pgx.ForEachRow(rows, []any{&hash, &run, &input}, func() error {
 			k := b.held[[16]byte(hash)]
-			k.run, k.input = engine.RunID{}, input
+			k.run, k.input = runs.ID{}, input
 			if run != nil {
-				k.run = engine.RunID(run)
+				k.run = runs.ID(run)
 			}
 			return nil
 		})
@@ -170,11 +170,11 @@ func queueUnread(q *pgx.Batch, b *batch) {
 		return
 	}
 	const query = "SELECT run, max(seq) FROM signals WHERE run = ANY($1::bytea[]) GROUP BY run"
-	q.Queue(query, column(b.parked, func(id engine.RunID) []byte { return id[:] })).Query(func(rows pgx.Rows) error {
+	q.Queue(query, column(b.parked, func(id runs.ID) []byte { return id[:] })).Query(func(rows pgx.Rows) error {
 		var id []byte
 		var seq int64
 		_, err := pgx.ForEachRow(rows, []any{&id, &seq}, func() error {
-			b.runs[engine.RunID(id)].unread = seq
+			b.runs[runs.ID(id)].unread = seq
 			return nil
 		})
 		return wrap("read signals", err)
@@ -186,10 +186,10 @@ func queueTold(q *pgx.Batch, b *batch) {
 		return
 	}
 	const query = "SELECT id, data FROM signals WHERE id = ANY($1::bytea[])"
-	q.Queue(query, column(b.told, func(id engine.RunID) []byte { return id[:] })).Query(func(rows pgx.Rows) error {
+	q.Queue(query, column(b.told, func(id runs.ID) []byte { return id[:] })).Query(func(rows pgx.Rows) error {
 		var id, data []byte
 		_, err := pgx.ForEachRow(rows, []any{&id, &data}, func() error {
-			b.unread[engine.RunID(id)] = bytes.Clone(data)
+			b.unread[runs.ID(id)] = bytes.Clone(data)
 			return nil
 		})
 		return wrap("read signals", err)

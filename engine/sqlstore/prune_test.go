@@ -1,12 +1,12 @@
 package sqlstore_test
 
 import (
-	"github.com/google/uuid"
-
 	"testing"
 	"time"
 
-	"keyflow/engine"
+	"github.com/google/uuid"
+
+	"keyflow/engine/runs"
 	"keyflow/engine/sqlstore"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
@@ -21,13 +21,13 @@ func TestPruneDedupe(t *testing.T) {
 			t.Fatal(err)
 		}
 		now := time.Date(2026, 11, 5, 9, 30, 0, 0, time.UTC)
-		start := func(key string, expires time.Time) engine.Outcome {
+		start := func(key string, expires time.Time) runs.Outcome {
 			t.Helper()
-			entry := engine.Entry{Create: &engine.NewRun{
-				Run:    engine.Run{ID: engine.RunID(uuid.Must(uuid.NewV7())), Workflow: "a", Status: engine.RunQueued, Trigger: engine.TriggerRef{ID: "t", Type: "cron", FiredAt: now}, CreatedAt: now},
-				Dedupe: &engine.DedupeKey{Kind: "cron", Trigger: "t", Key: key, ExpiresAt: expires},
+			entry := runs.Entry{Create: &runs.NewRun{
+				Run:    runs.Run{ID: runs.ID(uuid.Must(uuid.NewV7())), Workflow: "a", Status: runs.Queued, Trigger: runs.TriggerRef{ID: "t", Type: "cron", FiredAt: now}, CreatedAt: now},
+				Dedupe: &runs.DedupeKey{Kind: "cron", Trigger: "t", Key: key, ExpiresAt: expires},
 			}}
-			out, err := store.Commit(t.Context(), []engine.Entry{entry}, now)
+			out, err := store.Commit(t.Context(), []runs.Entry{entry}, now)
 			if err != nil || out[0].Err != nil {
 				t.Fatalf("Commit: %v, %v", err, out)
 			}

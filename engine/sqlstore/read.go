@@ -12,7 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"keyflow/credentials"
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/workflows"
 )
@@ -54,7 +54,7 @@ type storedBlob struct {
 }
 
 // blobSet holds blobs by run and hash.
-type blobSet map[engine.RunID]map[[16]byte][]byte
+type blobSet map[runs.ID]map[[16]byte][]byte
 
 const (
 	headColumns = "r.id, r.owner, r.retry_of, o.workflow, o.folder, o.trigger_id, o.trigger_type, r.version, r.depth, r.status, " +
@@ -64,17 +64,17 @@ const (
 )
 
 // Run implements engine.Store.
-func (s *Store) Run(ctx context.Context, id engine.RunID) (engine.Run, error) {
+func (s *Store) Run(ctx context.Context, id runs.ID) (runs.Run, error) {
 	db := s.db.Read().WithContext(ctx)
 	var row storedRun
 	if err := db.Raw("SELECT "+fullColumns+fromRuns+" WHERE r.id = ?", id[:]).Take(&row).Error; err != nil {
-		return engine.Run{}, database.Translate(err, "run "+id.String())
+		return runs.Run{}, database.Translate(err, "run "+id.String())
 	}
 	blobs := blobSet{}
 	if isBlob(row.Failure) || isBlob(row.Cause) || isBlob(row.Input) || isBlob(row.Output) {
 		var err error
-		if blobs, err = readBlobs(db, []engine.RunID{id}); err != nil {
-			return engine.Run{}, err
+		if blobs, err = readBlobs(db, []runs.ID{id}); err != nil {
+			return runs.Run{}, err
 		}
 	}
 	return s.codec.run(&row, blobs[id])
@@ -82,17 +82,17 @@ func (s *Store) Run(ctx context.Context, id engine.RunID) (engine.Run, error) {
 
 // Steps implements engine.Store. The steps come in the order in which they began, those
 // that have not begun last.
-func (s *Store) Steps(ctx context.Context, id engine.RunID) ([]engine.Step, error) {
-	var l engine.Loaded
-	if err := s.readSteps(s.db.Read().WithContext(ctx), map[engine.RunID]*engine.Loaded{id: &l}); err != nil {
+func (s *Store) Steps(ctx context.Context, id runs.ID) ([]runs.Step, error) {
+	var l runs.Loaded
+	if err := s.readSteps(s.db.Read().WithContext(ctx), map[runs.ID]*runs.Loaded{id: &l}); err != nil {
 		return nil, err
 	}
 	return l.Steps, l.Err
 }
 
 // readSteps adds to runs their steps. A step that cannot be read is an error of its run alone.
-func (s *Store) readSteps(db *gorm.DB, runs map[engine.RunID]*engine.Loaded) error {
-	ids := slices.Collect(maps.Keys(runs))
+func (s *Store) readSteps(db *gorm.DB, loaded map[runs.ID]*runs.Loaded) error {
+	ids := slices.Collect(maps.Keys(loaded))
 	var rows []storedStep
 	err := db.Raw(`SELECT s.run, n.name AS node, s.idx, s.status, s.started_at, s.finished_at, s.due_at, s.failure, s.detail, s.output, s.hold, s.sealed, c.name AS credential
 		FROM steps s JOIN node_names n ON n.id = s.node LEFT JOIN credential_names c ON c.id = s.credential WHERE s.run IN ?`, keys(ids)).Scan(&rows).Error
@@ -108,8 +108,8 @@ func (s *Store) readSteps(db *gorm.DB, runs map[engine.RunID]*engine.Loaded) err
 		}
 	}
 	for i := range rows {
-		id := engine.RunID(rows[i].Run)
-		l := runs[id]
+		id := runs.ID(rows[i].Run)
+		l := loaded[id]
 		step, err := s.codec.step(&rows[i], blobs[id])
 		if err != nil {
 			l.Err = cmp.Or(l.Err, fmt.Errorf("read step %s of run %s: %w", rows[i].Node, id, err))
@@ -117,13 +117,13 @@ func (s *Store) readSteps(db *gorm.DB, runs map[engine.RunID]*engine.Loaded) err
 		}
 		l.Steps = append(l.Steps, step)
 	}
-	for _, l := range runs {
+	for _, l := range loaded {
 		slices.SortFunc(l.Steps, compareSteps)
 	}
 	return nil
 }
 
-func compareSteps(a, b engine.Step) int {
+func compareSteps(a, b runs.Step) int {
 	switch {
 	case a.StartedAt != nil && b.StartedAt != nil:
 		if c := a.StartedAt.Compare(*b.StartedAt); c != 0 {
@@ -141,7 +141,7 @@ func compareSteps(a, b engine.Step) int {
 }
 
 // Signals implements engine.Store.
-func (s *Store) Signals(ctx context.Context, owner engine.OwnerID) ([]engine.Signal, error) {
+func (s *Store) Signals(ctx context.Context, owner runs.OwnerID) ([]runs.Signal, error) {
 	var rows []storedSignal
 	err := s.db.Read().WithContext(ctx).Raw(`SELECT s.id, s.run, s.seq, s.kind, s.data FROM signals s JOIN runs r ON r.id = s.run
 		WHERE r.owner = ? ORDER BY s.seq`, owner[:]).Scan(&rows).Error
@@ -151,16 +151,16 @@ func (s *Store) Signals(ctx context.Context, owner engine.OwnerID) ([]engine.Sig
 	return signalsOf(rows), nil
 }
 
-func signalsOf(rows []storedSignal) []engine.Signal {
-	signals := make([]engine.Signal, len(rows))
+func signalsOf(rows []storedSignal) []runs.Signal {
+	signals := make([]runs.Signal, len(rows))
 	for i, row := range rows {
-		signals[i] = engine.Signal{ID: [16]byte(row.ID), Run: engine.RunID(row.Run), Seq: row.Seq, Kind: row.Kind, Data: row.Data}
+		signals[i] = runs.Signal{ID: [16]byte(row.ID), Run: runs.ID(row.Run), Seq: row.Seq, Kind: row.Kind, Data: row.Data}
 	}
 	return signals
 }
 
 // Due implements engine.Store.
-func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.DueRun, error) {
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]runs.DueRun, error) {
 	var rows []struct {
 		ID       []byte
 		Workflow string
@@ -171,16 +171,16 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]engine.Due
 	if err != nil {
 		return nil, database.Translate(err, "due runs")
 	}
-	due := make([]engine.DueRun, len(rows))
+	due := make([]runs.DueRun, len(rows))
 	for i, row := range rows {
-		due[i] = engine.DueRun{Run: engine.RunID(row.ID), Workflow: workflows.ID(row.Workflow)}
+		due[i] = runs.DueRun{Run: runs.ID(row.ID), Workflow: workflows.ID(row.Workflow)}
 	}
 	return due, nil
 }
 
 // load reads runs with all that their owner needs to go on. The error is that of the database;
 // what is wrong with one run is in its Err.
-func (s *Store) load(ctx context.Context, ids []engine.RunID) (map[engine.RunID]*engine.Loaded, error) {
+func (s *Store) load(ctx context.Context, ids []runs.ID) (map[runs.ID]*runs.Loaded, error) {
 	db := s.db.Read().WithContext(ctx)
 	var rows []storedRun
 	if err := db.Raw("SELECT "+fullColumns+fromRuns+" WHERE r.id IN ?", keys(ids)).Scan(&rows).Error; err != nil {
@@ -190,11 +190,11 @@ func (s *Store) load(ctx context.Context, ids []engine.RunID) (map[engine.RunID]
 	if err != nil {
 		return nil, err
 	}
-	loaded := make(map[engine.RunID]*engine.Loaded, len(rows))
+	loaded := make(map[runs.ID]*runs.Loaded, len(rows))
 	for i := range rows {
-		id := engine.RunID(rows[i].ID)
+		id := runs.ID(rows[i].ID)
 		run, err := s.codec.run(&rows[i], blobs[id])
-		loaded[id] = &engine.Loaded{Run: run, Err: err}
+		loaded[id] = &runs.Loaded{Run: run, Err: err}
 	}
 	if err := s.readSteps(db, loaded); err != nil {
 		return nil, err
@@ -211,14 +211,14 @@ func (s *Store) load(ctx context.Context, ids []engine.RunID) (map[engine.RunID]
 	return loaded, nil
 }
 
-func readBlobs(db *gorm.DB, ids []engine.RunID) (blobSet, error) {
+func readBlobs(db *gorm.DB, ids []runs.ID) (blobSet, error) {
 	var rows []storedBlob
 	if err := db.Raw("SELECT run, hash, data FROM blobs WHERE run IN ?", keys(ids)).Scan(&rows).Error; err != nil {
 		return nil, database.Translate(err, "stored values")
 	}
 	set := blobSet{}
 	for _, row := range rows {
-		id := engine.RunID(row.Run)
+		id := runs.ID(row.Run)
 		if set[id] == nil {
 			set[id] = map[[16]byte][]byte{}
 		}
@@ -228,19 +228,19 @@ func readBlobs(db *gorm.DB, ids []engine.RunID) (blobSet, error) {
 }
 
 // keys gives ids as column values.
-func keys(ids []engine.RunID) [][]byte {
-	return column(ids, func(id engine.RunID) []byte { return id[:] })
+func keys(ids []runs.ID) [][]byte {
+	return column(ids, func(id runs.ID) []byte { return id[:] })
 }
 
 // run turns a row into a run. With an error it has at least what is not a payload: the cause comes
 // first, because a run that ends must report to its parent and free its slots.
-func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (engine.Run, error) {
-	r := engine.Run{
-		ID: engine.RunID(row.ID), Workflow: workflows.ID(row.Workflow), Version: row.Version, Folder: row.Folder,
+func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (runs.Run, error) {
+	r := runs.Run{
+		ID: runs.ID(row.ID), Workflow: workflows.ID(row.Workflow), Version: row.Version, Folder: row.Folder,
 		Status:    word(runStatuses[:], row.Status),
 		CreatedAt: instant(row.MadeAt), StartedAt: maybe(row.StartedAt), FinishedAt: maybe(row.FinishedAt),
 		Depth: row.Depth, Fence: row.Fence, CancelRequested: row.CancelRequested != 0,
-		Trigger: engine.TriggerRef{ID: row.TriggerID, Type: row.TriggerType, ScheduledAt: maybe(row.ScheduledAt)},
+		Trigger: runs.TriggerRef{ID: row.TriggerID, Type: row.TriggerType, ScheduledAt: maybe(row.ScheduledAt)},
 	}
 	r.Trigger.FiredAt = r.CreatedAt
 	if row.FiredAt != 0 {
@@ -248,13 +248,13 @@ func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (engine.Run, erro
 	}
 	copy(r.Owner[:], row.Owner)
 	if row.RetryOf != nil {
-		of := engine.RunID(row.RetryOf)
+		of := runs.ID(row.RetryOf)
 		r.RetryOf = &of
 	}
-	if r.Status == engine.RunWaiting {
+	if r.Status == runs.Waiting {
 		r.WakeAt = maybe(row.DueAt)
 	}
-	r.WaitsForSlot = r.Status == engine.RunQueued && row.DueAt == 0
+	r.WaitsForSlot = r.Status == runs.Queued && row.DueAt == 0
 	var why cause
 	var err error
 	if err := c.unpackJSON(row.Cause, blobs, &why); err != nil {
@@ -274,11 +274,11 @@ func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (engine.Run, erro
 	return r, nil
 }
 
-func (c *codec) step(row *storedStep, blobs map[[16]byte][]byte) (engine.Step, error) {
-	s := engine.Step{
+func (c *codec) step(row *storedStep, blobs map[[16]byte][]byte) (runs.Step, error) {
+	s := runs.Step{
 		Node: workflows.NodeID(row.Node), Index: row.Idx, Status: word(stepStatuses[:], row.Status),
 		StartedAt: maybe(row.StartedAt), FinishedAt: maybe(row.FinishedAt), DueAt: maybe(row.DueAt),
-		Hold: credentials.ID(row.Hold),
+		NeedsConnect: credentials.ID(row.Hold),
 	}
 	var err error
 	if s.Output, err = c.unpack(row.Output, blobs); err != nil {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/engine/sqlstore"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
@@ -25,7 +25,7 @@ type archive struct {
 	store *sqlstore.Store
 	start time.Time
 	runs  int
-	added []engine.Entry // to be stored with the next commit
+	added []runs.Entry // to be stored with the next commit
 }
 
 func eachArchive(t *testing.T, test func(a *archive)) {
@@ -43,26 +43,26 @@ func eachArchive(t *testing.T, test func(a *archive)) {
 
 // add makes a run with the given status, which began a second after the one before and has
 // taken no time.
-func (a *archive) add(workflow workflows.ID, trigger string, status engine.RunStatus, steps ...engine.Step) engine.RunID {
+func (a *archive) add(workflow workflows.ID, trigger string, status runs.Status, steps ...runs.Step) runs.ID {
 	a.Helper()
 	at := a.start.Add(time.Duration(a.runs) * time.Second)
 	a.runs++
 	ms := uint64(at.UnixMilli())
-	id := engine.RunID{6: 0x70, 8: 0x80, 14: byte(a.runs >> 8), 15: byte(a.runs)}
+	id := runs.ID{6: 0x70, 8: 0x80, 14: byte(a.runs >> 8), 15: byte(a.runs)}
 	for i := range 6 {
 		id[i] = byte(ms >> (40 - 8*i))
 	}
-	run := engine.Run{ID: id, Workflow: workflow, Version: 1, Status: status, CreatedAt: at, StartedAt: &at, Trigger: engine.TriggerRef{ID: trigger, Type: "cron", FiredAt: at}}
+	run := runs.Run{ID: id, Workflow: workflow, Version: 1, Status: status, CreatedAt: at, StartedAt: &at, Trigger: runs.TriggerRef{ID: trigger, Type: "cron", FiredAt: at}}
 	if status.Final() {
 		run.FinishedAt = &at
 	}
-	key := &engine.DedupeKey{Kind: "k", Trigger: trigger, Key: id.String(), ExpiresAt: at.Add(365 * 24 * time.Hour)}
-	a.added = append(a.added, engine.Entry{Create: &engine.NewRun{Run: run, Steps: steps, Dedupe: key}})
+	key := &runs.DedupeKey{Kind: "k", Trigger: trigger, Key: id.String(), ExpiresAt: at.Add(365 * 24 * time.Hour)}
+	a.added = append(a.added, runs.Entry{Create: &runs.NewRun{Run: run, Steps: steps, Dedupe: key}})
 	return id
 }
 
 // commit stores entries, behind the runs that were added.
-func (a *archive) commit(entries ...engine.Entry) {
+func (a *archive) commit(entries ...runs.Entry) {
 	a.Helper()
 	entries = append(a.added, entries...)
 	a.added = nil
@@ -114,9 +114,9 @@ func (a *archive) wantRows(what string, want map[string]int) {
 	}
 }
 
-func step(index int, output []byte) engine.Step {
+func step(index int, output []byte) runs.Step {
 	at := time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)
-	return engine.Step{Node: "n", Index: index, Status: engine.StepSucceeded, StartedAt: &at, FinishedAt: &at, Output: output}
+	return runs.Step{Node: "n", Index: index, Status: runs.StepSucceeded, StartedAt: &at, FinishedAt: &at, Output: output}
 }
 
 // noise is a JSON text that does not compress.
@@ -135,14 +135,14 @@ func TestPruneByAge(t *testing.T) {
 	eachArchive(t, func(a *archive) {
 		const old = 230
 		for i := range old {
-			a.add("a", "t", engine.RunSucceeded, step(engine.NoIndex, []byte(`1`)), step(0, noise(1000+i%20/19*40<<10)))
+			a.add("a", "t", runs.Succeeded, step(runs.NoIndex, []byte(`1`)), step(0, noise(1000+i%20/19*40<<10)))
 		}
-		waiting := a.add("a", "t", engine.RunWaiting, step(0, nil))
-		owner := engine.OwnerID{1}
-		a.commit(engine.Entry{Signal: &engine.Signal{Run: waiting, Kind: "x", ID: uuid.New()}}, engine.Entry{Claim: &engine.Claim{Run: waiting, Owner: owner}})
-		a.commit(engine.Entry{Progress: &engine.Progress{Run: waiting, Owner: owner, Fence: 1, Answer: &engine.Answer{Status: 200}}})
+		waiting := a.add("a", "t", runs.Waiting, step(0, nil))
+		owner := runs.OwnerID{1}
+		a.commit(runs.Entry{Signal: &runs.Signal{Run: waiting, Kind: "x", ID: uuid.New()}}, runs.Entry{Claim: &runs.Claim{Run: waiting, Owner: owner}})
+		a.commit(runs.Entry{Progress: &runs.Progress{Run: waiting, Owner: owner, Fence: 1, Answer: &runs.Answer{Status: 200}}})
 		a.start = a.start.Add(24 * time.Hour)
-		a.add("a", "t", engine.RunFailed, step(0, nil))
+		a.add("a", "t", runs.Failed, step(0, nil))
 
 		p := a.store.NewPruner(sqlstore.Keep{For: 12 * time.Hour})
 		if n, _ := a.prune(p, a.start.Add(time.Hour)); n != old {
@@ -150,7 +150,7 @@ func TestPruneByAge(t *testing.T) {
 		}
 		a.wantRows("kept", map[string]int{"runs": 2, "steps": 2, "blobs": 0, "signals": 1, "answers": 1, "deleted_runs": 0, "dedupe": old + 2})
 		end := a.start.Add(time.Minute)
-		a.commit(engine.Entry{Progress: &engine.Progress{Run: waiting, Owner: owner, Fence: 1, Set: &engine.RunChange{Status: engine.RunCanceled, FinishedAt: &end}}})
+		a.commit(runs.Entry{Progress: &runs.Progress{Run: waiting, Owner: owner, Fence: 1, Set: &runs.Change{Status: runs.Canceled, FinishedAt: &end}}})
 		if n, _ := a.prune(p, end.Add(12*time.Hour-time.Second)); n != 0 {
 			t.Errorf("%d runs were pruned before their time", n)
 		}
@@ -167,18 +167,18 @@ func TestPruneByNumber(t *testing.T) {
 	t.Parallel()
 	eachArchive(t, func(a *archive) {
 		for i := range 230 {
-			a.add("a", []string{"t", "u"}[i%2], engine.RunSucceeded)
+			a.add("a", []string{"t", "u"}[i%2], runs.Succeeded)
 			if i%10 == 0 {
-				a.add("a", "t", engine.RunWaiting)
+				a.add("a", "t", runs.Waiting)
 			}
 		}
-		a.add("b", "t", engine.RunFailed)
-		a.add("b", "t", engine.RunCanceled)
+		a.add("b", "t", runs.Failed)
+		a.add("b", "t", runs.Canceled)
 		p := a.store.NewPruner(sqlstore.Keep{Runs: 3})
 		if n, _ := a.prune(p, a.start); n != 227 {
 			t.Errorf("%d runs were pruned, want 227", n)
 		}
-		left, err := a.store.Runs(t.Context(), engine.RunFilter{Workflow: "a", Status: engine.RunSucceeded})
+		left, err := a.store.Runs(t.Context(), runs.Filter{Workflow: "a", Status: runs.Succeeded})
 		if err != nil || len(left) != 3 || left[0].CreatedAt.Sub(left[2].CreatedAt) != 2*time.Second {
 			t.Errorf("left: %v, %v", left, err)
 		}
@@ -186,8 +186,8 @@ func TestPruneByNumber(t *testing.T) {
 		if n, portions := a.prune(p, a.start); n != 0 || portions > 3 {
 			t.Errorf("again: %d runs in %d portions", n, portions)
 		}
-		a.add("b", "u", engine.RunSucceeded)
-		a.add("b", "t", engine.RunSucceeded)
+		a.add("b", "u", runs.Succeeded)
+		a.add("b", "t", runs.Succeeded)
 		if n, _ := a.prune(p, a.start); n != 1 {
 			t.Errorf("after new runs: %d were pruned, want 1", n)
 		}
@@ -200,13 +200,13 @@ func TestPruneManyOrigins(t *testing.T) {
 	eachArchive(t, func(a *archive) {
 		const origins, keep = 502, 70
 		for i := range origins {
-			a.add("a", "t"+strconv.Itoa(i*31%origins), engine.RunSucceeded)
+			a.add("a", "t"+strconv.Itoa(i*31%origins), runs.Succeeded)
 		}
 		p := a.store.NewPruner(sqlstore.Keep{Runs: keep})
 		if n, _ := a.prune(p, a.start); n != origins-keep {
 			t.Errorf("%d runs were pruned, want %d", n, origins-keep)
 		}
-		left, err := a.store.Runs(t.Context(), engine.RunFilter{Workflow: "a", Limit: 500})
+		left, err := a.store.Runs(t.Context(), runs.Filter{Workflow: "a", Limit: 500})
 		if err != nil || len(left) != keep || left[0].CreatedAt.Sub(left[keep-1].CreatedAt) != (keep-1)*time.Second {
 			t.Errorf("left: %v, %v", left, err)
 		}
@@ -218,15 +218,15 @@ func TestPruneManyOrigins(t *testing.T) {
 func TestPruneInPortions(t *testing.T) {
 	t.Parallel()
 	eachArchive(t, func(a *archive) {
-		steps := make([]engine.Step, 0, 1800)
+		steps := make([]runs.Step, 0, 1800)
 		for i := range cap(steps) {
 			steps = append(steps, step(i, []byte(`"small"`)))
 		}
 		for i := range 4 {
 			steps[i].Output = noise(3<<20 + i)
 		}
-		run := a.add("a", "t", engine.RunSucceeded, steps...)
-		other := a.add("a", "t", engine.RunSucceeded, step(0, []byte(`1`)))
+		run := a.add("a", "t", runs.Succeeded, steps...)
+		other := a.add("a", "t", runs.Succeeded, step(0, []byte(`1`)))
 		a.commit()
 		if err := a.db.Write().Exec("INSERT INTO deleted_runs (run) VALUES ( ?)", run[:]).Error; err != nil {
 			t.Fatal(err)
@@ -250,9 +250,9 @@ func TestPruneInPortions(t *testing.T) {
 func TestPruneSideBySide(t *testing.T) {
 	t.Parallel()
 	eachArchive(t, func(a *archive) {
-		const runs = 330
-		for range runs {
-			a.add("a", "t", engine.RunSucceeded, step(0, bytes.Repeat([]byte("1"), 600)))
+		const count = 330
+		for range count {
+			a.add("a", "t", runs.Succeeded, step(0, bytes.Repeat([]byte("1"), 600)))
 		}
 		a.commit()
 		var mu sync.Mutex
@@ -267,8 +267,8 @@ func TestPruneSideBySide(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if total != runs {
-			t.Errorf("%d runs were pruned, want %d", total, runs)
+		if total != count {
+			t.Errorf("%d runs were pruned, want %d", total, count)
 		}
 		a.prune(a.store.NewPruner(sqlstore.Keep{}), a.start)
 		a.wantRows("left", map[string]int{"runs": 0, "steps": 0, "deleted_runs": 0})

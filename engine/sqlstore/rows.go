@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 
 	"keyflow/credentials"
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/workflows"
 )
 
@@ -21,13 +21,13 @@ const (
 
 // runStatuses and stepStatuses give each number its word; 0 is none.
 var (
-	runStatuses = [...]engine.RunStatus{
-		runQueued: engine.RunQueued, runRunning: engine.RunRunning, runWaiting: engine.RunWaiting,
-		runSucceeded: engine.RunSucceeded, runFailed: engine.RunFailed, runCanceled: engine.RunCanceled,
+	runStatuses = [...]runs.Status{
+		runQueued: runs.Queued, runRunning: runs.Running, runWaiting: runs.Waiting,
+		runSucceeded: runs.Succeeded, runFailed: runs.Failed, runCanceled: runs.Canceled,
 	}
-	stepStatuses = [...]engine.StepStatus{
-		1: engine.StepPending, 2: engine.StepRunning, 3: engine.StepWaiting,
-		4: engine.StepSucceeded, 5: engine.StepFailed, 6: engine.StepSkipped, 7: engine.StepCanceled,
+	stepStatuses = [...]runs.StepStatus{
+		1: runs.StepPending, 2: runs.StepRunning, 3: runs.StepWaiting,
+		4: runs.StepSucceeded, 5: runs.StepFailed, 6: runs.StepSkipped, 7: runs.StepCanceled,
 	}
 )
 
@@ -88,7 +88,7 @@ type stepRow struct {
 }
 
 type stepKey struct {
-	run  engine.RunID
+	run  runs.ID
 	node workflows.NodeID
 	idx  int
 }
@@ -102,7 +102,7 @@ type stepAsk struct {
 // signalRow is a signal to be inserted.
 type signalRow struct {
 	id   [16]byte
-	run  engine.RunID
+	run  runs.ID
 	kind string
 	data []byte
 }
@@ -110,7 +110,7 @@ type signalRow struct {
 // dedupeRow is a dedupe key; a zero run records the key without a run.
 type dedupeRow struct {
 	hash    [16]byte
-	run     engine.RunID
+	run     runs.ID
 	input   []byte // hash of the input; nil for none
 	expires int64
 	refused error // the start that held it in this batch got no slot
@@ -118,7 +118,7 @@ type dedupeRow struct {
 
 // dedupeHash is the identity of a start. Every part is preceded by its length, so that
 // moving a border makes another key.
-func dedupeHash(workflow workflows.ID, k *engine.DedupeKey) [16]byte {
+func dedupeHash(workflow workflows.ID, k *runs.DedupeKey) [16]byte {
 	h := sha256.New()
 	for _, part := range [...]string{string(workflow), k.Kind, k.Trigger, k.Key} {
 		var n [8]byte

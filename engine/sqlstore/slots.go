@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/workflows"
 )
@@ -27,10 +27,10 @@ const (
 type slotBook struct {
 	asks    map[workflows.ID]*admission
 	order   []*admission // by workflow
-	rooms   map[engine.GroupID]*room
+	rooms   map[runs.GroupID]*room
 	slots   map[slotKey]*slotRow
-	cancels []engine.RunID // runs that are canceled: they may wait for a slot
-	ended   []engine.RunID // runs that may end: they may hold slots
+	cancels []runs.ID // runs that are canceled: they may wait for a slot
+	ended   []runs.ID // runs that may end: they may hold slots
 	touched []*slotRow
 	at      int // the entry at work
 }
@@ -44,8 +44,8 @@ type admission struct {
 
 // room is one group.
 type room struct {
-	group    engine.GroupID
-	place    engine.Place
+	group    runs.GroupID
+	place    runs.Place
 	workflow workflows.ID
 	capacity int
 	held     int
@@ -56,21 +56,21 @@ type room struct {
 	// Of a group in which a start cancels others: how many holders were not canceled yet, and the
 	// first of these.
 	alive   int
-	oldest  []engine.RunID
+	oldest  []runs.ID
 	cancels int // starts that cancel
 	by      int // the last entry that concerned it
 }
 
 type slotKey struct {
-	run   engine.RunID
-	place engine.Place
+	run   runs.ID
+	place runs.Place
 }
 
 // slotRow is a slot of one run.
 type slotRow struct {
 	key      slotKey
 	workflow workflows.ID
-	group    engine.GroupID
+	group    runs.GroupID
 	state    int64
 	stored   bool // there is a row
 	changed  bool
@@ -80,13 +80,13 @@ type slotRow struct {
 // book returns the batch's book of slots, made at its first use.
 func (b *batch) book() *slotBook {
 	if b.slots == nil {
-		b.slots = &slotBook{asks: map[workflows.ID]*admission{}, rooms: map[engine.GroupID]*room{}, slots: map[slotKey]*slotRow{}}
+		b.slots = &slotBook{asks: map[workflows.ID]*admission{}, rooms: map[runs.GroupID]*room{}, slots: map[slotKey]*slotRow{}}
 	}
 	return b.slots
 }
 
 // gatherSlots notes what has to be read for the slots of an entry.
-func (b *batch) gatherSlots(e *engine.Entry) {
+func (b *batch) gatherSlots(e *runs.Entry) {
 	switch {
 	case e.Progress != nil && e.Progress.Frees != "" && ends(e.Progress.Set) && e.Progress.Set.Status.Final():
 		k := b.book()
@@ -95,11 +95,11 @@ func (b *batch) gatherSlots(e *engine.Entry) {
 	case e.Admit != nil:
 		k, a := b.book(), e.Admit
 		version := int64(-1)
-		if a.Place == engine.PlaceWorkflow && a.Limit > 0 {
+		if a.Place == runs.PlaceWorkflow && a.Limit > 0 {
 			version = int64(a.Version)
 		}
 		k.ask(a.Workflow, version, int64(a.Limit))
-		if a.Group != (engine.GroupID{}) {
+		if a.Group != (runs.GroupID{}) {
 			k.room(a.Workflow, a.Group, a.Place)
 		}
 		for _, run := range a.Ended {
@@ -109,11 +109,11 @@ func (b *batch) gatherSlots(e *engine.Entry) {
 	}
 }
 
-func (b *batch) gatherNeeds(n *engine.NewRun) {
+func (b *batch) gatherNeeds(n *runs.NewRun) {
 	for i := range n.Slots {
 		slot := &n.Slots[i]
 		k, version := b.book(), int64(-1)
-		if slot.Place == engine.PlaceWorkflow {
+		if slot.Place == runs.PlaceWorkflow {
 			version = int64(slot.Version)
 		}
 		k.ask(n.Run.Workflow, version, int64(slot.Limit))
@@ -138,7 +138,7 @@ func (k *slotBook) ask(workflow workflows.ID, version, capacity int64) {
 	}
 }
 
-func (k *slotBook) room(workflow workflows.ID, group engine.GroupID, place engine.Place) *room {
+func (k *slotBook) room(workflow workflows.ID, group runs.GroupID, place runs.Place) *room {
 	r := k.rooms[group]
 	if r == nil {
 		r = &room{group: group, place: place, workflow: workflow, by: k.at}
@@ -151,7 +151,7 @@ func (k *slotBook) room(workflow workflows.ID, group engine.GroupID, place engin
 func (r *room) full() bool { return r.held >= r.capacity || len(r.waiting) > 0 }
 
 // slot returns the row of a run, nil when it has none.
-func (k *slotBook) slot(run engine.RunID, place engine.Place) *slotRow {
+func (k *slotBook) slot(run runs.ID, place runs.Place) *slotRow {
 	return k.slots[slotKey{run, place}]
 }
 
@@ -165,7 +165,7 @@ func (k *slotBook) set(s *slotRow, state int64) {
 
 // admit decides about a new run: it takes its slots, waits for the first that is not free, or
 // is refused. All slots are asked before any is taken.
-func (b *batch) admit(n *engine.NewRun, r *liveRun) error {
+func (b *batch) admit(n *runs.NewRun, r *liveRun) error {
 	k := b.slots
 	for i := range n.Slots {
 		slot := &n.Slots[i]
@@ -195,20 +195,20 @@ func (b *batch) admit(n *engine.NewRun, r *liveRun) error {
 		}
 	}
 	if state != slotHeld { // it begins when it is somebody's turn to give it a slot
-		r.status, r.owner, r.fence, r.due, r.started = runQueued, engine.OwnerID{}, 0, 0, 0
+		r.status, r.owner, r.fence, r.due, r.started = runQueued, runs.OwnerID{}, 0, 0, 0
 	}
 	return nil
 }
 
 // skip gives up a start that got no slot, and its dedupe key.
-func (b *batch) skip(n *engine.NewRun, enc *encoded, err error) engine.Outcome {
-	out := engine.Outcome{Err: err}
+func (b *batch) skip(n *runs.NewRun, enc *encoded, err error) runs.Outcome {
+	out := runs.Outcome{Err: err}
 	if n.RecordSkip && fault.Is(err, fault.Conflict) {
-		out = engine.Outcome{Skipped: true}
+		out = runs.Outcome{Skipped: true}
 	}
 	if enc.key != nil {
 		stored := b.held[enc.key.hash]
-		stored.run, stored.refused = engine.RunID{}, out.Err
+		stored.run, stored.refused = runs.ID{}, out.Err
 		b.skipped = append(b.skipped, stored)
 	}
 	return out
@@ -234,15 +234,15 @@ func (k *slotBook) take(s *slotRow, room *room) int64 {
 	return slotWaits
 }
 
-func limitReached(slot *engine.Slot) error {
-	if slot.Place == engine.PlaceTrigger {
+func limitReached(slot *runs.Slot) error {
+	if slot.Place == runs.PlaceTrigger {
 		return fault.New(fault.Conflict, "the trigger's run before this one goes on")
 	}
 	return fault.New(fault.Conflict, "the workflow has reached its limit of runs at once (%d): try again when one has ended", slot.Limit)
 }
 
-func lineFull(slot *engine.Slot) error {
-	if slot.Place == engine.PlaceTrigger {
+func lineFull(slot *runs.Slot) error {
+	if slot.Place == runs.PlaceTrigger {
 		return limitReached(slot)
 	}
 	return fault.New(fault.Unavailable, "%d runs of the workflow wait for a slot already; try again", slot.MaxWaiting)
@@ -250,9 +250,9 @@ func lineFull(slot *engine.Slot) error {
 
 // makeRoom cancels the oldest runs of the group, so that with the new one no more go on than
 // may. Their slots become free when they have ended.
-func (b *batch) makeRoom(room *room, newcomer engine.RunID) {
+func (b *batch) makeRoom(room *room, newcomer runs.ID) {
 	for room.alive+len(room.waiting) >= room.capacity {
-		var oldest engine.RunID
+		var oldest runs.ID
 		switch {
 		case len(room.oldest) > 0 && (len(room.waiting) == 0 || bytes.Compare(room.oldest[0][:], room.waiting[0].key.run[:]) < 0):
 			oldest = room.oldest[0]
@@ -264,7 +264,7 @@ func (b *batch) makeRoom(room *room, newcomer engine.RunID) {
 		b.slots.lapse(oldest)
 		b.slots.unwait(oldest)
 		id := uuid.NewSHA1(uuid.UUID(newcomer), oldest[:])
-		if out := b.signal(&engine.Signal{Run: oldest, Kind: engine.SignalCancel, ID: id}); out.Err == nil {
+		if out := b.signal(&runs.Signal{Run: oldest, Kind: runs.SignalCancel, ID: id}); out.Err == nil {
 			b.tell(b.slots.at, oldest, room.workflow)
 		}
 	}
@@ -272,8 +272,8 @@ func (b *batch) makeRoom(room *room, newcomer engine.RunID) {
 
 // lapse notes of a run that was not canceled yet that it is now, or ends: what it holds will be
 // free, so nobody has to be canceled for that.
-func (k *slotBook) lapse(run engine.RunID) {
-	for place := engine.PlaceTrigger; place <= engine.PlaceWorkflow; place++ {
+func (k *slotBook) lapse(run runs.ID) {
+	for place := runs.PlaceTrigger; place <= runs.PlaceWorkflow; place++ {
 		s := k.slot(run, place)
 		if s == nil || s.state != slotHeld || s.lapsed {
 			continue
@@ -281,15 +281,15 @@ func (k *slotBook) lapse(run engine.RunID) {
 		s.lapsed = true
 		if room := k.rooms[s.group]; room != nil {
 			room.alive--
-			room.oldest = slices.DeleteFunc(room.oldest, func(id engine.RunID) bool { return id == run })
+			room.oldest = slices.DeleteFunc(room.oldest, func(id runs.ID) bool { return id == run })
 		}
 	}
 }
 
 // unwait takes a run that is canceled out of the lines that it waits in; what it holds it gives
 // back at its end.
-func (k *slotBook) unwait(run engine.RunID) {
-	for place := engine.PlaceTrigger; place <= engine.PlaceWorkflow; place++ {
+func (k *slotBook) unwait(run runs.ID) {
+	for place := runs.PlaceTrigger; place <= runs.PlaceWorkflow; place++ {
 		s := k.slot(run, place)
 		if s == nil || s.state == slotHeld {
 			continue
@@ -302,13 +302,13 @@ func (k *slotBook) unwait(run engine.RunID) {
 }
 
 // free gives back what an ended run holds.
-func (b *batch) free(run engine.RunID) {
+func (b *batch) free(run runs.ID) {
 	k := b.slots
 	if r := b.runs[run]; r.exists && !r.cancel {
 		k.lapse(run)
 	}
 	k.unwait(run)
-	for place := engine.PlaceTrigger; place <= engine.PlaceWorkflow; place++ {
+	for place := runs.PlaceTrigger; place <= runs.PlaceWorkflow; place++ {
 		if s := k.slot(run, place); s != nil && s.state == slotHeld {
 			k.set(s, slotGone)
 			if room := k.rooms[s.group]; room != nil {
@@ -320,7 +320,7 @@ func (b *batch) free(run engine.RunID) {
 }
 
 // regulate carries an Admit out; the slots are handed on with those of the other entries.
-func (b *batch) regulate(a *engine.Admit) {
+func (b *batch) regulate(a *runs.Admit) {
 	for _, run := range a.Ended {
 		if r := b.runs[run]; !r.exists || word(runStatuses[:], r.status).Final() {
 			b.free(run)
@@ -337,7 +337,7 @@ func (b *batch) handOn() {
 	if b.slots == nil {
 		return
 	}
-	for place := engine.PlaceTrigger; place <= engine.PlaceWorkflow; place++ {
+	for place := runs.PlaceTrigger; place <= runs.PlaceWorkflow; place++ {
 		for _, room := range b.slots.ordered(place) {
 			for room.held < room.capacity && len(room.waiting) > 0 {
 				s := room.waiting[0]
@@ -349,7 +349,7 @@ func (b *batch) handOn() {
 }
 
 // ordered returns the rooms of a place in the order of their ids.
-func (k *slotBook) ordered(place engine.Place) []*room {
+func (k *slotBook) ordered(place runs.Place) []*room {
 	var rooms []*room
 	for _, r := range k.rooms {
 		if r.place == place {
@@ -369,8 +369,8 @@ func (b *batch) give(s *slotRow, room *room) {
 	}
 	room.held++
 	k.set(s, slotHeld)
-	if s.key.place == engine.PlaceTrigger {
-		if next := k.slot(s.key.run, engine.PlaceWorkflow); next != nil {
+	if s.key.place == runs.PlaceTrigger {
+		if next := k.slot(s.key.run, runs.PlaceWorkflow); next != nil {
 			line := k.rooms[next.group]
 			line.by = room.by
 			if k.take(next, line) != slotHeld {
@@ -384,9 +384,9 @@ func (b *batch) give(s *slotRow, room *room) {
 }
 
 // tell lets the outcome of an entry name another run that is due because of it.
-func (b *batch) tell(entry int, run engine.RunID, workflow workflows.ID) {
+func (b *batch) tell(entry int, run runs.ID, workflow workflows.ID) {
 	if b.telling == nil {
-		b.telling = map[int][]engine.DueRun{}
+		b.telling = map[int][]runs.DueRun{}
 	}
-	b.telling[entry] = append(b.telling[entry], engine.DueRun{Run: run, Workflow: workflow})
+	b.telling[entry] = append(b.telling[entry], runs.DueRun{Run: run, Workflow: workflow})
 }

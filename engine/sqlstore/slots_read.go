@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/workflows"
 )
 
@@ -67,7 +67,7 @@ func (b *batch) readSlots(answer func([]question) error) error {
 	if err := answer(ask); err != nil {
 		return err
 	}
-	for place := engine.PlaceTrigger; place <= engine.PlaceWorkflow; place++ {
+	for place := runs.PlaceTrigger; place <= runs.PlaceWorkflow; place++ {
 		if err := b.readRooms(place, answer); err != nil {
 			return err
 		}
@@ -76,12 +76,12 @@ func (b *batch) readSlots(answer func([]question) error) error {
 }
 
 // askSlots asks for the slots of runs; the groups of those become known.
-func (k *slotBook) askSlots(ask []question, runs []engine.RunID) []question {
-	for _, run := range runs {
+func (k *slotBook) askSlots(ask []question, ids []runs.ID) []question {
+	for _, run := range ids {
 		ask = append(ask, question{readSlots, []any{run[:]}, func(row []any) {
 			s := &slotRow{
-				key: slotKey{run, engine.Place(row[0].(int64))}, workflow: workflows.ID(row[1].(string)),
-				group: engine.GroupID(row[2].([]byte)), state: row[3].(int64), stored: true,
+				key: slotKey{run, runs.Place(row[0].(int64))}, workflow: workflows.ID(row[1].(string)),
+				group: runs.GroupID(row[2].([]byte)), state: row[3].(int64), stored: true,
 			}
 			if k.slots[s.key] == nil {
 				k.slots[s.key] = s
@@ -93,12 +93,12 @@ func (k *slotBook) askSlots(ask []question, runs []engine.RunID) []question {
 }
 
 // readRooms reads the groups of one place: how many slots are held, and whose turn it is.
-func (b *batch) readRooms(place engine.Place, answer func([]question) error) error {
+func (b *batch) readRooms(place runs.Place, answer func([]question) error) error {
 	k, rooms := b.slots, b.slots.ordered(place)
 	var ask []question
 	for _, r := range rooms {
 		r.capacity = 1
-		if a := k.asks[r.workflow]; place == engine.PlaceWorkflow && a != nil {
+		if a := k.asks[r.workflow]; place == runs.PlaceWorkflow && a != nil {
 			r.capacity = int(a.capacity)
 		}
 		ask = append(ask, question{countHeld, []any{r.group[:], int64(r.capacity + len(k.ended) + 1)}, func(row []any) { r.held = int(row[0].(int64)) }})
@@ -107,18 +107,18 @@ func (b *batch) readRooms(place engine.Place, answer func([]question) error) err
 		}
 		if r.cancels > 0 {
 			ask = append(ask, question{countAlive, []any{r.group[:]}, func(row []any) { r.alive = int(row[0].(int64)) }},
-				question{readOldest, []any{r.group[:], int64(r.cancels + len(k.ended) + len(k.cancels) + spareOldest)}, func(row []any) { r.oldest = append(r.oldest, engine.RunID(row[0].([]byte))) }})
+				question{readOldest, []any{r.group[:], int64(r.cancels + len(k.ended) + len(k.cancels) + spareOldest)}, func(row []any) { r.oldest = append(r.oldest, runs.ID(row[0].([]byte))) }})
 		}
 	}
 	if err := answer(ask); err != nil {
 		return err
 	}
 	ask = ask[:0]
-	var known []engine.RunID
+	var known []runs.ID
 	for _, r := range rooms {
 		limit := len(k.ended) + r.cancels + max(r.capacity-r.held, 0) + 1
 		ask = append(ask, question{readWaiting, []any{r.group[:], int64(limit)}, func(row []any) {
-			known = append(known, engine.RunID(row[0].([]byte)))
+			known = append(known, runs.ID(row[0].([]byte)))
 			b.waits(r, known[len(known)-1])
 			r.more = len(r.waiting) == limit
 		}})
@@ -138,7 +138,7 @@ func (b *batch) readRooms(place engine.Place, answer func([]question) error) err
 const spareOldest = 8
 
 // waits notes a run of the room's line.
-func (b *batch) waits(r *room, run engine.RunID) {
+func (b *batch) waits(r *room, run runs.ID) {
 	k, key := b.slots, slotKey{run, r.place}
 	s := k.slots[key]
 	if s == nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/engine/sqlstore"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
@@ -25,22 +25,22 @@ type slotModel struct {
 	limit  int
 	now    time.Time
 	owners byte
-	runs   map[engine.RunID]*engine.Run // that have not ended, as their owner knows them
-	order  []engine.RunID
+	runs   map[runs.ID]*runs.Run // that have not ended, as their owner knows them
+	order  []runs.ID
 	ids    byte
 	// line are those that waited for a slot when they were last looked at, idle those that were canceled then:
 	// they end without a step.
-	line, idle map[engine.RunID]bool
+	line, idle map[runs.ID]bool
 }
 
-func (m *slotModel) commit(entries ...engine.Entry) []engine.Outcome {
+func (m *slotModel) commit(entries ...runs.Entry) []runs.Outcome {
 	m.now = m.now.Add(time.Millisecond)
 	out, err := m.store.Commit(context.Background(), entries, m.now)
 	if err != nil {
 		m.Fatalf("commit: %v", err)
 	}
 	if rapid.IntRange(0, 9).Draw(m.T, "the answer is lost") == 0 {
-		var again []engine.Entry
+		var again []runs.Entry
 		for _, e := range entries {
 			if e.Claim != nil {
 				c := *e.Claim
@@ -56,29 +56,29 @@ func (m *slotModel) commit(entries ...engine.Entry) []engine.Outcome {
 }
 
 // newRun prepares a start: half of them are occurrences, with the slot of their trigger too.
-func (m *slotModel) newRun() (engine.Run, engine.Entry) {
+func (m *slotModel) newRun() (runs.Run, runs.Entry) {
 	started := m.now
 	m.ids++
-	r := engine.Run{
-		ID: engine.RunID{6: 0x70, 8: 0x80, 15: m.ids}, Workflow: "w", Version: 1, Folder: "/", CreatedAt: m.now, StartedAt: &started,
-		Status: engine.RunRunning, Owner: engine.OwnerID{1, m.owners}, Fence: 1, Trigger: engine.TriggerRef{ID: "t", Type: "manual", FiredAt: m.now},
+	r := runs.Run{
+		ID: runs.ID{6: 0x70, 8: 0x80, 15: m.ids}, Workflow: "w", Version: 1, Folder: "/", CreatedAt: m.now, StartedAt: &started,
+		Status: runs.Running, Owner: runs.OwnerID{1, m.owners}, Fence: 1, Trigger: runs.TriggerRef{ID: "t", Type: "manual", FiredAt: m.now},
 	}
 	policy := rapid.SampledFrom([]string{workflows.OnLimitQueue, workflows.OnLimitQueue, workflows.OnLimitSkip, workflows.OnLimitCancelOldest})
-	var slots []engine.Slot
+	var slots []runs.Slot
 	if rapid.Bool().Draw(m.T, "occurrence") {
-		slots = append(slots, engine.Slot{Group: engine.GroupID{9}, Place: engine.PlaceTrigger, Limit: 1, OnLimit: policy.Draw(m.T, "overlap"), MaxWaiting: rapid.IntRange(0, 1).Draw(m.T, "waiting")})
+		slots = append(slots, runs.Slot{Group: runs.GroupID{9}, Place: runs.PlaceTrigger, Limit: 1, OnLimit: policy.Draw(m.T, "overlap"), MaxWaiting: rapid.IntRange(0, 1).Draw(m.T, "waiting")})
 	}
 	key := byte(rapid.IntRange(1, 2).Draw(m.T, "key"))
-	slots = append(slots, engine.Slot{Group: engine.GroupID{key}, Place: engine.PlaceWorkflow, Limit: m.limit, Version: 1, OnLimit: policy.Draw(m.T, "on_limit")})
+	slots = append(slots, runs.Slot{Group: runs.GroupID{key}, Place: runs.PlaceWorkflow, Limit: m.limit, Version: 1, OnLimit: policy.Draw(m.T, "on_limit")})
 	for _, s := range slots {
 		r.Groups = append(r.Groups, s.Group)
 	}
-	return r, engine.Entry{Create: &engine.NewRun{Run: r, Slots: slots}}
+	return r, runs.Entry{Create: &runs.NewRun{Run: r, Slots: slots}}
 }
 
 func (m *slotModel) start() {
-	var entries []engine.Entry
-	var made []engine.Run
+	var entries []runs.Entry
+	var made []runs.Run
 	for range rapid.IntRange(1, 3).Draw(m.T, "starts") {
 		r, e := m.newRun()
 		made, entries = append(made, r), append(entries, e)
@@ -95,7 +95,7 @@ func (m *slotModel) start() {
 }
 
 // some draws a run that has not ended; nil when all have.
-func (m *slotModel) some() *engine.Run {
+func (m *slotModel) some() *runs.Run {
 	if len(m.order) == 0 {
 		return nil
 	}
@@ -108,7 +108,7 @@ func (m *slotModel) claimDue() {
 		m.Fatalf("due: %v", err)
 	}
 	for _, d := range due {
-		out := m.commit(engine.Entry{Claim: &engine.Claim{Run: d.Run, Owner: engine.OwnerID{1, m.owners}}})[0]
+		out := m.commit(runs.Entry{Claim: &runs.Claim{Run: d.Run, Owner: runs.OwnerID{1, m.owners}}})[0]
 		if out.Err != nil {
 			m.Fatalf("claim: %v", out.Err)
 		}
@@ -116,41 +116,41 @@ func (m *slotModel) claimDue() {
 	}
 }
 
-func (m *slotModel) change(set *engine.RunChange) {
+func (m *slotModel) change(set *runs.Change) {
 	r := m.some()
-	if r == nil || r.Owner == (engine.OwnerID{}) {
+	if r == nil || r.Owner == (runs.OwnerID{}) {
 		return
 	}
 	if out := m.commit(m.progress(r, set))[0]; out.Err != nil {
-		if set.Status == engine.RunWaiting { // a signal is unread
+		if set.Status == runs.Waiting { // a signal is unread
 			return
 		}
 		m.Fatalf("progress: %v", out.Err)
 	}
-	r.Owner = engine.OwnerID{}
+	r.Owner = runs.OwnerID{}
 	if set.Status.Final() {
 		m.forget(r.ID)
 	}
 }
 
-func (m *slotModel) progress(r *engine.Run, set *engine.RunChange) engine.Entry {
-	return engine.Entry{Progress: &engine.Progress{Run: r.ID, Owner: r.Owner, Fence: r.Fence, Frees: r.Workflow, Set: set}}
+func (m *slotModel) progress(r *runs.Run, set *runs.Change) runs.Entry {
+	return runs.Entry{Progress: &runs.Progress{Run: r.ID, Owner: r.Owner, Fence: r.Fence, Frees: r.Workflow, Set: set}}
 }
 
-func (m *slotModel) forget(id engine.RunID) {
+func (m *slotModel) forget(id runs.ID) {
 	delete(m.runs, id)
-	m.order = slices.DeleteFunc(m.order, func(x engine.RunID) bool { return x == id })
+	m.order = slices.DeleteFunc(m.order, func(x runs.ID) bool { return x == id })
 }
 
 // endTwo ends two runs in one batch with a start and a cancel.
 func (m *slotModel) endTwo() {
 	a, b, c := m.some(), m.some(), m.some()
-	if a == nil || a == b || a.Owner == (engine.OwnerID{}) || b.Owner == (engine.OwnerID{}) {
+	if a == nil || a == b || a.Owner == (runs.OwnerID{}) || b.Owner == (runs.OwnerID{}) {
 		return
 	}
 	r, create := m.newRun()
-	end := &engine.RunChange{Status: engine.RunSucceeded}
-	cancel := engine.Entry{Signal: &engine.Signal{Run: c.ID, Kind: engine.SignalCancel, ID: uuid.New(), Again: true}}
+	end := &runs.Change{Status: runs.Succeeded}
+	cancel := runs.Entry{Signal: &runs.Signal{Run: c.ID, Kind: runs.SignalCancel, ID: uuid.New(), Again: true}}
 	out := m.commit(m.progress(a, end), create, cancel, m.progress(b, end))
 	m.forget(a.ID)
 	m.forget(b.ID)
@@ -159,9 +159,9 @@ func (m *slotModel) endTwo() {
 	}
 }
 
-func (m *slotModel) add(r engine.Run, waits bool) {
+func (m *slotModel) add(r runs.Run, waits bool) {
 	if waits {
-		r.Owner, m.line[r.ID] = engine.OwnerID{}, true
+		r.Owner, m.line[r.ID] = runs.OwnerID{}, true
 	}
 	m.runs[r.ID] = &r
 	m.order = append(m.order, r.ID)
@@ -169,17 +169,17 @@ func (m *slotModel) add(r engine.Run, waits bool) {
 
 func (m *slotModel) cancel() {
 	if r := m.some(); r != nil {
-		m.commit(engine.Entry{Signal: &engine.Signal{Run: r.ID, Kind: engine.SignalCancel, ID: uuid.New(), Again: true}})
+		m.commit(runs.Entry{Signal: &runs.Signal{Run: r.ID, Kind: runs.SignalCancel, ID: uuid.New(), Again: true}})
 	}
 }
 
 // crash lets another process take over all that this one runs.
 func (m *slotModel) crash() {
-	from := engine.OwnerID{1, m.owners}
+	from := runs.OwnerID{1, m.owners}
 	m.owners++
 	for _, id := range slices.Clone(m.order) {
 		if r := m.runs[id]; r.Owner == from {
-			out := m.commit(engine.Entry{Claim: &engine.Claim{Run: id, Owner: engine.OwnerID{1, m.owners}, TakeoverFrom: &from}})[0]
+			out := m.commit(runs.Entry{Claim: &runs.Claim{Run: id, Owner: runs.OwnerID{1, m.owners}, TakeoverFrom: &from}})[0]
 			if out.Err != nil {
 				m.Fatalf("takeover: %v", out.Err)
 			}
@@ -190,7 +190,7 @@ func (m *slotModel) crash() {
 
 // check reads how many runs of each group may be at work.
 func (m *slotModel) check() {
-	holders := map[engine.GroupID]int{}
+	holders := map[runs.GroupID]int{}
 	waiting := 0
 	for id := range m.runs {
 		run, err := m.store.Run(context.Background(), id)
@@ -211,17 +211,17 @@ func (m *slotModel) check() {
 		}
 	}
 	for g, n := range holders {
-		if limit := map[bool]int{true: 1, false: m.limit}[g == engine.GroupID{9}]; n > limit {
+		if limit := map[bool]int{true: 1, false: m.limit}[g == runs.GroupID{9}]; n > limit {
 			m.Fatalf("%d runs of group %v are at work; the limit is %d", n, g[0], limit)
 		}
 	}
-	lines, err := m.store.SlotQueues(context.Background(), engine.Line{}, 10)
+	lines, err := m.store.SlotQueues(context.Background(), runs.SlotQueue{}, 10)
 	if err != nil {
 		m.Fatalf("lines: %v", err)
 	}
 	for _, l := range lines {
-		if l.Held < l.Limit {
-			m.Fatalf("group %v has %d of %d slots taken, and runs wait", l.Group[0], l.Held, l.Limit)
+		if l.Taken < l.Limit {
+			m.Fatalf("group %v has %d of %d slots taken, and runs wait", l.Group[0], l.Taken, l.Limit)
 		}
 	}
 	if waiting > 0 && len(lines) == 0 {
@@ -235,8 +235,8 @@ func (m *slotModel) drain() {
 		m.claimDue()
 		before := len(m.order)
 		for _, id := range slices.Clone(m.order) {
-			if r := m.runs[id]; r.Owner != (engine.OwnerID{}) {
-				if out := m.commit(m.progress(r, &engine.RunChange{Status: engine.RunSucceeded}))[0]; out.Err != nil {
+			if r := m.runs[id]; r.Owner != (runs.OwnerID{}) {
+				if out := m.commit(m.progress(r, &runs.Change{Status: runs.Succeeded}))[0]; out.Err != nil {
 					m.Fatalf("end: %v", out.Err)
 				}
 				m.forget(id)
@@ -244,9 +244,9 @@ func (m *slotModel) drain() {
 		}
 		parked := false
 		for _, id := range m.order { // nobody is left alone
-			if run, err := m.store.Run(context.Background(), id); err == nil && run.Status == engine.RunWaiting {
+			if run, err := m.store.Run(context.Background(), id); err == nil && run.Status == runs.Waiting {
 				parked = true
-				m.commit(engine.Entry{Signal: &engine.Signal{Run: id, Kind: "wake", ID: uuid.New(), Again: true}})
+				m.commit(runs.Entry{Signal: &runs.Signal{Run: id, Kind: "wake", ID: uuid.New(), Again: true}})
 			}
 		}
 		if len(m.order) == before && !parked {
@@ -270,7 +270,7 @@ func TestSlotsProperty(t *testing.T) {
 				rt.Fatal(err)
 			}
 		}
-		m := &slotModel{T: rt, store: store, limit: rapid.IntRange(1, 3).Draw(rt, "limit"), now: time.Now().UTC().Truncate(time.Microsecond), runs: map[engine.RunID]*engine.Run{}, line: map[engine.RunID]bool{}, idle: map[engine.RunID]bool{}}
+		m := &slotModel{T: rt, store: store, limit: rapid.IntRange(1, 3).Draw(rt, "limit"), now: time.Now().UTC().Truncate(time.Microsecond), runs: map[runs.ID]*runs.Run{}, line: map[runs.ID]bool{}, idle: map[runs.ID]bool{}}
 		for range rapid.IntRange(5, 20).Draw(rt, "steps") {
 			action := rapid.IntRange(0, 8).Draw(rt, "action")
 			switch action {
@@ -279,11 +279,11 @@ func TestSlotsProperty(t *testing.T) {
 			case 2:
 				m.claimDue()
 			case 3:
-				m.change(&engine.RunChange{Status: engine.RunSucceeded})
+				m.change(&runs.Change{Status: runs.Succeeded})
 			case 4:
-				m.change(&engine.RunChange{Status: engine.RunQueued, Release: true})
+				m.change(&runs.Change{Status: runs.Queued, Release: true})
 			case 5:
-				m.change(&engine.RunChange{Status: engine.RunWaiting, Release: true})
+				m.change(&runs.Change{Status: runs.Waiting, Release: true})
 			case 6:
 				m.cancel()
 			case 7:

@@ -13,7 +13,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 )
 
 // sqliteWriter commits batches on SQLite's one writing connection. It speaks to the driver
@@ -62,7 +62,7 @@ func syncError(err error) error {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch e.Code() {
 		case sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC:
-			return errors.Join(engine.ErrSync, err)
+			return errors.Join(runs.ErrSync, err)
 		}
 	}
 	return err
@@ -142,11 +142,11 @@ const idsPerQuery = 32
 func (w *sqliteWriter) readRuns(b *batch) error {
 	const columns = "SELECT id, status, owner, fence, due_at, started_at, cancel_requested FROM runs WHERE id IN "
 	return w.queryIDs(columns, b.ids, func(row []driver.Value) {
-		r := b.runs[engine.RunID(row[0].([]byte))]
+		r := b.runs[runs.ID(row[0].([]byte))]
 		r.exists = true
 		r.status = int16(row[1].(int64))
 		if owner, ok := row[2].([]byte); ok {
-			r.owner = engine.OwnerID(owner)
+			r.owner = runs.OwnerID(owner)
 		}
 		r.fence = row[3].(int64)
 		r.due, _ = row[4].(int64)
@@ -157,7 +157,7 @@ func (w *sqliteWriter) readRuns(b *batch) error {
 
 func (w *sqliteWriter) readUnread(b *batch) error {
 	return w.queryIDs("SELECT run, seq FROM signals WHERE run IN ", b.parked, func(row []driver.Value) {
-		r := b.runs[engine.RunID(row[0].([]byte))]
+		r := b.runs[runs.ID(row[0].([]byte))]
 		r.unread = max(r.unread, row[1].(int64))
 	})
 }
@@ -165,7 +165,7 @@ func (w *sqliteWriter) readUnread(b *batch) error {
 func (w *sqliteWriter) readTold(b *batch) error {
 	return w.queryIDs("SELECT id, data FROM signals WHERE id IN ", b.told, func(row []driver.Value) {
 		data, _ := row[1].([]byte) // or NULL
-		b.unread[engine.RunID(row[0].([]byte))] = bytes.Clone(data)
+		b.unread[runs.ID(row[0].([]byte))] = bytes.Clone(data)
 	})
 }
 
@@ -177,7 +177,7 @@ func (w *sqliteWriter) readAsked(b *batch) error {
 }
 
 // queryIDs asks query, which ends with IN, for the ids, in groups.
-func (w *sqliteWriter) queryIDs(query string, ids []engine.RunID, each func(row []driver.Value)) error {
+func (w *sqliteWriter) queryIDs(query string, ids []runs.ID, each func(row []driver.Value)) error {
 	for len(ids) > 0 {
 		n, size := min(len(ids), idsPerQuery), 1
 		if n > 1 {
@@ -208,9 +208,9 @@ func (w *sqliteWriter) reserveKeys(b *batch) error {
 			k.hash[:], nullID(k.run), null(k.input), k.expires, b.now)
 		if err == nil {
 			err = w.query(func(row []driver.Value) {
-				k.run = engine.RunID{}
+				k.run = runs.ID{}
 				if run, ok := row[0].([]byte); ok {
-					k.run = engine.RunID(run)
+					k.run = runs.ID(run)
 				}
 				k.input, _ = row[1].([]byte)
 			}, "SELECT run, input_hash FROM dedupe WHERE hash = ?", k.hash[:])

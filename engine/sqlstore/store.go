@@ -17,7 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/fault"
 )
@@ -32,7 +32,7 @@ type Store struct {
 	notify func()
 }
 
-var _ engine.Store = (*Store)(nil)
+var _ runs.Store = (*Store)(nil)
 
 // writer carries a batch out in one transaction: it reads what the batch asks for, lets it
 // decide, and writes what has changed.
@@ -59,7 +59,7 @@ func New(db *database.DB) (*Store, error) {
 }
 
 // Commit implements engine.Store.
-func (s *Store) Commit(ctx context.Context, entries []engine.Entry, now time.Time) ([]engine.Outcome, error) {
+func (s *Store) Commit(ctx context.Context, entries []runs.Entry, now time.Time) ([]runs.Outcome, error) {
 	b := newBatch(s.codec, entries, now)
 	if err := s.names.resolve(ctx, b); err != nil {
 		return nil, commitError(err)
@@ -129,19 +129,19 @@ func (s *Store) loadClaimed(ctx context.Context, b *batch) {
 	}
 }
 
-func (s *Store) loadInTime(ctx context.Context, ids []engine.RunID) (map[engine.RunID]*engine.Loaded, error) {
+func (s *Store) loadInTime(ctx context.Context, ids []runs.ID) (map[runs.ID]*runs.Loaded, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadWithin)
 	defer cancel()
 	return s.load(ctx, ids)
 }
 
 // loadEach reads as many of the runs as it can.
-func (s *Store) loadEach(ctx context.Context, ids []engine.RunID) map[engine.RunID]*engine.Loaded {
+func (s *Store) loadEach(ctx context.Context, ids []runs.ID) map[runs.ID]*runs.Loaded {
 	ctx, cancel := context.WithTimeout(ctx, loadWithin)
 	defer cancel()
-	all := make(map[engine.RunID]*engine.Loaded, len(ids))
+	all := make(map[runs.ID]*runs.Loaded, len(ids))
 	for _, id := range ids {
-		if loaded, err := s.load(ctx, []engine.RunID{id}); err == nil {
+		if loaded, err := s.load(ctx, []runs.ID{id}); err == nil {
 			all[id] = loaded[id]
 		}
 	}

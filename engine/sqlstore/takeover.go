@@ -7,11 +7,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 )
 
 // gatherOwner notes whose beat a takeover needs to know.
-func (b *batch) gatherOwner(c *engine.Claim) {
+func (b *batch) gatherOwner(c *runs.Claim) {
 	if c.TakeoverFrom != nil && !slices.Contains(b.silent, *c.TakeoverFrom) {
 		b.silent = append(b.silent, *c.TakeoverFrom)
 	}
@@ -19,7 +19,7 @@ func (b *batch) gatherOwner(c *engine.Claim) {
 
 // beats reports whether the process that the claim wants to take from is alive: a claim can have
 // waited for its turn since somebody found the process silent.
-func (b *batch) beats(c *engine.Claim) bool {
+func (b *batch) beats(c *runs.Claim) bool {
 	if c.TakeoverFrom == nil || c.Silence == 0 {
 		return false
 	}
@@ -30,9 +30,9 @@ func (b *batch) beats(c *engine.Claim) bool {
 // beat notes how old the last beat of an owner is.
 func (b *batch) beat(owner []byte, age int64) {
 	if b.ages == nil {
-		b.ages = make(map[engine.OwnerID]int64, len(b.silent))
+		b.ages = make(map[runs.OwnerID]int64, len(b.silent))
 	}
-	b.ages[engine.OwnerID(owner)] = age
+	b.ages[runs.OwnerID(owner)] = age
 }
 
 // readOwners needs no lock: a beat waits for the writing connection.
@@ -56,7 +56,7 @@ func queueOwners(q *pgx.Batch, b *batch) {
 	}
 	// No condition on the age: a row that does not meet it would not be locked.
 	const query = "SELECT id, " + postgresNow + " - beat_at FROM owners WHERE id = ANY($1::bytea[]) ORDER BY id FOR SHARE"
-	q.Queue(query, column(b.silent, func(id engine.OwnerID) []byte { return id[:] })).Query(func(rows pgx.Rows) error {
+	q.Queue(query, column(b.silent, func(id runs.OwnerID) []byte { return id[:] })).Query(func(rows pgx.Rows) error {
 		var id []byte
 		var age int64
 		_, err := pgx.ForEachRow(rows, []any{&id, &age}, func() error {

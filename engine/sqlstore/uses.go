@@ -11,7 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"keyflow/credentials"
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/fault"
 	"keyflow/workflows"
@@ -19,7 +19,7 @@ import (
 
 // usePlace is where a page of uses goes on: below this call of this step.
 type usePlace struct {
-	run  engine.RunID
+	run  runs.ID
 	node int64
 	idx  int
 	call int
@@ -50,7 +50,7 @@ type storedUse struct {
 // Uses lists calls with a credential: newest runs first, within a run by step and call
 // backwards. The cost of a page depends on its length; with a folder also on how many uses
 // are passed over that lie elsewhere. Errors: Invalid for a cursor of another list.
-func (s *Store) Uses(ctx context.Context, f engine.UseFilter) ([]engine.CredentialUse, error) {
+func (s *Store) Uses(ctx context.Context, f runs.UseFilter) ([]runs.CredentialUse, error) {
 	if f.Limit == 0 {
 		f.Limit = defaultPage
 	}
@@ -74,13 +74,13 @@ func (s *Store) Uses(ctx context.Context, f engine.UseFilter) ([]engine.Credenti
 	if err != nil {
 		return nil, err
 	}
-	uses := make([]engine.CredentialUse, 0, f.Limit)
+	uses := make([]runs.CredentialUse, 0, f.Limit)
 	for i := range rows {
 		row := &rows[i]
 		row.Step.Credential = string(f.Credential)
-		step, err := s.codec.step(&row.Step, blobs[engine.RunID(row.Step.Run)])
+		step, err := s.codec.step(&row.Step, blobs[runs.ID(row.Step.Run)])
 		if err != nil {
-			return nil, fmt.Errorf("read step %s of run %s: %w", row.Step.Node, engine.RunID(row.Step.Run), err)
+			return nil, fmt.Errorf("read step %s of run %s: %w", row.Step.Node, runs.ID(row.Step.Run), err)
 		}
 		for _, use := range usesOf(row, &step, after) {
 			if len(uses) < f.Limit {
@@ -93,7 +93,7 @@ func (s *Store) Uses(ctx context.Context, f engine.UseFilter) ([]engine.Credenti
 
 // usedSteps reads as many steps as a page can need: each has a call, but for the first, of
 // which an earlier page may have had all.
-func usedSteps(db *gorm.DB, f *engine.UseFilter, after *usePlace) (rows []storedUse, err error) {
+func usedSteps(db *gorm.DB, f *runs.UseFilter, after *usePlace) (rows []storedUse, err error) {
 	conditions, args := []string{"s.credential = (SELECT id FROM credential_names WHERE name = ?)"}, []any{string(f.Credential)}
 	if after != nil {
 		// The space keeps gorm from reading the id, behind a parenthesis, as a list of numbers.
@@ -112,9 +112,9 @@ func usedSteps(db *gorm.DB, f *engine.UseFilter, after *usePlace) (rows []stored
 }
 
 func blobsOfUses(db *gorm.DB, rows []storedUse) (blobSet, error) {
-	var ids []engine.RunID
+	var ids []runs.ID
 	for i := range rows {
-		if id := engine.RunID(rows[i].Step.Run); isBlob(rows[i].Step.Detail) && !slices.Contains(ids, id) {
+		if id := runs.ID(rows[i].Step.Run); isBlob(rows[i].Step.Detail) && !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
 	}
@@ -125,9 +125,9 @@ func blobsOfUses(db *gorm.DB, rows []storedUse) (blobSet, error) {
 }
 
 // usesOf gives the calls of a step with its credential, the last first.
-func usesOf(row *storedUse, step *engine.Step, after *usePlace) []engine.CredentialUse {
-	var uses []engine.CredentialUse
-	place := usePlace{run: engine.RunID(row.Step.Run), node: row.NodeNumber, idx: row.Step.Idx}
+func usesOf(row *storedUse, step *runs.Step, after *usePlace) []runs.CredentialUse {
+	var uses []runs.CredentialUse
+	place := usePlace{run: runs.ID(row.Step.Run), node: row.NodeNumber, idx: row.Step.Idx}
 	last := len(step.Calls)
 	if after != nil && after.run == place.run && after.node == place.node && after.idx == place.idx {
 		last = min(last, after.call)
@@ -137,8 +137,8 @@ func usesOf(row *storedUse, step *engine.Step, after *usePlace) []engine.Credent
 			continue
 		}
 		place.call = i
-		uses = append(uses, engine.CredentialUse{
-			Place: place.String(), Run: place.run, Workflow: workflows.ID(row.Workflow), Node: step.Node, Index: step.Index,
+		uses = append(uses, runs.CredentialUse{
+			Cursor: place.String(), Run: place.run, Workflow: workflows.ID(row.Workflow), Node: step.Node, Index: step.Index,
 			At: calledAt(step, i), Call: step.Calls[i],
 		})
 	}
@@ -147,7 +147,7 @@ func usesOf(row *storedUse, step *engine.Step, after *usePlace) []engine.Credent
 
 // calledAt is when the attempt began that made a call: the first whose last request is that
 // call or a later one.
-func calledAt(step *engine.Step, call int) time.Time {
+func calledAt(step *runs.Step, call int) time.Time {
 	for i := range step.Attempts {
 		a := &step.Attempts[i]
 		if a.Request != nil && callOf(a.Request, step.Calls) > call {

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/credentials"
-	"keyflow/engine"
+	"keyflow/engine/runs"
 	"keyflow/engine/sqlstore"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
@@ -26,18 +26,18 @@ type history struct {
 	began time.Time
 }
 
-func (h *history) add(workflow, folder string, steps ...engine.Step) engine.RunID {
+func (h *history) add(workflow, folder string, steps ...runs.Step) runs.ID {
 	h.Helper()
 	h.runs++
-	id := engine.RunID(uuid.MustParse(fmt.Sprintf("0198f000-%04x-7000-8000-000000000000", h.runs)))
-	run := engine.Run{
-		ID: id, Workflow: workflows.ID(workflow), Version: 1, Folder: folder, Status: engine.RunRunning,
-		Owner: engine.OwnerID{1}, Fence: 1, CreatedAt: h.began, StartedAt: &h.began,
-		Trigger: engine.TriggerRef{ID: "manual", Type: "manual", FiredAt: h.began},
+	id := runs.ID(uuid.MustParse(fmt.Sprintf("0198f000-%04x-7000-8000-000000000000", h.runs)))
+	run := runs.Run{
+		ID: id, Workflow: workflows.ID(workflow), Version: 1, Folder: folder, Status: runs.Running,
+		Owner: runs.OwnerID{1}, Fence: 1, CreatedAt: h.began, StartedAt: &h.began,
+		Trigger: runs.TriggerRef{ID: "manual", Type: "manual", FiredAt: h.began},
 	}
-	outcomes, err := h.store.Commit(h.Context(), []engine.Entry{
-		{Create: &engine.NewRun{Run: run}},
-		{Progress: &engine.Progress{Run: id, Owner: run.Owner, Fence: 1, Steps: steps, Set: &engine.RunChange{Status: engine.RunSucceeded, FinishedAt: &h.began}}},
+	outcomes, err := h.store.Commit(h.Context(), []runs.Entry{
+		{Create: &runs.NewRun{Run: run}},
+		{Progress: &runs.Progress{Run: id, Owner: run.Owner, Fence: 1, Steps: steps, Set: &runs.Change{Status: runs.Succeeded, FinishedAt: &h.began}}},
 	}, h.began)
 	for _, out := range outcomes {
 		if out.Err != nil {
@@ -51,8 +51,8 @@ func (h *history) add(workflow, folder string, steps ...engine.Step) engine.RunI
 }
 
 // used is a step whose attempts sent one request each; "" is a request without the credential.
-func (h *history) used(node string, index int, by ...credentials.ID) engine.Step {
-	step := engine.Step{Node: workflows.NodeID(node), Index: index, Status: engine.StepSucceeded, StartedAt: &h.began, FinishedAt: &h.began}
+func (h *history) used(node string, index int, by ...credentials.ID) runs.Step {
+	step := runs.Step{Node: workflows.NodeID(node), Index: index, Status: runs.StepSucceeded, StartedAt: &h.began, FinishedAt: &h.began}
 	for i, id := range by {
 		at := h.began.Add(time.Duration(i) * time.Second)
 		call := credentials.Call{Host: "api.example", Method: "GET", URL: fmt.Sprintf("https://api.example/%d", i), Status: 200 + i, Duration: time.Millisecond}
@@ -60,7 +60,7 @@ func (h *history) used(node string, index int, by ...credentials.ID) engine.Step
 			call.Credential, call.Version, call.Fingerprint = id, 3, "0123456789ab"
 		}
 		step.Calls = append(step.Calls, call)
-		step.Attempts = append(step.Attempts, engine.Attempt{Attempt: i + 1, StartedAt: at, FinishedAt: &at, Request: &engine.Request{
+		step.Attempts = append(step.Attempts, runs.Attempt{Attempt: i + 1, StartedAt: at, FinishedAt: &at, Request: &runs.Request{
 			Method: call.Method, URL: call.URL, Status: call.Status, DurationMS: 1,
 		}})
 	}
@@ -68,7 +68,7 @@ func (h *history) used(node string, index int, by ...credentials.ID) engine.Step
 }
 
 // pages reads all uses in pages of limit, as lines.
-func (h *history) pages(f engine.UseFilter, limit int) (lines []string) {
+func (h *history) pages(f runs.UseFilter, limit int) (lines []string) {
 	h.Helper()
 	f.Limit = limit
 	for {
@@ -77,7 +77,7 @@ func (h *history) pages(f engine.UseFilter, limit int) (lines []string) {
 			h.Fatal(err)
 		}
 		for _, u := range uses {
-			f.After = u.Place
+			f.After = u.Cursor
 			lines = append(lines, fmt.Sprintf("%s %s/%d %s +%s v%d %d", u.Workflow, u.Node, u.Index, u.Call.URL, u.At.Sub(h.began), u.Call.Version, u.Call.Status))
 		}
 		if len(uses) < limit {
@@ -94,10 +94,10 @@ func TestUsesOfACredential(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
 		store := newStore(t, open())
 		h := &history{T: t, store: store, began: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-		h.add("sync", "/hr", h.used("fetch", engine.NoIndex, "erp", "", "erp"), h.used("other", engine.NoIndex, "crm"))
-		h.add("mail", "/hr/mail", h.used("each", 0, "erp"), h.used("each", 1, "erp"), engine.Step{Node: "each", Index: engine.NoIndex, Status: engine.StepSucceeded})
-		h.add("sales", "/sales", h.used("fetch", engine.NoIndex, "erp"))
-		h.add("plain", "/hr", h.used("fetch", engine.NoIndex, ""))
+		h.add("sync", "/hr", h.used("fetch", runs.NoIndex, "erp", "", "erp"), h.used("other", runs.NoIndex, "crm"))
+		h.add("mail", "/hr/mail", h.used("each", 0, "erp"), h.used("each", 1, "erp"), runs.Step{Node: "each", Index: runs.NoIndex, Status: runs.StepSucceeded})
+		h.add("sales", "/sales", h.used("fetch", runs.NoIndex, "erp"))
+		h.add("plain", "/hr", h.used("fetch", runs.NoIndex, ""))
 		want := []string{
 			"sales fetch/-1 https://api.example/0 +0s v3 200",
 			"mail each/1 https://api.example/0 +0s v3 200",
@@ -106,16 +106,16 @@ func TestUsesOfACredential(t *testing.T) {
 			"sync fetch/-1 https://api.example/0 +0s v3 200",
 		}
 		for limit := 1; limit <= 6; limit++ {
-			if diff := cmp.Diff(want, h.pages(engine.UseFilter{Credential: "erp"}, limit)); diff != "" {
+			if diff := cmp.Diff(want, h.pages(runs.UseFilter{Credential: "erp"}, limit)); diff != "" {
 				t.Errorf("pages of %d (-want +got):\n%s", limit, diff)
 			}
 		}
 		for folder, want := range map[string][]string{"/hr": want[1:], "/hr/": want[1:], "/hr/mail": want[1:3], "/": want, "/h": nil} {
-			if diff := cmp.Diff(want, h.pages(engine.UseFilter{Credential: "erp", Folder: folder}, 2)); diff != "" {
+			if diff := cmp.Diff(want, h.pages(runs.UseFilter{Credential: "erp", Folder: folder}, 2)); diff != "" {
 				t.Errorf("in %s (-want +got):\n%s", folder, diff)
 			}
 		}
-		if got := h.pages(engine.UseFilter{Credential: "unknown"}, 5); got != nil {
+		if got := h.pages(runs.UseFilter{Credential: "unknown"}, 5); got != nil {
 			t.Errorf("uses of an unknown credential: %s", got)
 		}
 	})
@@ -126,7 +126,7 @@ func TestUseThatIsReadWithItsRun(t *testing.T) {
 	t.Parallel()
 	store := newStore(t, databasetest.SQLite(t))
 	h := &history{T: t, store: store, began: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	want := h.used("fetch", engine.NoIndex, "erp", "", "crm", "crm")            // a template gave another id to a later attempt
+	want := h.used("fetch", runs.NoIndex, "erp", "", "crm", "crm")              // a template gave another id to a later attempt
 	want.Calls[1].URL = "https://api.example/" + strings.Repeat("long", 20<<10) // detail becomes a blob
 	want.Attempts[1].Request.URL = want.Calls[1].URL
 	id := h.add("sync", "/", want)
@@ -137,7 +137,7 @@ func TestUseThatIsReadWithItsRun(t *testing.T) {
 	if diff := cmp.Diff(want, steps[0]); diff != "" {
 		t.Errorf("step (-want +got):\n%s", diff)
 	}
-	if got := h.pages(engine.UseFilter{Credential: "crm"}, 5); len(got) != 2 {
+	if got := h.pages(runs.UseFilter{Credential: "crm"}, 5); len(got) != 2 {
 		t.Errorf("uses of the last credential: %s", got)
 	}
 }
@@ -146,7 +146,7 @@ func TestUsesRefuseAForeignCursor(t *testing.T) {
 	t.Parallel()
 	store := newStore(t, databasetest.SQLite(t))
 	for _, cursor := range []string{"x", "0198f000-0001-7000-8000-000000000000", "0198f000-0001-7000-8000-000000000000.1.2", "0198f000-0001-7000-8000-000000000000.1.2.3.4", "erp"} {
-		if _, err := store.Uses(t.Context(), engine.UseFilter{Credential: "erp", After: cursor}); !fault.Is(err, fault.Invalid) {
+		if _, err := store.Uses(t.Context(), runs.UseFilter{Credential: "erp", After: cursor}); !fault.Is(err, fault.Invalid) {
 			t.Errorf("cursor %q: %v", cursor, err)
 		}
 	}

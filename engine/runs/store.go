@@ -1,4 +1,4 @@
-package engine
+package runs
 
 import (
 	"context"
@@ -19,13 +19,13 @@ type Store interface {
 	// error an entry of the batch. No entries: a trial whether the database can write.
 	Commit(ctx context.Context, entries []Entry, now time.Time) ([]Outcome, error)
 
-	Run(ctx context.Context, id RunID) (Run, error)
-	Steps(ctx context.Context, id RunID) ([]Step, error)
-	// Answer returns what a respond node of the run said; nil when none has said anything.
-	Answer(ctx context.Context, id RunID) (*Answer, error)
-	Runs(ctx context.Context, f RunFilter) ([]Run, error)         // newest first, without payloads
+	Run(ctx context.Context, id ID) (Run, error)
+	Steps(ctx context.Context, id ID) ([]Step, error)
+	// Answer returns the answer of the run's respond node; nil without one.
+	Answer(ctx context.Context, id ID) (*Answer, error)
+	Runs(ctx context.Context, f Filter) ([]Run, error)            // newest first, without payloads
 	Signals(ctx context.Context, owner OwnerID) ([]Signal, error) // unread, of runs this owner runs
-	Delete(ctx context.Context, id RunID) error                   // of a final run, with its steps
+	Delete(ctx context.Context, id ID) error                      // of a final run, with its steps
 	Sleepers
 }
 
@@ -33,35 +33,36 @@ type Store interface {
 type Sleepers interface {
 	// Due returns unowned runs that are queued, or waiting with WakeAt <= now, oldest first.
 	Due(ctx context.Context, now time.Time, limit int) ([]DueRun, error)
-	// DueOfEach is Due with at most so many runs of each origin (workflow, folder and trigger). Its cost depends
-	// on the number of origins that have such runs, not on how many they have.
+	// DueOfEach is Due with at most so many runs of each origin (workflow, folder and trigger). Its
+	// cost depends on the number of origins that have such runs, not on how many they have.
 	DueOfEach(ctx context.Context, now time.Time, each int) ([]DueRun, error)
-	Holds
-	Lines
+	CredentialWaits
+	SlotQueues
 }
 
-// Lines finds what the end of runs has not handed on.
-type Lines interface {
-	// SlotQueues returns groups with runs that wait for a slot, by workflow and group behind the given one.
-	SlotQueues(ctx context.Context, after Line, limit int) ([]Line, error)
-	// Leaked looks at the slots of at most limit runs, by id behind the given one. It returns which of these
-	// runs have ended, by workflow, and the last one that it looked at; the zero id is the end.
-	Leaked(ctx context.Context, after RunID, limit int) (map[workflows.ID][]RunID, RunID, error)
+// SlotQueues finds slots that the end of a run has not handed on.
+type SlotQueues interface {
+	// SlotQueues returns groups with runs that wait for a slot, by workflow and group behind the
+	// given one.
+	SlotQueues(ctx context.Context, after SlotQueue, limit int) ([]SlotQueue, error)
+	// Leaked reads the slots of at most limit runs, by id behind the given one. It returns which
+	// of these runs have ended, by workflow, and the last run read; the zero id is the end.
+	Leaked(ctx context.Context, after ID, limit int) (map[workflows.ID][]ID, ID, error)
 }
 
-// Holds finds the runs with steps that wait for a credential (Step.Hold).
-type Holds interface {
-	// WaitingForCredential returns the unfinished runs with a step that waits for the credential and without an
-	// unread SignalConnected of it, by id after the given one, at most limit.
-	WaitingForCredential(ctx context.Context, id credentials.ID, after RunID, limit int) ([]RunID, error)
-	// AwaitedCredentials returns the credentials that steps wait for. It costs one look per credential,
-	// however many runs there are.
+// CredentialWaits finds the runs with steps that wait for a credential (Step.NeedsConnect).
+type CredentialWaits interface {
+	// WaitingForCredential returns the unfinished runs with a step that waits for the credential
+	// and without an unread SignalConnected of it, by id after the given one, at most limit.
+	WaitingForCredential(ctx context.Context, id credentials.ID, after ID, limit int) ([]ID, error)
+	// AwaitedCredentials returns the credentials that steps wait for. It costs one index lookup
+	// per credential, however many runs there are.
 	AwaitedCredentials(ctx context.Context) ([]credentials.ID, error)
 }
 
 // DueRun is a run that any process may claim now. The local queue is fair between workflows.
 type DueRun struct {
-	Run      RunID
+	Run      ID
 	Workflow workflows.ID
 }
 
@@ -76,20 +77,20 @@ type Owners interface {
 
 // Orphan is a run whose owner is silent.
 type Orphan struct {
-	Run   RunID
+	Run   ID
 	Owner OwnerID
 }
 
-// RunFilter selects runs for a list page, newest first.
-type RunFilter struct {
+// Filter selects runs for a list page, newest first.
+type Filter struct {
 	Workflow workflows.ID
-	Status   RunStatus
+	Status   Status
 	Folder   string // this folder and below; "" is all
 	Trigger  string // trigger id
 	Since    time.Time
 	Until    time.Time
-	Before   RunID // exclusive cursor; zero is from the newest
-	Limit    int   // 1..500
+	Before   ID  // exclusive cursor; zero is from the newest
+	Limit    int // 1..500
 }
 
 // Refusals of a Store that callers tell apart with errors.Is. Both are Conflict faults.

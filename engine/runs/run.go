@@ -1,16 +1,12 @@
-// Package engine decides when steps run and in what order, and loses none of it.
+// Package runs holds the records of runs and their steps, and the contracts of the stores that
+// keep them. Changes are entries: [Store.Commit] stores many at once, and answers each.
 //
-//	Compile  a definition becomes a Plan: every expression parsed, every reference checked
-//	apply    the heart: deterministic (state, event) -> actions; no clock, no lock, no I/O
-//	Engine   carries the actions out: runs nodes, waits, retries, cancels
-//	Journal  stores what happened, many runs per transaction, before anyone depends on it
-//
-// It joins workflows, nodes and credentials. It must not know triggers, HTTP handlers or SQL.
-// The states of a run are drawn in docs/explanation/run-states.md.
-package engine
+// It must not know plans, nodes, queues or SQL.
+package runs
 
 import (
 	"encoding/json"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,44 +14,44 @@ import (
 	"keyflow/workflows"
 )
 
-// RunID identifies a run: a UUIDv7, so that ids sort by creation.
-type RunID uuid.UUID
+// ID identifies a run: a UUIDv7, so that ids sort by creation.
+type ID uuid.UUID
 
 // String returns the usual 36-character form.
-func (id RunID) String() string { return uuid.UUID(id).String() }
+func (id ID) String() string { return uuid.UUID(id).String() }
 
 // MarshalText implements encoding.TextMarshaler.
-func (id RunID) MarshalText() ([]byte, error) { return uuid.UUID(id).MarshalText() }
+func (id ID) MarshalText() ([]byte, error) { return uuid.UUID(id).MarshalText() }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
-func (id *RunID) UnmarshalText(b []byte) error { return (*uuid.UUID)(id).UnmarshalText(b) }
+func (id *ID) UnmarshalText(b []byte) error { return (*uuid.UUID)(id).UnmarshalText(b) }
 
 // OwnerID identifies one start of one process.
 type OwnerID uuid.UUID
 
-// RunStatus is the state of a run.
-type RunStatus string
+// Status is the state of a run.
+type Status string
 
 // The states of a run. The last three are final.
 const (
-	RunQueued    RunStatus = "queued"
-	RunRunning   RunStatus = "running"
-	RunWaiting   RunStatus = "waiting"
-	RunSucceeded RunStatus = "succeeded"
-	RunFailed    RunStatus = "failed"
-	RunCanceled  RunStatus = "canceled"
+	Queued    Status = "queued"
+	Running   Status = "running"
+	Waiting   Status = "waiting"
+	Succeeded Status = "succeeded"
+	Failed    Status = "failed"
+	Canceled  Status = "canceled"
 )
 
-// Final reports whether nothing more will happen.
-func (s RunStatus) Final() bool { return s == RunSucceeded || s == RunFailed || s == RunCanceled }
+// Final reports whether the run has ended.
+func (s Status) Final() bool { return s == Succeeded || s == Failed || s == Canceled }
 
 // Run is one execution of one version of a workflow, without its steps.
 type Run struct {
-	ID         RunID
+	ID         ID
 	Workflow   workflows.ID
 	Version    int
 	Folder     string // the workflow's folder when the run was created
-	Status     RunStatus
+	Status     Status
 	Trigger    TriggerRef
 	Input      json.RawMessage
 	Output     json.RawMessage // nil until succeeded
@@ -64,7 +60,7 @@ type Run struct {
 	StartedAt  *time.Time
 	FinishedAt *time.Time
 
-	RetryOf *RunID
+	RetryOf *ID
 	Parent  *StepRef // the step that started the run and waits for its end; nil without
 	Depth   int      // how many workflow starts led here (Keyflow-Depth)
 
@@ -83,7 +79,7 @@ type Run struct {
 
 // StepRef names a step of a run.
 type StepRef struct {
-	Run   RunID            `json:"run"`
+	Run   ID               `json:"run"`
 	Node  workflows.NodeID `json:"node"`
 	Index int              `json:"index"`
 }
@@ -105,8 +101,8 @@ type RunError struct {
 	Message string           `json:"message"`
 }
 
-// with returns the run after a change.
-func (r Run) with(set *RunChange) Run {
+// With returns the run after a change.
+func (r Run) With(set *Change) Run {
 	r.Status, r.Output, r.Error, r.WakeAt = set.Status, set.Output, set.Error, set.WakeAt
 	if set.FinishedAt != nil {
 		r.FinishedAt = set.FinishedAt
@@ -117,10 +113,17 @@ func (r Run) with(set *RunChange) Run {
 	return r
 }
 
-// frees is what the end of the run says about its slots.
-func (r *Run) frees() workflows.ID {
+// FreesSlotsOf is Progress.Frees of the end of the run.
+func (r *Run) FreesSlotsOf() workflows.ID {
 	if len(r.Groups) == 0 {
 		return ""
 	}
 	return r.Workflow
+}
+
+// Answer is what a respond node answers to the caller of the webhook that started the run.
+type Answer struct {
+	Status int         `json:"status"`
+	Header http.Header `json:"header,omitempty"`
+	Body   []byte      `json:"body,omitempty"`
 }

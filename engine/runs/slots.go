@@ -1,4 +1,4 @@
-package engine
+package runs
 
 import "keyflow/workflows"
 
@@ -38,18 +38,18 @@ type Admit struct {
 	Place    Place
 	Limit    int // of PlaceWorkflow; counts if Version is not older than the one that is known
 	Version  int
-	Ended    []RunID // runs that may hold a slot although they have ended, or are gone
+	Ended    []ID // runs that may hold a slot although they have ended, or are gone
 }
 
-// Line is the runs that wait for a slot of one group.
-type Line struct {
+// SlotQueue is the runs that wait for a slot of one group.
+type SlotQueue struct {
 	Workflow workflows.ID
 	Group    GroupID
 	Place    Place
 	Limit    int // as it is known to the store
 	Version  int
-	Held     int // slots that are taken; counted up to Limit
+	Taken    int // slots that are taken; counted up to Limit
 }
 
-// after reports the place behind the line, for the next page.
-func (l *Line) after() Line { return Line{Workflow: l.Workflow, Group: l.Group} }
+// After is the cursor behind the queue, for the next page.
+func (q *SlotQueue) After() SlotQueue { return SlotQueue{Workflow: q.Workflow, Group: q.Group} }

@@ -1,4 +1,4 @@
-package engine
+package runs
 
 import (
 	"encoding/json"
@@ -42,9 +42,9 @@ type Step struct {
 	StartedAt  *time.Time
 	FinishedAt *time.Time
 	DueAt      *time.Time // of a waiting step: its next attempt
-	// Hold is the credential that a waiting step needs somebody to connect; DueAt is until when
+	// NeedsConnect is the credential that a waiting step needs somebody to connect; DueAt is until when
 	// it waits for that.
-	Hold credentials.ID
+	NeedsConnect credentials.ID
 	// Sealed is the output of a sensitive node; Output says nothing then.
 	Sealed []byte
 	Calls  []credentials.Call

@@ -1,4 +1,4 @@
-package engine
+package runs
 
 import (
 	"time"
@@ -17,8 +17,8 @@ type UseFilter struct {
 
 // CredentialUse is one call with a credential, as the run history keeps it.
 type CredentialUse struct {
-	Place    string // names the use as a cursor
-	Run      RunID
+	Cursor   string // names the use as a cursor
+	Run      ID
 	Workflow workflows.ID
 	Node     workflows.NodeID
 	Index    int       // NoIndex without for_each

@@ -1,4 +1,4 @@
-package engine
+package runs
 
 import (
 	"time"
@@ -22,20 +22,22 @@ type Entry struct {
 // Outcome is the result of one entry. Err is a fault of that entry alone: one bad entry
 // never fails the batch.
 type Outcome struct {
-	Run       RunID   // Create: the new run, or the one that has the dedupe key already
+	Run       ID      // Create: the new run, or the one that has the dedupe key already
 	Duplicate bool    // Create: Run is an earlier one. Signal: not stored, an earlier one counts
 	Skipped   bool    // Create: the dedupe key was recorded without a run
 	Loaded    *Loaded // Claim: the run and its steps
-	// Unread, of a Claim without Err: the run is this owner's, and could not be read. The journal asks again.
+	// Unread, of a Claim without Err: the owner has the run, but it could not be read. The journal
+	// asks again.
 	Unread bool
 	// Waits, of a Create: the run is stored, and not the creator's to begin: it waits for a slot, or
 	// another process took it before the Create was written again.
 	Waits bool
 	// Unstarted are Starts of a Progress that on_limit refused.
-	Unstarted []RunID
-	// Tell are other runs that are due because of the entry: they got a slot, or were canceled for one.
-	Tell []DueRun
-	Err  error
+	Unstarted []ID
+	// Woken are other runs that are due because of the entry: they got a slot, or were canceled
+	// for one.
+	Woken []DueRun
+	Err   error
 }
 
 // NewRun creates a run. With Run.Owner set the creator runs it itself (accept and own):
@@ -45,10 +47,11 @@ type NewRun struct {
 	Run    Run
 	Steps  []Step // that have ended already: of a run that this one retries
 	Dedupe *DedupeKey
-	// Slots are what the run needs, by Place. When they are not all free, the store makes of a run with an
-	// owner a queued one without (Outcome.Waits), or, where OnLimit is skip, no run: a Conflict.
+	// Slots are what the run needs, by Place. When one is taken, the run is stored as queued and
+	// without an owner (Outcome.Waits), or, where OnLimit is skip, refused with a Conflict.
 	Slots []Slot
-	// RecordSkip records the dedupe key of a run that was skipped so (Outcome.Skipped) instead of a Conflict.
+	// RecordSkip records the dedupe key of such a skipped run (Outcome.Skipped) instead of
+	// answering with a Conflict.
 	RecordSkip bool
 }
 
@@ -65,16 +68,16 @@ type DedupeKey struct {
 // Progress is what the owner of a run reports: upserted steps and, when set, the run's own
 // change. It is refused with ErrFenced when (Owner, Fence) are no longer those of the run.
 type Progress struct {
-	Run   RunID
+	Run   ID
 	Owner OwnerID
 	Fence int64
-	Steps []Step     // replace the rows (run, node, index)
-	Set   *RunChange // nil: only steps
+	Steps []Step  // replace the rows (run, node, index)
+	Set   *Change // nil: only steps
 	// Starts are runs that steps start: queued, without an owner. Signals go to other runs; one
-	// to a run that has ended, or that is none, goes nowhere.
+	// to a run that has ended or does not exist is dropped.
 	Starts  []NewRun
 	Signals []Signal
-	// Answer is what a respond node says; the first of a run counts.
+	// Answer is what a respond node answers; the first of a run counts.
 	Answer *Answer
 	// Frees is the workflow of a run with slots, which its end gives to the next; "" without.
 	Frees workflows.ID
@@ -84,9 +87,9 @@ type Progress struct {
 	ReadSignals int64
 }
 
-// RunChange is the run's own part of a Progress. A final Status or a Release also ends ownership.
-type RunChange struct {
-	Status     RunStatus
+// Change is the run's own part of a Progress. A final Status or a Release also ends ownership.
+type Change struct {
+	Status     Status
 	Output     []byte
 	Error      *RunError
 	StartedAt  *time.Time
@@ -105,7 +108,7 @@ type RunChange struct {
 // first steps is that instant, also after a crash.
 // Outcome.Err is a Conflict fault when somebody else was first, or the owner beats again.
 type Claim struct {
-	Run          RunID
+	Run          ID
 	Owner        OwnerID
 	TakeoverFrom *OwnerID
 	Silence      time.Duration // in the database's time; zero: whether the owner beats or not
@@ -120,14 +123,14 @@ const SignalCancel = "cancel"
 // SignalConnected is the kind of the signal that a credential can be used again; Data is its id.
 const SignalConnected = "connected"
 
-// SignalStep is the kind of the signal that brings a step what it waits for.
+// SignalStep is the kind of the signal that delivers the external result a step waits for.
 const SignalStep = "step"
 
 // Signal is a fact from outside the owner of a run: cancel, a connected credential.
 // An unowned waiting run is queued in the same transaction. Of signals with one ID the first
-// counts, and none for a step that has ended or been brought something. NotFound and Conflict (the run is final) are faults.
+// counts, and none for a step that has ended or has its external result. NotFound and Conflict (the run is final) are faults.
 type Signal struct {
-	Run  RunID
+	Run  ID
 	Kind string // SignalCancel, ...
 	Data []byte
 	Step *StepRef  // of a SignalStep: the step it is for; Run is that of the signal
