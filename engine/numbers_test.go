@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"keyflow/engine"
+	"keyflow/engine/runs"
 )
 
 // TestNumbersKeepEveryDigit: any JSON number goes from an answer and from the input through
@@ -41,7 +41,7 @@ func TestNumbersKeepEveryDigit(t *testing.T) {
 		answer.Store(`{"list":[` + n + `]}`)
 		run := w.start(id, `{"n": `+n+`}`)
 		ended, steps := w.wait(run)
-		if ended.Status != engine.RunSucceeded {
+		if ended.Status != runs.Succeeded {
 			rt.Fatalf("%s: %s %+v", n, ended.Status, ended.Error)
 		}
 		if want := `[{"of":` + n + `}]`; string(ended.Output) != want || string(steps["get"].Output) != `{"list":[`+n+`]}` {
@@ -60,9 +60,9 @@ func TestWholeNumberParameters(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	id := w.apply(`{"id": "whole", "nodes": {"a": {"type": "call", "with": {"times": "{{ input.n }}", "arg": 1}}}}`)
-	for n, want := range map[string]engine.RunStatus{
-		"3": engine.RunSucceeded, "3.0": engine.RunSucceeded, "30e-1": engine.RunSucceeded,
-		"3.5": engine.RunFailed, "12345678901234567890": engine.RunFailed, "1e400": engine.RunFailed,
+	for n, want := range map[string]runs.Status{
+		"3": runs.Succeeded, "3.0": runs.Succeeded, "30e-1": runs.Succeeded,
+		"3.5": runs.Failed, "12345678901234567890": runs.Failed, "1e400": runs.Failed,
 	} {
 		if run, steps := w.wait(w.start(id, `{"n": `+n+`}`)); run.Status != want {
 			t.Errorf("%s: %s %+v", n, run.Status, steps["a"].Error)
