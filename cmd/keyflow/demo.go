@@ -28,7 +28,7 @@ func demoCommand(p process) *cobra.Command {
 		Long: "Starts a server on SQLite in a temporary folder and a local API with Basic Auth, API keys, OAuth 2.0 and\n" +
 			"Marketo-like answers; stores a credential for each, runs a workflow with each, changes a password at the\n" +
 			"API and in the store, and runs again. The page stays open until Ctrl-C; then all of it is removed.",
-		Example: "  keyflow demo\n  keyflow demo --once",
+		Example: "  keyflow demo\n  keyflow demo --once\n  keyflow demo api     # only a small API, for workflows of your own",
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			dir, err := os.MkdirTemp("", "keyflow-demo-")
 			if err != nil {
@@ -38,6 +38,7 @@ func demoCommand(p process) *cobra.Command {
 			return runDemo(cmd.Context(), p, demoOptions{dir: dir, listen: listen, once: once})
 		},
 	}
+	cmd.AddCommand(demoAPICommand(p))
 	cmd.Flags().BoolVar(&once, "once", false, "exit after the runs")
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address of the page; another port is taken when this one is in use")
 	return cmd
