@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// ParseDuration reads a positive length of time: Go's syntax, plus d for days of 24 hours
+// parseDuration reads a positive length of time: Go's syntax, plus d for days of 24 hours
 // in front ("90d", "1d12h").
-func ParseDuration(text string) (time.Duration, error) {
+func parseDuration(text string) (time.Duration, error) {
 	rest := text
 	var total time.Duration
 	if days, after, ok := strings.Cut(text, "d"); ok {

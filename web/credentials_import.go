@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"keyflow/credentials"
-	"keyflow/credentials/vault"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
 	"keyflow/web/session"
@@ -39,19 +38,19 @@ func (s *server) importCredentials(ctx context.Context, who session.Who, in *cre
 }
 
 // readImport reads the rows; none of them keeps a part of raw, which is a pooled buffer.
-func readImport(contentType string, raw []byte) (vault.ImportFile, error) {
+func readImport(contentType string, raw []byte) (credentials.ImportFile, error) {
 	media, params, err := mime.ParseMediaType(contentType)
 	charset := strings.ToLower(params["charset"])
 	switch {
 	case err == nil && media == "text/csv" && (charset == "" || charset == "utf-8"):
-		return vault.CSVImport(bytes.NewReader(raw))
+		return credentials.CSVImport(bytes.NewReader(raw))
 	case contentType == "" || err == nil && media == "application/json":
 		v, err := jsonvalue.DecodeStrict(raw)
 		if err != nil {
-			return vault.ImportFile{}, malformed(raw, err)
+			return credentials.ImportFile{}, malformed(raw, err)
 		}
-		return vault.JSONImport(v)
+		return credentials.JSONImport(v)
 	default:
-		return vault.ImportFile{}, fault.New(fault.Malformed, "the Content-Type of an import is application/json or text/csv (UTF-8)")
+		return credentials.ImportFile{}, fault.New(fault.Malformed, "the Content-Type of an import is application/json or text/csv (UTF-8)")
 	}
 }

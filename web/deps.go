@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"keyflow/credentials"
-	"keyflow/credentials/vault"
 	"keyflow/engine"
 	"keyflow/engine/runs"
 	"keyflow/internal/identity"
@@ -66,7 +65,7 @@ type Credentials interface {
 
 type credentialRecords interface {
 	// Import creates and changes many, all or none.
-	Import(ctx context.Context, caller identity.Caller, o credentials.ImportOptions, file vault.ImportFile) (credentials.ImportPlan, error)
+	Import(ctx context.Context, caller identity.Caller, o credentials.ImportOptions, file credentials.ImportFile) (credentials.ImportPlan, error)
 	Create(ctx context.Context, caller identity.Caller, in credentials.Input) (credentials.Credential, error)
 	Get(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.Credential, error)
 	List(ctx context.Context, caller identity.Caller, f credentials.Filter) ([]credentials.Credential, error)
@@ -107,8 +106,8 @@ type credentialConnects interface {
 
 // credentialForms says what a credential can be.
 type credentialForms interface {
-	Types() []vault.Type
-	Presets() []vault.Preset
+	Types() []credentials.Type
+	Presets() []credentials.Preset
 }
 
 // masterKeys are for administrators.
@@ -174,7 +173,7 @@ type Triggers interface {
 }
 
 var (
-	_ Credentials = (*vault.Vault)(nil)
+	_ Credentials = (*credentials.Vault)(nil)
 	_ Workflows   = (*workflows.Catalog)(nil)
 	_ Runs        = (*engine.Engine)(nil)
 	_ Triggers    = (*triggers.Manager)(nil)

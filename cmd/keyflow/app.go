@@ -19,7 +19,6 @@ import (
 
 	"keyflow/credentials"
 	credentialstore "keyflow/credentials/sqlstore"
-	"keyflow/credentials/vault"
 	"keyflow/engine"
 	runstore "keyflow/engine/sqlstore"
 	"keyflow/internal/database"
@@ -47,7 +46,7 @@ type core struct {
 	egress *egress.Transport
 	// vaultEgress is nil without VAULT_ADDR.
 	vaultEgress *egress.Transport
-	vault       *vault.Vault
+	vault       *credentials.Vault
 	catalog     *workflows.Catalog
 	engine      *engine.Engine
 	runs        *runstore.Store
@@ -130,7 +129,7 @@ func (c *core) wire(cfg config) error {
 }
 
 func (c *core) openVault(cfg config) error {
-	keys, err := vault.OpenKeyset(cfg.dataDir, cfg.masterKey)
+	keys, err := credentials.OpenKeyset(cfg.dataDir, cfg.masterKey)
 	if err != nil {
 		return err
 	}
@@ -141,7 +140,7 @@ func (c *core) openVault(cfg config) error {
 	store := credentialstore.New(c.db)
 	c.events = eventstore.New(c.db)
 	store.OnEvents(c.events.Notify)
-	c.vault, err = vault.New(vault.Options{
+	c.vault, err = credentials.New(credentials.Options{
 		Store: store, Tokens: store, Limits: store, Canary: store, Seen: store, Reminders: store, Keyset: keys,
 		PublicURL: c.public.String(), Transport: c.egress, Now: c.now, Logger: c.log, Sources: from,
 		Connected: func(id credentials.ID) { c.engine.CredentialConnected(id) },
@@ -193,7 +192,7 @@ type changed func(ctx context.Context, id workflows.ID) error
 func (f changed) WorkflowChanged(ctx context.Context, id workflows.ID) error { return f(ctx, id) }
 
 // naming is the vault as the catalog asks it.
-type naming struct{ vault *vault.Vault }
+type naming struct{ vault *credentials.Vault }
 
 // RequireUse implements workflows.CredentialRights.
 func (n naming) RequireUse(ctx context.Context, caller identity.Caller, credential string) error {

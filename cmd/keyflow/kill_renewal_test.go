@@ -15,7 +15,6 @@ import (
 
 	"keyflow/credentials"
 	credentialstore "keyflow/credentials/sqlstore"
-	"keyflow/credentials/vault"
 	"keyflow/internal/database"
 	"keyflow/internal/egress"
 	"keyflow/internal/identity"
@@ -94,7 +93,7 @@ func connectOffline(t *testing.T, dir string, p *rotating) {
 			t.Fatal(err)
 		}
 	}
-	keys, err := vault.OpenKeyset(dir, "")
+	keys, err := credentials.OpenKeyset(dir, "")
 	must(err)
 	db, err := database.Open(t.Context(), database.Options{Dir: dir})
 	must(err)
@@ -103,7 +102,7 @@ func connectOffline(t *testing.T, dir string, p *rotating) {
 	must(err)
 	defer transport.CloseIdleConnections()
 	store := credentialstore.New(db)
-	vault, err := vault.New(vault.Options{
+	vault, err := credentials.New(credentials.Options{
 		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, PublicURL: "http://127.0.0.1:1", Transport: transport,
 	})
 	must(err)

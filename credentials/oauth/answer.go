@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"keyflow/credentials/redact"
-	"keyflow/internal/secret"
 )
 
 // answer is what a provider said, read tolerantly.
@@ -164,7 +163,7 @@ func (a *answer) shown(hide *redact.Redactor) map[string]any {
 	out := make(map[string]any, len(a.fields))
 	for name, v := range a.fields {
 		name = hide.String(cut(name))
-		out[name] = secret.Mask
+		out[name] = redact.Mask
 		if slices.Contains(known, name) {
 			out[name] = a.hideTokens(hide.String(cut(scopeOf(v))))
 		}

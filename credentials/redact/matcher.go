@@ -3,8 +3,6 @@ package redact
 import (
 	"slices"
 	"strings"
-
-	"keyflow/internal/secret"
 )
 
 // matcher finds any of a few patterns. Overlapping matches are one: nothing of a secret
@@ -89,7 +87,7 @@ func (m *matcher) replace(s string) string {
 		if start == len(s) {
 			return out.String()
 		}
-		out.WriteString(secret.Mask)
+		out.WriteString(Mask)
 		from = end
 		start, end = span(m, s, from)
 	}
@@ -107,7 +105,7 @@ func (m *matcher) replaceBytes(b []byte) []byte {
 		if start == len(b) {
 			return out
 		}
-		out = append(out, secret.Mask...)
+		out = append(out, Mask...)
 		from = end
 		start, end = span(m, b, from)
 	}

@@ -12,8 +12,10 @@ import (
 	"strings"
 
 	"keyflow/internal/decimal"
-	"keyflow/internal/secret"
 )
+
+// Mask is what stands where a secret was.
+const Mask = "***"
 
 const (
 	// minSecret is the shortest secret that is searched for by itself. Shorter ones would
@@ -72,7 +74,7 @@ func New(s Secrets) *Redactor {
 // String returns s with every secret replaced.
 func (r *Redactor) String(s string) string {
 	if r.whole[s] {
-		return secret.Mask
+		return Mask
 	}
 	return r.find.replace(s)
 }
@@ -99,7 +101,7 @@ func (r *Redactor) headerName(name string) string {
 	lower := strings.ToLower(name)
 	for _, text := range r.names {
 		if strings.Contains(lower, text) {
-			return secret.Mask
+			return Mask
 		}
 	}
 	return name
@@ -109,7 +111,7 @@ func (r *Redactor) headerName(name string) string {
 // when there is nothing to replace.
 func (r *Redactor) Bytes(data []byte) []byte {
 	if r.whole[string(data)] {
-		return []byte(secret.Mask)
+		return []byte(Mask)
 	}
 	if clean, ok := r.json(data); ok {
 		return clean

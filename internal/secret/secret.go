@@ -10,8 +10,7 @@ import (
 	"log/slog"
 )
 
-// Mask stands where a secret was.
-const Mask = "***"
+const redacted = "***"
 
 // Text is a secret text. The zero value is "not set". It is immutable and safe to copy.
 type Text struct{ value *string }
@@ -36,19 +35,19 @@ func (t Text) Equal(o Text) bool {
 }
 
 // String implements fmt.Stringer and shows nothing.
-func (Text) String() string { return Mask }
+func (Text) String() string { return redacted }
 
 // GoString implements fmt.GoStringer and shows nothing.
-func (Text) GoString() string { return Mask }
+func (Text) GoString() string { return redacted }
 
 // Format implements fmt.Formatter for every verb and shows nothing.
-func (Text) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Mask)) }
+func (Text) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
 // LogValue implements slog.LogValuer and shows nothing.
-func (Text) LogValue() slog.Value { return slog.StringValue(Mask) }
+func (Text) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalJSON implements json.Marshaler and shows nothing.
-func (Text) MarshalJSON() ([]byte, error) { return []byte(`"` + Mask + `"`), nil }
+func (Text) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
 // MarshalText implements encoding.TextMarshaler and shows nothing.
-func (Text) MarshalText() ([]byte, error) { return []byte(Mask), nil }
+func (Text) MarshalText() ([]byte, error) { return []byte(redacted), nil }

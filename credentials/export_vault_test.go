@@ -1,0 +1,96 @@
+package credentials
+
+import (
+	"context"
+	"time"
+
+	"keyflow/credentials/internal/sealing"
+	"keyflow/credentials/oauth"
+	"keyflow/internal/identity"
+	"keyflow/internal/secret"
+)
+
+// OpenText gives tests one field of the credential as a request would use it now.
+func (v *Vault) OpenText(ctx context.Context, id ID, field string) (string, error) {
+	o, err := v.open(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	return o.text(field), nil
+}
+
+// OpenGrant gives tests the number that binds tokens to a configuration.
+func (v *Vault) OpenGrant(ctx context.Context, id ID) (int64, error) {
+	o, err := v.open(ctx, id)
+	if err != nil {
+		return 0, err
+	}
+	return o.grant, nil
+}
+
+// DraftText gives tests one field of unsaved values.
+func (v *Vault) DraftText(ctx context.Context, caller identity.Caller, in Input, field string) (string, error) {
+	o, err := v.draft(ctx, caller, in)
+	if err != nil {
+		return "", err
+	}
+	return o.text(field), nil
+}
+
+// SetState stores a state as the resolver does after seeing the credential as it is now.
+func (v *Vault) SetState(ctx context.Context, id ID, s Status, message string) (State, error) {
+	o, err := v.open(ctx, id)
+	if err != nil {
+		return State{}, err
+	}
+	if err := v.setState(ctx, id, o, s, message); err != nil {
+		return State{}, err
+	}
+	if o, err = v.open(ctx, id); err != nil {
+		return State{}, err
+	}
+	return o.State, nil
+}
+
+// SetStateSeenBefore stores a state for what the credential was before edit.
+func (v *Vault) SetStateSeenBefore(ctx context.Context, id ID, s Status, edit func()) error {
+	o, err := v.open(ctx, id)
+	if err != nil {
+		return err
+	}
+	edit()
+	return v.setState(ctx, id, o, s, "late")
+}
+
+// Touch notes a use.
+func (v *Vault) Touch(id ID, now time.Time) { v.touch(id, now) }
+
+// UntilAfter reads the `until` of a failure rule.
+func UntilAfter(text string, now time.Time) (time.Time, error) { return untilAfter(text, now) }
+
+// KeepAlive renews what is idle, as Serve does from time to time.
+func (v *Vault) KeepAlive(ctx context.Context) error { return v.keepAlive(ctx) }
+
+// PutToken stores an access token as a sign-in does.
+func (v *Vault) PutToken(ctx context.Context, id ID, access string) error {
+	o, err := v.open(ctx, id)
+	if err != nil {
+		return err
+	}
+	return v.keepToken(ctx, o, oauth.Token{Access: secret.New(access)})
+}
+
+// StoredToken gives tests the access token in the store.
+func (v *Vault) StoredToken(ctx context.Context, id ID) (string, error) {
+	h, _, err := v.readToken(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	return h.Access.Reveal(), nil
+}
+
+// OpenVersion gives tests a secret field of one version, current or not.
+func (v *Vault) OpenVersion(id ID, version int64, field string, sealed []byte) (string, error) {
+	text, err := v.keys.Open(sealing.Place{Kind: "field", ID: string(id), Version: version, Field: field}, sealed)
+	return string(text), err
+}
