@@ -24,7 +24,7 @@ test: ## all tests: Go with races, page, browser (installs what is missing on De
 
 .PHONY: race
 race: ## the Go tests alone, with the race detector
-	scripts/with-postgres go test -race -shuffle=on ./...
+	scripts/with-postgres scripts/race -shuffle=on ./...
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for 20 seconds

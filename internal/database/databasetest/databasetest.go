@@ -7,9 +7,11 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -36,35 +38,72 @@ func Each(t *testing.T, fn func(t *testing.T, open func() *database.DB)) {
 	})
 }
 
-// SQLite returns a fresh database in a temporary folder.
+// SQLite returns a fresh database in a temporary folder, a copy of the template.
 func SQLite(tb testing.TB) *database.DB {
 	tb.Helper()
-	return open(tb, database.Options{Dir: tb.TempDir()})
+	file, err := sqliteTemplate()
+	if err != nil {
+		tb.Fatalf("template of SQLite databases: %v", err)
+	}
+	dir := tb.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, database.FileName), file, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return open(tb, database.Options{Dir: dir})
 }
 
-// Postgres returns a fresh database on the test server.
+// Postgres returns a fresh database on the test server, a copy of the template.
 func Postgres(tb testing.TB) *database.DB {
 	tb.Helper()
-	return open(tb, database.Options{URL: PostgresURL(tb)})
+	server := serverURL(tb)
+	if err := postgresTemplate(server); err != nil {
+		tb.Fatalf("template of Postgres databases: %v", err)
+	}
+	return open(tb, database.Options{URL: create(tb, server, " TEMPLATE "+templateName())})
 }
 
 // PostgresURL creates an empty database on the test server and returns its URL; the
 // database is dropped when the test ends.
 func PostgresURL(tb testing.TB) string {
 	tb.Helper()
+	return create(tb, serverURL(tb), "")
+}
+
+func serverURL(tb testing.TB) string {
+	tb.Helper()
 	server := os.Getenv(EnvPostgres)
 	if server == "" {
 		tb.Fatalf("%s is not set: run the tests as `scripts/with-postgres go test ./...` (make test does)", EnvPostgres)
 	}
+	return server
+}
+
+// create makes a database under a name of its own and returns its URL.
+func create(tb testing.TB, server, clause string) string {
+	tb.Helper()
 	name := "kf_" + strings.ToLower(rand.Text())
-	admin(tb, server, "CREATE DATABASE "+name)
-	tb.Cleanup(func() { admin(tb, server, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
+	if err := admin(server, "CREATE DATABASE "+name+clause); err != nil {
+		tb.Fatalf("test server: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := admin(server, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
+			tb.Errorf("test server: %v", err)
+		}
+	})
+	address, err := databaseURL(server, name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return address
+}
+
+func databaseURL(server, name string) (string, error) {
 	u, err := url.Parse(server)
 	if err != nil {
-		tb.Fatalf("%s: %v", EnvPostgres, err)
+		return "", fmt.Errorf("%s: %w", EnvPostgres, err)
 	}
 	u.Path = "/" + name
-	return u.String()
+	return u.String(), nil
 }
 
 func open(tb testing.TB, o database.Options) *database.DB {
@@ -81,16 +120,15 @@ func open(tb testing.TB, o database.Options) *database.DB {
 	return db
 }
 
-func admin(tb testing.TB, server, statement string) {
-	tb.Helper()
+// admin runs one statement on the server's own database.
+func admin(server, statement string) error {
 	conn, err := sql.Open("pgx", server)
-	if err == nil {
-		_, err = conn.Exec(statement)
-		if closeErr := conn.Close(); err == nil {
-			err = closeErr
-		}
-	}
 	if err != nil {
-		tb.Fatalf("test server: %v", fmt.Errorf("%s: %w", statement, err))
+		return err
 	}
+	_, err = conn.Exec(statement)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", statement, err)
+	}
+	return errors.Join(err, conn.Close())
 }
