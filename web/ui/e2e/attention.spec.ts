@@ -76,14 +76,14 @@ test('imports all rows or, with one mistake, none', async ({ page, look }) => {
   const csv = (host: string) =>
     `id,type,folder,allowed_hosts,fields.token\nnew-1,bearer_token,/clouds,a.example,${secret}\nnew-2,bearer_token,/clouds,${host},${secret}\n`;
   await text.fill(csv('not a host!'));
-  await page.getByRole('button', { name: 'Show what would happen' }).click();
+  await page.getByRole('button', { name: 'Show the plan' }).click();
   await expect(page.getByRole('alert')).toContainText('Nothing was imported');
   await expect(page.getByRole('alert')).toContainText('allowed_hosts');
   await look('import-refused');
 
   await text.fill(csv('b.example') + 'fine,,,,another-canary-5\n');
-  await page.getByRole('button', { name: 'Show what would happen' }).click();
-  const plan = page.getByRole('table', { name: 'What would happen' });
+  await page.getByRole('button', { name: 'Show the plan' }).click();
+  const plan = page.getByRole('table', { name: 'Plan' });
   await expect(plan.getByRole('row', { name: 'new-2' })).toContainText('Create');
   await expect(plan.getByRole('row', { name: 'fine' })).toContainText('fields.token');
   await look('import-plan');
@@ -103,7 +103,7 @@ test('imports all rows or, with one mistake, none', async ({ page, look }) => {
   expect(exported).toContain('"new-2"');
   await page.goto(`${world.keyflow.url}/import`);
   await text.fill(exported);
-  await page.getByRole('button', { name: 'Show what would happen' }).click();
+  await page.getByRole('button', { name: 'Show the plan' }).click();
   await expect(page.getByText('0 new, 0 changed, 7 unchanged')).toBeVisible();
   await expect(page.getByRole('button', { name: /^Import 0/ })).toBeDisabled();
 });

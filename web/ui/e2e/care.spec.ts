@@ -43,7 +43,7 @@ test('makes a credential from a preset', async ({ page, look }) => {
   await signIn(page, '/credentials/new');
   await choose(page, 'Preset', 'Adobe Marketo');
   await fill(page, 'Munchkin account ID', 'nonsense');
-  await expect(page.getByText('Written as in')).toBeVisible();
+  await expect(page.getByText('Format:')).toBeVisible();
   await fill(page, 'Munchkin account ID', '123-ABC-456');
   await fill(page, 'Client ID', 'keyflow');
   await hidden(page, 'Client Secret').fill(user.first);
@@ -51,8 +51,8 @@ test('makes a credential from a preset', async ({ page, look }) => {
   await page.getByRole('button', { name: 'Save' }).click();
   await expect(page.getByRole('heading', { level: 1, name: 'Adobe Marketo' })).toBeVisible();
   await page.getByRole('button', { name: /^More 2 set/ }).click();
-  await expect(page.getByRole('textbox', { name: 'At once' })).toHaveValue('5');
-  await expect(page.getByRole('group', { name: 'Rule 1' }).getByRole('combobox', { name: 'Then' })).toHaveValue('Get another token');
+  await expect(page.getByRole('textbox', { name: 'Concurrency' })).toHaveValue('5');
+  await expect(page.getByRole('group', { name: 'Rule 1' }).getByRole('combobox', { name: 'Then' })).toHaveValue('Renew the token');
   await look('credential-preset-more');
 });
 
@@ -80,8 +80,8 @@ test('asks before an edit reaches workflows, and not about a name', async ({ pag
 test('shows the trace of a test as a person reads it', async ({ page, look }) => {
   await signIn(page, '/credentials/erp');
   await page.getByRole('button', { name: 'Test connection' }).click();
-  await expect(page.getByText('It does not work')).toBeVisible();
-  await page.getByRole('button', { name: 'What was sent and answered' }).click();
+  await expect(page.getByText('Test failed')).toBeVisible();
+  await page.getByRole('button', { name: 'Request and response' }).click();
   await expect(page.getByText(`GET ${api}/basic`)).toBeVisible();
   await look('credential-test-trace');
   expect(await page.content()).not.toContain(user.first);
@@ -101,14 +101,14 @@ test('rolls back to an earlier version', async ({ page, look }) => {
   await expect(versions.getByRole('row', { name: 'Version 3' })).toContainText('by a rollback');
   await page.getByRole('tab', { name: 'Settings' }).click();
   await page.getByRole('button', { name: 'Test connection' }).click();
-  await expect(page.getByText('It works')).toBeVisible();
+  await expect(page.getByText('Test passed')).toBeVisible();
 });
 
 test('shows where it is used and every call', async ({ page, look }) => {
   await signIn(page, '/credentials/erp?tab=usages');
   const usages = page.getByRole('table', { name: 'Used by' });
   await expect(usages.getByRole('row')).toHaveCount(3);
-  await expect(usages).toContainText('Named in the definition');
+  await expect(usages).toContainText('Referenced in the definition');
   await look('credential-usages');
   await page.getByRole('tab', { name: 'Calls' }).click();
   await expect(page).toHaveURL(/tab=uses$/);

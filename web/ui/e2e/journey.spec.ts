@@ -59,7 +59,7 @@ test('sets up the administrator once, signs out and in', async ({ page, look }) 
   await fill(page, 'Username', 'admin');
   await hidden(page, 'Password').fill('wrong password');
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await expect(page.getByRole('alert')).toContainText('Username or password is wrong.');
+  await expect(page.getByRole('alert')).toContainText('Wrong username or password.');
   await hidden(page, 'Password').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await expect(page).toHaveURL(`${keyflow.url}/runs?status=failed`);
@@ -80,7 +80,7 @@ test('creates a credential of each type', async ({ page, look }) => {
   await expect(page.getByRole('alert').first()).toContainText('/allowed_hosts');
   await add(page, 'Allowed hosts', `http://${new URL(api).host}`);
   await page.getByRole('button', { name: 'Test', exact: true }).click();
-  await expect(page.getByText('It does not work')).toBeVisible();
+  await expect(page.getByText('Test failed')).toBeVisible();
   await look('credential-new-basic');
   await save(page, 'ERP');
 
@@ -90,7 +90,7 @@ test('creates a credential of each type', async ({ page, look }) => {
   await fill(page, 'Test URL', `${api}/key`);
   await add(page, 'Allowed hosts', `http://${new URL(api).host}`);
   await page.getByRole('button', { name: 'Test', exact: true }).click();
-  await expect(page.getByText('It works')).toBeVisible();
+  await expect(page.getByText('Test passed')).toBeVisible();
   await save(page, 'Clouds');
 
   await newCredential(page, 'HR portal', 'OAuth 2.0');
@@ -140,7 +140,7 @@ test('edits one: the secret is write-only, and a conflict is shown', async ({ pa
   await page.getByRole('button', { name: 'Save' }).click();
   await expect(page.getByText('Saved ERP')).toBeVisible();
   await page.getByRole('button', { name: 'Test connection' }).click();
-  await expect(page.getByText('It works')).toBeVisible();
+  await expect(page.getByText('Test passed')).toBeVisible();
   await expect(page.getByRole('tab', { name: 'Versions' })).toContainText('2');
   expect(await page.content()).not.toContain(user.password);
 
@@ -162,7 +162,7 @@ test('connects OAuth 2.0 through the provider: refused first, then allowed', asy
   const denied = await opened();
   await denied.getByRole('button', { name: 'Deny' }).click();
   await expect(denied.getByRole('heading', { name: 'Not connected' })).toBeVisible();
-  await expect(page.getByText('The other window shows what the provider said.')).toBeVisible();
+  await expect(page.getByText('The other window shows the provider')).toBeVisible();
   await look('credential-connect-refused');
   await denied.close();
 
@@ -255,7 +255,7 @@ test('shows why a run failed, and cancels one under way', async ({ page, look })
 test('gets a new token, and forgets it when asked to', async ({ page, look }) => {
   await signIn(page, '/credentials/hr-portal');
   await page.getByRole('button', { name: 'Get a new token' }).click();
-  await expect(page.getByText('A new token is in use')).toBeVisible();
+  await expect(page.getByText('Token renewed')).toBeVisible();
   await page.getByRole('button', { name: 'Disconnect' }).click();
   const dialog = page.getByRole('dialog');
   await expect(dialog.getByRole('link', { name: 'everything' })).toBeVisible();

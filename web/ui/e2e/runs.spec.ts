@@ -127,7 +127,7 @@ test('explains a decision that came too late, and catches up after a pause', asy
   await decide('approve');
   const dialog = page.getByRole('dialog');
   await dialog.getByRole('button', { name: 'Reject' }).click();
-  await expect(dialog.getByRole('alert')).toContainText('Your decision does not count');
+  await expect(dialog.getByRole('alert')).toContainText('Your decision was not recorded');
   await look('run-decided-late');
   await dialog.getByRole('button', { name: 'Close' }).last().click();
   await expect(page.getByRole('table', { name: 'Steps' })).toContainText('I was faster');
@@ -156,7 +156,7 @@ test('asks again and again where the stream does not come through', async ({ pag
   await signIn(page, '/runs');
   await page.route('**/events', (route) => route.fulfill(nothing));
   const id = await start(page, 'release', { version: 4 });
-  await expect(page.getByText('Asking every 2 seconds')).toBeVisible();
+  await expect(page.getByText('Polling every 2 seconds')).toBeVisible();
   await expect(heading(page)).toContainText('Waiting');
   await send(page, world, 'POST', `/runs/${id}/steps/decide/approve`, {});
   await expect(heading(page)).toContainText('Succeeded');
@@ -172,10 +172,10 @@ test('repeats a run from what failed, and with another input', async ({ page, lo
   await send(page, world, 'PATCH', '/credentials/erp', { fields: { password: user.right } });
   await page.getByRole('button', { name: 'Run again' }).click();
   await look('run-again');
-  await page.getByRole('menuitem', { name: 'From what failed' }).click();
+  await page.getByRole('menuitem', { name: 'From failed steps' }).click();
   await expect(page).not.toHaveURL(new RegExp(failed));
   await expect(heading(page)).toContainText('Succeeded');
-  await page.getByRole('link', { name: `Repeats run …${failed.slice(-8)}` }).click();
+  await page.getByRole('link', { name: `Retry of run …${failed.slice(-8)}` }).click();
   await expect(heading(page)).toContainText('Failed');
 
   await page.getByRole('button', { name: 'Run again' }).click();
@@ -193,7 +193,7 @@ test('leads from a run to the one it waits for and back', async ({ page, look })
   await signIn(page, '/runs');
   const parent = await start(page, 'parent', {});
   const step = page.getByRole('table', { name: 'Steps' }).getByRole('row', { name: 'child' });
-  await expect(step).toContainText('Waits for another run');
+  await expect(step).toContainText('Waiting for another run');
   await look('run-child');
   await step.getByRole('link', { name: /^run …/ }).click();
   await expect(heading(page)).toContainText('release');
@@ -205,10 +205,10 @@ test('says that a run waits for a slot', async ({ page }) => {
   await signIn(page, '/runs');
   const first = await startUnseen(page, 'single', {});
   await start(page, 'single', {});
-  await expect(page.getByRole('alert')).toContainText('Waits for a free slot');
+  await expect(page.getByRole('alert')).toContainText('Waiting for a free slot');
   await send(page, world, 'POST', `/runs/${first}/steps/ask/approve`, {});
   await expect(page.getByText('Approval needed: ask')).toBeVisible();
-  await expect(page.getByText('Waits for a free slot')).toBeHidden();
+  await expect(page.getByText('Waiting for a free slot')).toBeHidden();
 });
 
 test('draws a run of a thousand nodes', async ({ page }) => {

@@ -45,8 +45,8 @@ test('shows schedules in their zone and the viewer’s', async ({ page }) => {
   for (const row of await times.getByRole('row').all()) {
     if ((await row.getByRole('cell').count()) > 0) await expect(row.getByRole('cell').first()).toContainText('04:30:00');
   }
-  await expect(page.getByText('the time is skipped')).toBeVisible();
-  await expect(page.getByText('when younger than 1h')).toBeVisible();
+  await expect(page.getByText('skip this occurrence')).toBeVisible();
+  await expect(page.getByText('if less than 1h old')).toBeVisible();
 });
 
 test('gives a webhook with a sample that works, and its deliveries', async ({ page, look }) => {
@@ -62,7 +62,7 @@ test('gives a webhook with a sample that works, and its deliveries', async ({ pa
   for (const [workflow, trigger] of [['orders', 'shop'], ['signed', 'form'], ['open', 'form']] as const) {
     await page.goto(`${world.keyflow.url}/triggers`);
     await page.getByRole('button', { name: `Show details: ${workflow} ${trigger}` }).click();
-    await expect(page.getByText('Nothing has come yet.')).toBeVisible();
+    await expect(page.getByText('No deliveries yet.')).toBeVisible();
     const sample = page.getByRole('group', { name: `Try it: ${workflow} ${trigger}` });
     await expect(sample).toContainText(workflow === 'open' ? 'hello' : /SECRET/);
     const text = await sample.innerText();
@@ -101,7 +101,7 @@ test('sends a test event, and says what it started', async ({ page, look }) => {
   await look('trigger-event');
   await fill(page, 'Type', 'keyflow.run.finished');
   await dialog.getByRole('button', { name: 'Send' }).click();
-  await expect(dialog.getByText('The event was not taken')).toBeVisible();
+  await expect(dialog.getByText('The event was not accepted')).toBeVisible();
   await dialog.getByRole('button', { name: 'Close' }).last().click();
   await expect(page.getByRole('table', { name: 'Recent runs: tickets urgent' }).getByRole('row')).toHaveCount(2);
 });

@@ -54,7 +54,7 @@ it('replaces a secret only after Replace, with what was typed', async () => {
   expect(last.sent).toEqual({});
   await user.type(screen.getByLabelText('Password', { selector: 'input' }), 'new secret');
   expect(last.sent).toEqual({ fields: { password: 'new secret' } });
-  await user.click(screen.getByRole('button', { name: 'Keep the old one' }));
+  await user.click(screen.getByRole('button', { name: 'Keep the current value' }));
   expect(last.sent).toEqual({});
 });
 

@@ -26,11 +26,11 @@ it('offers a reference only where a source is switched on', async () => {
 it('takes a reference in place of a value, and a value in place of a reference', async () => {
   const last: { draft?: SecretDraft } = {};
   await renderPage(<Harness sources={['env', 'vault']} stored={reference} onChange={(draft) => (last.draft = draft)} />);
-  expect(screen.getByRole('group', { name: 'Password' }).textContent).toContain('Kept outside: env:ERP_PASSWORD');
+  expect(screen.getByRole('group', { name: 'Password' }).textContent).toContain('Stored externally: env:ERP_PASSWORD');
   const user = userEvent.setup();
   await user.click(screen.getByRole('button', { name: 'Replace: Password' }));
   await user.click(screen.getByRole('button', { name: 'Reference: Password' }));
-  const input = screen.getByLabelText('Password: Where the value is kept');
+  const input = screen.getByLabelText('Password: Location of the value');
   expect((input as HTMLInputElement).value).toBe('env:ERP_PASSWORD');
   expect(screen.getByText(/env:NAME, vault:path#key/)).toBeTruthy();
   await user.clear(input);

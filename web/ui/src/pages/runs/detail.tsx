@@ -15,7 +15,7 @@ import { Facts, PageHead, Section } from '../../components/layout';
 import { At, Took } from '../../components/when';
 import { AgainMenu, CancelButton } from './actions';
 import { Approvals } from './approval';
-import { Course } from './course';
+import { Execution } from './execution';
 import { useLiveRun } from './live';
 import { LiveBadge } from './livebadge';
 import { byNode } from './merge';
@@ -84,7 +84,7 @@ function RunBody({ run, onDecided }: { run: Run; onDecided: () => void }) {
         )}
         <Approvals run={run.id} steps={run.steps ?? []} onDecided={onDecided} />
         <Overview run={run} />
-        {!version.isPending && <Course run={run} graph={graph} nodes={nodes} />}
+        {!version.isPending && <Execution run={run} graph={graph} nodes={nodes} />}
         <Section title={t('runs.steps')} help={t('runs.stepsHelp')}>
           <StepTable nodes={nodes} />
         </Section>

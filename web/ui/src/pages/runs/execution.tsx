@@ -1,4 +1,4 @@
-// The course of a run: the graph coloured by state or the timeline, and what one node did.
+// The execution of a run: the graph coloured by state or the timeline, and what one node did.
 import { Alert, Stack, Tabs, Text, Title } from '@mantine/core';
 import { useCallback, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -17,13 +17,13 @@ const views = ['graph', 'timeline'] as const;
 
 type Props = { run: Run; graph: GraphNode[]; nodes: NodeSteps[] };
 
-export function Course({ run, graph, nodes }: Props) {
+export function Execution({ run, graph, nodes }: Props) {
   const { t } = useTranslation();
   const [selected, setSelected] = useState<string>();
   const select = useCallback((node: string) => setSelected((former) => (former === node ? undefined : node)), []);
   const states = useStates(nodes);
   return (
-    <Section title={t('runs.course')}>
+    <Section title={t('runs.execution')}>
       <Tabs defaultValue="graph" keepMounted={false}>
         <Tabs.List mb="sm">
           {views.map((view) => (
