@@ -1,6 +1,9 @@
 package keyflow_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,6 +19,7 @@ var (
 	inlineLink  = regexp.MustCompile(`\]\(([^()\s]+)\)`)
 	heading     = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
 	notInSlug   = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+	errorCode   = regexp.MustCompile(`^"[a-z]+(_[a-z]+)*"$`)
 	docsPath    = regexp.MustCompile(`(?:^|[^/\w])(docs/[a-z0-9_/-]+\.md)\b`)
 )
 
@@ -56,6 +60,60 @@ func TestPagesNamedInCodeExist(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestEveryErrorCodeIsExplained holds docs/reference/errors.md to name every code that the
+// program can answer with.
+func TestEveryErrorCodeIsExplained(t *testing.T) {
+	t.Parallel()
+	page := read(t, filepath.Join("docs", "reference", "errors.md"))
+	found := 0
+	for _, file := range sourceFiles(t, ".go") {
+		if strings.HasSuffix(file, "_test.go") || strings.Contains(file, "test"+string(filepath.Separator)) {
+			continue
+		}
+		for _, code := range errorCodes(t, file) {
+			found++
+			if !strings.Contains(page, "`"+code+"`") {
+				t.Errorf("%s has the code %s, which docs/reference/errors.md does not explain", file, code)
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("found only %d codes: are they written in another way now?", found)
+	}
+}
+
+// errorCodes are the texts of constants that begin with code or Code, and of the field Code of
+// literals, in one file.
+func errorCodes(t *testing.T, file string) []string {
+	t.Helper()
+	tree, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var codes []string
+	add := func(e ast.Expr) {
+		if l, ok := e.(*ast.BasicLit); ok && errorCode.MatchString(l.Value) {
+			codes = append(codes, strings.Trim(l.Value, `"`))
+		}
+	}
+	ast.Inspect(tree, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.ValueSpec:
+			for i, name := range n.Names {
+				if strings.HasPrefix(strings.ToLower(name.Name), "code") && i < len(n.Values) {
+					add(n.Values[i])
+				}
+			}
+		case *ast.KeyValueExpr:
+			if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Code" {
+				add(n.Value)
+			}
+		}
+		return true
+	})
+	return codes
 }
 
 // anchors are the fragments that GitHub makes of a page's headings.
