@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// parseDuration reads a positive length of time: Go's syntax, plus d for days of 24 hours
+// ParseDuration reads a positive length of time: Go's syntax, plus d for days of 24 hours
 // in front ("90d", "1d12h").
-func parseDuration(text string) (time.Duration, error) {
+func ParseDuration(text string) (time.Duration, error) {
 	rest := text
 	var total time.Duration
 	if days, after, ok := strings.Cut(text, "d"); ok {

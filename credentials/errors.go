@@ -2,10 +2,12 @@ package credentials
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
-	"keyflow/internal/egress"
 	"keyflow/internal/fault"
+	"keyflow/internal/jsonvalue"
+	"keyflow/internal/secret"
 )
 
 // The codes of [Error]; they are the step error codes of the run history.
@@ -48,7 +50,7 @@ type Answer struct {
 
 // Data returns the answer as expressions and the run history see it: {status, headers, body}
 // with header names in lower case, repeats joined by ", ", and the body decoded when it is JSON.
-func (a *Answer) Data() map[string]any { return responseData(a.Status, a.Header, a.Body) }
+func (a *Answer) Data() map[string]any { return ResponseData(a.Status, a.Header, a.Body) }
 
 // Error returns the message and the cause; it is for logs, not for answers.
 func (e *Error) Error() string {
@@ -61,18 +63,35 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// cannotAuthenticate says why a request cannot carry o. The causes are texts of this package.
-func cannotAuthenticate(o *opened, err error) *Error {
-	return o.failed(egress.CodeInvalidParam, err, "credential %q cannot be used for this request: %v", o.ID, err)
-}
-
-func unknown(id ID) *Error {
+func Unknown(id ID) *Error {
 	return &Error{
 		Code: CodeUnknown, ID: id,
 		Message: "credential \"" + string(id) + "\" does not exist; create it or correct the reference",
 	}
 }
 
-func notFound(id ID) *fault.Error {
+func NotFound(id ID) *fault.Error {
 	return fault.New(fault.NotFound, "credential %q does not exist", id)
 }
+
+// ResponseData is an answer as expressions see it: header names in lower case with repeats
+// joined, the body decoded when it is JSON. Cookies are hidden: they are secrets of a session
+// that the credential began.
+func ResponseData(status int, header http.Header, body []byte) map[string]any {
+	headers := make(map[string]any, len(header))
+	for name, values := range header {
+		if name == "Set-Cookie" || name == "Set-Cookie2" {
+			values = []string{secret.Mask}
+		}
+		headers[strings.ToLower(name)] = strings.Join(values, ", ")
+	}
+	var decoded any = string(body)
+	if v, err := jsonvalue.Decode(body); err == nil {
+		decoded = v
+	}
+	return map[string]any{"status": status, "headers": headers, "body": decoded}
+}
+
+// ErrReceived refuses a signed request that was received before, as it is. Whoever sent it has
+// proved to be the right caller, or to have heard him.
+var ErrReceived error = fault.New(fault.Unauthenticated, "the request was received before")

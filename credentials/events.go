@@ -24,8 +24,8 @@ const (
 	EventExpiring       = "keyflow.credential.expiring"
 )
 
-// system is the author of what nobody asked for.
-const system = "system"
+// SystemAuthor is the author of what nobody asked for.
+const SystemAuthor = "system"
 
 // EventData is the data of an event. Nothing of a secret is in it.
 type EventData struct {
@@ -95,15 +95,15 @@ func StateEvents(r *Record) []outbox.Event {
 		return nil
 	}
 	c := r.Credential
-	c.UpdatedAt, c.UpdatedBy = c.State.Since, system
+	c.UpdatedAt, c.UpdatedBy = c.State.Since, SystemAuthor
 	return []outbox.Event{event(typ, &c, c.State.Message)}
 }
 
 // ReminderEvent tells that a credential ends soon, or has ended.
 func ReminderEvent(r *Record, end *Expires, now time.Time) outbox.Event {
 	c := r.Credential
-	c.State = shownState(c.State, end, now)
-	c.UpdatedAt, c.UpdatedBy = now, system
+	c.State = ShownState(c.State, end, now)
+	c.UpdatedAt, c.UpdatedBy = now, SystemAuthor
 	return event(EventExpiring, &c, end.message(now))
 }
 

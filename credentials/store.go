@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"keyflow/credentials/internal/sealing"
+	"keyflow/internal/fault"
 )
 
 // Record is a credential as a store keeps it: everything in clear but its secrets.
@@ -31,17 +31,6 @@ type Record struct {
 	// Damage says why the stored row cannot be read; the parts that are columns of their own
 	// (id, name, folder, type, state, numbers and times) hold nevertheless. Mostly nil.
 	Damage error
-}
-
-// VersionInfo is what may be told of one version of a credential's fields.
-type VersionInfo struct {
-	Version      int               `json:"version"`
-	CreatedAt    time.Time         `json:"created_at"`
-	CreatedBy    string            `json:"created_by"`
-	Fields       map[string]any    `json:"fields"`       // those that are not secret
-	Fingerprints map[string]string `json:"fingerprints"` // of the set secret fields
-	Current      bool              `json:"current"`
-	Origin       Origin            `json:"origin"`
 }
 
 // Stamp is what tells a cached record from a changed one.
@@ -91,86 +80,26 @@ type RecordStore interface {
 	Version(ctx context.Context, id ID, number int) (Version, error)
 }
 
-// Token is the token state of one credential. Its content is sealed by the vault.
-type Token struct {
-	Credential ID
-	// Generation counts the answers stored, 0 before the first; it never falls, also when
-	// the token is given up (Sealed nil).
-	Generation int64
-	// Grant is the Record.Grant of the configuration that got the token; another one makes it unusable.
-	Grant  int64
-	Sealed []byte
-	// RenewalStarted says when a renewal of this generation began; zero when none did.
-	RenewalStarted time.Time
+// Damaged is the error of a record that cannot be read; nil for any other.
+func (r *Record) Damaged() error {
+	if r.Damage == nil {
+		return nil
+	}
+	return fault.New(fault.Conflict, "credential %q is %s", r.ID, MessageDamaged).Because(r.Damage)
 }
 
-// Connect is one authorization-code connect under way.
-type Connect struct {
-	Hash       []byte // SHA-256 of the state parameter; the parameter itself is not stored
-	Credential ID
-	Session    string // hash of the session that began it
-	Grant      int64
-	Sealed     []byte // what the callback needs (PKCE verifier), sealed by the vault
-	ExpiresAt  time.Time
-}
-
-// TokenStore keeps what OAuth providers hand out, apart from the configuration: no
-// statement writes both. It is safe for concurrent use.
-type TokenStore interface {
-	// Token returns the token state; the zero Token with Credential set when there is none.
-	Token(ctx context.Context, id ID) (Token, error)
-	// SwapToken stores next if the stored generation is still seen (0 also when there is none)
-	// and the credential exists, and reports whether it did.
-	SwapToken(ctx context.Context, next Token, seen int64) (bool, error)
-	// FailToken is Store.SetState under the further condition that the token is still of this
-	// generation: what a renewal says of a token that was replaced meanwhile means nothing.
-	FailToken(ctx context.Context, id ID, generation, revision int64, s State) (bool, error)
-	// Lease gives holder alone the right to renew the token, or extends it, for life. left is 0
-	// then; otherwise another has the right and loses it after left. now is the caller's clock;
-	// a store that processes share goes by its own. A missing credential is NotFound.
-	Lease(ctx context.Context, id ID, holder string, life time.Duration, now time.Time) (left time.Duration, err error)
-	// Release ends a lease of holder, if it has it.
-	Release(ctx context.Context, id ID, holder string) error
-	// PutConnect stores a connect under way and forgets those that have expired by now.
-	PutConnect(ctx context.Context, c Connect, now time.Time) error
-	// TakeConnect removes and returns the connect in one statement, so that a state works once.
-	// It is NotFound when unknown, used or expired by now.
-	TakeConnect(ctx context.Context, hash []byte, now time.Time) (Connect, error)
-}
-
-// Rate is at most Requests in any span of Per.
-type Rate struct {
-	Requests int
-	Per      time.Duration
-}
-
-// Claim is what one process wants of the requests at once that a credential allows.
-type Claim struct {
-	Holder string // the process
-	Busy   int    // requests under way
-	Want   int    // those and the ones that wait
-	Limit  int
-}
-
-// LimitStore keeps what all processes together may do with a credential. now is the caller's
-// clock; a store that processes share goes by its own. A missing credential is NotFound. It is
-// safe for concurrent use.
-type LimitStore interface {
-	// TakeRequests grants up to want requests, to be sent within PermitLife(r). With fewer, wait
-	// is how long it takes until there may be more.
-	TakeRequests(ctx context.Context, id ID, want int, r Rate, now time.Time) (granted int, wait time.Duration, err error)
-	// HoldSlots settles how many requests the holder may have under way for a while; a claim of
-	// nothing ends that. When others wait, nobody gets more than an equal part, and with fewer
-	// slots than processes each has its turn.
-	HoldSlots(ctx context.Context, id ID, c Claim, now time.Time) (slots int, err error)
-}
-
-// PermitLife is how soon a granted request must be sent. It counts as if it were sent last.
-func PermitLife(r Rate) time.Duration { return min(time.Second, r.Per/10) }
-
-// CanaryStore keeps one sealed text that proves, at start, that the key fits the data. It also
-// gives the walk over everything sealed that a change of the key needs.
-type CanaryStore interface {
-	SealedStore
-	sealing.Canary
+// Filter selects credentials for a list page, which is ordered by id.
+type Filter struct {
+	Folder string // this folder and below; "" is all
+	Type   TypeName
+	Status Status
+	Query  string // part of id or name
+	// Attention selects those that need a person now or expire within 30 days, Unused those
+	// that nobody has used for 90 days.
+	Attention, Unused bool
+	KeptAlive         bool      // those with keep_alive
+	Now               time.Time // what the last two and the statuses expiring and expired go by
+	IDs               []ID      // only these; nil is all
+	After             ID        // exclusive cursor
+	Limit             int       // 1..500
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"keyflow/credentials"
+	"keyflow/credentials/vault"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
 	"keyflow/web/session"
@@ -38,19 +39,19 @@ func (s *server) importCredentials(ctx context.Context, who session.Who, in *cre
 }
 
 // readImport reads the rows; none of them keeps a part of raw, which is a pooled buffer.
-func readImport(contentType string, raw []byte) (credentials.ImportFile, error) {
+func readImport(contentType string, raw []byte) (vault.ImportFile, error) {
 	media, params, err := mime.ParseMediaType(contentType)
 	charset := strings.ToLower(params["charset"])
 	switch {
 	case err == nil && media == "text/csv" && (charset == "" || charset == "utf-8"):
-		return credentials.CSVImport(bytes.NewReader(raw))
+		return vault.CSVImport(bytes.NewReader(raw))
 	case contentType == "" || err == nil && media == "application/json":
 		v, err := jsonvalue.DecodeStrict(raw)
 		if err != nil {
-			return credentials.ImportFile{}, malformed(raw, err)
+			return vault.ImportFile{}, malformed(raw, err)
 		}
-		return credentials.JSONImport(v)
+		return vault.JSONImport(v)
 	default:
-		return credentials.ImportFile{}, fault.New(fault.Malformed, "the Content-Type of an import is application/json or text/csv (UTF-8)")
+		return vault.ImportFile{}, fault.New(fault.Malformed, "the Content-Type of an import is application/json or text/csv (UTF-8)")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"keyflow/credentials"
+	"keyflow/credentials/vault"
 	"keyflow/engine"
 	"keyflow/engine/runs"
 	"keyflow/internal/identity"
@@ -65,7 +66,7 @@ type Credentials interface {
 
 type credentialRecords interface {
 	// Import creates and changes many, all or none.
-	Import(ctx context.Context, caller identity.Caller, o credentials.ImportOptions, file credentials.ImportFile) (credentials.ImportPlan, error)
+	Import(ctx context.Context, caller identity.Caller, o credentials.ImportOptions, file vault.ImportFile) (credentials.ImportPlan, error)
 	Create(ctx context.Context, caller identity.Caller, in credentials.Input) (credentials.Credential, error)
 	Get(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.Credential, error)
 	List(ctx context.Context, caller identity.Caller, f credentials.Filter) ([]credentials.Credential, error)
@@ -106,8 +107,8 @@ type credentialConnects interface {
 
 // credentialForms says what a credential can be.
 type credentialForms interface {
-	Types() []credentials.Type
-	Presets() []credentials.Preset
+	Types() []vault.Type
+	Presets() []vault.Preset
 }
 
 // masterKeys are for administrators.
@@ -173,7 +174,7 @@ type Triggers interface {
 }
 
 var (
-	_ Credentials = (*credentials.Vault)(nil)
+	_ Credentials = (*vault.Vault)(nil)
 	_ Workflows   = (*workflows.Catalog)(nil)
 	_ Runs        = (*engine.Engine)(nil)
 	_ Triggers    = (*triggers.Manager)(nil)

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"keyflow/credentials"
+	"keyflow/credentials/vault"
 	"keyflow/engine"
 	runssql "keyflow/engine/sqlstore"
 	"keyflow/internal/database/databasetest"
@@ -27,7 +27,7 @@ func newEngine(t *testing.T, d *Deps) *engine.Engine {
 	if !ok {
 		t.Fatalf("workflows are a %T", d.Workflows)
 	}
-	vault, ok := d.Credentials.(*credentials.Vault)
+	vault, ok := d.Credentials.(*vault.Vault)
 	if !ok {
 		t.Fatalf("credentials are a %T", d.Credentials)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"keyflow/credentials"
 	credentialssql "keyflow/credentials/sqlstore"
+	"keyflow/credentials/vault"
 	"keyflow/engine"
 	"keyflow/engine/runs"
 	"keyflow/internal/cloudevent"
@@ -24,9 +25,9 @@ import (
 )
 
 // newVault is a real vault that may call loopback addresses.
-func newVault(t *testing.T, db *database.DB, publicURL string, catalog *workflows.Catalog) *credentials.Vault {
+func newVault(t *testing.T, db *database.DB, publicURL string, catalog *workflows.Catalog) *vault.Vault {
 	t.Helper()
-	keys, err := credentials.OpenKeyset(t.TempDir(), "")
+	keys, err := vault.OpenKeyset(t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func newVault(t *testing.T, db *database.DB, publicURL string, catalog *workflow
 		t.Fatal(err)
 	}
 	store := credentialssql.New(db)
-	vault, err := credentials.New(credentials.Options{
+	vault, err := vault.New(vault.Options{
 		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, PublicURL: publicURL, Transport: transport, Logger: slog.New(slog.DiscardHandler),
 		Usages: func(ctx context.Context, id credentials.ID) (list []credentials.Usage, err error) {
 			used, err := catalog.Usages(ctx, string(id))

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"keyflow/credentials"
+	"keyflow/credentials/vault"
 	"keyflow/internal/fault"
 	"keyflow/web/session"
 )
@@ -42,11 +42,12 @@ func requestFrom(ctx context.Context) *request {
 	return &request{}
 }
 
-// maxBody bounds every request body, whatever the route's own limit is.
-const maxBody = credentials.MaxImportBytes + 64<<10
-
-// bodyTimeout is how long a whole body may take to arrive.
-const bodyTimeout = 60 * time.Second
+const (
+	// maxBody bounds every request body, whatever the route's own limit is.
+	maxBody = vault.MaxImportBytes + 64<<10
+	// bodyTimeout is how long a whole body may take to arrive.
+	bodyTimeout = 60 * time.Second
+)
 
 // outermost gives the request its id, bounds its body, and turns a panic into a 500.
 func (s *server) outermost(next http.Handler) http.Handler {

@@ -19,6 +19,7 @@ import (
 
 	"keyflow/credentials"
 	credentialstore "keyflow/credentials/sqlstore"
+	"keyflow/credentials/vault"
 	"keyflow/engine"
 	runstore "keyflow/engine/sqlstore"
 	"keyflow/internal/database"
@@ -46,7 +47,7 @@ type core struct {
 	egress *egress.Transport
 	// vaultEgress is nil without VAULT_ADDR.
 	vaultEgress *egress.Transport
-	vault       *credentials.Vault
+	vault       *vault.Vault
 	catalog     *workflows.Catalog
 	engine      *engine.Engine
 	runs        *runstore.Store
@@ -129,7 +130,7 @@ func (c *core) wire(cfg config) error {
 }
 
 func (c *core) openVault(cfg config) error {
-	keys, err := credentials.OpenKeyset(cfg.dataDir, cfg.masterKey)
+	keys, err := vault.OpenKeyset(cfg.dataDir, cfg.masterKey)
 	if err != nil {
 		return err
 	}
@@ -140,7 +141,7 @@ func (c *core) openVault(cfg config) error {
 	store := credentialstore.New(c.db)
 	c.events = eventstore.New(c.db)
 	store.OnEvents(c.events.Notify)
-	c.vault, err = credentials.New(credentials.Options{
+	c.vault, err = vault.New(vault.Options{
 		Store: store, Tokens: store, Limits: store, Canary: store, Seen: store, Reminders: store, Keyset: keys,
 		PublicURL: c.public.String(), Transport: c.egress, Now: c.now, Logger: c.log, Sources: from,
 		Connected: func(id credentials.ID) { c.engine.CredentialConnected(id) },
@@ -192,7 +193,7 @@ type changed func(ctx context.Context, id workflows.ID) error
 func (f changed) WorkflowChanged(ctx context.Context, id workflows.ID) error { return f(ctx, id) }
 
 // naming is the vault as the catalog asks it.
-type naming struct{ vault *credentials.Vault }
+type naming struct{ vault *vault.Vault }
 
 // RequireUse implements workflows.CredentialRights.
 func (n naming) RequireUse(ctx context.Context, caller identity.Caller, credential string) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyflow/credentials"
+	"keyflow/credentials/vault"
 	"keyflow/internal/jsonvalue"
 )
 
@@ -112,7 +113,7 @@ func (f *credentialFlags) mergeFields(in map[string]any, t credentialType) (map[
 		if !ok {
 			return nil, usagef("--field needs name=value")
 		}
-		i := slices.IndexFunc(t.Fields, func(f credentials.Field) bool { return f.Name == name })
+		i := slices.IndexFunc(t.Fields, func(f vault.Field) bool { return f.Name == name })
 		switch {
 		case i >= 0 && t.Fields[i].Secret:
 			return nil, usagef("%s is a secret: it must not be an argument. Leave it out and type it at the prompt or pipe it in, or use --from-file FILE", name)
@@ -137,8 +138,8 @@ func (f *credentialFlags) mergeFields(in map[string]any, t credentialType) (map[
 
 // credentialType is an authentication type as the API describes it.
 type credentialType struct {
-	ID     string              `json:"id"`
-	Fields []credentials.Field `json:"fields"`
+	ID     string        `json:"id"`
+	Fields []vault.Field `json:"fields"`
 }
 
 func typeOf(cmd *cobra.Command, c *client, id any) (credentialType, error) {

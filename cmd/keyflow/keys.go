@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"keyflow/credentials"
+	"keyflow/credentials/vault"
 	"keyflow/internal/database"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
@@ -88,7 +89,7 @@ func rotateOnServer(ctx context.Context, cmd *cobra.Command, p process, c *clien
 	return showKeys(cmd, status)
 }
 
-func rotateHere(ctx context.Context, cmd *cobra.Command, p process, vault *credentials.Vault, yes bool) error {
+func rotateHere(ctx context.Context, cmd *cobra.Command, p process, vault *vault.Vault, yes bool) error {
 	status, err := vault.Keys(ctx, identity.System())
 	if err == nil {
 		err = confirmKeys(p, yes, status)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"keyflow/credentials"
+	"keyflow/credentials/vault"
 )
 
 // keyStatus is what `keys ARGS --output json` printed.
@@ -48,7 +49,7 @@ func TestKeysOnTheServerAndOnTheFiles(t *testing.T) {
 	if r.code != exitOK || !strings.Contains(r.stdout, "primary") {
 		t.Errorf("as a table: %d %s%s", r.code, r.stdout, r.stderr)
 	}
-	key, err := os.ReadFile(filepath.Join(s.dir, credentials.KeyFileName))
+	key, err := os.ReadFile(filepath.Join(s.dir, vault.KeyFileName))
 	if err != nil {
 		t.Fatal(err)
 	}

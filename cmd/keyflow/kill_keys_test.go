@@ -14,6 +14,7 @@ import (
 
 	"keyflow/credentials"
 	credentialstore "keyflow/credentials/sqlstore"
+	"keyflow/credentials/vault"
 	"keyflow/internal/database"
 	"keyflow/internal/identity"
 )
@@ -26,9 +27,9 @@ var (
 )
 
 // offline opens the vault in the data folder of a server that does not run.
-func offline(t *testing.T, dir string, transport http.RoundTripper, use func(v *credentials.Vault, db *database.DB)) {
+func offline(t *testing.T, dir string, transport http.RoundTripper, use func(v *vault.Vault, db *database.DB)) {
 	t.Helper()
-	keys, err := credentials.OpenKeyset(dir, "")
+	keys, err := vault.OpenKeyset(dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ func offline(t *testing.T, dir string, transport http.RoundTripper, use func(v *
 		}
 	}()
 	store := credentialstore.New(db)
-	v, err := credentials.New(credentials.Options{Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, Transport: transport})
+	v, err := vault.New(vault.Options{Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, Transport: transport})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func offline(t *testing.T, dir string, transport http.RoundTripper, use func(v *
 // manyCredentials makes n bearer tokens; the token of each names it.
 func manyCredentials(t *testing.T, dir string, n int, host string) {
 	t.Helper()
-	offline(t, dir, nil, func(v *credentials.Vault, db *database.DB) {
+	offline(t, dir, nil, func(v *vault.Vault, db *database.DB) {
 		if err := db.Write().Exec("PRAGMA synchronous = OFF").Error; err != nil { // nothing is killed yet
 			t.Fatal(err)
 		}
@@ -87,7 +88,7 @@ func (s *seen) RoundTrip(r *http.Request) (*http.Response, error) {
 func readableAll(t *testing.T, dir string, n int, host string) (status credentials.KeyStatus) {
 	t.Helper()
 	wire := &seen{}
-	offline(t, dir, wire, func(v *credentials.Vault, _ *database.DB) {
+	offline(t, dir, wire, func(v *vault.Vault, _ *database.DB) {
 		for i := range n {
 			id := fmt.Sprintf("c-%05d", i)
 			c, err := v.Resolver().Client(t.Context(), credentials.Use{ID: credentials.ID(id), Workflow: "w", Folder: "/"})

@@ -15,6 +15,7 @@ import (
 
 	"keyflow/credentials"
 	credentialstore "keyflow/credentials/sqlstore"
+	"keyflow/credentials/vault"
 	"keyflow/internal/database"
 	"keyflow/internal/egress"
 	"keyflow/internal/identity"
@@ -93,7 +94,7 @@ func connectOffline(t *testing.T, dir string, p *rotating) {
 			t.Fatal(err)
 		}
 	}
-	keys, err := credentials.OpenKeyset(dir, "")
+	keys, err := vault.OpenKeyset(dir, "")
 	must(err)
 	db, err := database.Open(t.Context(), database.Options{Dir: dir})
 	must(err)
@@ -102,7 +103,7 @@ func connectOffline(t *testing.T, dir string, p *rotating) {
 	must(err)
 	defer transport.CloseIdleConnections()
 	store := credentialstore.New(db)
-	vault, err := credentials.New(credentials.Options{
+	vault, err := vault.New(vault.Options{
 		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, PublicURL: "http://127.0.0.1:1", Transport: transport,
 	})
 	must(err)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"keyflow/credentials"
+	"keyflow/credentials/vault"
 )
 
 func credentialsPresets(p process) *cobra.Command {
@@ -32,8 +32,8 @@ func credentialsPresets(p process) *cobra.Command {
 	}
 }
 
-func presets(cmd *cobra.Command, c *client) ([]credentials.Preset, error) {
-	var all page[credentials.Preset]
+func presets(cmd *cobra.Command, c *client) ([]vault.Preset, error) {
+	var all page[vault.Preset]
 	err := c.call(cmd.Context(), http.MethodGet, "/api/v1/credential-presets", nil, &all)
 	return all.Items, err
 }
@@ -58,7 +58,7 @@ func applyPreset(cmd *cobra.Command, c *client, in map[string]any, id string, te
 	if err != nil {
 		return err
 	}
-	preset, err := credentials.FindPreset(items, id)
+	preset, err := vault.FindPreset(items, id)
 	if err != nil {
 		return usagef("%v", err)
 	}
@@ -91,7 +91,7 @@ func applyPreset(cmd *cobra.Command, c *client, in map[string]any, id string, te
 }
 
 // applies reports whether a field is shown for these values and the defaults of the others.
-func applies(field credentials.Field, t credentialType, fields map[string]any) bool {
+func applies(field vault.Field, t credentialType, fields map[string]any) bool {
 	for name, want := range field.ShowIf {
 		got, given := fields[name]
 		if !given {

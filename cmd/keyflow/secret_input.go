@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/term"
 
-	"keyflow/credentials"
+	"keyflow/credentials/vault"
 )
 
 // peekTime is how long a command that needs no secret waits to see whether stdin holds data.
@@ -19,7 +19,7 @@ const peekTime = 200 * time.Millisecond
 func askSecrets(p process, t credentialType, fields map[string]any) error {
 	missing := missingSecrets(t, fields)
 	if _, ok := terminal(p); ok {
-		if len(missing) > 1 && !missing[0].Required || len(missing) == 1 && missing[0].Kind == credentials.KindMap {
+		if len(missing) > 1 && !missing[0].Required || len(missing) == 1 && missing[0].Kind == vault.KindMap {
 			return nil // several ways are possible: the server says what is missing
 		}
 		return promptSecrets(p, missing, fields)
@@ -40,15 +40,15 @@ func askSecrets(p process, t credentialType, fields map[string]any) error {
 
 // missingSecrets lists the secret fields that apply and have no value: the required ones, or if
 // there are none the optional ones, of which a single line of text comes before keys and maps.
-func missingSecrets(t credentialType, fields map[string]any) []credentials.Field {
-	var required, optional, texts []credentials.Field
+func missingSecrets(t credentialType, fields map[string]any) []vault.Field {
+	var required, optional, texts []vault.Field
 	for _, field := range t.Fields {
 		secret := field.Secret || field.SecretIf != "" && fields[field.SecretIf] == true
 		switch _, given := fields[field.Name]; {
 		case given || !secret || !applies(field, t, fields):
 		case field.Required:
 			required = append(required, field)
-		case field.Kind == credentials.KindText:
+		case field.Kind == vault.KindText:
 			texts = append(texts, field)
 			fallthrough
 		default:
@@ -67,9 +67,9 @@ func missingSecrets(t credentialType, fields map[string]any) []credentials.Field
 
 // askNamed sets the secret fields that --secret names.
 func askNamed(p process, t credentialType, names []string, fields map[string]any) error {
-	named := make([]credentials.Field, len(names))
+	named := make([]vault.Field, len(names))
 	for i, name := range names {
-		named[i] = credentials.Field{Name: name, Label: name, Required: true}
+		named[i] = vault.Field{Name: name, Label: name, Required: true}
 		for _, f := range t.Fields {
 			if f.Name == name {
 				named[i].Kind = f.Kind
@@ -86,7 +86,7 @@ func askNamed(p process, t credentialType, names []string, fields map[string]any
 }
 
 // promptSecrets asks for values without echo. An optional field that is left empty is not set.
-func promptSecrets(p process, missing []credentials.Field, fields map[string]any) error {
+func promptSecrets(p process, missing []vault.Field, fields map[string]any) error {
 	fd, _ := terminal(p)
 	for _, field := range missing {
 		note := "not shown"
@@ -108,7 +108,7 @@ func promptSecrets(p process, missing []credentials.Field, fields map[string]any
 
 // pipedSecret sets a field to what stdin holds, without the line's end. What cannot be meant as
 // the value is refused; no message repeats it.
-func pipedSecret(p process, field credentials.Field, fields map[string]any) error {
+func pipedSecret(p process, field vault.Field, fields map[string]any) error {
 	data, err := readAll(p.stdin)
 	if err != nil {
 		return err
@@ -123,9 +123,9 @@ func pipedSecret(p process, field credentials.Field, fields map[string]any) erro
 		return nil
 	case object["fields"] != nil:
 		return usagef("stdin holds the JSON of a credential: add --from-file -")
-	case field.Kind == credentials.KindMap:
+	case field.Kind == vault.KindMap:
 		return usagef("%s has several values, which one text on stdin cannot give: %s", field.Name, fromFileAdvice(field))
-	case field.Kind != credentials.KindLines && strings.Contains(value, "\n"):
+	case field.Kind != vault.KindLines && strings.Contains(value, "\n"):
 		return usagef("stdin holds several lines, and %s is one: pipe the value alone, or use %s", field.Name, otherWays(field))
 	}
 	fields[field.Name] = value
@@ -150,7 +150,7 @@ func hasData(p process) bool {
 	}
 }
 
-func fieldNames(fields []credentials.Field) string {
+func fieldNames(fields []vault.Field) string {
 	names := make([]string, len(fields))
 	for i, f := range fields {
 		names[i] = f.Name
@@ -163,7 +163,7 @@ func fieldNames(fields []credentials.Field) string {
 }
 
 // fromFileAdvice shows the JSON that sets fields.
-func fromFileAdvice(fields ...credentials.Field) string {
+func fromFileAdvice(fields ...vault.Field) string {
 	values := make([]string, len(fields))
 	for i, f := range fields {
 		values[i] = fmt.Sprintf("%q: …", f.Name)
@@ -172,6 +172,6 @@ func fromFileAdvice(fields ...credentials.Field) string {
 }
 
 // otherWays lists how a secret can be given without stdin.
-func otherWays(field credentials.Field) string {
+func otherWays(field vault.Field) string {
 	return fmt.Sprintf("--from-file FILE (JSON; - is stdin) or --ref %s=env:NAME", field.Name)
 }

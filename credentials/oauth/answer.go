@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"keyflow/credentials/redact"
+	"keyflow/internal/secret"
 )
 
 // answer is what a provider said, read tolerantly.
@@ -163,7 +164,7 @@ func (a *answer) shown(hide *redact.Redactor) map[string]any {
 	out := make(map[string]any, len(a.fields))
 	for name, v := range a.fields {
 		name = hide.String(cut(name))
-		out[name] = redact.Mask
+		out[name] = secret.Mask
 		if slices.Contains(known, name) {
 			out[name] = a.hideTokens(hide.String(cut(scopeOf(v))))
 		}

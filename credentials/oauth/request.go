@@ -215,14 +215,14 @@ func (t *tokenCall) traceRequest(out *http.Request, params url.Values) {
 	shown := map[string]bool{"grant_type": true, "client_id": true, "scope": true, "redirect_uri": true}
 	for _, values := range []url.Values{params, out.URL.Query()} {
 		for name := range values {
-			t.trace.Params[name] = redact.Mask
+			t.trace.Params[name] = secret.Mask
 			if shown[name] {
 				t.trace.Params[name] = hide.String(values.Get(name))
 			}
 		}
 	}
 	for name := range t.cfg.Headers {
-		t.trace.Headers[http.CanonicalHeaderKey(name)] = redact.Mask
+		t.trace.Headers[http.CanonicalHeaderKey(name)] = secret.Mask
 	}
 }
 

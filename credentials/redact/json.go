@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"keyflow/internal/decimal"
+	"keyflow/internal/secret"
 )
 
 // json redacts data if it is JSON, whatever its label says: labels lie, and texts are
@@ -69,7 +70,7 @@ func (r *Redactor) appendToken(out, token []byte) []byte {
 		return r.appendText(out, token)
 	case token[0] == '-' || isDigit(token[0]):
 		if r.isSecretNumber(string(token)) || r.whole[string(token)] {
-			return append(out, `"`+Mask+`"`...)
+			return append(out, `"`+secret.Mask+`"`...)
 		}
 	}
 	return append(out, token...)
@@ -88,7 +89,7 @@ func (r *Redactor) appendText(out, token []byte) []byte {
 	text := string(token[1 : len(token)-1])
 	if bytes.IndexByte(token, '\\') >= 0 {
 		if err := json.Unmarshal(token, &text); err != nil {
-			return append(out, `"`+Mask+`"`...)
+			return append(out, `"`+secret.Mask+`"`...)
 		}
 	}
 	clean := r.String(text)
@@ -97,7 +98,7 @@ func (r *Redactor) appendText(out, token []byte) []byte {
 	}
 	quoted, err := json.Marshal(clean)
 	if err != nil {
-		quoted = []byte(`"` + Mask + `"`)
+		quoted = []byte(`"` + secret.Mask + `"`)
 	}
 	return append(out, quoted...)
 }

@@ -3,6 +3,8 @@ package redact
 import (
 	"slices"
 	"strings"
+
+	"keyflow/internal/secret"
 )
 
 // matcher finds any of a few patterns. Overlapping matches are one: nothing of a secret
@@ -87,7 +89,7 @@ func (m *matcher) replace(s string) string {
 		if start == len(s) {
 			return out.String()
 		}
-		out.WriteString(Mask)
+		out.WriteString(secret.Mask)
 		from = end
 		start, end = span(m, s, from)
 	}
@@ -105,7 +107,7 @@ func (m *matcher) replaceBytes(b []byte) []byte {
 		if start == len(b) {
 			return out
 		}
-		out = append(out, Mask...)
+		out = append(out, secret.Mask...)
 		from = end
 		start, end = span(m, b, from)
 	}

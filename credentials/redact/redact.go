@@ -12,10 +12,8 @@ import (
 	"strings"
 
 	"keyflow/internal/decimal"
+	"keyflow/internal/secret"
 )
-
-// Mask is what stands where a secret was.
-const Mask = "***"
 
 const (
 	// minSecret is the shortest secret that is searched for by itself. Shorter ones would
@@ -74,7 +72,7 @@ func New(s Secrets) *Redactor {
 // String returns s with every secret replaced.
 func (r *Redactor) String(s string) string {
 	if r.whole[s] {
-		return Mask
+		return secret.Mask
 	}
 	return r.find.replace(s)
 }
@@ -101,7 +99,7 @@ func (r *Redactor) headerName(name string) string {
 	lower := strings.ToLower(name)
 	for _, text := range r.names {
 		if strings.Contains(lower, text) {
-			return Mask
+			return secret.Mask
 		}
 	}
 	return name
@@ -111,7 +109,7 @@ func (r *Redactor) headerName(name string) string {
 // when there is nothing to replace.
 func (r *Redactor) Bytes(data []byte) []byte {
 	if r.whole[string(data)] {
-		return []byte(Mask)
+		return []byte(secret.Mask)
 	}
 	if clean, ok := r.json(data); ok {
 		return clean

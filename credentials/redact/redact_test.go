@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials/redact"
+	"keyflow/internal/secret"
 )
 
 const (
@@ -59,7 +60,7 @@ func TestStringFindsEveryForm(t *testing.T) {
 			t.Run(s[:5]+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				got := r.String("before " + form + " after")
-				if strings.Contains(got, form) || !strings.Contains(got, redact.Mask) {
+				if strings.Contains(got, form) || !strings.Contains(got, secret.Mask) {
 					t.Errorf("%q is not redacted: %q", form, got)
 				}
 			})
@@ -76,11 +77,11 @@ func TestBase64AtAnyAlignment(t *testing.T) {
 			for _, alphabet := range []*base64.Encoding{base64.StdEncoding, base64.RawURLEncoding} {
 				got := r.String(alphabet.EncodeToString([]byte(text)))
 				// At most the six bits that the secret shares with a neighbour remain on each side.
-				if left := len(strings.ReplaceAll(got, redact.Mask, "")); left > (before*8+5)/6+(after*8+5)/6+4 {
+				if left := len(strings.ReplaceAll(got, secret.Mask, "")); left > (before*8+5)/6+(after*8+5)/6+4 {
 					t.Errorf("%d before, %d after: %q", before, after, got)
 				}
 				decoded, _ := base64.RawStdEncoding.DecodeString(strings.Trim(got, "*="))
-				if strings.Contains(string(decoded), plainSecret[2:len(plainSecret)-2]) || !strings.Contains(got, redact.Mask) {
+				if strings.Contains(string(decoded), plainSecret[2:len(plainSecret)-2]) || !strings.Contains(got, secret.Mask) {
 					t.Errorf("%d before, %d after: %q", before, after, got)
 				}
 			}
@@ -185,7 +186,7 @@ func TestBody(t *testing.T) {
 	t.Parallel()
 	errLimit, errBroken := errors.New("too large"), errors.New("broken")
 	text := strings.Repeat("x", 5000) + plainSecret + strings.Repeat("y", 5000)
-	want := strings.ReplaceAll(text, plainSecret, redact.Mask)
+	want := strings.ReplaceAll(text, plainSecret, secret.Mask)
 	tests := map[string]struct {
 		src   io.Reader
 		limit int64

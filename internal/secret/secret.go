@@ -10,7 +10,8 @@ import (
 	"log/slog"
 )
 
-const redacted = "***"
+// Mask stands where a secret was.
+const Mask = "***"
 
 // Text is a secret text. The zero value is "not set". It is immutable and safe to copy.
 type Text struct{ value *string }
@@ -35,19 +36,19 @@ func (t Text) Equal(o Text) bool {
 }
 
 // String implements fmt.Stringer and shows nothing.
-func (Text) String() string { return redacted }
+func (Text) String() string { return Mask }
 
 // GoString implements fmt.GoStringer and shows nothing.
-func (Text) GoString() string { return redacted }
+func (Text) GoString() string { return Mask }
 
 // Format implements fmt.Formatter for every verb and shows nothing.
-func (Text) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+func (Text) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Mask)) }
 
 // LogValue implements slog.LogValuer and shows nothing.
-func (Text) LogValue() slog.Value { return slog.StringValue(redacted) }
+func (Text) LogValue() slog.Value { return slog.StringValue(Mask) }
 
 // MarshalJSON implements json.Marshaler and shows nothing.
-func (Text) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+func (Text) MarshalJSON() ([]byte, error) { return []byte(`"` + Mask + `"`), nil }
 
 // MarshalText implements encoding.TextMarshaler and shows nothing.
-func (Text) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (Text) MarshalText() ([]byte, error) { return []byte(Mask), nil }

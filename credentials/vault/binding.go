@@ -1,0 +1,173 @@
+package vault
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"keyflow/credentials"
+	"keyflow/credentials/internal/sealing"
+	"keyflow/internal/jsonvalue"
+	"keyflow/internal/secret"
+)
+
+// Whoever can write the database must not thereby decide where a secret goes. So the digest of
+// all that a row says in clear (hosts, workflows, URLs, plain fields, fingerprints ...) is
+// sealed beside it, and what opens from a ciphertext must have the fingerprint that the row
+// says. Ciphertexts are not part of the digest: their place binds them, and sealing them anew
+// with another key changes nothing that is said.
+
+var (
+	errUnbound   = errors.New("the record has no proof of what it says")
+	errRewritten = errors.New("the record does not say what was written")
+)
+
+// bind seals what r says into r.
+func (v *Vault) bind(r *credentials.Record) (err error) {
+	version := r.CurrentVersion()
+	if r.VersionBinding, err = v.sealDigest(versionPlace(r.ID, version.Number), func() ([]byte, error) { return versionDigest(version) }); err != nil {
+		return err
+	}
+	r.Binding, err = v.sealDigest(recordPlace(r), func() ([]byte, error) { return recordDigest(r) })
+	return err
+}
+
+// bound tells whether r says what bind sealed.
+func (v *Vault) bound(r *credentials.Record) error {
+	return v.checkDigest(recordPlace(r), r.Binding, func() ([]byte, error) { return recordDigest(r) })
+}
+
+func (v *Vault) boundVersion(id credentials.ID, w credentials.Version) error {
+	return v.checkDigest(versionPlace(id, w.Number), w.Binding, func() ([]byte, error) { return versionDigest(w) })
+}
+
+func (v *Vault) sealDigest(at sealing.Place, digest func() ([]byte, error)) ([]byte, error) {
+	sum, err := digest()
+	if err != nil {
+		return nil, fmt.Errorf("digest of credential %q: %w", at.ID, err)
+	}
+	return v.keys.Seal(at, sum)
+}
+
+func (v *Vault) checkDigest(at sealing.Place, sealed []byte, digest func() ([]byte, error)) error {
+	if sealed == nil {
+		return errUnbound
+	}
+	want, err := v.keys.Open(at, sealed)
+	if err != nil {
+		return err
+	}
+	sum, err := digest()
+	if err != nil {
+		return fmt.Errorf("digest of credential %q: %w", at.ID, err)
+	}
+	if subtle.ConstantTimeCompare(want, sum) == 0 {
+		return errRewritten
+	}
+	return nil
+}
+
+// recordDigest is of all that the record says in clear but its state and last use.
+func recordDigest(r *credentials.Record) ([]byte, error) {
+	said := *r
+	said.State, said.LastUsedAt = credentials.State{}, nil
+	said.Sealed, said.FingerprintKey, said.Binding, said.VersionBinding = nil, nil, nil, nil
+	if r.Staged != nil {
+		staged := *r.Staged
+		staged.Sealed = nil
+		said.Staged = &staged
+	}
+	return digest(struct {
+		Record    credentials.Record
+		OwnFolder bool // null and [] differ here only
+	}{said, r.AllowedWorkflows == nil})
+}
+
+// versionDigest is of all that the version says in clear.
+func versionDigest(w credentials.Version) ([]byte, error) {
+	w.Sealed, w.Binding = nil, nil
+	return digest(w)
+}
+
+// digest is the SHA-256 of v as JSON without what is empty: a database does not tell null from
+// empty.
+func digest(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := jsonvalue.Decode(text)
+	if err != nil {
+		return nil, err
+	}
+	if text, err = jsonvalue.Encode(pruned(doc)); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(text)
+	return sum[:], nil
+}
+
+// pruned leaves out of objects what is null or empty. It changes v.
+func pruned(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, value := range v {
+			if value = pruned(value); value == nil {
+				delete(v, name)
+			} else {
+				v[name] = value
+			}
+		}
+		if len(v) == 0 {
+			return nil
+		}
+	case []any:
+		for i := range v {
+			v[i] = pruned(v[i])
+		}
+		if len(v) == 0 {
+			return nil
+		}
+	}
+	return v
+}
+
+// openFields decrypts the secrets that o says are set.
+func (v *Vault) openFields(o *opened, at sealing.Place, sealed map[string][]byte) error {
+	o.secrets = make(map[string]secret.Text, len(sealed))
+	var errs []error
+	for _, field := range slices.Sorted(maps.Keys(o.Secrets)) {
+		info := o.Secrets[field]
+		if !info.Set {
+			continue
+		}
+		if info.Ref != "" { // the binding proves it
+			o.setReference(field, info.Ref)
+			continue
+		}
+		at.Field = field
+		text, err := v.openField(at, sealed[field], o.key, info.Fingerprint)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		o.secrets[field] = text
+	}
+	return errors.Join(errs...)
+}
+
+// openField decrypts one secret, which must be the one that the fingerprint names.
+func (v *Vault) openField(at sealing.Place, sealed []byte, key secret.Text, print string) (secret.Text, error) {
+	text, err := v.keys.Open(at, sealed)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	if subtle.ConstantTimeCompare([]byte(fingerprint(key, string(text))), []byte(print)) == 0 {
+		return secret.Text{}, fmt.Errorf("open %s %s of credential %q: %w", at.Kind, at.Field, at.ID, errRewritten)
+	}
+	return secret.New(string(text)), nil
+}

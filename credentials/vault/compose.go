@@ -1,0 +1,274 @@
+package vault
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"keyflow/credentials"
+	"keyflow/credentials/internal/reach"
+	"keyflow/credentials/internal/sealing"
+	"keyflow/internal/secret"
+)
+
+// stored is the record that an edit starts from, decrypted as far as it opens.
+type stored struct {
+	credentials.Record
+	opened *opened
+	broken map[string]error
+}
+
+// merge joins an edit with what is stored (nil at creation) into the values that would be in
+// force, and adds what is wrong with the whole. An absent secret keeps its value.
+func (e *edit) merge(old *stored) *opened {
+	o := &opened{
+		typ: e.typ, hosts: reach.ParseHosts(e.in.AllowedHosts), values: values{plain: fieldTexts(e.typ, e.plain), secrets: make(map[string]secret.Text)},
+		Credential: credentials.Credential{
+			ID: e.in.ID, Name: e.in.Name, Description: e.in.Description, Labels: e.in.Labels, Folder: e.in.Folder,
+			Type: e.in.Type, Fields: e.plain, AllowedHosts: e.in.AllowedHosts, AllowedWorkflows: e.in.AllowedWorkflows,
+			RotatableBy: e.in.RotatableBy, Limits: e.in.Limits, FailureRules: e.in.FailureRules, TestURL: e.in.TestURL,
+			ExpiresAt: e.in.ExpiresAt, RotateEvery: e.in.RotateEvery, Grace: e.in.Grace,
+		},
+	}
+	for _, f := range e.typ.Fields {
+		if !f.secretIn(e.plain) {
+			continue
+		}
+		delete(o.plain, f.Name)
+		if text, given := e.given[f.Name]; given {
+			if text.IsSet() {
+				o.secrets[f.Name] = text
+			}
+		} else if _, refers := e.refs[f.Name]; refers {
+			e.takeReference(old, o, f.Name)
+		} else if old != nil {
+			e.keep(old, o, f.Name)
+		}
+	}
+	for _, f := range e.typ.Fields {
+		if f.Required && o.text(f.Name) == "" && o.refs[f.Name] == "" && f.shownIn(o.plain) && !e.reported(f.Name) {
+			e.add(pointer("fields", f.Name), codeRequired, "is required")
+		}
+	}
+	if e.typ.check != nil {
+		for _, i := range e.typ.check(&o.values) {
+			if !e.reported(i.field) && o.refs[i.field] == "" { // what a reference leads to is checked when it is used
+				e.add(pointer("fields", i.field), i.code, i.message)
+			}
+		}
+	}
+	if old != nil {
+		e.checkWidening(old, o)
+		e.checkReferenceWidening(old, o)
+	}
+	return o
+}
+
+// keep takes the stored value of a secret field. One that was plain until now becomes secret.
+func (e *edit) keep(old *stored, o *opened, field string) {
+	if _, damaged := old.broken[field]; damaged {
+		e.add(pointer("fields", field), codeSecretRequired, "the stored value is damaged: enter it again")
+		return
+	}
+	if ref, ok := old.opened.refs[field]; ok {
+		o.setReference(field, ref)
+	} else if text, ok := old.opened.secrets[field]; ok {
+		o.secrets[field] = text
+	} else if text, ok := old.Fields[field].(string); ok {
+		o.secrets[field] = secret.New(text)
+	}
+}
+
+func (e *edit) reported(field string) bool {
+	path := pointer("fields", field)
+	for _, p := range e.list {
+		if p.Path == path || strings.HasPrefix(p.Path, path+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// checkWidening refuses a change that could send a stored secret somewhere new, unless every
+// stored secret is given again: otherwise whoever may edit could read them.
+func (e *edit) checkWidening(old *stored, o *opened) {
+	var kept []string
+	for name := range old.opened.secrets {
+		if _, given := e.given[name]; !given && o.secrets[name].IsSet() {
+			kept = append(kept, name)
+		}
+	}
+	if len(kept) == 0 {
+		return
+	}
+	slices.Sort(kept)
+	for _, path := range widenings(old.opened, o) {
+		e.add(path, codeSecretRequired, "this change could send the stored secret somewhere new: enter "+strings.Join(kept, " and ")+" again together with it")
+	}
+}
+
+// widenings lists the changes from old to next after which a secret could go somewhere new.
+func widenings(old, next *opened) []string {
+	var paths []string
+	for i, p := range next.hosts {
+		if !slices.ContainsFunc(old.hosts, func(was reach.Host) bool { return was.Covers(p) }) {
+			paths = append(paths, fmt.Sprintf("/allowed_hosts/%d", i))
+		}
+	}
+	if next.TestURL != "" && next.TestURL != old.TestURL && !knownOrigin(old, next.TestURL) {
+		paths = append(paths, "/test_url")
+	}
+	for _, f := range next.typ.Fields {
+		if f.steers && old.text(f.Name) != next.text(f.Name) {
+			paths = append(paths, pointer("fields", f.Name))
+		}
+	}
+	return paths
+}
+
+// knownOrigin reports whether those who set the secret named the host of text itself, as
+// allowed host or in the former test_url. A pattern with * does not name a host.
+func knownOrigin(old *opened, text string) bool {
+	u, err := url.Parse(text)
+	if err != nil {
+		return false
+	}
+	if was, err := url.Parse(old.TestURL); err == nil && was.Scheme == u.Scheme && was.Host == u.Host {
+		return true
+	}
+	return old.hosts.Named().Allow(u)
+}
+
+// author is who makes an edit, when, the revision that it gets, and what it is.
+type author struct {
+	name     string
+	at       time.Time
+	revision int64
+	origin   credentials.Origin
+}
+
+// record seals a checked edit into what is stored. old is nil at creation.
+func (v *Vault) record(old *stored, o *opened, by author) (*credentials.Record, error) {
+	r := &credentials.Record{Credential: o.Credential}
+	r.Candidate, r.FallBack = nil, nil // they belong to a version
+	r.Revision, r.UpdatedAt, r.UpdatedBy = by.revision, by.at, by.name
+	key := newFingerprintKey()
+	if old == nil {
+		r.Version, r.Grant = 1, by.revision
+		r.CreatedAt, r.CreatedBy = by.at, by.name
+		r.State = initialState(o, by.at)
+		r.Made = by.made()
+	} else {
+		if old.opened.key.IsSet() {
+			key = old.opened.key
+		}
+		r.Version, r.Made, r.Grant, r.State = old.Version, old.Made, old.Grant, old.State
+		r.CreatedAt, r.CreatedBy, r.LastUsedAt = old.CreatedAt, old.CreatedBy, old.LastUsedAt
+		v.advance(r, old, o, by)
+	}
+	r.Warnings = warnings(o)
+	if old != nil && r.Version == old.Version {
+		r.Fields, r.Secrets, r.Sealed, r.FingerprintKey = old.Fields, old.Secrets, old.Sealed, old.FingerprintKey
+		r.Candidate, r.Staged, r.FallBack = old.Candidate, old.Staged, old.FallBack
+		return r, nil
+	}
+	return r, v.sealFields(r, old, o, key)
+}
+
+// advance counts a change of fields as a version and settles what it means for tokens and state.
+func (v *Vault) advance(r *credentials.Record, old *stored, o *opened, by author) {
+	changed := len(old.broken) > 0 || !reflect.DeepEqual(orEmpty(old.Fields), orEmpty(o.Fields)) || !maps.EqualFunc(old.opened.secrets, o.secrets, secret.Text.Equal) ||
+		!maps.Equal(old.opened.refs, o.refs)
+	if changed {
+		r.Version++
+		r.Made = by.made()
+	}
+	regrant := old.broken[""] != nil || len(widenings(old.opened, o)) > 0
+	for _, f := range o.typ.Fields {
+		regrant = regrant || f.grants && (old.opened.text(f.Name) != o.text(f.Name) || old.opened.refs[f.Name] != o.refs[f.Name])
+	}
+	if regrant {
+		r.Grant = by.revision
+	}
+	if r.State.Status == credentials.Quota && !slices.EqualFunc(old.FailureRules, o.FailureRules, sameRule) {
+		r.State = credentials.State{Status: credentials.OK, Since: by.at} // the rule that said so is another
+	}
+	switch {
+	case o.text("grant_type") != grantAuthorizationCode:
+		if changed {
+			r.State = initialState(o, by.at)
+		}
+	case old.opened.text("grant_type") != grantAuthorizationCode:
+		r.State = initialState(o, by.at)
+	case regrant && old.State.Status != credentials.NeedsConnect:
+		r.State = credentials.State{Status: credentials.NeedsReconnect, Message: "changed since it was connected; connect it again", Since: by.at}
+	}
+}
+
+func (a author) made() credentials.Made {
+	return credentials.Made{At: a.at, By: a.name, Origin: a.origin}
+}
+
+func sameRule(a, b credentials.FailureRule) bool { return reflect.DeepEqual(a, b) }
+
+func initialState(o *opened, at time.Time) credentials.State {
+	switch {
+	case o.Type == credentials.TypeNoAuth:
+		return credentials.State{Status: credentials.OK, Since: at}
+	case o.text("grant_type") == grantAuthorizationCode:
+		return credentials.State{Status: credentials.NeedsConnect, Message: "connect it once to let a person agree", Since: at}
+	default:
+		return credentials.State{Status: credentials.Untested, Since: at}
+	}
+}
+
+// sealFields encrypts all secrets of a new version, kept ones too: each is bound to its version.
+func (v *Vault) sealFields(r *credentials.Record, old *stored, o *opened, key secret.Text) (err error) {
+	r.FingerprintKey, err = v.keys.Seal(fingerprintKeyPlace(r.ID), []byte(key.Reveal()))
+	if err != nil {
+		return err
+	}
+	o.key = key
+	r.Secrets, r.Sealed, err = v.sealSecrets(old, o, fieldPlace(r.ID, r.Version, ""), r.UpdatedAt)
+	return err
+}
+
+// sealSecrets encrypts the secrets of o for a place. Those that are known from before keep the
+// time when they were entered.
+func (v *Vault) sealSecrets(old *stored, o *opened, in sealing.Place, now time.Time) (infos map[string]credentials.SecretInfo, sealed map[string][]byte, err error) {
+	infos, sealed = make(map[string]credentials.SecretInfo), make(map[string][]byte)
+	for _, f := range o.typ.Fields {
+		if !f.secretIn(o.Fields) {
+			continue
+		}
+		at, was := now, o.Secrets[f.Name]
+		if ref := o.refs[f.Name]; ref != "" {
+			if old != nil && old.opened.refs[f.Name] == ref && old.Secrets[f.Name].UpdatedAt != nil {
+				at = *old.Secrets[f.Name].UpdatedAt
+			}
+			infos[f.Name] = credentials.SecretInfo{Set: true, UpdatedAt: &at, Ref: ref}
+			continue
+		}
+		text, set := o.secrets[f.Name]
+		if !set {
+			infos[f.Name] = credentials.SecretInfo{}
+			continue
+		}
+		info := credentials.SecretInfo{Set: true, UpdatedAt: &at, Fingerprint: fingerprint(o.key, text.Reveal())}
+		if was.Set && was.Fingerprint == info.Fingerprint { // brought back
+			info = was
+		} else if old != nil && old.Secrets[f.Name].Set && old.opened.secrets[f.Name].Equal(text) {
+			info.UpdatedAt = old.Secrets[f.Name].UpdatedAt
+		}
+		in.Field = f.Name
+		infos[f.Name] = info
+		if sealed[f.Name], err = v.keys.Seal(in, []byte(text.Reveal())); err != nil {
+			return nil, nil, err
+		}
+	}
+	return infos, sealed, nil
+}

@@ -1,0 +1,180 @@
+package vault
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"keyflow/credentials"
+	"keyflow/credentials/internal/reach"
+	"keyflow/internal/jsonvalue"
+	"keyflow/internal/secret"
+	"keyflow/internal/suggest"
+)
+
+// checkFields sorts the fields of the input into plain and given ones. Messages never show a
+// value: it may be a secret in the wrong place.
+func (e *edit) checkFields() {
+	for _, name := range slices.Sorted(maps.Keys(e.in.Fields)) {
+		f := e.typ.field(name)
+		if f == nil {
+			e.unknownField(name)
+			continue
+		}
+		value := e.in.Fields[name]
+		if texts, ok := value.(map[string]string); ok {
+			value = anyMap(texts)
+		}
+		if text, ok := value.(string); ok && text == "" && !f.blank {
+			value = nil
+		}
+		switch {
+		case f.secretIn(e.in.Fields):
+			e.checkSecret(f, value)
+		case value != nil && e.checkValue(f, value):
+			e.plain[name] = value
+		}
+	}
+}
+
+func (e *edit) unknownField(name string) {
+	path := pointer("fields", name)
+	if slices.Contains(e.typ.later, name) {
+		e.add(path, codeNotSupported, "is not supported yet; leave it out")
+		return
+	}
+	known := make([]string, len(e.typ.Fields))
+	for i, f := range e.typ.Fields {
+		known[i] = f.Name
+	}
+	what := "has no fields"
+	if len(known) > 0 {
+		what = "has " + strings.Join(known, ", ")
+	}
+	e.add(path, codeUnknownField, "is not a field of "+string(e.typ.Name)+suggest.DidYouMean(name, known)+"; it "+what)
+}
+
+func (e *edit) checkSecret(f *Field, value any) {
+	if ref, ok := givenReference(f, value); ok {
+		e.checkReference(f, ref)
+		return
+	}
+	if f.Kind == KindMap && value != nil {
+		e.checkSecretMap(f, value)
+		return
+	}
+	switch value := value.(type) {
+	case nil:
+		e.given[f.Name] = secret.Text{}
+	case string:
+		if e.checkText(f, value) {
+			e.given[f.Name] = secret.New(value)
+		}
+	default:
+		e.add(pointer("fields", f.Name), codeInvalidType, `must be a text, or a reference such as {"ref": "env:NAME"}`)
+	}
+}
+
+// checkSecretMap keeps a map of secrets as one secret, its JSON text. An empty map clears it.
+func (e *edit) checkSecretMap(f *Field, value any) {
+	if !e.checkMap(pointer("fields", f.Name), value) {
+		return
+	}
+	text, err := jsonvalue.Encode(value)
+	switch {
+	case err != nil || len(text) > maxText:
+		e.add(pointer("fields", f.Name), codeInvalidValue, "is longer than 64 KiB")
+	case len(value.(map[string]any)) == 0: //nolint:forcetypeassert // checkMap has seen to it
+		e.given[f.Name] = secret.Text{}
+	default:
+		e.given[f.Name] = secret.New(string(text))
+	}
+}
+
+// checkValue reports whether a plain value is what the field takes.
+func (e *edit) checkValue(f *Field, value any) bool {
+	path := pointer("fields", f.Name)
+	switch f.Kind {
+	case KindBoolean:
+		if _, ok := value.(bool); !ok {
+			e.add(path, codeInvalidType, "must be true or false")
+			return false
+		}
+		return true
+	case KindMap:
+		return e.checkMap(path, value)
+	}
+	text, ok := value.(string)
+	if !ok {
+		e.add(path, codeInvalidType, "must be a text")
+		return false
+	}
+	if f.Kind == KindChoice && !slices.Contains(f.Choices, text) {
+		if slices.Contains(f.later, text) {
+			e.add(path, codeNotSupported, text+" is not supported yet; this release has "+strings.Join(f.Choices, ", "))
+		} else {
+			e.add(path, codeInvalidValue, "must be one of "+strings.Join(f.Choices, ", "))
+		}
+		return false
+	}
+	return e.checkText(f, text)
+}
+
+func (e *edit) checkText(f *Field, text string) bool {
+	message := ""
+	switch {
+	case len(text) > maxText:
+		message = "is longer than 64 KiB"
+	case f.Pattern != "" && !regexp.MustCompile(`^(?:`+f.Pattern+`)$`).MatchString(text):
+		message = "must match " + f.Pattern
+	case f.format == formatURL:
+		message = e.checkTokenURL(text)
+	case f.format == formatDuration:
+		if _, err := credentials.ParseDuration(text); err != nil {
+			message = "is not a duration such as 90m, 12h or 30d"
+		}
+	}
+	if message != "" {
+		e.add(pointer("fields", f.Name), codeInvalidValue, message)
+	}
+	return message == ""
+}
+
+// checkTokenURL requires https, except on loopback and where allowed_hosts says http://.
+func (e *edit) checkTokenURL(text string) string {
+	u, message := checkURL(text)
+	if message != "" || u.Scheme == "https" || reach.ParseHosts(append([]string{u.Hostname()}, e.in.AllowedHosts...)).Allow(u) {
+		return message
+	}
+	return "must begin with https://" + insecureHint(u)
+}
+
+func (e *edit) checkMap(path string, value any) bool {
+	m, ok := value.(map[string]any)
+	if !ok {
+		e.add(path, codeInvalidType, "must be an object of texts")
+		return false
+	}
+	if len(m) > maxEntries {
+		e.add(path, codeTooLong, "holds too many entries")
+		return false
+	}
+	valid := true
+	for key, value := range m {
+		if text, ok := value.(string); !ok || key == "" || len(key)+len(text) > maxText {
+			e.add(path+pointer(key), codeInvalidType, "must be a text with a name")
+			valid = false
+		}
+	}
+	return valid
+}
+
+// anyMap is the form that decoded JSON has.
+func anyMap(m map[string]string) map[string]any {
+	plain := make(map[string]any, len(m))
+	for key, value := range m {
+		plain[key] = value
+	}
+	return plain
+}

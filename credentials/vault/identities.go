@@ -1,0 +1,121 @@
+package vault
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"keyflow/credentials"
+	"keyflow/internal/egress"
+)
+
+// identities keeps one transport for each TLS identity in use, so that connections made with
+// one certificate never serve another. Its zero value is empty.
+type identities struct {
+	mu   sync.Mutex
+	byID map[credentials.ID]tlsIdentity
+}
+
+// tlsIdentity is the transport of one version of a credential; nil shows no certificate.
+type tlsIdentity struct {
+	version   int
+	opened    *opened
+	transport *egress.Transport
+}
+
+// certifier makes transports that show a certificate.
+type certifier interface {
+	WithCertificate(tls.Certificate) *egress.Transport
+}
+
+var _ certifier = (*egress.Transport)(nil)
+
+// route returns what sends requests authenticated by o; nil is a hop without authentication.
+func (t *transport) route(o *opened) (http.RoundTripper, error) {
+	if o == nil || o.typ.certificate == nil || o.text("client_certificate") == "" {
+		return t.base, nil
+	}
+	if t.draft {
+		own, err := t.vault.certified(o)
+		if own == nil || err != nil {
+			return t.base, err
+		}
+		return own.Fresh(), nil // nobody closes its connections later
+	}
+	own, err := t.vault.identity(o)
+	switch {
+	case own == nil || err != nil:
+		return t.base, err
+	case t.use.AtMostOnce:
+		return own.Fresh(), nil
+	default:
+		return own, nil
+	}
+}
+
+// tokenRoute returns what sends token requests for o when it shows a certificate, else nil.
+// They are rare: each has a connection of its own.
+func (v *Vault) tokenRoute(o *opened) http.RoundTripper {
+	if o.text("client_certificate") == "" {
+		return nil
+	}
+	own, err := v.certified(o)
+	if err != nil {
+		return noRoute{err}
+	}
+	return own.Fresh()
+}
+
+// noRoute fails every request.
+type noRoute struct{ err error }
+
+// RoundTrip implements http.RoundTripper.
+func (n noRoute) RoundTrip(*http.Request) (*http.Response, error) { return nil, n.err }
+
+// identity returns the transport of o's version, nil when o has no certificate. One of an
+// earlier version is given up: what it is sending ends as it is.
+func (v *Vault) identity(o *opened) (*egress.Transport, error) {
+	v.identities.mu.Lock()
+	defer v.identities.mu.Unlock()
+	was, known := v.identities.byID[o.ID]
+	if known && was.version == o.Version && was.opened.sameReferences(o) {
+		return was.transport, nil
+	}
+	own, err := v.certified(o)
+	if err != nil {
+		return nil, err
+	}
+	if v.identities.byID == nil {
+		v.identities.byID = make(map[credentials.ID]tlsIdentity)
+	}
+	if was.version > o.Version { // a straggler: what is newer stays
+		return own, nil
+	}
+	v.identities.byID[o.ID] = tlsIdentity{version: o.Version, opened: o, transport: own}
+	if was.transport != nil {
+		was.transport.CloseIdleConnections()
+	}
+	return own, nil
+}
+
+func (v *Vault) certified(o *opened) (*egress.Transport, error) {
+	pair, err := o.typ.certificate(&o.values)
+	if pair == nil || err != nil {
+		return nil, err
+	}
+	maker, ok := v.transport.(certifier)
+	if !ok {
+		return nil, fmt.Errorf("the transport %T shows no client certificates", v.transport)
+	}
+	return maker.WithCertificate(*pair), nil
+}
+
+func (i *identities) forget(id credentials.ID) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if was := i.byID[id]; was.transport != nil {
+		was.transport.CloseIdleConnections()
+	}
+	delete(i.byID, id)
+}

@@ -1,0 +1,241 @@
+package vault
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"keyflow/credentials"
+	"keyflow/internal/fault"
+	"keyflow/internal/identity"
+	"keyflow/internal/jsonvalue"
+)
+
+// checkRow joins row n with the record of its id, nil without one.
+func (m *importing) checkRow(n int, was *credentials.Record) (c checkedRow) {
+	row := &m.file.rows[n]
+	found := &problems{list: slices.Clone(row.wrong.list)}
+	id := row.id()
+	if first, ok := m.first[id]; ok && first != n {
+		found.add("/id", codeDuplicate, fmt.Sprintf("is given twice: %s has it too", m.file.rows[first].place(first)))
+	}
+	switch {
+	case was != nil && m.caller.May(identity.View, was.Folder):
+		m.update(row, was, &c, found)
+	case m.options.Mode == credentials.ImportUpdate && id != "":
+		found.add("/id", codeNotFound, fmt.Sprintf("credential %q does not exist; this import changes existing credentials only", id))
+	default:
+		m.create(row, &c, found)
+		if was != nil {
+			found.add("/id", codeExists, fmt.Sprintf("credential %q already exists", id))
+		}
+	}
+	if c.next != nil && len(found.list) == 0 {
+		c.item = m.vault.item(c.old, c.next, row)
+	}
+	c.wrong = row.located(n, found.list)
+	return c
+}
+
+// place names a row for people.
+func (r *importRow) place(n int) string {
+	if r.line > 0 {
+		return fmt.Sprintf("line %d", r.line)
+	}
+	return fmt.Sprintf("/items/%d", n)
+}
+
+// located gives problems of row n their path in the whole and their line.
+func (r *importRow) located(n int, list []fault.Problem) []fault.Problem {
+	for i := range list {
+		p := &list[i]
+		p.Path = fmt.Sprintf("/items/%d", n) + p.Path
+		if r.line > 0 {
+			p.Line, p.Message = r.line, fmt.Sprintf("line %d: %s", r.line, p.Message)
+		}
+	}
+	return list
+}
+
+func (m *importing) create(row *importRow, c *checkedRow, found *problems) {
+	if row.doc == nil {
+		return
+	}
+	doc := maps.Clone(row.doc)
+	if doc["folder"] == nil && m.options.Folder != "" {
+		doc["folder"] = m.options.Folder
+	}
+	name, _ := doc["type"].(string)
+	in := m.input(row, m.vault.types[credentials.TypeName(name)], doc, found)
+	e := m.vault.check(m.caller, in)
+	if e.typ != nil {
+		c.next = e.merge(nil)
+	}
+	found.addNew(e.list)
+	m.checkPlace(e.in.Folder, found)
+}
+
+func (m *importing) update(row *importRow, was *credentials.Record, c *checkedRow, found *problems) {
+	if err := m.caller.Require(identity.ManageCredentials, was.Folder); err != nil {
+		found.add("/id", codeForbidden, fault.Message(err))
+		return
+	}
+	old, err := m.vault.readStored(*was)
+	if err != nil {
+		found.add("/id", codeDamaged, fault.Message(err))
+		return
+	}
+	doc, err := patched(old.Credential, row.changes(old.opened.typ, found))
+	if err != nil {
+		found.add("/id", codeDamaged, "cannot be changed: "+credentials.MessageDamaged)
+		return
+	}
+	in, wrong := readParts(doc)
+	found.addNew(wrong.list)
+	c.old = old
+	c.next, err = m.vault.compose(m.caller, old, in)
+	found.addNew(fault.ProblemsOf(err))
+	m.checkPlace(old.Folder, found)
+	if c.next.Folder != old.Folder {
+		m.checkPlace(c.next.Folder, found)
+	}
+}
+
+// input reads the row of a new credential.
+func (m *importing) input(row *importRow, typ *Type, doc map[string]any, found *problems) credentials.Input {
+	if fields := row.changes(typ, found)["fields"]; fields != nil {
+		doc["fields"] = fields
+	}
+	in, wrong := readParts(doc)
+	found.addNew(wrong.list)
+	return in
+}
+
+// checkPlace checks the right in a folder, and that the import is meant for it.
+func (m *importing) checkPlace(folder string, found *problems) {
+	if root := m.options.Folder; root != "" && !inFolder(folder, root) {
+		found.addNew([]fault.Problem{{Path: "/folder", Code: codeOutside, Message: fmt.Sprintf("%s is outside of %s, which this import is limited to", folder, root)}})
+	}
+	if err := m.caller.Require(identity.ManageCredentials, folder); err != nil {
+		found.addNew([]fault.Problem{{Path: "/folder", Code: codeForbidden, Message: fault.Message(err)}})
+	}
+}
+
+// addNew adds the problems of parts about which nothing is known to be wrong yet: one mistake
+// is not told twice.
+func (p *problems) addNew(list []fault.Problem) {
+	known := p.list
+	for _, next := range list {
+		if !slices.ContainsFunc(known, func(k fault.Problem) bool {
+			return next.Path == k.Path || strings.HasPrefix(next.Path, k.Path+"/") && k.Path != ""
+		}) {
+			p.list = append(p.list, next)
+		}
+	}
+}
+
+// changes is the row's patch with the values of fields in the form that their kind has. Cells
+// are texts: of a boolean field they say true or false, of a map they hold JSON.
+func (r *importRow) changes(typ *Type, found *problems) map[string]any {
+	fields, ok := r.doc["fields"].(map[string]any)
+	if !r.cells || !ok || typ == nil {
+		return r.doc
+	}
+	read := make(map[string]any, len(fields))
+	for name, value := range fields {
+		read[name] = value
+		text, ok := value.(string)
+		f := typ.field(name)
+		switch {
+		case !ok || f == nil:
+		case referenceCell(f, text) != nil:
+			read[name] = referenceCell(f, text)
+		case f.Kind == KindBoolean && strings.EqualFold(text, "true"):
+			read[name] = true
+		case f.Kind == KindBoolean && strings.EqualFold(text, "false"):
+			read[name] = false
+		case f.Kind == KindMap:
+			v, err := jsonvalue.DecodeStrict([]byte(text))
+			if _, isObject := v.(map[string]any); err != nil || !isObject {
+				found.add(pointer("fields", name), codeInvalidType, `must be a JSON object of texts, for example {"audience": "api"}`)
+				delete(read, name)
+				continue
+			}
+			read[name] = v
+		}
+	}
+	doc := maps.Clone(r.doc)
+	doc["fields"] = read
+	return doc
+}
+
+// referenceCell reads a cell of a secret field that holds a reference as JSON; nil is none.
+func referenceCell(f *Field, text string) map[string]any {
+	if !f.Secret && f.SecretIf == "" || !strings.HasPrefix(text, "{") {
+		return nil
+	}
+	v, err := jsonvalue.DecodeStrict([]byte(text))
+	if err != nil {
+		return nil
+	}
+	if _, ok := givenReference(f, v); !ok {
+		return nil
+	}
+	m, _ := v.(map[string]any)
+	return m
+}
+
+// item says what becomes of a row without problems.
+func (v *Vault) item(old *stored, next *opened, row *importRow) credentials.ImportItem {
+	it := credentials.ImportItem{ID: next.ID, Action: credentials.ActionCreate, Changed: []string{}}
+	if old == nil {
+		for name, value := range row.doc {
+			if fields, ok := value.(map[string]any); ok && name == "fields" {
+				for field := range fields {
+					it.Changed = append(it.Changed, "fields."+field)
+				}
+			} else if name != "id" && !slices.Contains(ReadOnly(), name) {
+				it.Changed = append(it.Changed, name)
+			}
+		}
+		slices.Sort(it.Changed)
+		return it
+	}
+	it.Changed = v.changedParts(old, next)
+	it.Action = credentials.ActionUpdate
+	if len(it.Changed) == 0 && len(old.broken) == 0 {
+		it.Action = credentials.ActionUnchanged
+	}
+	return it
+}
+
+// changedParts names the parts in which two states of a credential differ, in order.
+func (v *Vault) changedParts(old *stored, next *opened) []string {
+	changed := []string{}
+	was, is := inputOf(v.view(old.Credential)), inputOf(v.view(next.Credential))
+	before, after := inputParts(&was), inputParts(&is)
+	for name := range before {
+		if name != "fields" && !sameJSON(before[name].target, after[name].target) {
+			changed = append(changed, name)
+		}
+	}
+	for _, f := range next.typ.Fields {
+		if !old.opened.secrets[f.Name].Equal(next.secrets[f.Name]) || old.opened.refs[f.Name] != next.refs[f.Name] || !sameJSON(was.Fields[f.Name], is.Fields[f.Name]) {
+			changed = append(changed, "fields."+f.Name)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
+
+// sameJSON reports whether two values are stored alike.
+func sameJSON(a, b any) bool {
+	before, err := jsonvalue.Encode(a)
+	if err != nil {
+		return false
+	}
+	after, err := jsonvalue.Encode(b)
+	return err == nil && bytes.Equal(before, after)
+}

@@ -1,0 +1,86 @@
+package vault
+
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"keyflow/credentials"
+	"keyflow/credentials/redact"
+	"keyflow/internal/secret"
+)
+
+// kit is what requests with one revision of a credential and one token need again and again.
+// It is immutable.
+type kit struct {
+	opened     *opened
+	revision   int64
+	generation int64 // of the token; 0 for types without
+	wire       []string
+	redactor   *redact.Redactor // nil: there is nothing to hide
+	rules      ruleSet
+}
+
+// kits keeps the last kit of each credential. Its zero value is empty.
+type kits struct {
+	mu   sync.RWMutex
+	byID map[credentials.ID]*kit
+}
+
+// kitOf returns the kit for requests that put wire on the wire.
+func (v *Vault) kitOf(o *opened, token *held, wire []string) *kit {
+	generation := int64(0)
+	if token != nil {
+		generation = token.generation
+	}
+	v.kits.mu.RLock()
+	k := v.kits.byID[o.ID]
+	v.kits.mu.RUnlock()
+	if k != nil && k.revision == o.Revision && k.generation == generation && slices.Equal(k.wire, wire) && k.opened.sameReferences(o) {
+		return k
+	}
+	k = v.newKit(o, token, wire)
+	k.generation = generation
+	v.kits.mu.Lock()
+	defer v.kits.mu.Unlock()
+	if v.kits.byID == nil {
+		v.kits.byID = make(map[credentials.ID]*kit)
+	}
+	v.kits.byID[o.ID] = k
+	return k
+}
+
+func (v *Vault) newKit(o *opened, token *held, wire []string) *kit {
+	k := &kit{opened: o, revision: o.Revision, wire: wire, rules: compileRules(o, v.log)}
+	values := o.hidden(token)
+	if len(values)+len(wire) > 0 {
+		k.redactor = redact.New(redact.Secrets{Values: values, Wire: wire})
+	}
+	return k
+}
+
+// hidden lists the secret texts of a credential and its token.
+func (o *opened) hidden(token *held) []string {
+	var values []string
+	for name, text := range o.secrets {
+		values = append(values, o.secretTexts(name, text)...)
+	}
+	if token != nil {
+		values = append(values, token.Access.Reveal(), token.Refresh.Reveal())
+	}
+	return values
+}
+
+// secretTexts lists what is secret in a field: the text, or each value of a map.
+func (o *opened) secretTexts(name string, text secret.Text) []string {
+	if f := o.typ.field(name); f != nil && f.Kind == KindMap {
+		return slices.Collect(maps.Values(o.stringMap(name)))
+	}
+	return []string{text.Reveal()}
+}
+
+func (k *kits) forget(id credentials.ID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	delete(k.byID, id)
+}

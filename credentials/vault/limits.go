@@ -1,0 +1,357 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"keyflow/credentials"
+	"keyflow/internal/fault"
+)
+
+const (
+	// parkAfter is the longest wait that holds a goroutine when the caller can come back later.
+	parkAfter = time.Second
+	longWait  = time.Minute // for slots, when nothing is known of how long requests take
+	slotPoll  = 40 * time.Millisecond
+	slotKeep  = 10 * time.Second // how often a process confirms the slots it has; a third of their life
+	maxPer    = 31 * 24 * time.Hour
+	maxLimit  = 1_000_000
+)
+
+// checkLimits checks limits as written; none at all become nil.
+func (e *edit) checkLimits() {
+	l := e.in.Limits
+	if l == nil {
+		return
+	}
+	if *l == (credentials.Limits{}) {
+		e.in.Limits = nil
+		return
+	}
+	if l.Requests < 0 || l.Requests > maxLimit {
+		e.add("/limits/requests", codeInvalidValue, fmt.Sprintf("must be from 1 to %d", maxLimit))
+	}
+	if l.Concurrency < 0 || l.Concurrency > maxLimit {
+		e.add("/limits/concurrency", codeInvalidValue, fmt.Sprintf("must be from 1 to %d", maxLimit))
+	}
+	switch {
+	case l.Requests != 0 && l.Per == "":
+		e.add("/limits/per", codeRequired, "is required with requests, for example 20s")
+	case l.Requests == 0 && l.Per != "":
+		e.add("/limits/requests", codeRequired, "is required with per")
+	case l.Per != "":
+		if per, err := credentials.ParseDuration(l.Per); err != nil {
+			e.add("/limits/per", codeInvalidValue, err.Error())
+		} else if per < time.Second || per > maxPer {
+			e.add("/limits/per", codeInvalidValue, "must be from 1s to 31d")
+		}
+	}
+}
+
+// throttles keep the requests of this process within the limits of credentials. The zero value
+// is ready.
+type throttles struct {
+	mu   sync.Mutex
+	byID map[credentials.ID]*throttle
+}
+
+func (t *throttles) of(id credentials.ID) *throttle {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byID == nil {
+		t.byID = make(map[credentials.ID]*throttle)
+	}
+	if t.byID[id] == nil {
+		t.byID[id] = &throttle{id: id, news: make(chan struct{}, 1)}
+	}
+	return t.byID[id]
+}
+
+// throttle is the queue of one credential. While it has work, one goroutine serves it: it asks
+// the store for as many permits as there are requests, so that permits come in blocks.
+type throttle struct {
+	id   credentials.ID
+	news chan struct{} // something changed; holds one
+
+	mu      sync.Mutex
+	limits  credentials.Limits
+	queue   []*waiter
+	busy    int           // permits in use
+	slots   int           // of all processes' concurrency, held by this one
+	serving bool          // a goroutine works
+	holding time.Duration // how long permits are in use, smoothed
+
+	turn     time.Time // when requests that were sent away may come back
+	promised int       // how many were told so
+}
+
+// waiter is one request that waits. ready holds its outcome; before is set with it.
+type waiter struct {
+	ready  chan error
+	park   bool
+	before time.Time // when the request must be sent; zero: any time will do
+}
+
+// permit waits until a request may be sent with o, which has limits.
+func (t *transport) permit(ctx context.Context, o *opened) (*permit, error) {
+	v, th := t.vault, t.vault.throttles.of(o.ID)
+	w := &waiter{ready: make(chan error, 1), park: t.parks()}
+	if !th.join(*o.Limits, w, v.store.Shared()) {
+		go v.serveLimits(context.WithoutCancel(ctx), th)
+	}
+	var err error
+	select {
+	case err = <-w.ready:
+	default:
+		defer t.idle()()
+		err = t.await(ctx, th, w)
+	}
+	if err != nil {
+		return nil, err
+	}
+	start := v.now()
+	return &permit{before: w.before, release: sync.OnceFunc(func() { th.release(v.now().Sub(start)) })}, nil
+}
+
+// permit allows one request. It is given back when the answer has been read, or unused.
+type permit struct {
+	before  time.Time // when the request must be sent; zero: any time will do
+	release func()
+}
+
+// late reports whether nothing may be sent any more.
+func (p *permit) late(now time.Time) bool {
+	return p != nil && !p.before.IsZero() && now.After(p.before)
+}
+
+// extend allows the time that reading references took: where that is longer than a permit lives,
+// no request would ever be in time.
+func (p *permit) extend(by time.Duration) {
+	if p != nil && !p.before.IsZero() {
+		p.before = p.before.Add(by)
+	}
+}
+
+// await waits for the outcome of w, or sends it away when it can come back later.
+func (t *transport) await(ctx context.Context, th *throttle, w *waiter) error {
+	patience := make(<-chan time.Time)
+	if w.park {
+		timer := time.NewTimer(parkAfter)
+		defer timer.Stop()
+		patience = timer.C
+	}
+	select {
+	case err := <-w.ready:
+		return err
+	case <-patience:
+		if ahead, left := th.leave(w); left {
+			return th.later(t.vault.now(), th.estimate(ahead))
+		}
+	case <-ctx.Done():
+		if _, left := th.leave(w); left {
+			return ctx.Err()
+		}
+	}
+	return <-w.ready // it was served at the same moment
+}
+
+// join queues w and reports whether the throttle is served. Without other processes and a rate
+// there is nobody to ask: w is served at once when a slot is free.
+func (th *throttle) join(limits credentials.Limits, w *waiter, shared bool) (served bool) {
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	th.limits = limits
+	if !shared && limits.Requests == 0 && len(th.queue) == 0 && th.busy < limits.Concurrency {
+		th.busy++
+		w.ready <- nil
+		return true
+	}
+	th.queue = append(th.queue, w)
+	th.tell()
+	served, th.serving = th.serving, true
+	return served
+}
+
+// tell wakes the goroutine that serves.
+func (th *throttle) tell() {
+	select {
+	case th.news <- struct{}{}:
+	default:
+	}
+}
+
+// leave takes w out of the queue; false when it was served already.
+func (th *throttle) leave(w *waiter) (ahead int, left bool) {
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	i := slices.Index(th.queue, w)
+	if i < 0 {
+		return 0, false
+	}
+	th.queue = slices.Delete(th.queue, i, i+1)
+	return i, true
+}
+
+func (th *throttle) release(took time.Duration) {
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	th.busy--
+	if th.holding == 0 {
+		th.holding = took
+	}
+	th.holding += (took - th.holding) / 8
+	th.tell()
+}
+
+// estimate is when a slot may be free for a request with so many ahead of it.
+func (th *throttle) estimate(ahead int) time.Duration {
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	if th.holding == 0 || th.limits.Concurrency == 0 {
+		return 2 * parkAfter
+	}
+	wait := th.holding * time.Duration(ahead/th.limits.Concurrency+1)
+	return min(max(wait, parkAfter), longWait) + rand.N(parkAfter) //nolint:gosec // spreads requests, hides nothing
+}
+
+// later is the error of a request that is to come back.
+func (th *throttle) later(now time.Time, wait time.Duration) *credentials.Error {
+	until := now.Add(wait)
+	return &credentials.Error{Code: credentials.CodeLimit, ID: th.id, Until: until, Message: fmt.Sprintf(
+		"the limits of credential %q are used up; the step goes on at about %s", th.id, until.UTC().Format(time.RFC3339))}
+}
+
+// serveLimits gives out permits until there is nothing left to do.
+func (v *Vault) serveLimits(ctx context.Context, th *throttle) {
+	for {
+		pause := v.serveOnce(ctx, th)
+		if th.finished() {
+			return
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-th.news:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// finished ends the service of a throttle without requests that wait or slots to give back.
+func (th *throttle) finished() bool {
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	th.serving = len(th.queue) > 0 || th.slots > 0
+	return !th.serving
+}
+
+// serveOnce gives out what there is and returns how long nothing more is to be expected.
+func (v *Vault) serveOnce(ctx context.Context, th *throttle) time.Duration {
+	ctx, cancel := context.WithTimeout(ctx, stampTimeout)
+	defer cancel()
+	free, err := v.freeSlots(ctx, th)
+	if err != nil {
+		th.fail(err)
+		return parkAfter
+	}
+	th.mu.Lock()
+	want, limits := min(free, len(th.queue)), th.limits
+	th.mu.Unlock()
+	pause, before := slotKeep, time.Time{}
+	if r, limited := limits.Rate(); limited && want > 0 {
+		now := v.now()
+		granted, wait, err := v.limits.TakeRequests(ctx, th.id, want, r, now)
+		if err != nil {
+			th.fail(err)
+			return parkAfter
+		}
+		if granted < want {
+			pause = min(pause, wait)
+			defer th.sendAway(now, wait, r)
+		}
+		if before = now.Add(credentials.PermitLife(r)); v.now().After(before) {
+			return 0 // too late to use them: ask again
+		}
+		want = granted
+	}
+	if left := th.serve(want, before); left > 0 && limits.Concurrency > 0 && v.store.Shared() {
+		return min(pause, slotPoll/2+rand.N(slotPoll)) //nolint:gosec // spreads questions, hides nothing
+	}
+	return pause
+}
+
+// freeSlots is how many more requests may be under way.
+func (v *Vault) freeSlots(ctx context.Context, th *throttle) (int, error) {
+	th.mu.Lock()
+	c := credentials.Claim{Holder: v.process, Busy: th.busy, Want: th.busy + len(th.queue), Limit: th.limits.Concurrency}
+	th.mu.Unlock()
+	switch {
+	case c.Limit == 0 && th.slots == 0:
+		return c.Want - c.Busy, nil
+	case !v.store.Shared():
+		return max(c.Limit-c.Busy, 0), nil
+	}
+	slots, err := v.limits.HoldSlots(ctx, th.id, c, v.now())
+	if err != nil {
+		return 0, err
+	}
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	th.slots = slots
+	return max(slots-th.busy, 0), nil
+}
+
+// serve lets the first n requests go, to be sent before a time, and returns how many are left.
+func (th *throttle) serve(n int, before time.Time) (left int) {
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	n = min(n, len(th.queue)) // some may have left
+	for _, w := range th.queue[:n] {
+		th.busy++
+		w.before = before
+		w.ready <- nil
+	}
+	th.queue = slices.Delete(th.queue, 0, n)
+	return len(th.queue)
+}
+
+// sendAway gives those that can come back a time to do so, when it is far enough. Each span
+// takes as many as the limit allows.
+func (th *throttle) sendAway(now time.Time, wait time.Duration, r credentials.Rate) {
+	if wait <= parkAfter {
+		return
+	}
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	if now.After(th.turn) {
+		th.turn, th.promised = now.Add(wait), 0
+	}
+	th.queue = slices.DeleteFunc(th.queue, func(w *waiter) bool {
+		if w.park {
+			turns := th.promised / r.Requests
+			th.promised++
+			w.ready <- th.later(th.turn, (r.Per+credentials.PermitLife(r))*time.Duration(turns))
+		}
+		return w.park
+	})
+}
+
+// fail ends all requests that wait: the store does not answer.
+func (th *throttle) fail(err error) {
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	if th.busy == 0 || fault.Is(err, fault.NotFound) {
+		th.slots = 0 // they end by themselves
+	}
+	if fault.Is(err, fault.NotFound) {
+		err = credentials.Unknown(th.id)
+	}
+	for _, w := range th.queue {
+		w.ready <- fmt.Errorf("limits of credential %q: %w", th.id, err)
+	}
+	th.queue = nil
+}

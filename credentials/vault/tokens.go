@@ -1,0 +1,142 @@
+package vault
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"keyflow/credentials"
+	"keyflow/credentials/oauth"
+	"keyflow/internal/secret"
+)
+
+// sameTokenRest is how long failure rules cause no renewal after the provider answered one
+// with the token that was in use already.
+const sameTokenRest = 30 * time.Second
+
+// held is the token state of one credential, opened. It is immutable.
+type held struct {
+	oauth.Token
+	generation int64
+	grant      int64
+	untilEnd   bool      // the provider gave the same token again: use it to its end
+	restUntil  time.Time // see sameTokenRest
+}
+
+// fits reports whether the token was got by the configuration that o has now.
+func (h *held) fits(o *opened) bool {
+	return h != nil && h.Access.IsSet() && h.grant == o.grant
+}
+
+// storedToken is the sealed part of a [Token].
+type storedToken struct {
+	Grant      int64     `json:"grant"` // what counts: the one beside it is not sealed
+	Access     string    `json:"access"`
+	Refresh    *string   `json:"refresh,omitempty"`
+	Scope      string    `json:"scope,omitempty"`
+	ObtainedAt time.Time `json:"obtained_at"`
+	Expiry     time.Time `json:"expiry,omitzero"`
+	UntilEnd   bool      `json:"until_end,omitempty"`
+	RestUntil  time.Time `json:"rest_until,omitzero"`
+}
+
+// readToken reads the token state from the store. interrupted tells that a renewal of it was
+// begun and not finished. Without a token the result holds the generation alone.
+func (v *Vault) readToken(ctx context.Context, id credentials.ID) (h *held, interrupted bool, err error) {
+	row, err := v.tokens.Token(ctx, id)
+	if err != nil {
+		return nil, false, fmt.Errorf("read token of credential %q: %w", id, err)
+	}
+	h = &held{generation: row.Generation, grant: row.Grant}
+	if row.Sealed == nil {
+		return h, false, nil
+	}
+	text, err := v.keys.Open(tokenPlace(id, row.Generation), row.Sealed)
+	if err != nil {
+		return nil, false, damaged(id, map[string]error{"token": err})
+	}
+	var t storedToken
+	if err := json.Unmarshal(text, &t); err != nil {
+		return nil, false, damaged(id, map[string]error{"token": err})
+	}
+	h.Token = oauth.Token{Access: secret.New(t.Access), Scope: t.Scope, ObtainedAt: t.ObtainedAt, Expiry: t.Expiry}
+	if t.Refresh != nil {
+		h.Refresh = secret.New(*t.Refresh)
+	}
+	h.grant, h.untilEnd, h.restUntil = t.Grant, t.UntilEnd, t.RestUntil
+	return h, !row.RenewalStarted.IsZero(), nil
+}
+
+func (v *Vault) sealToken(id credentials.ID, h *held, started time.Time) (credentials.Token, error) {
+	row := credentials.Token{Credential: id, Generation: h.generation, Grant: h.grant, RenewalStarted: started}
+	if !h.Access.IsSet() {
+		return row, nil
+	}
+	t := storedToken{
+		Grant: h.grant, Access: h.Access.Reveal(), Scope: h.Scope, ObtainedAt: h.ObtainedAt, Expiry: h.Expiry,
+		UntilEnd: h.untilEnd, RestUntil: h.restUntil,
+	}
+	if h.Refresh.IsSet() {
+		refresh := h.Refresh.Reveal()
+		t.Refresh = &refresh
+	}
+	text, err := json.Marshal(t)
+	if err != nil {
+		return row, err
+	}
+	row.Sealed, err = v.keys.Seal(tokenPlace(id, h.generation), text)
+	return row, err
+}
+
+// successor is the state after token was got while before was the current one.
+func (v *Vault) successor(o *opened, before *held, token oauth.Token) *held {
+	next := &held{Token: token, generation: before.generation + 1, grant: o.grant}
+	if before.fits(o) && before.Access.Equal(token.Access) {
+		next.untilEnd, next.restUntil = true, v.now().Add(sameTokenRest)
+	}
+	return next
+}
+
+// oauthConfig reads the fields of an oauth2 credential.
+func (v *Vault) oauthConfig(o *opened) oauth.Config {
+	cfg := oauth.Config{
+		AuthorizationURL: o.text("authorization_url"),
+		TokenURL:         o.text("access_token_url"),
+		RefreshURL:       o.text("refresh_url"),
+		RedirectURL:      v.RedirectURL(),
+		ClientID:         o.text("client_id"),
+		ClientSecret:     secret.New(o.text("client_secret")),
+		Scope:            o.text("scope"),
+		ScopeSeparator:   o.text("scope_separator"),
+		ClientAuth:       oauth.ClientAuth(o.text("client_authentication")),
+		PKCE:             o.flag("pkce"),
+		Method:           o.text("token_method"),
+		Body:             o.text("token_body"),
+		AuthorizeParams:  o.stringMap("authorize_params"),
+		TokenParams:      o.stringMap("token_params"),
+		RefreshParams:    o.stringMap("refresh_params"),
+		Headers:          o.stringMap("token_headers"),
+		AccessTokenPath:  o.text("access_token_path"),
+		RefreshTokenPath: o.text("refresh_token_path"),
+		ExpiresInPath:    o.text("expires_in_path"),
+	}
+	cfg.Transport = v.tokenRoute(o)
+	cfg.Assertion = func(tokenURL string) (string, error) { return assertion(&o.values, tokenURL, v.now()) }
+	switch o.text("expires_in_unit") {
+	case "milliseconds":
+		cfg.ExpiresInUnit = time.Millisecond
+	case "minutes":
+		cfg.ExpiresInUnit = time.Minute
+	case "hours":
+		cfg.ExpiresInUnit = time.Hour
+	}
+	if lifetime, err := credentials.ParseDuration(o.text("default_lifetime")); err == nil {
+		cfg.DefaultLifetime = lifetime
+	}
+	return cfg
+}
+
+func (v *Vault) oauthClient() *oauth.Client {
+	return &oauth.Client{Transport: v.transport, Now: v.now}
+}

@@ -1,0 +1,78 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"keyflow/credentials"
+	"keyflow/internal/fault"
+)
+
+// Verify checks an inbound webhook against a credential, in constant time; body is the raw
+// body. A signed request is accepted once, see [Vault.Unverify]. verified names the headers and query keys that held the secret; they are not for the
+// run's input. Errors: *Error (unknown, workflow not allowed), an Unauthenticated fault when
+// the request does not prove itself ([ErrReceived] when it did so before), Invalid when the type cannot verify or no secret is set.
+func (v *Vault) Verify(ctx context.Context, id credentials.ID, workflow, folder string, r *http.Request, body []byte) (verified []string, err error) {
+	o, err := v.open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if !o.allowsWorkflow(folder, workflow) {
+		return nil, &credentials.Error{
+			Code: credentials.CodeWorkflowNotAllowed, ID: id,
+			Message: fmt.Sprintf("credential %q may not be used by %s: its allowed_workflows are %s",
+				id, strings.TrimSuffix(folder, "/")+"/"+workflow, listOf(o.AllowedWorkflows)),
+		}
+	}
+	if o.typ.verify == nil {
+		return nil, fault.New(fault.Invalid, "%s", cannotVerify(id, o.Type))
+	}
+	if o.Type == credentials.TypeBasicAuth && !o.holdsSecret() { // a password may be empty for calls; here it would let everyone in
+		return nil, fault.New(fault.Invalid, "%s", noSecret(id))
+	}
+	if o, err = v.resolved(ctx, o); err != nil {
+		return nil, err
+	}
+	now := v.now()
+	found, ok := o.typ.verify(&o.values, inbound{Request: r, body: body, now: now})
+	if !ok {
+		return nil, fault.New(fault.Unauthenticated, "the request does not carry the right credential")
+	}
+	if found.once != "" && !v.replays.first(id, found, now) {
+		return nil, credentials.ErrReceived
+	}
+	v.touch(id, now)
+	return found.held, nil
+}
+
+func noSecret(id credentials.ID) string {
+	return fmt.Sprintf("credential %q holds no secret, so whoever knows the user name would be let in; give it a password to verify webhooks with", id)
+}
+
+// Unverify forgets that a request was verified. Call it when the request could not be taken
+// after all, so that its sender may repeat it as it is.
+func (v *Vault) Unverify(ctx context.Context, id credentials.ID, r *http.Request, body []byte) {
+	o, err := v.open(ctx, id)
+	if err != nil || o.typ.verify == nil {
+		return
+	}
+	if o, err = v.resolved(ctx, o); err != nil {
+		return
+	}
+	if found, ok := o.typ.verify(&o.values, inbound{Request: r, body: body, now: v.now()}); ok && found.once != "" {
+		v.replays.forget(id, found)
+	}
+}
+
+func cannotVerify(id credentials.ID, typ credentials.TypeName) string {
+	var able []string
+	for _, t := range builtinTypes() {
+		if t.verify != nil {
+			able = append(able, string(t.Name))
+		}
+	}
+	last := len(able) - 1
+	return fmt.Sprintf("credential %q is of type %s; inbound webhooks are verified by %s or %s", id, typ, strings.Join(able[:last], ", "), able[last])
+}

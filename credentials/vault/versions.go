@@ -1,0 +1,141 @@
+package vault
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"keyflow/credentials"
+	"keyflow/credentials/internal/reach"
+	"keyflow/internal/fault"
+	"keyflow/internal/identity"
+)
+
+// Versions lists the versions of the fields, newest first.
+func (v *Vault) Versions(ctx context.Context, caller identity.Caller, id credentials.ID) ([]credentials.VersionInfo, error) {
+	if _, err := v.Get(ctx, caller, id); err != nil {
+		return nil, err
+	}
+	return v.store.Versions(ctx, id)
+}
+
+// Rollback makes a new version with the fields of an earlier one; 0 is the former version,
+// within the grace of the credential. It is a Conflict, whose problems say what to narrow, when
+// the credential may be sent to places now that the earlier secrets were not meant for.
+// Errors otherwise: NotFound, Forbidden, Stale when it was changed meanwhile.
+func (v *Vault) Rollback(ctx context.Context, caller identity.Caller, id credentials.ID, version int) (credentials.Credential, error) {
+	before, err := v.managed(ctx, caller, id)
+	if err != nil {
+		return credentials.Credential{}, err
+	}
+	if version, err = v.choose(before, version); err != nil {
+		return credentials.Credential{}, err
+	}
+	o, err := v.earlier(ctx, before, version)
+	if err != nil {
+		return credentials.Credential{}, err
+	}
+	return v.change(ctx, id, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
+		old, err := v.still(record, before)
+		if err != nil {
+			return nil, err
+		}
+		return v.record(old, o, author{caller.Name, v.moment(), revision, credentials.OriginRollback})
+	})
+}
+
+// managed reads a credential that the caller wants to change.
+func (v *Vault) managed(ctx context.Context, caller identity.Caller, id credentials.ID) (*stored, error) {
+	r, err := v.store.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := authorize(caller, identity.ManageCredentials, id, r.Folder); err != nil {
+		return nil, err
+	}
+	return v.readStored(r)
+}
+
+// still is the record as it is now, if no edit came in between.
+func (v *Vault) still(now *credentials.Record, before *stored) (*stored, error) {
+	if now == nil {
+		return nil, credentials.NotFound(before.ID)
+	}
+	if now.Revision != before.Revision {
+		return nil, fault.New(fault.Stale, "credential %q was changed in the meantime: look at it and try again", before.ID)
+	}
+	return &stored{Record: *now, opened: before.opened, broken: before.broken}, nil
+}
+
+// choose settles which version to go back to.
+func (v *Vault) choose(now *stored, version int) (int, error) {
+	switch {
+	case version == now.Version:
+		return 0, fault.New(fault.Conflict, "version %d of credential %q is the current one: name an earlier one", version, now.ID)
+	case version < 0 || version > now.Version:
+		return 0, fault.New(fault.NotFound, "credential %q has no version %d; its current one is %d", now.ID, version, now.Version)
+	case version > 0:
+		return version, nil
+	case now.Version == 1:
+		return 0, fault.New(fault.Conflict, "credential %q has no earlier version", now.ID)
+	}
+	if end := now.GraceEnd(); end != nil && v.now().After(*end) {
+		return 0, fault.New(fault.Conflict, "the grace of credential %q ended at %s: name the version to go back to, for example %d",
+			now.ID, end.Format(time.RFC3339), now.Version-1)
+	}
+	return now.Version - 1, nil
+}
+
+// earlier opens an earlier version of the fields under the present rules of the credential.
+func (v *Vault) earlier(ctx context.Context, now *stored, number int) (*opened, error) {
+	if now.broken[""] != nil { // the present rules cannot be trusted
+		return nil, damaged(now.ID, now.broken)
+	}
+	version, err := v.store.Version(ctx, now.ID, number)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.boundVersion(now.ID, version); err != nil {
+		return nil, damagedVersion(now.ID, number, err)
+	}
+	o := now.with(version.Fields, version.Secrets)
+	if err := v.openFields(o, fieldPlace(now.ID, number, ""), version.Sealed); err != nil {
+		return nil, damagedVersion(now.ID, number, err)
+	}
+	return o, o.within(version.Reach, fmt.Sprintf("version %d", number))
+}
+
+// with is the credential with other fields and no secrets yet.
+func (old *stored) with(fields map[string]any, secrets map[string]credentials.SecretInfo) *opened {
+	o := &opened{
+		Credential: old.Credential, typ: old.opened.typ, values: values{plain: fieldTexts(old.opened.typ, fields)}, hosts: reach.ParseHosts(old.AllowedHosts),
+		key: old.opened.key, grant: old.Grant,
+	}
+	o.Fields, o.Secrets = fields, secrets
+	return o
+}
+
+// within refuses secrets that could go to places now that they were not meant for: who may edit
+// could otherwise widen a credential with a secret of his own and then bring the other one back.
+func (o *opened) within(was credentials.Reach, what string) error {
+	if len(o.secrets)+len(o.refs) == 0 {
+		return nil
+	}
+	meant := *o
+	meant.AllowedHosts, meant.TestURL, meant.hosts = was.AllowedHosts, was.TestURL, reach.ParseHosts(was.AllowedHosts)
+	var wrong problems
+	for _, path := range widenings(&meant, o) {
+		wrong.add(path, codeWiderReach, what+" was not meant for this: narrow it first, or enter the secret again instead")
+	}
+	if len(wrong.list) == 0 {
+		return nil
+	}
+	f := fault.New(fault.Conflict, "%s of credential %q cannot be used: the credential may be sent to more places now (%s)", what, o.ID, wrong.list[0].Path)
+	f.Problems = wrong.list
+	return f
+}
+
+func damagedVersion(id credentials.ID, number int, err error) error {
+	return fault.New(fault.Conflict, "version %d of credential %q is damaged in the database, or from an older release: enter its secret fields again", number, id).
+		Because(err)
+}

@@ -1,0 +1,144 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"keyflow/credentials"
+)
+
+const (
+	defaultWait = 5 * time.Second // of a rule without until, when the answer does not say
+	maxWait     = time.Hour       // of what an answer may ask for
+)
+
+// parks reports whether the caller can give up and come back: it can until something was done.
+func (t *transport) parks() bool { return t.use.Park && !t.begun.Load() }
+
+// idle tells the caller that a wait begins.
+func (t *transport) idle() (resume func()) {
+	if t.use.Idle == nil {
+		return func() {}
+	}
+	return t.use.Idle()
+}
+
+// pause waits until a time, or asks the caller to come back then.
+func (t *transport) pause(ctx context.Context, until time.Time, why *credentials.Error) error {
+	wait := until.Sub(t.vault.now())
+	if wait > parkAfter && t.parks() {
+		later := *why
+		later.Until = until
+		return &later
+	}
+	defer t.idle()()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// patiently repeats do when it asks to be repeated later.
+func (t *transport) patiently(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		e, ok := errors.AsType[*credentials.Error](err)
+		if !ok || e.Until.IsZero() {
+			return err
+		}
+		if err := t.pause(ctx, e.Until, e); err != nil {
+			return err
+		}
+	}
+}
+
+// renew gets another token than the one that s was sent with. When the configuration changed
+// meanwhile, the repetition gets a token by the new one.
+func (t *transport) renew(ctx context.Context, s *sent) error {
+	return t.patiently(ctx, func() error {
+		o, err := t.open(ctx)
+		if err != nil || o.grant != s.opened.grant {
+			return err
+		}
+		_, err = t.vault.renew(ctx, o, s.token.generation, byRule)
+		return err
+	})
+}
+
+// wait ends the exchange and waits as the rule or the answer says; body is for the repetition.
+func (t *transport) wait(req *http.Request, s *sent, v *verdict) (body io.ReadCloser, err error) {
+	why := s.opened.failed(credentials.CodeLimit, nil, "%s asked to wait (status %d)", s.res.Request.URL.Host, s.res.StatusCode)
+	body, again := t.again(req, v)
+	if !again || t.draft {
+		why.Code, why.Message = credentials.CodeQuota, why.Message+", and this request cannot be repeated"
+		return nil, t.withAnswer(s, why)
+	}
+	now := t.vault.now()
+	until := v.end(s.res.Header, now)
+	until = until.Add(rand.N(max(until.Sub(now)/8, 1))) //nolint:gosec // not all at the same moment
+	closeBody(s.res.Body)
+	if err := t.pause(req.Context(), until, why); err != nil {
+		closeBody(body)
+		return nil, err
+	}
+	return body, nil
+}
+
+// exhausted notes that a quota is used up, for all workflows.
+func (t *transport) exhausted(ctx context.Context, s *sent, v *verdict) error {
+	o, host := s.opened, s.res.Request.URL.Host
+	until := v.end(s.res.Header, t.vault.now()).UTC().Truncate(time.Microsecond)
+	if !t.draft {
+		state := credentials.State{Status: credentials.Quota, Message: host + " says that its quota is used up", Since: t.vault.moment(), Until: until}
+		t.vault.reportState(ctx, o, state)
+	}
+	return t.withAnswer(s, o.failed(credentials.CodeQuota, nil, "%s says that the quota of credential %q is used up; no request is sent with it until %s",
+		host, o.ID, until.Format(time.RFC3339)))
+}
+
+// end is until when a rule wants nothing to be sent: its own word, else that of the answer.
+func (v *verdict) end(header http.Header, now time.Time) time.Time {
+	if v.until != "" {
+		if until, err := untilAfter(v.until, now); err == nil {
+			return until
+		}
+	}
+	after := header.Get("Retry-After")
+	if seconds, err := strconv.Atoi(after); err == nil && seconds > 0 {
+		return now.Add(min(time.Duration(seconds)*time.Second, maxWait))
+	}
+	if at, err := http.ParseTime(after); err == nil && at.After(now) {
+		return now.Add(min(at.Sub(now), maxWait))
+	}
+	return now.Add(defaultWait)
+}
+
+// granted is a body whose end gives back what the limits granted.
+type granted struct {
+	io.ReadCloser
+	release func()
+}
+
+// Read implements io.Reader.
+func (g *granted) Read(p []byte) (int, error) {
+	n, err := g.ReadCloser.Read(p)
+	if err != nil {
+		g.release()
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (g *granted) Close() error {
+	g.release()
+	return g.ReadCloser.Close()
+}
