@@ -40,6 +40,9 @@ type OwnershipOptions struct {
 // Ownership keeps a process alive in the eyes of the others: it beats, it knows whether
 // the process may act on its runs, and it reports the runs of processes that fell silent.
 //
+// A process is silent when its beat has not changed for Silence of this process's own clock. The
+// clocks of the database and of the other process do not count, so a step of either takes no runs.
+//
 // A process whose beats were not stored for longer than Confirm cannot tell a stalled
 // database from having been given up. It reports no orphans until it has beaten without a
 // gap for Silence again, so that the first to wake does not become everyone's heir.
@@ -53,6 +56,14 @@ type Ownership struct {
 	since time.Duration // Clock of the first beat after the last gap
 	ever  bool          // a beat was stored
 	gaps  int64         // how often the others may have given the process up
+
+	seen map[runs.OwnerID]sighting // the other owners of runs, since the last gap; of Serve alone
+}
+
+// sighting is a beat of another process, and when it was first seen by this one's clock.
+type sighting struct {
+	beat int64
+	at   time.Duration
 }
 
 // NewOwnership returns the ownership of one process start, with a new random id.
@@ -70,9 +81,6 @@ func NewOwnership(owners runs.Owners, o OwnershipOptions) *Ownership {
 
 // ID is the owner id of this process start.
 func (o *Ownership) ID() runs.OwnerID { return o.id }
-
-// Silence is for how long an owner must not have beaten before its runs may be taken.
-func (o *Ownership) Silence() time.Duration { return o.o.Silence }
 
 // Confirmed reports whether the process may create runs as its own and start a step or a
 // request: its last stored beat was sent less than Confirm ago, time asleep included. Of one that
@@ -113,18 +121,16 @@ func (o *Ownership) Serve(ctx context.Context) error {
 func (o *Ownership) bury(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, o.o.Silence)
 	defer cancel()
-	orphans, err := o.owners.Silent(ctx, 0, maxOrphans)
+	earlier, err := o.owners.Beats(ctx)
 	if err != nil {
 		o.o.Logger.Warn("cannot look for runs of an earlier process", "error", err)
 		return
 	}
-	seen := map[runs.OwnerID]bool{}
-	for _, orphan := range orphans {
-		if seen[orphan.Owner] {
+	for owner, beat := range earlier {
+		if beat == 0 {
 			continue
 		}
-		seen[orphan.Owner] = true
-		if err := o.owners.Leave(ctx, orphan.Owner); err != nil {
+		if err := o.owners.Leave(ctx, owner); err != nil {
 			o.o.Logger.Warn("cannot withdraw an earlier process", "error", err)
 		}
 	}
@@ -141,10 +147,8 @@ func (o *Ownership) tick(ctx context.Context) {
 		}
 		return
 	}
-	if !o.confirm(sent) {
-		return
-	}
-	orphans, err := o.owners.Silent(ctx, o.o.Silence, maxOrphans)
+	steady := o.confirm(sent)
+	orphans, err := o.orphans(ctx, steady)
 	if err != nil {
 		o.o.Logger.Warn("cannot look for silent processes", "error", err)
 		return
@@ -154,12 +158,53 @@ func (o *Ownership) tick(ctx context.Context) {
 	}
 }
 
+// orphans looks at the beats of the others and, when this process is steady, returns runs of those
+// that are silent.
+func (o *Ownership) orphans(ctx context.Context, steady bool) ([]runs.Orphan, error) {
+	asked := o.o.Clock()
+	beats, err := o.owners.Beats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	silent := o.observe(beats, asked, o.o.Clock())
+	if !steady || len(silent) == 0 {
+		return nil, nil
+	}
+	orphans, err := o.owners.OwnedBy(ctx, silent, maxOrphans)
+	for i := range orphans {
+		orphans[i].Beat = beats[orphans[i].Owner]
+	}
+	return orphans, err
+}
+
+// observe notes the beats that were asked for and told at these times, and returns who is silent:
+// whose beat was told before, at least Silence before it was asked for now.
+func (o *Ownership) observe(beats map[runs.OwnerID]int64, asked, told time.Duration) []runs.OwnerID {
+	seen := make(map[runs.OwnerID]sighting, len(beats))
+	var silent []runs.OwnerID
+	for owner, beat := range beats {
+		if owner == o.id {
+			continue
+		}
+		s, known := o.seen[owner]
+		if !known || s.beat != beat {
+			s = sighting{beat, told}
+		}
+		seen[owner] = s
+		if beat == 0 || asked-s.at >= o.o.Silence {
+			silent = append(silent, owner)
+		}
+	}
+	o.seen = seen
+	return silent
+}
+
 // confirm notes a stored beat and reports whether the process may judge others.
 func (o *Ownership) confirm(sent time.Duration) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.ever || sent-o.beat >= o.o.Confirm {
-		o.since = sent
+		o.since, o.seen = sent, nil
 	}
 	if o.ever && !o.o.Alone && o.o.Clock()-o.beat >= o.o.Confirm {
 		o.gaps++

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,10 +22,10 @@ type register struct {
 	mu     sync.Mutex
 	fail   error         // of Beat
 	delay  time.Duration // of Beat
+	slow   time.Duration // of Beats
 	beats  int
 	left   []runs.OwnerID
-	silent []runs.Orphan
-	asked  []time.Duration // the silence given to Silent
+	others map[runs.OwnerID]int64 // the last beats of the others, each with one run
 }
 
 func (r *register) Beat(ctx context.Context, _ runs.OwnerID) error {
@@ -40,25 +41,44 @@ func (r *register) Beat(ctx context.Context, _ runs.OwnerID) error {
 	}
 }
 
-func (r *register) Silent(_ context.Context, silence time.Duration, _ int) ([]runs.Orphan, error) {
+func (r *register) Beats(context.Context) (map[runs.OwnerID]int64, error) {
+	r.mu.Lock()
+	beats, slow := maps.Clone(r.others), r.slow
+	r.mu.Unlock()
+	time.Sleep(slow)
+	return beats, nil
+}
+
+func (r *register) OwnedBy(_ context.Context, owners []runs.OwnerID, _ int) ([]runs.Orphan, error) {
+	var orphans []runs.Orphan
+	for _, owner := range owners {
+		orphans = append(orphans, runs.Orphan{Run: runs.ID(owner), Owner: owner})
+	}
+	return orphans, nil
+}
+
+// other sets the last beat of another process.
+func (r *register) other(owner byte, beat int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.asked = append(r.asked, silence)
-	return r.silent, nil
+	r.others[runs.OwnerID{owner}] = beat
 }
 
 func (r *register) Leave(_ context.Context, owner runs.OwnerID) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.others[owner] != 0 {
+		r.others[owner] = 0
+	}
 	r.left = append(r.left, owner)
 	return nil
 }
 
 // seen returns copies of what was recorded.
-func (r *register) seen() (beats int, asked []time.Duration, left []runs.OwnerID) {
+func (r *register) seen() (beats int, left []runs.OwnerID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.beats, slices.Clone(r.asked), slices.Clone(r.left)
+	return r.beats, slices.Clone(r.left)
 }
 
 func (r *register) set(fail error, delay time.Duration) {
@@ -71,16 +91,26 @@ func (r *register) set(fail error, delay time.Duration) {
 type beating struct {
 	*engine.Ownership
 	*register
-	reports atomic.Int64 // calls of the callback
+	reports atomic.Int64                  // calls of the callback
+	orphans atomic.Pointer[[]runs.Orphan] // of the last
 	stop    func()
 }
 
+// beat begins beside a process that does not beat any more.
 func beat(t *testing.T, o engine.OwnershipOptions) *beating {
 	t.Helper()
-	b := &beating{register: &register{silent: []runs.Orphan{{Run: runs.ID{1}, Owner: runs.OwnerID{2}}}}}
+	return beatAmong(t, o, map[runs.OwnerID]int64{{2}: 7})
+}
+
+func beatAmong(t *testing.T, o engine.OwnershipOptions, others map[runs.OwnerID]int64) *beating {
+	t.Helper()
+	b := &beating{register: &register{others: others}}
 	start := time.Now()
 	o.Clock = func() time.Duration { return time.Since(start) }
-	o.Orphans = func(context.Context, []runs.Orphan) { b.reports.Add(1) }
+	o.Orphans = func(_ context.Context, orphans []runs.Orphan) {
+		b.reports.Add(1)
+		b.orphans.Store(&orphans)
+	}
 	b.Ownership = engine.NewOwnership(b.register, o)
 	if b.Confirmed() {
 		t.Error("confirmed before the first beat")
@@ -112,7 +142,7 @@ func TestConfirmedFollowsStoredBeats(t *testing.T) {
 			t.Error("not confirmed after a stored beat")
 		}
 		b.pass(time.Minute)
-		if beats, _, _ := b.seen(); !b.Confirmed() || beats != 61 {
+		if beats, _ := b.seen(); !b.Confirmed() || beats != 61 {
 			t.Errorf("after a minute: confirmed %v, %d beats", b.Confirmed(), beats)
 		}
 		b.set(errors.New("away"), 0)
@@ -130,7 +160,7 @@ func TestConfirmedFollowsStoredBeats(t *testing.T) {
 			t.Error("not confirmed again")
 		}
 		b.stop()
-		_, _, left := b.seen()
+		_, left := b.seen()
 		if diff := cmp.Diff([]runs.OwnerID{b.ID()}, left); diff != "" {
 			t.Errorf("rows withdrawn at the end (-want +got):\n%s", diff)
 		}
@@ -174,8 +204,8 @@ func TestOnlyASteadyProcessJudgesOthers(t *testing.T) {
 			t.Error("orphans were reported within the first 5 s")
 		}
 		b.pass(time.Second)
-		if _, asked, _ := b.seen(); b.reports.Load() != 1 || asked[0] != 5*time.Second {
-			t.Errorf("after 5 s of beats: %d reports, silences asked for %v", b.reports.Load(), asked)
+		if b.reports.Load() != 1 {
+			t.Errorf("after 5 s of beats: %d reports", b.reports.Load())
 		}
 		b.set(errors.New("stalled"), 0)
 		b.pass(30 * time.Second)
@@ -195,6 +225,89 @@ func TestOnlyASteadyProcessJudgesOthers(t *testing.T) {
 	})
 }
 
+// TestSilenceIsAnUnchangedBeat: the numbers of the beats are compared with nothing but themselves,
+// so that no step of a clock, forward or back, makes a process silent or keeps a dead one alive.
+func TestSilenceIsAnUnchangedBeat(t *testing.T) {
+	t.Parallel()
+	const hour = int64(time.Hour / time.Microsecond)
+	tests := map[string]struct {
+		beats []int64 // of the other process, a second apart
+		want  []int   // the seconds in which its runs are reported
+	}{
+		"it beats":                           {[]int64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, nil},
+		"its beats jump ahead":               {[]int64{1, 2, 3, 4, 5, 6, 7 + hour, 8 + hour, 9 + 2*hour, 10 + 2*hour}, nil},
+		"one more than before after a step":  {[]int64{hour, hour + 1, hour + 2, hour + 3, hour + 4, hour + 5, hour + 6, hour + 7}, nil},
+		"silent from the beginning":          {[]int64{7, 7, 7, 7, 7, 7, 7}, []int{5, 6}},
+		"silent with a beat from the future": {[]int64{1, 2, hour, hour, hour, hour, hour, hour, hour}, []int{7, 8}},
+		"it beats every four seconds":        {[]int64{1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4}, nil},
+		"it is back":                         {[]int64{7, 7, 7, 7, 7, 7, 8, 8}, []int{5}},
+		"it has left":                        {[]int64{1, 2, 3, 4, 5, 6, 0, 0}, []int{6, 7}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var got []int
+				b := beatAmong(t, engine.OwnershipOptions{}, map[runs.OwnerID]int64{{2}: tt.beats[0]})
+				for second, number := range tt.beats[1:] {
+					b.other(2, number)
+					before := b.reports.Load()
+					b.pass(time.Second)
+					if b.reports.Load() > before {
+						got = append(got, second+1)
+						if o := *b.orphans.Load(); len(o) != 1 || o[0].Beat != number {
+							t.Errorf("second %d: reported %+v, want the beat %d", second+1, o, number)
+						}
+					}
+				}
+				b.stop()
+				if diff := cmp.Diff(tt.want, got); diff != "" {
+					t.Errorf("seconds with a report (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestSlowLookCountsFromItsAnswer: what was told may have been read at any time since it was asked for.
+func TestSlowLookCountsFromItsAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := &register{others: map[runs.OwnerID]int64{{2}: 7}, slow: 900 * time.Millisecond}
+		var reported atomic.Int64
+		start := time.Now()
+		o := engine.NewOwnership(b, engine.OwnershipOptions{
+			Clock:   func() time.Duration { return time.Since(start) },
+			Orphans: func(context.Context, []runs.Orphan) { reported.CompareAndSwap(0, int64(time.Since(start))) },
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := o.Serve(ctx); err != nil {
+			t.Error(err)
+		}
+		// Told at 0.9 s; asked again at 5 s and 6 s, told at 6.9 s.
+		if got := time.Duration(reported.Load()); got != 6900*time.Millisecond {
+			t.Errorf("reported after %s, want 6.9s", got)
+		}
+	})
+}
+
+// TestOwnRunsAreNoOrphans: a process whose beat of the moment is unchanged is not its own heir.
+func TestOwnRunsAreNoOrphans(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := beatAmong(t, engine.OwnershipOptions{}, map[runs.OwnerID]int64{})
+		b.mu.Lock()
+		b.others[b.ID()] = 7
+		b.mu.Unlock()
+		b.pass(time.Minute)
+		if b.reports.Load() != 0 {
+			t.Error("a process reported its own runs")
+		}
+		b.stop()
+	})
+}
+
 func TestAloneInheritsAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -202,7 +315,7 @@ func TestAloneInheritsAtOnce(t *testing.T) {
 		if b.reports.Load() != 1 {
 			t.Errorf("%d reports after the first beat, want 1", b.reports.Load())
 		}
-		_, _, left := b.seen()
+		_, left := b.seen()
 		if diff := cmp.Diff([]runs.OwnerID{{2}}, left); diff != "" {
 			t.Errorf("earlier owners withdrawn (-want +got):\n%s", diff)
 		}

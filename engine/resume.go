@@ -17,13 +17,13 @@ import (
 func (e *Engine) adopt(_ context.Context, orphans []runs.Orphan) {
 	for _, o := range orphans {
 		if e.running(o.Run) == nil {
-			e.enqueue(runs.DueRun{Run: o.Run}, &o.Owner)
+			e.enqueue(runs.DueRun{Run: o.Run}, &o)
 		}
 	}
 }
 
-// enqueue lets a run be claimed when its turn comes.
-func (e *Engine) enqueue(due runs.DueRun, from *runs.OwnerID) {
+// enqueue lets a run be claimed when its turn comes; from its owner when that is silent, else nil.
+func (e *Engine) enqueue(due runs.DueRun, from *runs.Orphan) {
 	e.queue.submit(&task{
 		run: due.Run, workflow: due.Workflow, claim: true,
 		do: func(func()) { e.claim(due.Run, from) },
@@ -32,7 +32,7 @@ func (e *Engine) enqueue(due runs.DueRun, from *runs.OwnerID) {
 
 // claim takes a run that nobody owns, or whose owner is silent, and goes on with it. False: it
 // could not be found out whether there is anything to take, or the run was given back.
-func (e *Engine) claim(id runs.ID, from *runs.OwnerID) (settled bool) {
+func (e *Engine) claim(id runs.ID, from *runs.Orphan) (settled bool) {
 	if !e.enter() {
 		return true
 	}
@@ -42,7 +42,11 @@ func (e *Engine) claim(id runs.ID, from *runs.OwnerID) (settled bool) {
 	}
 	e.awaitOwnership(e.steps)
 	sure := e.owner.Gaps() // the answer can be late
-	out := <-e.journal.Send(runs.Entry{Claim: &runs.Claim{Run: id, Owner: e.owner.ID(), TakeoverFrom: from, Silence: e.owner.Silence()}})
+	claim := &runs.Claim{Run: id, Owner: e.owner.ID()}
+	if from != nil {
+		claim.TakeoverFrom, claim.Beat = &from.Owner, from.Beat
+	}
+	out := <-e.journal.Send(runs.Entry{Claim: claim})
 	switch {
 	case fault.Is(out.Err, fault.Conflict), fault.Is(out.Err, fault.NotFound): // somebody was faster, the owner is back, or it is over
 		return true

@@ -149,8 +149,8 @@ type flakyOwners struct {
 	beats    atomic.Int64 // that were stored
 }
 
-func (f *flakyOwners) Silent(ctx context.Context, silence time.Duration, limit int) ([]runs.Orphan, error) {
-	orphans, err := f.Owners.Silent(ctx, silence, limit)
+func (f *flakyOwners) OwnedBy(ctx context.Context, owners []runs.OwnerID, limit int) ([]runs.Orphan, error) {
+	orphans, err := f.Owners.OwnedBy(ctx, owners, limit)
 	if len(orphans) > 0 {
 		f.orphaned.Add(1)
 	}

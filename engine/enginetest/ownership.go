@@ -189,24 +189,50 @@ func (s *suite) owners() {
 	if err := s.Owners.Beat(s.ctx, owner(1)); err != nil {
 		s.Fatal(err)
 	}
-	silent := func(silence time.Duration) []runs.Orphan {
+	beats := s.beats()
+	if beats[owner(1)] == 0 || len(beats) != 2 {
+		s.Errorf("beats %v, want one of owner 1 and none of owner 2", beats)
+	}
+	if err := s.Owners.Beat(s.ctx, owner(2)); err != nil {
+		s.Fatal(err)
+	}
+	for range 3 { // sooner than any clock ticks
+		before := s.beats()
+		if err := s.Owners.Beat(s.ctx, owner(1)); err != nil {
+			s.Fatal(err)
+		}
+		after := s.beats()
+		if after[owner(1)] <= before[owner(1)] || after[owner(2)] != before[owner(2)] || after[owner(2)] == 0 {
+			s.Errorf("beats %v and then %v, want only the first to grow", before, after)
+		}
+	}
+	ownedBy := func(limit int, of ...runs.OwnerID) []runs.Orphan {
 		s.Helper()
-		orphans, err := s.Owners.Silent(s.ctx, silence, 10)
+		orphans, err := s.Owners.OwnedBy(s.ctx, of, limit)
 		if err != nil {
 			s.Fatal(err)
 		}
 		return orphans
 	}
-	s.equal("owner without a beat", silent(time.Hour), []runs.Orphan{{Run: dead.ID, Owner: owner(2)}})
-	if err := s.Owners.Beat(s.ctx, owner(2)); err != nil {
-		s.Fatal(err)
-	}
-	s.equal("both beat", silent(time.Hour), []runs.Orphan{})
-	s.equal("no silence allowed", silent(0), []runs.Orphan{{Run: mine.ID, Owner: owner(1)}, {Run: dead.ID, Owner: owner(2)}})
+	both := []runs.Orphan{{Run: mine.ID, Owner: owner(1)}, {Run: dead.ID, Owner: owner(2)}}
+	s.equal("runs of both", ownedBy(10, owner(1), owner(2)), both)
+	s.equal("runs of one", ownedBy(10, owner(2), owner(9)), both[1:])
+	s.equal("at most one", ownedBy(1, owner(1), owner(2)), both[:1])
 	if err := s.Owners.Leave(s.ctx, owner(1)); err != nil {
 		s.Fatal(err)
 	}
-	s.equal("one left", silent(time.Hour), []runs.Orphan{{Run: mine.ID, Owner: owner(1)}})
+	if beats := s.beats(); beats[owner(1)] != 0 || len(beats) != 2 {
+		s.Errorf("beats %v, want none of owner 1, which has left", beats)
+	}
+}
+
+func (s *suite) beats() map[runs.OwnerID]int64 {
+	s.Helper()
+	beats, err := s.Owners.Beats(s.ctx)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return beats
 }
 
 // Of two signals with one id the first counts, also when both are written again because the

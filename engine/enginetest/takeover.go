@@ -2,21 +2,20 @@ package enginetest
 
 import (
 	"fmt"
-	"time"
 
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/workflows"
 )
 
-// takeoverBy takes a run of process from, which must have been silent for so long.
-func takeoverBy(run runs.ID, n, from byte, silence time.Duration) runs.Entry {
+// takeoverBy takes a run of process from, whose last beat was that one when it was found silent.
+func takeoverBy(run runs.ID, n, from byte, beat int64) runs.Entry {
 	silent := owner(from)
-	return runs.Entry{Claim: &runs.Claim{Run: run, Owner: owner(n), TakeoverFrom: &silent, Silence: silence}}
+	return runs.Entry{Claim: &runs.Claim{Run: run, Owner: owner(n), TakeoverFrom: &silent, Beat: beat}}
 }
 
 // A claim may wait for its turn after somebody found the owner silent: what counts is whether
-// the owner is silent when the claim is carried out.
+// the owner has beaten since, when the claim is carried out.
 func (s *suite) takeoverFromOneThatIsBack() {
 	back, gone, left := s.owned(1), s.owned(2), s.owned(3)
 	s.commit(create(back), create(gone), create(left))
@@ -25,23 +24,25 @@ func (s *suite) takeoverFromOneThatIsBack() {
 			s.Fatal(err)
 		}
 	}
+	before := s.beats()[owner(1)]
 	if err := s.Owners.Leave(s.ctx, owner(3)); err != nil {
 		s.Fatal(err)
 	}
-	out := s.try(takeoverBy(back.ID, 4, 1, time.Hour), takeoverBy(gone.ID, 4, 2, time.Hour), takeoverBy(left.ID, 4, 3, time.Hour),
-		takeoverBy(back.ID, 4, 1, time.Hour))
+	if err := s.Owners.Beat(s.ctx, owner(1)); err != nil {
+		s.Fatal(err)
+	}
+	out := s.try(takeoverBy(back.ID, 4, 1, before), takeoverBy(gone.ID, 4, 2, 0), takeoverBy(left.ID, 4, 3, 0), takeoverBy(back.ID, 4, 1, 0))
 	for i, refused := range []bool{true, false, false, true} {
 		if refused != fault.Is(out[i].Err, fault.Conflict) || !refused && out[i].Loaded == nil {
 			s.Errorf("takeover %d: %v, want a conflict: %t", i, out[i].Err, refused)
 		}
 	}
 	s.equal("run of one that is back", s.run(back.ID), back)
-	s.refused(takeoverBy(back.ID, 4, 1, time.Hour), fault.Conflict, fmt.Sprintf("run %s keeps its owner, which is back", back.ID))
-	s.refused(takeoverBy(left.ID, 5, 3, time.Hour), fault.Conflict, fmt.Sprintf("run %s has been taken by another process", left.ID))
+	s.refused(takeoverBy(back.ID, 4, 1, before), fault.Conflict, fmt.Sprintf("run %s keeps its owner, which is back", back.ID))
+	s.refused(takeoverBy(left.ID, 5, 3, 0), fault.Conflict, fmt.Sprintf("run %s has been taken by another process", left.ID))
 	s.commit(progress(back, nil)) // it goes on
 
-	// By itself the beat grows old.
-	if loaded := s.commit(takeoverBy(back.ID, 4, 1, time.Microsecond))[0].Loaded; loaded.Run.Fence != 2 || loaded.Run.Owner != owner(4) {
+	if loaded := s.commit(takeoverBy(back.ID, 4, 1, s.beats()[owner(1)]))[0].Loaded; loaded.Run.Fence != 2 || loaded.Run.Owner != owner(4) {
 		s.Errorf("taken over: %+v", loaded.Run)
 	}
 }
@@ -57,7 +58,7 @@ func (s *suite) createWrittenAgainAfterTakeover() {
 				s.Errorf("%s: the run is its creator's", name)
 			}
 		}
-		taken := s.commit(takeoverBy(r.ID, 2, 1, time.Hour))[0].Loaded.Run
+		taken := s.commit(takeoverBy(r.ID, 2, 1, 0))[0].Loaded.Run
 		states := map[string]func(){
 			"taken": func() {},
 			"handed back": func() {

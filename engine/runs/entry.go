@@ -102,7 +102,7 @@ type Change struct {
 }
 
 // Claim takes a run that is queued (or waiting and due) and has no owner, or, with
-// TakeoverFrom set, one whose owner is that process and has not beaten for Silence, which is
+// TakeoverFrom set, one whose owner is that process and whose last beat is still Beat, which is
 // looked at in the claim's own transaction. The fence grows by one and the
 // run is running; a run that has no StartedAt yet gets Commit's now, because now() of its
 // first steps is that instant, also after a crash.
@@ -111,7 +111,7 @@ type Claim struct {
 	Run          ID
 	Owner        OwnerID
 	TakeoverFrom *OwnerID
-	Silence      time.Duration // in the database's time; zero: whether the owner beats or not
+	Beat         int64 // see Orphan
 	// Again is set by the journal when it writes the claim once more because the answer to
 	// the first COMMIT was lost: then a run that Owner has already is its own.
 	Again bool

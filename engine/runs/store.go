@@ -68,10 +68,14 @@ type DueRun struct {
 
 // Owners keeps the heartbeat of processes. It uses its own connection and database time.
 type Owners interface {
-	// Beat stores that the owner is alive. A beat waits for a Claim that is taking runs from the owner.
+	// Beat stores that the owner is alive, as a number greater than that of its last beat. It waits
+	// for a Claim that is taking runs from the owner.
 	Beat(ctx context.Context, owner OwnerID) error
-	// Silent returns the owners of unfinished runs that did not beat for the given time, with their runs.
-	Silent(ctx context.Context, silence time.Duration, limit int) ([]Orphan, error)
+	// Beats returns the number of the last beat of each owner of unfinished runs; 0 of one that has
+	// left. A number that stays the same is a process that does not beat; no clock is compared.
+	Beats(ctx context.Context) (map[OwnerID]int64, error)
+	// OwnedBy returns unfinished runs of the owners.
+	OwnedBy(ctx context.Context, owners []OwnerID, limit int) ([]Orphan, error)
 	Leave(ctx context.Context, owner OwnerID) error
 }
 
@@ -79,6 +83,7 @@ type Owners interface {
 type Orphan struct {
 	Run   ID
 	Owner OwnerID
+	Beat  int64 // the owner's last; 0 when it has left
 }
 
 // Filter selects runs for a list page, newest first.

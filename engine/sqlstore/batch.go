@@ -34,7 +34,7 @@ type batch struct {
 	asked  []int                   // entries with asks
 	status map[stepKey]int16       // of the steps that asks are about; none: no row
 	silent []runs.OwnerID          // whose last beat takeovers need to know
-	ages   map[runs.OwnerID]int64  // of these beats, in microseconds; none: no row
+	beats  map[runs.OwnerID]int64  // the last of each; none: no row
 	held   map[[16]byte]*dedupeRow // keys by hash
 	stepAt map[stepKey]int         // place in steps
 
@@ -330,7 +330,7 @@ func (b *batch) claim(c *runs.Claim) error {
 		return nil
 	case c.TakeoverFrom != nil && r.owner != *c.TakeoverFrom, c.TakeoverFrom == nil && r.owner != none:
 		return fault.New(fault.Conflict, "run %s has been taken by another process", c.Run)
-	case b.beats(c):
+	case b.isBack(c):
 		return fault.New(fault.Conflict, "run %s keeps its owner, which is back", c.Run)
 	case c.TakeoverFrom == nil && r.status == runWaiting && (r.due == 0 || r.due > b.now):
 		return fault.New(fault.Conflict, "run %s is not due", c.Run)

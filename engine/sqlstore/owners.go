@@ -4,9 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"sync"
-	"time"
 
 	"gorm.io/gorm"
 
@@ -14,15 +12,16 @@ import (
 	"keyflow/internal/database"
 )
 
-// Owners implements engine.Owners with rows that hold the last beat in the database's time,
-// which is the same for all processes.
+// Owners implements runs.Owners with rows that hold the last beat: the database's time, or one
+// more than the beat before when that clock was set back.
 //
 // On Postgres it keeps one connection of the pool to itself, so that a pool exhausted by
 // slow queries does not look like a dead process. SQLite has a single writing connection,
 // which a beat shares; there the folder lock says who is alive.
 type Owners struct {
-	db  *database.DB
-	now string // the database's time in microseconds
+	db    *database.DB
+	now   string // the database's time in microseconds
+	later string // the function that gives the greater of two numbers
 
 	mu   sync.Mutex
 	conn *sql.Conn // of Postgres; nil until it is needed
@@ -38,17 +37,16 @@ const (
 
 // NewOwners returns the heartbeat of processes in db.
 func NewOwners(db *database.DB) *Owners {
-	now := sqliteNow
 	if db.Dialect() == database.Postgres {
-		now = postgresNow
+		return &Owners{db: db, now: postgresNow, later: "GREATEST"}
 	}
-	return &Owners{db: db, now: now}
+	return &Owners{db: db, now: sqliteNow, later: "MAX"}
 }
 
 // Beat implements engine.Owners.
 func (o *Owners) Beat(ctx context.Context, owner runs.OwnerID) error {
 	return o.use(ctx, o.db.Write(), func(db *gorm.DB) error {
-		return db.Exec("INSERT INTO owners (beat_at, id) VALUES ("+o.now+", ?) ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at", owner[:]).Error
+		return db.Exec("INSERT INTO owners (beat_at, id) VALUES ("+o.now+", ?) ON CONFLICT (id) DO UPDATE SET beat_at = "+o.later+"(excluded.beat_at, owners.beat_at + 1)", owner[:]).Error
 	})
 }
 
@@ -96,30 +94,47 @@ func (o *Owners) giveBack() error {
 	return err
 }
 
-// silent finds the runs of silent owners. It steps from one owner to the next in the index and
-// reads no run of one that beats; CROSS JOIN keeps SQLite from walking all runs in the order
-// of their ids instead.
-const silent = `WITH RECURSIVE held (owner) AS (
+// lastBeats steps from one owner of runs to the next in the index and reads no other run.
+const lastBeats = `WITH RECURSIVE held (owner) AS (
 		SELECT (SELECT owner FROM runs WHERE owner IS NOT NULL ORDER BY owner LIMIT 1)
 		UNION ALL SELECT (SELECT owner FROM runs WHERE owner > held.owner ORDER BY owner LIMIT 1) FROM held WHERE held.owner IS NOT NULL
-	), silent (owner) AS (
-		SELECT held.owner FROM held LEFT JOIN owners w ON w.id = held.owner
-		WHERE held.owner IS NOT NULL AND (w.id IS NULL OR w.beat_at <= %s - ?)
-	) SELECT r.id, r.owner FROM silent CROSS JOIN runs r WHERE r.owner = silent.owner LIMIT ?`
+	) SELECT held.owner, COALESCE(w.beat_at, 0) AS beat FROM held LEFT JOIN owners w ON w.id = held.owner WHERE held.owner IS NOT NULL`
 
-// Silent implements engine.Owners. An owner without a row is silent. It is part of the heartbeat:
-// waiting for a connection of the pool here would hold up the next beat.
-func (o *Owners) Silent(ctx context.Context, silence time.Duration, limit int) ([]runs.Orphan, error) {
-	var rows []struct{ ID, Owner []byte }
-	err := o.use(ctx, o.db.Read(), func(db *gorm.DB) error {
-		return db.Raw(fmt.Sprintf(silent, o.now), silence.Microseconds(), limit).Scan(&rows).Error
-	})
+// Beats implements runs.Owners. It is part of the heartbeat: waiting for a connection of the
+// pool here would delay the next beat.
+func (o *Owners) Beats(ctx context.Context) (map[runs.OwnerID]int64, error) {
+	var rows []struct {
+		Owner []byte
+		Beat  int64
+	}
+	err := o.use(ctx, o.db.Read(), func(db *gorm.DB) error { return db.Raw(lastBeats).Scan(&rows).Error })
 	if err != nil {
 		return nil, err
 	}
-	orphans := make([]runs.Orphan, len(rows))
-	for i, row := range rows {
-		orphans[i] = runs.Orphan{Run: runs.ID(row.ID), Owner: runs.OwnerID(row.Owner)}
+	beats := make(map[runs.OwnerID]int64, len(rows))
+	for _, row := range rows {
+		beats[runs.OwnerID(row.Owner)] = row.Beat
+	}
+	return beats, nil
+}
+
+// OwnedBy implements runs.Owners, on the connection of the heartbeat as Beats.
+func (o *Owners) OwnedBy(ctx context.Context, owners []runs.OwnerID, limit int) ([]runs.Orphan, error) {
+	var orphans []runs.Orphan
+	for _, owner := range owners {
+		var ids [][]byte
+		err := o.use(ctx, o.db.Read(), func(db *gorm.DB) error {
+			return db.Raw("SELECT id FROM runs WHERE owner = ? LIMIT ?", owner[:], limit-len(orphans)).Scan(&ids).Error
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			orphans = append(orphans, runs.Orphan{Run: runs.ID(id), Owner: owner})
+		}
+		if len(orphans) == limit {
+			break
+		}
 	}
 	return orphans, nil
 }

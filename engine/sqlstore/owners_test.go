@@ -39,8 +39,11 @@ func TestBeatDespiteExhaustedPool(t *testing.T) {
 	if err := owners.Beat(ctx, runs.OwnerID{1}); err != nil {
 		t.Errorf("beat: %v", err)
 	}
-	if _, err := owners.Silent(ctx, time.Second, 1); err != nil {
-		t.Errorf("look for silent owners: %v", err)
+	if _, err := owners.Beats(ctx); err != nil {
+		t.Errorf("look at the beats: %v", err)
+	}
+	if _, err := owners.OwnedBy(ctx, []runs.OwnerID{{1}}, 1); err != nil {
+		t.Errorf("look for runs of silent owners: %v", err)
 	}
 	if err := owners.Leave(ctx, runs.OwnerID{1}); err != nil {
 		t.Errorf("leave: %v", err)
@@ -87,7 +90,7 @@ func TestTakeoverWaitsForBeat(t *testing.T) {
 	if _, err := store.Commit(t.Context(), []runs.Entry{{Create: &runs.NewRun{Run: run}}}, now); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Write().Exec("UPDATE owners SET beat_at = 0").Error; err != nil { // silent for long
+	if err := db.Write().Exec("UPDATE owners SET beat_at = 7").Error; err != nil { // silent for long
 		t.Fatal(err)
 	}
 	beat := db.Write().Begin()
@@ -96,7 +99,7 @@ func TestTakeoverWaitsForBeat(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		out, err := store.Commit(t.Context(), []runs.Entry{{Claim: &runs.Claim{Run: run.ID, Owner: runs.OwnerID{2}, TakeoverFrom: &from, Silence: time.Hour}}}, now)
+		out, err := store.Commit(t.Context(), []runs.Entry{{Claim: &runs.Claim{Run: run.ID, Owner: runs.OwnerID{2}, TakeoverFrom: &from, Beat: 7}}}, now)
 		if err == nil {
 			err = out[0].Err
 		}

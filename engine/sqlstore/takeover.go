@@ -17,29 +17,25 @@ func (b *batch) gatherOwner(c *runs.Claim) {
 	}
 }
 
-// beats reports whether the process that the claim wants to take from is alive: a claim can have
-// waited for its turn since somebody found the process silent.
-func (b *batch) beats(c *runs.Claim) bool {
-	if c.TakeoverFrom == nil || c.Silence == 0 {
-		return false
-	}
-	age, ok := b.ages[*c.TakeoverFrom]
-	return ok && age < c.Silence.Microseconds()
+// isBack reports whether the process that the claim wants to take from has beaten since it was
+// found silent: a claim can have waited for its turn.
+func (b *batch) isBack(c *runs.Claim) bool {
+	return c.TakeoverFrom != nil && b.beats[*c.TakeoverFrom] != c.Beat
 }
 
-// beat notes how old the last beat of an owner is.
-func (b *batch) beat(owner []byte, age int64) {
-	if b.ages == nil {
-		b.ages = make(map[runs.OwnerID]int64, len(b.silent))
+// beat notes the last beat of an owner.
+func (b *batch) beat(owner []byte, number int64) {
+	if b.beats == nil {
+		b.beats = make(map[runs.OwnerID]int64, len(b.silent))
 	}
-	b.ages[runs.OwnerID(owner)] = age
+	b.beats[runs.OwnerID(owner)] = number
 }
 
 // readOwners needs no lock: a beat waits for the writing connection.
 func (w *sqliteWriter) readOwners(b *batch) error {
 	for _, owner := range b.silent {
 		err := w.query(func(row []driver.Value) { b.beat(owner[:], row[0].(int64)) },
-			"SELECT "+sqliteNow+" - beat_at FROM owners WHERE id = ?", owner[:])
+			"SELECT beat_at FROM owners WHERE id = ?", owner[:])
 		if err != nil {
 			return fmt.Errorf("read owners: %w", err)
 		}
@@ -54,13 +50,13 @@ func queueOwners(q *pgx.Batch, b *batch) {
 	if len(b.silent) == 0 {
 		return
 	}
-	// No condition on the age: a row that does not meet it would not be locked.
-	const query = "SELECT id, " + postgresNow + " - beat_at FROM owners WHERE id = ANY($1::bytea[]) ORDER BY id FOR SHARE"
+	// No condition on the beat: a row that does not meet it would not be locked.
+	const query = "SELECT id, beat_at FROM owners WHERE id = ANY($1::bytea[]) ORDER BY id FOR SHARE"
 	q.Queue(query, column(b.silent, func(id runs.OwnerID) []byte { return id[:] })).Query(func(rows pgx.Rows) error {
 		var id []byte
-		var age int64
-		_, err := pgx.ForEachRow(rows, []any{&id, &age}, func() error {
-			b.beat(id, age)
+		var number int64
+		_, err := pgx.ForEachRow(rows, []any{&id, &number}, func() error {
+			b.beat(id, number)
 			return nil
 		})
 		return wrap("lock owners", err)
