@@ -13,7 +13,7 @@ var _ runs.CredentialWaits = (*Store)(nil)
 // WaitingForCredential implements engine.Holds.
 func (s *Store) WaitingForCredential(ctx context.Context, id credentials.ID, after runs.ID, limit int) ([]runs.ID, error) {
 	var rows []struct{ Run []byte }
-	err := s.db.Read().WithContext(ctx).Raw(`SELECT DISTINCT s.run FROM steps s JOIN ids r ON r.id = s.run
+	err := s.db.Read().WithContext(ctx).Raw(`SELECT DISTINCT s.run FROM steps s JOIN runs r ON r.id = s.run
 		WHERE s.hold = ? AND s.run > ? AND r.status NOT IN (?, ?, ?)
 		AND NOT EXISTS (SELECT 1 FROM signals WHERE signals.run = s.run AND signals.kind = ? AND signals.data = ?)
 		ORDER BY s.run LIMIT ?`,
