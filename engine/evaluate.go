@@ -22,7 +22,7 @@ import (
 type nodeResult struct {
 	status   runs.StepStatus
 	output   json.RawMessage // of a succeeded step; nil for one with elements
-	sealed   []byte          // of a sensitive node
+	sealed   []byte          // of a sensitive node, or the marks of redacted values
 	err      *runs.StepError
 	finished time.Time
 
@@ -30,8 +30,9 @@ type nodeResult struct {
 	data     decoded   // the output as plain data, once somebody has asked for it
 }
 
-// plain returns the output as plain data.
-func (n *nodeResult) plain(use *reading) (any, error) {
+// plain returns the output of a node as plain data.
+func (r *runner) plain(node int, use *reading) (any, error) {
+	n, plan := &r.results[node], &r.plan.nodes[node]
 	if n.status != runs.StepSucceeded {
 		return nil, nil
 	}
@@ -42,9 +43,9 @@ func (n *nodeResult) plain(use *reading) (any, error) {
 	return n.data.get(size, use, func() (any, error) {
 		switch {
 		case n.elements != nil:
-			return n.elements.plain()
+			return r.plainElements(plan, n.elements)
 		case n.output != nil:
-			return jsonvalue.Decode(n.output)
+			return r.plainOutput(plan, runs.NoIndex, n.output, n.sealed)
 		default:
 			return nil, nil
 		}
@@ -81,12 +82,12 @@ func (r *runner) vars(reads *reads) (reading, error) {
 		seen := make(map[string]any, len(reads.nodes))
 		for _, n := range reads.nodes {
 			result := &r.results[n]
-			output, err := result.plain(&use)
+			output, err := r.plain(n, &use)
 			if err != nil {
 				return use, fmt.Errorf("output of %s: %w", r.plan.nodes[n].id, err)
 			}
 			seen[string(r.plan.nodes[n].id)] = map[string]any{
-				"status": string(result.status), "output": output, "error": errorValue(result.err),
+				"status": string(result.status), "output": output, "error": r.plan.nodes[n].errorValue(result.err),
 			}
 		}
 		vars["nodes"] = seen
@@ -118,6 +119,9 @@ func triggerValue(t *runs.TriggerRef) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		if name == "request" {
+			decoded = markRequest(decoded)
+		}
 		v[name] = decoded
 	}
 	return v, nil
@@ -142,6 +146,16 @@ func errorValue(err *runs.StepError) any {
 			v["response"] = response
 		}
 	}
+	return v
+}
+
+// errorValue is the error of a node as later ones see it.
+func (p *planNode) errorValue(err *runs.StepError) any {
+	v, ok := errorValue(err).(map[string]any)
+	if !ok {
+		return nil
+	}
+	v["response"] = markResponse(v["response"], string(p.id), p.sensitive)
 	return v
 }
 
@@ -249,8 +263,8 @@ func (e *elements) at(i int) (item, key any) {
 	return e.items[i], key
 }
 
-// plain is the collected output: the elements' outputs in order.
-func (e *elements) plain() (any, error) {
+// plainElements is the collected output: the elements' outputs in order.
+func (r *runner) plainElements(plan *planNode, e *elements) (any, error) {
 	if err := e.whole(); err != nil {
 		return nil, err
 	}
@@ -259,7 +273,7 @@ func (e *elements) plain() (any, error) {
 		if raw == nil {
 			continue
 		}
-		v, err := jsonvalue.Decode(raw)
+		v, err := r.plainOutput(plan, i, raw, e.sealed[i])
 		if err != nil {
 			return nil, fmt.Errorf("element %d: %w", i, err)
 		}
@@ -270,7 +284,7 @@ func (e *elements) plain() (any, error) {
 
 // failedElement is the output of an element that failed under on_item_error: continue.
 func failedElement(err *runs.StepError) json.RawMessage {
-	raw, encodeErr := jsonvalue.Encode(map[string]any{"error": errorValue(err)})
+	raw, encodeErr := jsonvalue.EncodeShown(map[string]any{"error": errorValue(err)})
 	if encodeErr != nil { // plain data from a decoder; it cannot hold what JSON cannot
 		return json.RawMessage(`{"error":null}`)
 	}

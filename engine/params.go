@@ -11,6 +11,7 @@ import (
 
 	"keyflow/internal/decimal"
 	"keyflow/internal/expression"
+	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
@@ -33,8 +34,9 @@ type paramError struct{ code, message string }
 
 func (e *paramError) Error() string { return e.message }
 
-// evaluate returns the parameters as the node gets them; what they hold is shared.
-func (p *planNode) evaluate(ctx context.Context, env func(decl *nodes.Param) (expression.Env, error)) (map[string]any, *nodes.Error) {
+// evaluate returns the parameters as the node gets them; what they hold is shared. use checks
+// each for redacted values.
+func (p *planNode) evaluate(ctx context.Context, env func(decl *nodes.Param) (expression.Env, error), use func(decl *nodes.Param, v any) (any, *nodes.Error)) (map[string]any, *nodes.Error) {
 	with := make(map[string]any, len(p.params))
 	for i := range p.params {
 		q := &p.params[i]
@@ -55,6 +57,10 @@ func (p *planNode) evaluate(ctx context.Context, env func(decl *nodes.Param) (ex
 			if q.decl.Sealed {
 				wrong = withoutDetails(wrong, "with."+q.decl.Name)
 			}
+			return nil, wrong
+		}
+		v, wrong := use(&q.decl, v)
+		if wrong != nil {
 			return nil, wrong
 		}
 		if v == nil && q.decl.Kind != nodes.Any {
@@ -168,9 +174,11 @@ func kindName(k nodes.Kind) string {
 
 // typeName is the JSON type of plain data with its article.
 func typeName(v any) string {
-	switch v.(type) {
+	switch v := v.(type) {
 	case nil:
 		return "null"
+	case *jsonvalue.Redacted:
+		return "a redacted value (" + jsonvalue.SourceOf(v) + ")"
 	case bool:
 		return "a boolean"
 	case string:

@@ -99,7 +99,7 @@ func (p *Plan) keep(steps []runs.Step) []runs.Step {
 func (e *Engine) resealKept(run *runs.Run, kept []runs.Step) error {
 	for i := range kept {
 		s := &kept[i]
-		if s.Sealed == nil {
+		if len(s.Sealed) == 0 || s.Sealed[0] == plainMarks {
 			continue
 		}
 		if e.o.Sealer == nil {

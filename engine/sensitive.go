@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -36,16 +37,17 @@ const (
 )
 
 // seal puts a sensitive output into out: sealed, and to look at as hidden.
-func (s *stepRun) seal(raw json.RawMessage, out *outcome) *nodes.Error {
+func (s *stepRun) seal(raw json.RawMessage, cookies []int, out *outcome) *nodes.Error {
 	sealer := s.runner.engine.o.Sealer
 	if sealer == nil {
 		return &nodes.Error{Code: nodes.CodeInternal, Message: "this process cannot seal the output of a sensitive node"}
 	}
-	sealed, err := sealer.SealOutput(s.runner.run.ID.String(), string(s.plan.id), s.key.index, raw)
+	content, shown := s.sealedCookies(raw, cookies)
+	sealed, err := sealer.SealOutput(s.runner.run.ID.String(), string(s.plan.id), s.key.index, content)
 	if err != nil {
 		return &nodes.Error{Code: nodes.CodeInternal, Message: "the output of a sensitive node could not be sealed", Err: err}
 	}
-	out.output, out.value, out.sealed = json.RawMessage(`"`+hidden+`"`), hidden, sealed
+	out.output, out.value, out.sealed = json.RawMessage(`"`+hidden+`"`), shown, sealed
 	return nil
 }
 
@@ -101,6 +103,7 @@ func (s *stepRun) open(node string, sealed any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
+		raw, _, _ = bytes.Cut(raw, cookieMarks)
 		return jsonvalue.Decode(raw)
 	}
 	list, ok := sealed.([][]byte)

@@ -96,7 +96,7 @@ func TestSensitiveOutput(t *testing.T) {
 	if run.Status != runs.Succeeded || string(run.Output) != `{"made":"***","put":{"version":1},"status":"succeeded"}` {
 		t.Errorf("run %s %+v, output %s", run.Status, run.Error, run.Output)
 	}
-	if string(steps["make"].Output) != `"***"` || len(steps["make"].Sealed) == 0 || string(steps["look"].Output) != `"***"` || steps["look"].Sealed != nil {
+	if string(steps["make"].Output) != `"***"` || len(steps["make"].Sealed) == 0 || string(steps["look"].Output) != `"***"` || string(steps["look"].Sealed) != `{"at":[0]}` {
 		t.Errorf("steps %+v", steps)
 	}
 	want := []credentials.Action{{Name: "rotate", Fields: map[string]any{"value": newKey + "!", "key": "X-Key", "note": "succeeded"}, Sealed: []string{"value"}}}

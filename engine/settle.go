@@ -158,7 +158,7 @@ func (r *runner) output() ([]byte, *nodes.Error) {
 	if err != nil {
 		return nil, expressionError(ctx, "output", err)
 	}
-	raw, err := jsonvalue.Encode(v)
+	raw, err := jsonvalue.EncodeShown(v)
 	if err != nil {
 		return nil, &nodes.Error{Code: nodes.CodeExpression, Message: "output: the value cannot be written as JSON"}
 	}

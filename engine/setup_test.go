@@ -179,7 +179,7 @@ func setupOn(tb testing.TB, db *database.DB) *world {
 	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) { return c.arg, nil }
 	waits := []nodes.Type{}
 	for _, kind := range standard.Types() {
-		if kind.Name == "wait" || kind.Name == "approval" || kind.Name == "workflow" || kind.Name == "emit" || kind.Name == "web_request" || kind.Name == nodes.TypeRespond {
+		if kind.Name == "wait" || kind.Name == "approval" || kind.Name == "workflow" || kind.Name == "emit" || kind.Name == "web_request" || kind.Name == "transform" || kind.Name == nodes.TypeRespond {
 			waits = append(waits, kind)
 		}
 	}
@@ -187,7 +187,7 @@ func setupOn(tb testing.TB, db *database.DB) *world {
 		nodes.Type{
 			Name: "call", Credential: true, New: func() nodes.Node { return callNode{w} },
 			Params: []nodes.Param{
-				{Name: "name", Kind: nodes.String}, {Name: "arg", Kind: nodes.Any}, {Name: "times", Kind: nodes.Integer},
+				{Name: "name", Kind: nodes.String}, {Name: "arg", Kind: nodes.Any, Redacted: nodes.RedactedKept}, {Name: "times", Kind: nodes.Integer},
 				{Name: "when", Kind: nodes.Expression, Scope: []string{"response"}}, {Name: "mode", Kind: nodes.String, Enum: []string{"fast", "slow"}},
 				{Name: "for", Kind: nodes.Duration}, {Name: "map", Kind: nodes.Object},
 			},

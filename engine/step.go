@@ -52,6 +52,7 @@ type stepRun struct {
 	ctx        context.Context // of the attempt, set before the node runs
 	clock      *attemptClock   // of its timeout; nil without
 	credential credentials.ID
+	revealed   []string // redacted texts that the step sends
 
 	mu    sync.Mutex // a node may send requests concurrently
 	calls []credentials.Call
@@ -64,7 +65,7 @@ type outcome struct {
 	kind     eventKind // succeeded, failed, postponed, unwanted, expanded or cut
 	dropped  bool      // the process is stopping: nothing is recorded, the attempt runs again
 	output   json.RawMessage
-	sealed   []byte // of a sensitive node
+	sealed   []byte // of a sensitive node, or the marks of redacted values
 	value    any
 	err      *nodes.Error
 	wait     time.Duration  // of postponed
@@ -199,7 +200,7 @@ func (s *stepRun) try(ctx context.Context, started time.Time) (outcome, *nodes.E
 	if err := s.findCredential(ctx); err != nil {
 		return outcome{}, err
 	}
-	with, wrong := s.plan.evaluate(ctx, s.paramEnv)
+	with, wrong := s.plan.evaluate(ctx, s.paramEnv, s.use)
 	if wrong != nil {
 		return outcome{}, wrong
 	}
@@ -211,7 +212,7 @@ func (s *stepRun) try(ctx context.Context, started time.Time) (outcome, *nodes.E
 	s.rest()
 	result, err := s.call(ctx, nodes.Input{With: with, Now: started})
 	if err != nil {
-		return outcome{}, nodeError(ctx, err)
+		return outcome{}, s.maskError(nodeError(ctx, err))
 	}
 	return s.result(ctx, result)
 }
@@ -267,13 +268,21 @@ func (s *stepRun) call(ctx context.Context, in nodes.Input) (result nodes.Result
 
 // output applies the output template and the size limit, and seals what is sensitive.
 func (s *stepRun) output(ctx context.Context, v any, out *outcome) *nodes.Error {
+	v = s.maskOutput(v)
 	if s.plan.output != nil {
 		var err error
 		if v, err = s.plan.output.Eval(ctx, s.env("output", nameThis, v)); err != nil {
 			return s.hideDetails(expressionError(ctx, "output", err), "output")
 		}
 	}
+	var cookies []int
+	if s.plan.sensitive {
+		v, cookies = cookiesIn(v)
+	}
 	raw, err := jsonvalue.Encode(v)
+	if errors.Is(err, jsonvalue.ErrRedacted) {
+		return s.redactOutput(v, out)
+	}
 	if err != nil {
 		return &nodes.Error{Code: nodes.CodeExpression, Message: "output: the value cannot be written as JSON", Err: err}
 	}
@@ -281,7 +290,7 @@ func (s *stepRun) output(ctx context.Context, v any, out *outcome) *nodes.Error 
 		return wrong
 	}
 	if s.plan.sensitive {
-		return s.seal(raw, out)
+		return s.seal(raw, cookies, out)
 	}
 	out.output, out.value = raw, v
 	return nil
@@ -310,6 +319,7 @@ func (s *stepRun) findCredential(ctx context.Context) *nodes.Error {
 func (s *stepRun) record(c credentials.Call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	c.URL = s.maskText(c.URL)
 	s.calls = append(s.calls, c)
 }
 
@@ -421,9 +431,9 @@ func stepError(err *nodes.Error, attempt int) *runs.StepError {
 	if err.Response == nil {
 		return out
 	}
-	raw, encodeErr := jsonvalue.Encode(err.Response)
+	raw, encodeErr := jsonvalue.EncodeShown(err.Response)
 	if response, ok := err.Response.(map[string]any); ok && len(raw) > maxErrorResponse {
-		raw, encodeErr = jsonvalue.Encode(map[string]any{"status": response["status"], "headers": response["headers"], "body": nil})
+		raw, encodeErr = jsonvalue.EncodeShown(map[string]any{"status": response["status"], "headers": response["headers"], "body": nil})
 	}
 	if encodeErr == nil && len(raw) <= maxErrorResponse {
 		out.Response = raw

@@ -187,6 +187,17 @@ const (
 	Expression Kind = "expression"
 )
 
+// Redacted is what a parameter does with redacted values, which people see as ***.
+type Redacted int
+
+// By default they are an error. A parameter that is handed on as data keeps them; one that is
+// sent to a server uses their texts where the run has them, and they are masked in the answer.
+const (
+	RedactedRefused Redacted = iota
+	RedactedKept
+	RedactedUsed
+)
+
 // Param declares one parameter of a type: validation, JSON Schema and docs come from it.
 type Param struct {
 	Name     string
@@ -198,9 +209,11 @@ type Param struct {
 	Scope    []string // extra names an Expression may read, for example "response"
 	Fields   []Param  // properties of an Object; Input and Env.Eval know each as "param.field"
 	// Sealed parameters see the outputs of sensitive nodes as they are; all others see "***".
-	Sealed  bool
-	Minimum *int // of an Integer
-	Maximum *int
+	Sealed bool
+	// Redacted says what becomes of redacted values in the parameter.
+	Redacted Redacted
+	Minimum  *int // of an Integer
+	Maximum  *int
 	// Check, when not nil, says what is wrong with a String; "" is nothing.
 	Check func(text string) string
 }

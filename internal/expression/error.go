@@ -92,11 +92,22 @@ func (e *Expression) fail(err error) *Error {
 	if at >= 0 {
 		out.Offset = e.offset + byteOffset(e.text, at)
 	}
+	if redactedMember.MatchString(message) {
+		message = "a redacted value cannot be used here" + e.origin()
+	}
 	out.Message = plainWords(message)
 	if len(out.Message) > maxMessage {
 		out.Message = strings.ToValidUTF8(out.Message[:maxMessage], "") + "..."
 	}
 	return out
+}
+
+// origin names the nodes that the expression reads.
+func (e *Expression) origin() string {
+	if len(e.nodes) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(": it comes from the output of %q", e.nodes)
 }
 
 // failResult reports an error about the expression as a whole.
@@ -118,10 +129,11 @@ func byteOffset(s string, runes int) int {
 }
 
 var (
-	assertion   = regexp.MustCompile(`^interface conversion: interface \{\} is (.+), not (\S+)$`)
-	fetchNull   = regexp.MustCompile(`^cannot fetch (.+) from <nil>$`)
-	longLiteral = regexp.MustCompile(`^invalid integer literal: .*value out of range$`)
-	goTypes     = strings.NewReplacer(
+	assertion      = regexp.MustCompile(`^interface conversion: interface \{\} is (.+), not (\S+)$`)
+	fetchNull      = regexp.MustCompile(`^cannot fetch (.+) from <nil>$`)
+	redactedMember = regexp.MustCompile(`jsonvalue\.Redacted|unexported field`)
+	longLiteral    = regexp.MustCompile(`^invalid integer literal: .*value out of range$`)
+	goTypes        = strings.NewReplacer(
 		"map[string]interface {}", "object", "map[interface {}]interface {}", "object",
 		"map[string]any", "object", "[]interface {}", "list", "[]any", "list", "[]int", "list",
 		"interface {}", "any", "<nil>", "null", "float64", "number", "json.Number", "number",

@@ -58,6 +58,9 @@ func byName(tables ...[]function) map[string]function {
 // run is the function as expr calls it: the machine comes first.
 func (f function) run(args ...any) (any, error) {
 	m, args := args[0].(*machine), args[1:]
+	if r := redactedIn(args); r != nil {
+		return f.onRedacted(m, args, r)
+	}
 	if f.params == "*" {
 		return f.call(m, args)
 	}

@@ -123,6 +123,9 @@ func (m *machine) equal(a, b any, depth int) (bool, error) {
 		c, known, err := m.order(a, b)
 		return known && c == 0, err
 	}
+	if r := redactedIn([]any{a, b}); r != nil {
+		return false, redactedError(r)
+	}
 	return runtime.Equal(a, b), nil
 }
 

@@ -19,7 +19,7 @@ const maxExact = 1 << 53
 // A float64 without a fraction becomes an int, as it would by being stored and read back.
 func scalar(v any) (any, error) {
 	switch v := v.(type) {
-	case nil, bool, string, int, json.Number, []any, map[string]any:
+	case nil, bool, string, int, json.Number, *jsonvalue.Redacted, []any, map[string]any:
 		return v, nil
 	case float64:
 		switch {
@@ -49,7 +49,7 @@ func (m *machine) plain(v any, depth int) (out any, changed bool, err error) {
 		return nil, false, errDepth
 	}
 	switch v := v.(type) {
-	case nil, bool, string, int, json.Number:
+	case nil, bool, string, int, json.Number, *jsonvalue.Redacted:
 		return v, false, nil
 	case []any:
 		return m.plainList(v, depth)
@@ -158,6 +158,8 @@ func (m *machine) measure(v any, depth int, s *size) error {
 				return err
 			}
 		}
+	case *jsonvalue.Redacted:
+		return redactedError(v)
 	case json.Number:
 		s.text += len(v)
 		return m.read(len(v))
@@ -225,6 +227,8 @@ func kind(v any) string {
 		return "a list"
 	case map[string]any:
 		return "an object"
+	case *jsonvalue.Redacted:
+		return "a redacted value"
 	}
 	return "something that is not data"
 }

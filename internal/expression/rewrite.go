@@ -147,7 +147,7 @@ func (r *rewriter) binary(n *ast.BinaryNode) ast.Node {
 	case name == "compare":
 		return r.call(name, &ast.StringNode{Value: n.Operator}, n.Left, n.Right)
 	case name == "equal":
-		if isConstant(n.Left) || isConstant(n.Right) {
+		if isNull(n.Left) || isNull(n.Right) {
 			return n
 		}
 		call := r.call(name, n.Left, n.Right)
@@ -281,16 +281,11 @@ func (r *rewriter) literal(n *ast.FloatNode) any {
 	return fromDecimal(d)
 }
 
-// isConstant reports whether node is sure to be a boolean, null or a short text.
+// isNull reports whether node is sure to be null, to which anything may be compared.
 // Only the node's own form counts: the types that expr infers can be wrong.
-func isConstant(node ast.Node) bool {
-	switch n := node.(type) {
-	case *ast.BoolNode, *ast.NilNode, *ast.StringNode:
-		return true
-	case *ast.UnaryNode:
-		return n.Operator == "!" || n.Operator == "not"
-	}
-	return false
+func isNull(node ast.Node) bool {
+	_, ok := node.(*ast.NilNode)
+	return ok
 }
 
 // isIndex reports whether node is sure to be what expr reads a list or an object by.

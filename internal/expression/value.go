@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"keyflow/internal/jsonvalue"
 )
 
 // Value is a compiled JSON value whose strings may be templates. It is immutable and safe
@@ -225,10 +227,14 @@ func (t *template) eval(m *machine) (any, *Error) {
 		return v, err
 	}
 	texts, total := make([]string, len(t.pieces)), 0
+	var secret *jsonvalue.Redacted
 	for i, p := range t.pieces {
 		texts[i] = p.text
 		if p.expr != nil {
-			s, err := m.evalText(p.expr)
+			s, hidden, err := m.evalText(p.expr)
+			if hidden != nil {
+				secret = hidden
+			}
 			if err != nil {
 				err.Path = t.path
 				return nil, err
@@ -244,22 +250,33 @@ func (t *template) eval(m *machine) (any, *Error) {
 		failed.Path = t.path
 		return nil, failed
 	}
+	if secret != nil {
+		return jsonvalue.Keep(jsonvalue.SourceOf(secret), strings.Join(texts, "")), nil
+	}
 	return strings.Join(texts, ""), nil
 }
 
-// evalText evaluates an expression that stands among text.
-func (m *machine) evalText(e *Expression) (string, *Error) {
+// evalText evaluates an expression that stands among text. It returns the redacted value whose
+// text it is.
+func (m *machine) evalText(e *Expression) (string, *jsonvalue.Redacted, *Error) {
 	v, failed := m.eval(e)
 	if failed != nil {
-		return "", failed
+		return "", nil, failed
+	}
+	if r, ok := v.(*jsonvalue.Redacted); ok {
+		text, usable := jsonvalue.TextOf(r)
+		if !usable {
+			return "", nil, e.failResult(redactedError(r))
+		}
+		return text, r, nil
 	}
 	if v == nil {
-		return "", e.failResult(fmt.Errorf(
+		return "", nil, e.failResult(fmt.Errorf(
 			"%s is null, which cannot be part of a text (give a default with ??)", strings.TrimSpace(e.text)))
 	}
 	s, err := m.text(v)
 	if err != nil {
-		return "", e.failResult(err)
+		return "", nil, e.failResult(err)
 	}
-	return s, nil
+	return s, nil, nil
 }

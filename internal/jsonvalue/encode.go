@@ -57,6 +57,8 @@ func appendValue(b []byte, v any) ([]byte, error) {
 		return strconv.AppendInt(b, int64(v), 10), nil
 	case json.Number:
 		return append(b, v...), nil
+	case *Redacted:
+		return nil, ErrRedacted
 	case float64:
 		if size := math.Abs(v); size < 1e21 && (size >= 1e-6 || size == 0) {
 			return strconv.AppendFloat(b, v, 'f', -1, 64), nil

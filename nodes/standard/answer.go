@@ -101,14 +101,16 @@ func finalURL(res *http.Response) string {
 }
 
 // headerData returns headers as data: names in lower case, repeats joined by ", ". Cookies
-// are hidden: they are secrets of a session.
+// are redacted: they are secrets of a session, which only a later request may use.
 func headerData(h http.Header) map[string]any {
 	out := make(map[string]any, len(h))
 	for name, values := range h {
+		text := strings.ToValidUTF8(strings.Join(values, ", "), "\uFFFD")
 		if name == "Set-Cookie" || name == "Set-Cookie2" {
-			values = []string{"***"}
+			out[strings.ToLower(name)] = jsonvalue.Keep("it is a cookie of this answer", text)
+			continue
 		}
-		out[strings.ToLower(name)] = strings.ToValidUTF8(strings.Join(values, ", "), "\uFFFD")
+		out[strings.ToLower(name)] = text
 	}
 	return out
 }

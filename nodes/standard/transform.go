@@ -12,7 +12,7 @@ func transformType() nodes.Type {
 		Aliases: []string{"set", "code", "function", "script"},
 		Summary: "Makes a value out of other values.",
 		Params: []nodes.Param{
-			{Name: "value", Kind: nodes.Any, Required: true, Help: "The output: any JSON with templates."},
+			{Name: "value", Kind: nodes.Any, Required: true, Redacted: nodes.RedactedKept, Help: "The output: any JSON with templates."},
 		},
 		New: func() nodes.Node { return transform{} },
 	}

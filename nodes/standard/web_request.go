@@ -33,9 +33,9 @@ func webRequestType() nodes.Type {
 		Params: []nodes.Param{
 			{Name: "method", Kind: nodes.String, Default: "GET", Help: "Any method but CONNECT and TRACE."},
 			{Name: "url", Kind: nodes.String, Required: true, Help: "http or https, without user name and password."},
-			{Name: "query", Kind: nodes.Object, Help: "Added to the URL; a list repeats the name, null leaves it out."},
-			{Name: "headers", Kind: nodes.Object, Help: "A list repeats the header, null leaves it out. POST and PATCH carry an Idempotency-Key, the same over retries, unless one is given."},
-			{Name: "body", Kind: nodes.Any, Help: "For multipart, a file is {filename, content_type, content or base64}."},
+			{Name: "query", Kind: nodes.Object, Redacted: nodes.RedactedUsed, Help: "Added to the URL; a list repeats the name, null leaves it out."},
+			{Name: "headers", Kind: nodes.Object, Redacted: nodes.RedactedUsed, Help: "A list repeats the header, null leaves it out. POST and PATCH carry an Idempotency-Key, the same over retries, unless one is given."},
+			{Name: "body", Kind: nodes.Any, Redacted: nodes.RedactedUsed, Help: "For multipart, a file is {filename, content_type, content or base64}."},
 			{Name: "body_type", Kind: nodes.String, Enum: []string{bodyJSON, bodyForm, bodyMultipart, bodyText, bodyBase64}, Help: "Default: text for text, json for everything else."},
 			{Name: "response", Kind: nodes.String, Enum: []string{answerAuto, answerJSON, answerText, answerBase64}, Default: answerAuto, Help: "How to read the answer's body; auto goes by its content type."},
 			{Name: "success", Kind: nodes.List, Default: `["200-399"]`, Help: "Statuses and ranges that are a success."},

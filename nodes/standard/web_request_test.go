@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"keyflow/internal/egress"
+	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
 	"keyflow/nodes/nodetest"
 )
@@ -284,11 +285,16 @@ func TestWebRequestOutput(t *testing.T) {
 		"url":  url + "/x?a=1",
 	}
 	ignored := cmpopts.IgnoreMapEntries(func(k string, _ any) bool { return k == "duration_ms" })
-	if diff := cmp.Diff(want, got, ignored); diff != "" {
+	if diff := cmp.Diff(want, jsonvalue.Shown(got), ignored); diff != "" {
 		t.Error(diff)
 	}
 	if ms, ok := got.(map[string]any)["duration_ms"].(int); !ok || ms < 0 || ms > 10_000 {
 		t.Errorf("duration_ms is %v", got.(map[string]any)["duration_ms"])
+	}
+	if r := jsonvalue.FindRedacted(got); r == nil {
+		t.Error("the cookie is ordinary text")
+	} else if text, usable := jsonvalue.TextOf(r); text != "session=canary" || !usable || fmt.Sprintf("%v %+v %#v %s", r, r, r, r) != "*** *** *** ***" {
+		t.Errorf("the cookie is %q, printed as %v", text, r)
 	}
 }
 

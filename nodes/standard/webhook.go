@@ -28,9 +28,9 @@ func webhookType() nodes.Type {
 		Summary: "Delivers a notification, at least once.",
 		Params: []nodes.Param{
 			{Name: "url", Kind: nodes.String, Required: true, Help: "http or https, without user name and password."},
-			{Name: "payload", Kind: nodes.Any, Default: "{}", Help: "Sent as JSON."},
+			{Name: "payload", Kind: nodes.Any, Redacted: nodes.RedactedUsed, Default: "{}", Help: "Sent as JSON."},
 			{Name: "method", Kind: nodes.String, Enum: []string{http.MethodPost, http.MethodPut, http.MethodPatch}, Default: http.MethodPost, Help: "POST, PUT or PATCH."},
-			{Name: "headers", Kind: nodes.Object, Help: "A list repeats the header, null leaves it out."},
+			{Name: "headers", Kind: nodes.Object, Redacted: nodes.RedactedUsed, Help: "A list repeats the header, null leaves it out."},
 			{Name: "event", Kind: nodes.String, Help: "The event's type name, sent as webhook-event."},
 		},
 		Credential: true,
