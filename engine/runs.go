@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 
 	"keyflow/engine/runs"
 	"keyflow/internal/jsonvalue"
@@ -20,25 +21,22 @@ func (e *Engine) Cancel(ctx context.Context, id runs.ID) error {
 }
 
 // Run returns a run with its steps. Steps at work in this process are shown as they are;
-// the output of a for_each is collected from its elements when it is small enough to read.
+// the output of a for_each is collected from its elements when it is small enough to read. Of what
+// is damaged it returns what can be read, with an error that says so.
 func (e *Engine) Run(ctx context.Context, id runs.ID) (runs.Run, []runs.Step, error) {
-	run, err := e.o.Store.Run(ctx, id)
+	run, err := e.Find(ctx, id)
 	if err != nil {
 		return runs.Run{}, nil, err
 	}
 	steps, err := e.o.Store.Steps(ctx, id)
-	if err != nil {
+	if err != nil && !errors.Is(err, runs.ErrDamaged) {
 		return runs.Run{}, nil, err
 	}
 	if r := e.running(id); r != nil {
 		steps = overlay(steps, r.atWorkNow())
 	}
 	e.collect(steps)
-	for i := range steps {
-		if steps[i].Status == runs.StepPending {
-			steps[i].Output = nil // what it was brought is not its output yet
-		}
-	}
+	withoutPendingOutputs(steps)
 	return run, steps, nil
 }
 

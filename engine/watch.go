@@ -129,7 +129,7 @@ func (e *Engine) Wait(ctx context.Context, id runs.ID) (runs.Run, error) {
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {
-		run, err := e.o.Store.Run(ctx, id)
+		run, err := e.Find(ctx, id)
 		if err != nil || run.Status.Final() {
 			return run, err
 		}

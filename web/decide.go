@@ -45,7 +45,7 @@ func (s *server) rejectStep(ctx context.Context, who session.Who, in *decisionWr
 }
 
 func (s *server) decide(ctx context.Context, who session.Who, in *decisionWrite, approved bool) (*answer[decisionView], error) {
-	run, _, err := s.visibleRun(ctx, who.Caller, identity.Operate, in.ID)
+	run, err := s.visibleRun(ctx, who.Caller, identity.Operate, in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -147,7 +147,11 @@ type Runs interface {
 
 type runReads interface {
 	Wait(ctx context.Context, id runs.ID) (runs.Run, error)
+	// Find returns a run without its steps, Run with all of them.
+	Find(ctx context.Context, id runs.ID) (runs.Run, error)
 	Run(ctx context.Context, id runs.ID) (runs.Run, []runs.Step, error)
+	Steps(ctx context.Context, f runs.StepFilter) ([]runs.Step, error)
+	StepCounts(ctx context.Context, id runs.ID) (map[runs.StepStatus]int, error)
 	Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error)
 	Watch(ctx context.Context, id runs.ID) (<-chan engine.Update, error)
 }

@@ -13,6 +13,7 @@ import (
 	"keyflow/credentials/vault"
 	"keyflow/engine"
 	runssql "keyflow/engine/sqlstore"
+	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/identity"
 	"keyflow/nodes"
@@ -23,6 +24,11 @@ import (
 // newEngine runs a real engine over the parts of d until the test ends.
 func newEngine(t *testing.T, d *Deps) *engine.Engine {
 	t.Helper()
+	return newEngineOn(t, d, databasetest.SQLite(t))
+}
+
+func newEngineOn(t *testing.T, d *Deps, db *database.DB) *engine.Engine {
+	t.Helper()
 	catalog, ok := d.Workflows.(*workflows.Catalog)
 	if !ok {
 		t.Fatalf("workflows are a %T", d.Workflows)
@@ -31,7 +37,6 @@ func newEngine(t *testing.T, d *Deps) *engine.Engine {
 	if !ok {
 		t.Fatalf("credentials are a %T", d.Credentials)
 	}
-	db := databasetest.SQLite(t)
 	store, err := runssql.New(db)
 	if err != nil {
 		t.Fatal(err)

@@ -48,7 +48,7 @@ type runEventsOf struct {
 // "step" with the object of GET /runs/{id}; its id never falls. Whoever comes back with
 // Last-Event-ID misses nothing and may see a change twice; 204 says that nothing will come.
 func (s *server) runEvents(ctx context.Context, who session.Who, in *runEventsOf) (*huma.StreamResponse, error) {
-	run, _, err := s.visibleRun(ctx, who.Caller, identity.View, in.ID)
+	run, err := s.visibleRun(ctx, who.Caller, identity.View, in.ID)
 	if err != nil {
 		return nil, err
 	}

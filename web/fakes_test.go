@@ -148,6 +148,35 @@ func (f *fakeRuns) Wait(ctx context.Context, id runs.ID) (runs.Run, error) {
 	}
 }
 
+func (f *fakeRuns) Find(_ context.Context, id runs.ID) (runs.Run, error) {
+	r, err := f.find(id)
+	if err != nil {
+		return runs.Run{}, err
+	}
+	return r.run, nil
+}
+
+// Steps has all steps on one page.
+func (f *fakeRuns) Steps(_ context.Context, filter runs.StepFilter) ([]runs.Step, error) {
+	r, err := f.find(filter.Run)
+	if err != nil {
+		return nil, err
+	}
+	return r.steps, nil
+}
+
+func (f *fakeRuns) StepCounts(_ context.Context, id runs.ID) (map[runs.StepStatus]int, error) {
+	r, err := f.find(id)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[runs.StepStatus]int{}
+	for _, s := range r.steps {
+		counts[s.Status]++
+	}
+	return counts, nil
+}
+
 func (f *fakeRuns) Run(_ context.Context, id runs.ID) (runs.Run, []runs.Step, error) {
 	r, err := f.find(id)
 	if err != nil {

@@ -56,7 +56,8 @@ func (s *server) register(a *api) {
 	add(a, post("/workflows/{id}/runs", "Start a run").json(runBody{}).optionalBody().maxBytes(5<<20).answers(202).or(200, "With wait: the run ended in time."), s.startRun)
 
 	add(a, get("/runs", "List runs, newest first"), s.listRuns)
-	add(a, get("/runs/{id}", "Read a run with its steps"), s.getRun)
+	add(a, get("/runs/{id}", "Read a run with its steps, or with the first of them when there are many"), s.getRun)
+	add(a, get("/runs/{id}/steps", "List the steps of a run: of nodes, then the elements of for_each"), s.listSteps)
 	add(a, get("/runs/{id}/events", "Follow a run: server-sent events, resumable with Last-Event-ID").streams().or(204, "The run has ended and nothing more will come."), s.runEvents)
 	add(a, del("/runs/{id}", "Delete a finished run"), s.deleteRun)
 	add(a, post("/runs/{id}/cancel", "Cancel a run").answers(202), s.cancelRun)

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"keyflow/credentials"
 	"keyflow/engine"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
@@ -93,36 +91,11 @@ type runTriggerView struct {
 
 type runView struct {
 	RunSummary
-	Input  rawJSON    `json:"input"`
-	Output rawJSON    `json:"output"`
-	Steps  []stepView `json:"steps" nullable:"false"`
-}
-
-type stepView struct {
-	Node       workflows.NodeID `json:"node"`
-	Index      *int             `json:"index" doc:"Of the element with for_each; null for the step itself."`
-	Status     runs.StepStatus  `json:"status"`
-	Attempt    int              `json:"attempt" doc:"How many attempts were made."`
-	StartedAt  *time.Time       `json:"started_at"`
-	FinishedAt *time.Time       `json:"finished_at"`
-	DueAt      *time.Time       `json:"due_at,omitempty" doc:"Of a waiting step: when it goes on."`
-	WaitsFor   credentials.ID   `json:"waits_for,omitempty" doc:"Of a waiting step: the credential that somebody must connect."`
-	Request    *runs.Request    `json:"request" doc:"The last HTTP request."`
-	Output     rawJSON          `json:"output"`
-	Error      *runs.StepError  `json:"error"`
-	Attempts   []runs.Attempt   `json:"attempts" nullable:"false"`
-	Calls      []callView       `json:"calls" nullable:"false" doc:"Every use of a credential."`
-}
-
-type callView struct {
-	Credential  credentials.ID `json:"credential"`
-	Version     int            `json:"version"`
-	Fingerprint string         `json:"fingerprint"`
-	Host        string         `json:"host"`
-	Method      string         `json:"method"`
-	URL         string         `json:"url"`
-	Status      int            `json:"status"`
-	DurationMS  int64          `json:"duration_ms"`
+	Input       rawJSON                 `json:"input"`
+	Output      rawJSON                 `json:"output"`
+	Steps       []stepView              `json:"steps" nullable:"false" doc:"All steps of a run with at most 200 of them; else the first page of GET /runs/{id}/steps."`
+	StepCounts  map[runs.StepStatus]int `json:"step_counts" nullable:"false" doc:"How many steps have each status."`
+	StepsCursor *string                 `json:"steps_cursor" doc:"Give it as cursor to GET /runs/{id}/steps to get the next page; null when steps holds all."`
 }
 
 func (s *server) startRun(ctx context.Context, who session.Who, in *runStart) (*answer[any], error) {
@@ -159,7 +132,7 @@ func (s *server) startRun(ctx context.Context, who session.Who, in *runStart) (*
 // waitFor answers 200 with the finished run, or 202 when it is not final in time.
 func (s *server) waitFor(ctx context.Context, started engine.Started, wait time.Duration) (*answer[any], error) {
 	if started.Duplicate { // the first start's run, whatever has become of it
-		run, _, err := s.runs.Run(ctx, started.Run)
+		run, err := s.runs.Find(ctx, started.Run)
 		if fault.Is(err, fault.NotFound) {
 			err = fault.New(fault.Conflict, "the idempotency key was used before, for run %s, which was deleted since", started.Run)
 		}
@@ -184,11 +157,11 @@ func (s *server) waitFor(ctx context.Context, started engine.Started, wait time.
 	if err != nil {
 		return nil, err
 	}
-	run, steps, err := s.runs.Run(ctx, run.ID)
+	view, err := s.viewRun(ctx, run.ID)
 	if err != nil {
 		return nil, err
 	}
-	return &answer[any]{Status: http.StatusOK, Body: viewRun(run, steps)}, nil
+	return &answer[any]{Status: http.StatusOK, Body: view}, nil
 }
 
 func (s *server) listRuns(ctx context.Context, who session.Who, in *runList) (*answer[page[RunSummary]], error) {
@@ -213,15 +186,19 @@ func (s *server) listRuns(ctx context.Context, who session.Who, in *runList) (*a
 }
 
 func (s *server) getRun(ctx context.Context, who session.Who, in *RunPath) (*answer[runView], error) {
-	run, steps, err := s.visibleRun(ctx, who.Caller, identity.View, in.ID)
+	run, err := s.visibleRun(ctx, who.Caller, identity.View, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return ok(viewRun(run, steps)), nil
+	view, err := s.viewRun(ctx, run.ID)
+	if err != nil {
+		return nil, err
+	}
+	return ok(view), nil
 }
 
 func (s *server) cancelRun(ctx context.Context, who session.Who, in *RunPath) (*answer[startedView], error) {
-	run, _, err := s.visibleRun(ctx, who.Caller, identity.Operate, in.ID)
+	run, err := s.visibleRun(ctx, who.Caller, identity.Operate, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +226,7 @@ type retriedView struct {
 }
 
 func (s *server) retryRun(ctx context.Context, who session.Who, in *runRetryOf) (*answer[retriedView], error) {
-	run, _, err := s.visibleRun(ctx, who.Caller, identity.Operate, in.ID)
+	run, err := s.visibleRun(ctx, who.Caller, identity.Operate, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -291,7 +268,7 @@ func (b runRetry) check() error {
 }
 
 func (s *server) deleteRun(ctx context.Context, who session.Who, in *RunPath) (*empty, error) {
-	run, _, err := s.visibleRun(ctx, who.Caller, identity.EditWorkflows, in.ID)
+	run, err := s.visibleRun(ctx, who.Caller, identity.EditWorkflows, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -300,20 +277,20 @@ func (s *server) deleteRun(ctx context.Context, who session.Who, in *RunPath) (*
 
 // visibleRun loads a run and requires the right in its folder. A run that the caller may
 // not see does not exist for that caller.
-func (s *server) visibleRun(ctx context.Context, caller identity.Caller, right identity.Right, text string) (runs.Run, []runs.Step, error) {
+func (s *server) visibleRun(ctx context.Context, caller identity.Caller, right identity.Right, text string) (runs.Run, error) {
 	missing := fault.New(fault.NotFound, "this run does not exist")
 	var id runs.ID
 	if id.UnmarshalText([]byte(text)) != nil {
-		return runs.Run{}, nil, missing
+		return runs.Run{}, missing
 	}
-	run, steps, err := s.runs.Run(ctx, id)
+	run, err := s.runs.Find(ctx, id)
 	if err != nil {
-		return runs.Run{}, nil, err
+		return runs.Run{}, err
 	}
 	if !caller.May(identity.View, run.Folder) {
-		return runs.Run{}, nil, missing
+		return runs.Run{}, missing
 	}
-	return run, steps, caller.Require(right, run.Folder)
+	return run, caller.Require(right, run.Folder)
 }
 
 func parseWait(text string) (time.Duration, error) {
@@ -381,49 +358,6 @@ func viewRunSummary(r runs.Run) RunSummary {
 		v.Parent = &parentView{Run: p.Run.String(), Node: p.Node}
 		if p.Index != runs.NoIndex {
 			v.Parent.Index = &p.Index
-		}
-	}
-	return v
-}
-
-func viewRun(r runs.Run, steps []runs.Step) runView {
-	steps = ordered(steps)
-	v := runView{RunSummary: viewRunSummary(r), Input: withoutTokens(r.Input), Output: withoutTokens(r.Output), Steps: make([]stepView, len(steps))}
-	for i, step := range steps {
-		v.Steps[i] = viewStep(step)
-	}
-	return v
-}
-
-// ordered keeps the nodes as they come and puts the elements of each behind it, by index.
-func ordered(steps []runs.Step) []runs.Step {
-	place := make(map[workflows.NodeID]int)
-	for _, s := range steps {
-		if _, known := place[s.Node]; !known {
-			place[s.Node] = len(place)
-		}
-	}
-	return slices.SortedStableFunc(slices.Values(steps), func(a, b runs.Step) int {
-		return cmp.Or(cmp.Compare(place[a.Node], place[b.Node]), cmp.Compare(a.Index, b.Index))
-	})
-}
-
-func viewStep(s runs.Step) stepView {
-	v := stepView{
-		Node: s.Node, Status: s.Status, Attempt: len(s.Attempts), StartedAt: utc(s.StartedAt),
-		FinishedAt: utc(s.FinishedAt), DueAt: utc(s.DueAt), WaitsFor: s.NeedsConnect, Output: withoutTokens(s.Output), Error: withoutTokensIn(s.Error),
-		Attempts: orEmpty(s.Attempts), Calls: make([]callView, len(s.Calls)),
-	}
-	if s.Index != runs.NoIndex {
-		v.Index = &s.Index
-	}
-	if n := len(s.Attempts); n > 0 {
-		v.Request = s.Attempts[n-1].Request
-	}
-	for i, c := range s.Calls {
-		v.Calls[i] = callView{
-			Credential: c.Credential, Version: c.Version, Fingerprint: c.Fingerprint, Host: c.Host,
-			Method: c.Method, URL: c.URL, Status: c.Status, DurationMS: c.Duration.Milliseconds(),
 		}
 	}
 	return v

@@ -13,7 +13,7 @@ import (
 
 func runsCommand(p process) *cobra.Command {
 	cmd := group("runs", "List, show, watch, decide, cancel, retry and delete runs on a server")
-	cmd.AddCommand(runsList(p), runsGet(p), runsWatch(p), runsApprove(p), runsReject(p), runsCancel(p), runsRetry(p), runsDelete(p))
+	cmd.AddCommand(runsList(p), runsGet(p), runsSteps(p), runsWatch(p), runsApprove(p), runsReject(p), runsCancel(p), runsRetry(p), runsDelete(p))
 	return cmd
 }
 
@@ -112,19 +112,6 @@ func (f *runFilter) query() url.Values {
 }
 
 func runPath(id, rest string) string { return "/api/v1/runs/" + url.PathEscape(id) + rest }
-
-func runsGet(p process) *cobra.Command {
-	return &cobra.Command{
-		Use: "get ID", Short: "Show a run with its steps", Args: oneOf("run ID"),
-		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
-			var it json.RawMessage
-			if err := c.call(cmd.Context(), http.MethodGet, runPath(args[0], ""), nil, &it); err != nil {
-				return err
-			}
-			return printJSON(cmd.OutOrStdout(), it)
-		}),
-	}
-}
 
 func runsWatch(p process) *cobra.Command {
 	return &cobra.Command{

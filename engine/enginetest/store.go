@@ -65,6 +65,7 @@ func TestStore(t *testing.T, open func(t *testing.T) Stores) {
 		"slots: race":                              (*suite).slotsRace,
 		"list":                                     (*suite).list,
 		"list pages":                               (*suite).listPages,
+		"steps in pages":                           (*suite).stepPages,
 		"large values":                             (*suite).largeValues,
 		"awkward bytes":                            (*suite).awkwardBytes,
 		"one bad entry among two hundred":          (*suite).oneBadEntry,

@@ -19,8 +19,10 @@ type Store interface {
 	// error an entry of the batch. No entries: a trial whether the database can write.
 	Commit(ctx context.Context, entries []Entry, now time.Time) ([]Outcome, error)
 
+	// Run and Steps return, with an error that is ErrDamaged, what can be read.
 	Run(ctx context.Context, id ID) (Run, error)
 	Steps(ctx context.Context, id ID) ([]Step, error)
+	StepPages
 	// Answer returns the answer of the run's respond node; nil without one.
 	Answer(ctx context.Context, id ID) (*Answer, error)
 	Runs(ctx context.Context, f Filter) ([]Run, error)            // newest first, without payloads

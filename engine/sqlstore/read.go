@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,6 +43,8 @@ type storedStep struct {
 	Sealed                       []byte
 }
 
+func (r *storedStep) payloads() [][]byte { return [][]byte{r.Failure, r.Detail, r.Output, r.Sealed} }
+
 type storedSignal struct {
 	ID, Run []byte
 	Seq     int64
@@ -61,6 +64,10 @@ const (
 		"r.fence, r.due_at, r.created_at AS made_at, r.fired_at, r.scheduled_at, r.started_at, r.finished_at, r.cancel_requested, r.failure"
 	fullColumns = headColumns + ", r.cause, r.input, r.output"
 	fromRuns    = " FROM runs r JOIN origins o ON o.id = r.origin"
+
+	readStepColumns = "s.run, n.name AS node, s.idx, s.status, s.started_at, s.finished_at, s.due_at, s.failure, s.detail, s.output, " +
+		"s.hold, s.sealed, c.name AS credential"
+	fromSteps = " FROM steps s JOIN node_names n ON n.id = s.node LEFT JOIN credential_names c ON c.id = s.credential"
 )
 
 // Run implements engine.Store.
@@ -77,7 +84,11 @@ func (s *Store) Run(ctx context.Context, id runs.ID) (runs.Run, error) {
 			return runs.Run{}, err
 		}
 	}
-	return s.codec.run(&row, blobs[id])
+	run, err := s.codec.run(&row, blobs[id])
+	if err != nil {
+		err = runs.Damaged(id, err)
+	}
+	return run, err
 }
 
 // Steps implements engine.Store. The steps come in the order in which they began, those
@@ -87,22 +98,22 @@ func (s *Store) Steps(ctx context.Context, id runs.ID) ([]runs.Step, error) {
 	if err := s.readSteps(s.db.Read().WithContext(ctx), map[runs.ID]*runs.Loaded{id: &l}); err != nil {
 		return nil, err
 	}
-	return l.Steps, l.Err
+	if l.Err != nil {
+		return l.Steps, runs.Damaged(id, l.Err)
+	}
+	return l.Steps, nil
 }
 
-// readSteps adds to runs their steps. A step that cannot be read is an error of its run alone.
+// readSteps adds to runs their steps. A damaged step is an error of its run alone.
 func (s *Store) readSteps(db *gorm.DB, loaded map[runs.ID]*runs.Loaded) error {
 	ids := slices.Collect(maps.Keys(loaded))
 	var rows []storedStep
-	err := db.Raw(`SELECT s.run, n.name AS node, s.idx, s.status, s.started_at, s.finished_at, s.due_at, s.failure, s.detail, s.output, s.hold, s.sealed, c.name AS credential
-		FROM steps s JOIN node_names n ON n.id = s.node LEFT JOIN credential_names c ON c.id = s.credential WHERE s.run IN ?`, keys(ids)).Scan(&rows).Error
+	err := db.Raw("SELECT "+readStepColumns+fromSteps+" WHERE s.run IN ?", keys(ids)).Scan(&rows).Error
 	if err != nil {
 		return database.Translate(err, "steps")
 	}
 	blobs := blobSet{}
-	if slices.ContainsFunc(rows, func(r storedStep) bool {
-		return isBlob(r.Failure) || isBlob(r.Detail) || isBlob(r.Output) || isBlob(r.Sealed)
-	}) {
+	if slices.ContainsFunc(rows, func(r storedStep) bool { return slices.ContainsFunc(r.payloads(), isBlob) }) {
 		if blobs, err = readBlobs(db, ids); err != nil {
 			return err
 		}
@@ -113,7 +124,7 @@ func (s *Store) readSteps(db *gorm.DB, loaded map[runs.ID]*runs.Loaded) error {
 		step, err := s.codec.step(&rows[i], blobs[id])
 		if err != nil {
 			l.Err = cmp.Or(l.Err, fmt.Errorf("read step %s of run %s: %w", rows[i].Node, id, err))
-			continue
+			step.Error = runs.DamagedStep()
 		}
 		l.Steps = append(l.Steps, step)
 	}
@@ -232,8 +243,7 @@ func keys(ids []runs.ID) [][]byte {
 	return column(ids, func(id runs.ID) []byte { return id[:] })
 }
 
-// run turns a row into a run. With an error it has at least what is not a payload: the cause comes
-// first, because a run that ends must report to its parent and free its slots.
+// run turns a row into a run. With an error it has everything that can be read.
 func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (runs.Run, error) {
 	r := runs.Run{
 		ID: runs.ID(row.ID), Workflow: workflows.ID(row.Workflow), Version: row.Version, Folder: row.Folder,
@@ -256,44 +266,39 @@ func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (runs.Run, error)
 	}
 	r.WaitsForSlot = r.Status == runs.Queued && row.DueAt == 0
 	var why cause
-	var err error
-	if err := c.unpackJSON(row.Cause, blobs, &why); err != nil {
-		return r, fmt.Errorf("cause of run %s: %w", r.ID, err)
-	}
+	err := damage("cause", c.unpackJSON(row.Cause, blobs, &why))
 	r.Trigger.Request, r.Trigger.Event, r.Parent = why.Request, why.Event, why.Parent
 	r.Groups, r.Above = groupsOf(why.Groups), groupsOf(why.Above)
-	if r.Input, err = c.unpack(row.Input, blobs); err != nil {
-		return r, fmt.Errorf("input of run %s: %w", r.ID, err)
-	}
-	if r.Output, err = c.unpack(row.Output, blobs); err != nil {
-		return r, fmt.Errorf("output of run %s: %w", r.ID, err)
-	}
-	if err := c.unpackJSON(row.Failure, blobs, &r.Error); err != nil {
-		return r, fmt.Errorf("error of run %s: %w", r.ID, err)
-	}
-	return r, nil
+	var inputErr, outputErr error
+	r.Input, inputErr = c.unpack(row.Input, blobs)
+	r.Output, outputErr = c.unpack(row.Output, blobs)
+	failureErr := c.unpackJSON(row.Failure, blobs, &r.Error)
+	return r, errors.Join(err, damage("input", inputErr), damage("output", outputErr), damage("error", failureErr))
 }
 
+// damage names the part of a run or step that cannot be read.
+func damage(part string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", part, err)
+}
+
+// step turns a row into a step. With an error it has everything that can be read.
 func (c *codec) step(row *storedStep, blobs map[[16]byte][]byte) (runs.Step, error) {
 	s := runs.Step{
 		Node: workflows.NodeID(row.Node), Index: row.Idx, Status: word(stepStatuses[:], row.Status),
 		StartedAt: maybe(row.StartedAt), FinishedAt: maybe(row.FinishedAt), DueAt: maybe(row.DueAt),
 		NeedsConnect: credentials.ID(row.Hold),
 	}
-	var err error
-	if s.Output, err = c.unpack(row.Output, blobs); err != nil {
-		return s, err
-	}
-	if s.Sealed, err = c.unpack(row.Sealed, blobs); err != nil {
-		return s, err
-	}
-	if err := c.unpackJSON(row.Failure, blobs, &s.Error); err != nil {
-		return s, err
-	}
+	var outputErr, sealedErr error
+	s.Output, outputErr = c.unpack(row.Output, blobs)
+	s.Sealed, sealedErr = c.unpack(row.Sealed, blobs)
+	failureErr := c.unpackJSON(row.Failure, blobs, &s.Error)
 	var detail detailRow
-	if err := c.unpackJSON(row.Detail, blobs, &detail); err != nil {
-		return s, err
+	detailErr := c.unpackJSON(row.Detail, blobs, &detail)
+	if detailErr == nil {
+		detail.restore(&s, credentials.ID(row.Credential))
 	}
-	detail.restore(&s, credentials.ID(row.Credential))
-	return s, nil
+	return s, errors.Join(damage("output", outputErr), damage("sealed output", sealedErr), damage("error", failureErr), damage("detail", detailErr))
 }
