@@ -21,7 +21,7 @@ type problem struct {
 	Title     string          `json:"title"`
 	Status    int             `json:"status"`
 	Detail    string          `json:"detail"`
-	RequestID string          `json:"request_id"` // of whoever mounts Hooks; it joins answer and log
+	RequestID string          `json:"request_id"` // from the server that mounts Hooks; the log has it too
 	Run       string          `json:"run_id,omitempty"`
 	Errors    []fault.Problem `json:"errors"`
 }
@@ -50,9 +50,9 @@ func accepted(w http.ResponseWriter, id runs.ID) {
 	writeJSON(w, http.StatusAccepted, "application/json", []byte(`{"run_id":"`+id.String()+`"}`))
 }
 
-// say writes what an author has composed. Our own headers are set last: nothing that an author
-// says takes away what keeps the answer from acting on our origin.
-func (m *Manager) say(w http.ResponseWriter, a *runs.Answer) {
+// writeAnswer writes the answer of a respond node. The headers of this package are set last, so
+// that an author cannot remove the ones that keep the answer from acting on this origin.
+func (m *Manager) writeAnswer(w http.ResponseWriter, a *runs.Answer) {
 	h := w.Header()
 	own := maps.Clone(h)
 	delete(own, "Cache-Control")
@@ -62,7 +62,7 @@ func (m *Manager) say(w http.ResponseWriter, a *runs.Answer) {
 		h.Set("Content-Length", strconv.Itoa(len(a.Body)))
 	}
 	w.WriteHeader(a.Status)
-	_, _ = w.Write(a.Body) // an error is the caller's who went away
+	_, _ = w.Write(a.Body) // the caller may have gone
 }
 
 func writeJSON(w http.ResponseWriter, status int, contentType string, text []byte) {
@@ -70,14 +70,14 @@ func writeJSON(w http.ResponseWriter, status int, contentType string, text []byt
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(status)
-	_, _ = w.Write(text) // an error is the caller's who went away
+	_, _ = w.Write(text) // the caller may have gone
 }
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
 
-// parseForm reads a form as texts; what is repeated is joined like a repeated header.
+// parseForm reads a form; repeated fields are joined with commas, as repeated headers are.
 func parseForm(text string) any {
-	values, _ := url.ParseQuery(text) // what can be read of it
+	values, _ := url.ParseQuery(text) // the fields that are valid
 	out := make(map[string]any, len(values))
 	for name, list := range values {
 		out[name] = strings.Join(list, ", ")

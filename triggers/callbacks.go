@@ -12,8 +12,8 @@ import (
 // CallbacksPrefix is where Callbacks expects to be mounted.
 const CallbacksPrefix = "/callbacks/"
 
-// Waiters takes what strangers bring to steps that wait for it; *engine.Engine does. Errors
-// are faults: NotFound for an unknown token, Conflict for one that was used.
+// Waiters delivers calls from outside to the steps that wait for them; *engine.Engine is one.
+// Errors are faults: NotFound for an unknown token, Conflict for a token that was used.
 type Waiters interface {
 	Callback(ctx context.Context, token string, request any) error
 }
@@ -49,7 +49,7 @@ func (m *Manager) serveCallback(w http.ResponseWriter, r *http.Request) {
 		m.failures.fail(source)
 		refuse(w, http.StatusNotFound, "nothing is at this address")
 	case fault.Is(err, fault.Conflict):
-		refuse(w, http.StatusConflict, "this address was called already, or nobody waits for it any more")
+		refuse(w, http.StatusConflict, "this address was called before, or no step waits for it now")
 	case fault.Is(err, fault.TooLarge):
 		refuse(w, http.StatusRequestEntityTooLarge, fault.Message(err))
 	case fault.Is(err, fault.Unavailable):

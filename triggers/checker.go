@@ -11,7 +11,7 @@ import (
 	"keyflow/workflows"
 )
 
-// Routes knows the webhook paths that are in use; *Manager does.
+// Routes knows the webhook paths in use; *Manager is one.
 type Routes interface {
 	// Taken returns the workflow, other than except, that has a webhook at this path.
 	Taken(path string, except workflows.ID) (workflows.ID, bool)
@@ -25,8 +25,8 @@ func (m *Manager) Taken(path string, except workflows.ID) (workflows.ID, bool) {
 	return "", false
 }
 
-// NewChecker returns the checker that gives triggers their meaning: schedules, time zones,
-// webhook paths and templates. routes nil is offline: other workflows are not known.
+// NewChecker returns the checker of schedules, time zones, webhook paths and templates. Without
+// routes, when checking offline, paths are compared within the workflow only.
 func NewChecker(routes Routes) workflows.Checker { return checker{routes} }
 
 type checker struct{ routes Routes }
@@ -56,7 +56,7 @@ func (c checker) Check(_ context.Context, d *workflows.Definition) (problems, wa
 
 func checkSchedule(d *workflows.Definition, t workflows.Trigger, path string) []workflows.Problem {
 	if strings.TrimSpace(t.Schedule) == "" {
-		return nil // the parser said so
+		return nil // the parser has reported it
 	}
 	_, err := specOf(t).Parse()
 	if err == nil {
@@ -64,7 +64,7 @@ func checkSchedule(d *workflows.Definition, t workflows.Trigger, path string) []
 	}
 	if zone, ok := errors.AsType[*ZoneError](err); ok {
 		problems := []workflows.Problem{d.Problemf(path+"/timezone", "invalid_timezone", "%v", zone)}
-		t.Timezone = "UTC" // what else is wrong
+		t.Timezone = "UTC" // to find other problems
 		return append(problems, checkSchedule(d, t, path)...)
 	}
 	if _, ok := errors.AsType[*BoundsError](err); ok {
@@ -81,17 +81,17 @@ func (c checker) checkPath(d *workflows.Definition, t workflows.Trigger, path, s
 		return nil
 	}
 	if other, ok := c.routes.Taken(t.Path, d.ID); ok {
-		return []workflows.Problem{d.Problemf(path+"/path", "path_taken", "the workflow %q has a webhook at this path already", other)}
+		return []workflows.Problem{d.Problemf(path+"/path", "path_taken", "the workflow %q already has a webhook at this path; choose another path", other)}
 	}
 	return nil
 }
 
-// checkParameters refuses two parameters of one name: only one value could be had.
+// checkParameters refuses two parameters of the same name: only one value could be read.
 func checkParameters(d *workflows.Definition, t workflows.Trigger, path string) []workflows.Problem {
 	seen := map[string]bool{}
 	for segment := range strings.SplitSeq(t.Path, "/") {
 		if isParameter(segment) && seen[segment] {
-			return []workflows.Problem{d.Problemf(path+"/path", "duplicate", "the parameter %s stands twice in the path; give each its own name", segment)}
+			return []workflows.Problem{d.Problemf(path+"/path", "duplicate", "the parameter %s is in the path twice; give each its own name", segment)}
 		}
 		seen[segment] = true
 	}

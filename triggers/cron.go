@@ -14,7 +14,7 @@ import (
 	"keyflow/workflows"
 )
 
-// Spec is what a cron trigger says about its times.
+// Spec is the schedule of a cron trigger as its author wrote it.
 type Spec struct {
 	Schedule string // five cron fields, a name such as "@daily", or "@every 5m"
 	Timezone string // IANA name
@@ -36,7 +36,7 @@ func specOf(t workflows.Trigger) Spec {
 	return s
 }
 
-// same reports whether both say the same in the same words.
+// same reports whether both were written the same way.
 func (s Spec) same(o Spec) bool {
 	return s.Schedule == o.Schedule && s.Timezone == o.Timezone && s.Seconds == o.Seconds && s.From.Equal(o.From) && s.Until.Equal(o.Until)
 }
@@ -59,8 +59,8 @@ type Schedule struct {
 // shortest is the shortest interval of "@every".
 const shortest = time.Second
 
-// Parse returns the schedule. Errors say what to write instead; a [*ZoneError] and a
-// [*BoundsError] blame another field than the schedule. The conventions are those of
+// Parse returns the schedule. Errors say what to write instead; [*ZoneError] and [*BoundsError]
+// are about other fields than the schedule. The conventions are those of
 // docs/reference/triggers.md (classic cron).
 func (s Spec) Parse() (*Schedule, error) {
 	zone, err := parseZone(s.Timezone)
@@ -106,7 +106,7 @@ func (s *Schedule) checkBounds() error {
 		return &BoundsError{"\"until\" is before \"from\""}
 	}
 	if s.Next(s.from.Add(-1), s.from).IsZero() {
-		return &BoundsError{"the schedule never happens between \"from\" and \"until\""}
+		return &BoundsError{"the schedule has no time between \"from\" and \"until\""}
 	}
 	return nil
 }
@@ -170,7 +170,7 @@ var cronFields = [6]cronField{
 	{name: "day of week", max: 7, words: "sunmontuewedthufrisat"},
 }
 
-// parseFields takes the five fields from the minute on, and one for seconds before them.
+// parseFields parses the five fields from the minute on, with seconds one more before them.
 func parseFields(fields []string, seconds bool) (*Schedule, error) {
 	if err := countFields(fields, seconds); err != nil {
 		return nil, err
@@ -196,7 +196,7 @@ func parseFields(fields []string, seconds bool) (*Schedule, error) {
 	star := func(i int) bool { return strings.HasPrefix(fields[i], "*") }
 	s := &Schedule{spec: spec, grain: grain, realTime: star(1) || star(2), eitherDay: !star(3) && !star(5)}
 	if _, ok := s.nextWall(epoch, epoch.AddDate(horizonYears, 0, 0)); !ok {
-		return nil, errors.New("this never happens: no month of the schedule has that day")
+		return nil, errors.New("the schedule has no time: none of its months has that day")
 	}
 	return s, nil
 }
@@ -218,7 +218,7 @@ var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 var cronItem = regexp.MustCompile(`^(\*|([0-9]{1,2}|[A-Za-z]{3})(-([0-9]{1,2}|[A-Za-z]{3}))?)(/[0-9]{1,3})?$`)
 
-// check holds a field to the exact grammar, so that the parser only sees what is right.
+// check accepts the exact grammar only, so that the parser never sees anything else.
 func (f cronField) check(field string) error {
 	for _, item := range strings.Split(field, ",") {
 		if item == "" {
@@ -239,7 +239,7 @@ func (f cronField) check(field string) error {
 	return nil
 }
 
-// item takes an item apart: "mon-fri/2" is 1, 5, 2. Without a step it is 1.
+// item splits an item into its numbers: "mon-fri/2" is 1, 5, 2. The default step is 1.
 func (f cronField) item(item string) (from, to, step int, ok bool) {
 	if !cronItem.MatchString(item) {
 		return 0, 0, 0, false
@@ -272,7 +272,7 @@ func (f cronField) number(text string) (int, bool) {
 	return f.base + at/3, at >= 0 && at%3 == 0
 }
 
-// sundayIsZero writes out items that reach day 7: the parser counts from 0 to 6.
+// sundayIsZero replaces ranges that reach day 7 by lists: the parser knows days 0 to 6.
 func (f cronField) sundayIsZero(field string) string {
 	items := strings.Split(field, ",")
 	for i, item := range items {

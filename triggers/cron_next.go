@@ -3,20 +3,19 @@ package triggers
 import "time"
 
 const (
-	// horizonYears is how far the next occurrence is looked for. 29 February on a given
-	// weekday is at most 40 years away.
+	// horizonYears is how far Next searches. 29 February on a given weekday is at most 40
+	// years away.
 	horizonYears = 100
-	// clockChange is the longest jump of local time that is made up for, as in classic cron;
-	// a longer one (a zone that skips a day) is a change of calendar.
+	// clockChange is the longest jump of local time that is compensated, as in classic cron. A
+	// longer one (a zone that skips a day) is a change of calendar.
 	clockChange = 3 * time.Hour
 )
 
 // Next returns the first occurrence after t, in UTC; zero when there is none within a
 // hundred years. anchor is where "@every" counts from.
 //
-// It steps over instants: stretches of time in which the zone's offset from UTC is
-// constant, so that a local time is never built from parts that may exist twice or not at
-// all.
+// It searches one stretch of constant offset from UTC after another, so that it never builds a
+// local time that exists twice or not at all.
 func (s *Schedule) Next(t, anchor time.Time) time.Time {
 	t = t.UTC()
 	if t.Before(s.from) {
@@ -110,7 +109,7 @@ func (s *Schedule) nextIn(st stretch, from, horizon time.Time) (time.Time, bool)
 				return st.start, true
 			}
 		case jump < 0 && -jump < clockChange:
-			// Local times that come again ran at their first occurrence.
+			// Local times that repeat have run the first time.
 			if repeated := st.start.Add(st.before); wall.Before(repeated) {
 				wall = repeated
 			}
@@ -121,7 +120,7 @@ func (s *Schedule) nextIn(st stretch, from, horizon time.Time) (time.Time, bool)
 }
 
 // nextWall finds the first local time of the schedule at or after from and before limit.
-// Local times are held as if they were UTC, where every day has 24 hours.
+// Local times are written as if they were UTC, where every day has 24 hours.
 func (s *Schedule) nextWall(from, limit time.Time) (time.Time, bool) {
 	t := from.Truncate(s.grain)
 	if t.Before(from) {
@@ -155,8 +154,8 @@ func (s *Schedule) matchesDay(t time.Time) bool {
 	return date && weekday
 }
 
-// skip returns the first occurrence that is not before oldest, and how many come before it,
-// counted from the occurrence first; of a very long outage at least maxCounted.
+// skip returns the first occurrence that is not before oldest, and the number of occurrences
+// from first up to it. After a very long outage the number is at least maxCounted.
 func (s *Schedule) skip(first, oldest, anchor time.Time) (next time.Time, missed int64) {
 	if s.every > 0 && !first.IsZero() && first.Before(oldest) {
 		last := oldest.Add(-1)

@@ -165,10 +165,10 @@ func TestParseRefusesBounds(t *testing.T) {
 		want string
 	}{
 		{"backwards", triggers.Spec{Schedule: "@daily", Timezone: "UTC", From: day(2), Until: day(1)}, `"until" is before "from"`},
-		{"nothing within", triggers.Spec{Schedule: "0 12 * * *", Timezone: "UTC", From: day(1), Until: day(1).Add(time.Hour)}, `the schedule never happens between "from" and "until"`},
+		{"nothing within", triggers.Spec{Schedule: "0 12 * * *", Timezone: "UTC", From: day(1), Until: day(1).Add(time.Hour)}, `the schedule has no time between "from" and "until"`},
 		{"five fields with seconds", triggers.Spec{Schedule: "0 12 * * *", Timezone: "UTC", Seconds: true}, `with "seconds" a schedule has six fields (second, minute, hour, day of month, month, day of week), not 5`},
 		{"second 60", triggers.Spec{Schedule: "60 0 12 * * *", Timezone: "UTC", Seconds: true}, `"60" is out of range: the second must be between 0 and 59`},
-		{"six fields without a day", triggers.Spec{Schedule: "0 0 0 30 2 *", Timezone: "UTC", Seconds: true}, `this never happens: no month of the schedule has that day`},
+		{"six fields without a day", triggers.Spec{Schedule: "0 0 0 30 2 *", Timezone: "UTC", Seconds: true}, `the schedule has no time: none of its months has that day`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -183,8 +183,8 @@ func TestParseRefusesBounds(t *testing.T) {
 func TestParseScheduleRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ name, spec, zone, want string }{
-		{"C40 30 February", "0 0 30 2 *", "UTC", "this never happens: no month of the schedule has that day"},
-		{"C40 31 April", "0 0 31 4 *", "UTC", "this never happens: no month of the schedule has that day"},
+		{"C40 30 February", "0 0 30 2 *", "UTC", "the schedule has no time: none of its months has that day"},
+		{"C40 31 April", "0 0 31 4 *", "UTC", "the schedule has no time: none of its months has that day"},
 		{"C48 around midnight", "* 22-2 * * *", "UTC", `the range "22-2" runs backwards; write two ranges`},
 		{"C49 a step of 61", "*/61 * * * *", "UTC", `the step in "*/61" is out of range: for the minute it must be between 1 and 59`},
 		{"a step of 0", "*/0 * * * *", "UTC", `the step in "*/0" is out of range: for the minute it must be between 1 and 59`},

@@ -19,16 +19,16 @@ import (
 	"keyflow/workflows"
 )
 
-// maxDeliveries is how often an event is tried that a workflow cannot be started with: outbox
-// makes that about a day.
+// maxDeliveries is how often an event is delivered to a workflow that cannot start. With the
+// delays of package outbox that is about a day.
 const maxDeliveries = 150
 
 var _ outbox.Deliver = (*Manager)(nil).Deliver
 
-// Deliver starts what an event of the outbox starts; it is an outbox.Deliver. Starts are idempotent
-// by the event's source and id, so that an event that is handed over again starts nothing twice.
-// One that some workflow cannot be started with now is postponed for that one alone; while this
-// process can start nothing at all, everything waits.
+// Deliver starts the runs for an event of the outbox; it is an outbox.Deliver. Starts are
+// idempotent by the event's source and id: an event that is delivered again starts nothing twice.
+// When a workflow cannot start now, the event is postponed for that workflow alone. While this
+// process can start no run at all, all events wait.
 func (m *Manager) Deliver(ctx context.Context, e outbox.Entry) error {
 	if err := m.catchUp(ctx); err != nil {
 		return err
@@ -40,14 +40,14 @@ func (m *Manager) Deliver(ctx context.Context, e outbox.Entry) error {
 	if len(to) == 0 {
 		return nil
 	}
-	d, err := told(&e.Event, m.now())
+	d, err := fromOutbox(&e.Event, m.now())
 	if err != nil {
 		m.logger.Error("an event cannot be read; it is dropped", "type", e.Type, "id", e.ID, "error", err)
 		return nil
 	}
 	if e.Attempts >= maxDeliveries {
 		for _, s := range to {
-			m.refuse(s, d, errors.New("its workflow could not be started for a day; the event is given up"))
+			m.refuse(s, d, errors.New("its workflow could not start for a day; the event is dropped"))
 		}
 		return nil
 	}
@@ -59,7 +59,7 @@ func (m *Manager) Deliver(ctx context.Context, e outbox.Entry) error {
 	return m.outstanding(ctx, starts)
 }
 
-// outstanding is the error of a delivery of which some starts may succeed later; nil is none.
+// outstanding is the error of a delivery while some of its starts may succeed later, else nil.
 func (m *Manager) outstanding(ctx context.Context, starts []start) error {
 	later := &outbox.Postponed{}
 	for i := range starts {
@@ -80,7 +80,8 @@ func (m *Manager) outstanding(ctx context.Context, starts []start) error {
 	return later
 }
 
-// catchUp returns once all workflows are known, also those that other processes have just stored.
+// catchUp returns when all workflows are known, including those that other processes have just
+// stored.
 func (m *Manager) catchUp(ctx context.Context) error {
 	select {
 	case <-m.complete:
@@ -96,15 +97,15 @@ func (m *Manager) catchUp(ctx context.Context) error {
 	return nil // Serve reports workflows that are broken
 }
 
-// Wants reports whether an event of a type, about something in a folder, would find an event
-// trigger. Until all workflows are known it is true.
+// Wants reports whether an event of a type, about something in a folder, has an event trigger.
+// It is true until all workflows are known.
 func (m *Manager) Wants(eventType, folder string) bool {
 	return !m.loaded.Load() || m.events.wanted(eventType, func(of string) bool { return isBelow(folder, of) })
 }
 
-// reachOf says which folders' workflows an event of this Keyflow may start. What Keyflow tells
-// itself about something is for those who may see that: the workflows of its folder and of the
-// folders around it. What a workflow tells is also for the folders below its own.
+// reachOf returns the folders whose workflows an event of this Keyflow may start. An event of
+// Keyflow itself reaches the folder of its subject and the folders above. An event that a
+// workflow emits also reaches the folders below.
 func reachOf(e *outbox.Event) func(folder string) bool {
 	own := strings.HasPrefix(e.Type, cloudevent.Reserved)
 	return func(folder string) bool {
@@ -112,7 +113,7 @@ func reachOf(e *outbox.Event) func(folder string) bool {
 	}
 }
 
-// isBelow reports whether a folder is root or stands below it.
+// isBelow reports whether a folder is root or below it.
 func isBelow(folder, root string) bool {
 	return root == "/" || folder == root || strings.HasPrefix(folder, root+"/")
 }
@@ -129,8 +130,8 @@ func newDelivery(e cloudevent.Event, now time.Time) (*delivery, error) {
 	return &delivery{event: e, raw: raw, fired: now.UTC()}, err
 }
 
-// told is the delivery of an event of the outbox.
-func told(e *outbox.Event, now time.Time) (*delivery, error) {
+// fromOutbox is the delivery of an event of the outbox.
+func fromOutbox(e *outbox.Event, now time.Time) (*delivery, error) {
 	data, err := jsonvalue.Decode(e.Data)
 	if err != nil {
 		return nil, err
@@ -145,7 +146,7 @@ func told(e *outbox.Event, now time.Time) (*delivery, error) {
 
 func textOf(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
-// start is one event for one subscription, and what became of it.
+// start is one event for one subscription, with its result.
 type start struct {
 	*delivery
 	to  *subscription
@@ -153,7 +154,7 @@ type start struct {
 	err error   // the start may succeed later
 }
 
-// startAll carries starts out side by side, so that the journal stores them together.
+// startAll starts runs side by side, so that the journal stores them together.
 func (m *Manager) startAll(ctx context.Context, starts []start) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, parallel)
@@ -168,8 +169,8 @@ func (m *Manager) startAll(ctx context.Context, starts []start) {
 	wg.Wait()
 }
 
-// startBy starts the run of one subscription, if it wants the event. What can never start is
-// counted and given up; an error may pass.
+// startBy starts the run of one subscription, if its filter matches. An event that can never
+// start it is counted and dropped; an error means that it may start later.
 func (m *Manager) startBy(ctx context.Context, d *delivery, s *subscription) (runs.ID, error) {
 	wanted, err := s.matches(ctx, d)
 	if ctx.Err() != nil {
@@ -199,7 +200,7 @@ func (m *Manager) startBy(ctx context.Context, d *delivery, s *subscription) (ru
 	})
 	result := resultStarted
 	switch {
-	case err != nil && passes(err):
+	case err != nil && temporary(err):
 		return runs.ID{}, err
 	case err != nil:
 		m.refuse(s, d, err)
@@ -217,7 +218,7 @@ func errNotInTime(ctx context.Context) error {
 	return fault.New(fault.Unavailable, "not in time").Because(ctx.Err())
 }
 
-// refuse notes that an event cannot start its workflow.
+// refuse counts and logs an event that cannot start its workflow.
 func (m *Manager) refuse(s *subscription, d *delivery, err error) {
 	s.tally.refused.Add(1)
 	m.problem(s, d, "an event cannot start its workflow", err)

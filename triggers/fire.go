@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// punctual is how late an occurrence may be without being a missed one.
+	// punctual is how late an occurrence may start and not count as missed.
 	punctual = 10 * time.Second
-	// maxMadeUp is how many missed occurrences of one trigger are made up, the latest.
-	maxMadeUp = 100
+	// maxCaughtUp is how many missed occurrences of one trigger are started late, the latest ones.
+	maxCaughtUp = 100
 	// dedupeFor is how long the key of an occurrence or delivery is kept at least.
 	dedupeFor = 24 * time.Hour
 )
 
-// occurrence is one planned time with the definition as it is now.
+// occurrence is one planned time, with the current definition.
 type occurrence struct {
 	plan       Plan
 	planned    time.Time
@@ -32,13 +32,13 @@ type occurrence struct {
 	now        time.Time
 }
 
-// outcome is what became of a due plan.
+// outcome is the result of a due plan.
 type outcome struct {
-	move   *Move         // how the plan goes on; nil: it stays as it is
-	mended bool          // the plan was made anew
-	err    error         // may pass: what is due stays due
-	result string        // of the occurrence: resultStarted, resultRefused or ""
-	late   time.Duration // of a start
+	move      *Move         // the plan's next state; nil: it stays as it is
+	recreated bool          // the plan was created again
+	err       error         // temporary: the plan stays due
+	result    string        // of the occurrence: resultStarted, resultRefused or ""
+	late      time.Duration // of a start
 }
 
 // fire handles one due plan: it counts what is too old as missed, starts the first occurrence
@@ -46,7 +46,7 @@ type outcome struct {
 func (m *Manager) fire(ctx context.Context, p Plan, at moment) outcome {
 	o, ok, err := m.occurrence(ctx, p, at.now)
 	if err != nil || !ok {
-		return outcome{err: err, mended: err == nil}
+		return outcome{err: err, recreated: err == nil}
 	}
 	if o.schedule == nil {
 		return outcome{move: &Move{Plan: p}}
@@ -60,7 +60,7 @@ func (m *Manager) fire(ctx context.Context, p Plan, at moment) outcome {
 			return outcome{move: &Move{Plan: p, NextAt: o.planned, Missed: missed}}
 		}
 	}
-	out := m.carryOut(ctx, &o)
+	out := m.startDue(ctx, &o)
 	if out.err != nil && missed > 0 {
 		out.move = &Move{Plan: p, NextAt: o.planned}
 	}
@@ -70,16 +70,16 @@ func (m *Manager) fire(ctx context.Context, p Plan, at moment) outcome {
 	return out
 }
 
-// occurrence looks up what a plan was made for. A plan that does not fit the workflow as it
-// is now, because of a change that has not arrived here or a row that no release stores, is
-// made anew and not fired: ok is false. Without a schedule the plan comes to its end.
+// occurrence looks up the trigger of a plan. A plan that does not match the current workflow,
+// because of a change that this process has not seen or a damaged row, is created again and not
+// fired: ok is false. An occurrence without a schedule ends the plan.
 func (m *Manager) occurrence(ctx context.Context, p Plan, now time.Time) (o occurrence, ok bool, err error) {
 	o = occurrence{plan: p, planned: p.NextAt, now: now}
 	s, err := m.catalog.Summary(ctx, p.Workflow)
 	if err == nil {
 		o.definition, err = m.catalog.Definition(ctx, p.Workflow, s.Version)
 	}
-	if err != nil && passes(err) {
+	if err != nil && temporary(err) {
 		return o, false, err
 	}
 	if err == nil {
@@ -90,10 +90,10 @@ func (m *Manager) occurrence(ctx context.Context, p Plan, now time.Time) (o occu
 			}
 		}
 	}
-	if err = m.WorkflowChanged(ctx, p.Workflow); err == nil || passes(err) {
+	if err = m.WorkflowChanged(ctx, p.Workflow); err == nil || temporary(err) {
 		return o, false, err
 	}
-	m.logger.Error("schedule is switched off until its workflow is valid", reference(p.Workflow, p.Trigger), "error", err)
+	m.logger.Error("the schedule does not fire until its workflow is valid", reference(p.Workflow, p.Trigger), "error", err)
 	o.schedule = nil
 	return o, true, nil
 }
@@ -105,23 +105,22 @@ func (o *occurrence) oldest(began time.Time) time.Time {
 		age = max(age, time.Duration(*o.trigger.CatchUp))
 	}
 	oldest := began.Add(-age)
-	if began.Sub(o.planned) < maxMadeUp*o.schedule.grain || age < maxMadeUp*o.schedule.grain {
+	if began.Sub(o.planned) < maxCaughtUp*o.schedule.grain || age < maxCaughtUp*o.schedule.grain {
 		return oldest
 	}
-	return o.schedule.latest(maxMadeUp, oldest, began, o.plan.Anchor)
+	return o.schedule.latest(maxCaughtUp, oldest, began, o.plan.Anchor)
 }
 
-// carryOut starts the run of an occurrence; whether one that goes on, or a limit, keeps it from
-// running is the engine's decision, which is recorded. With an error nothing is decided; what
-// can never start is given up.
-func (m *Manager) carryOut(ctx context.Context, o *occurrence) outcome {
+// startDue starts the run of an occurrence. The engine decides, and records, whether a running run
+// or a limit prevents it. An error decides nothing; an occurrence that can never start is dropped.
+func (m *Manager) startDue(ctx context.Context, o *occurrence) outcome {
 	to := &Move{Plan: o.plan, NextAt: o.schedule.Next(o.planned, o.plan.Anchor)}
 	out := outcome{move: to, result: resultStarted, late: o.now.Sub(o.planned)}
 	switch started, err := m.startOccurrence(ctx, o); {
-	case err != nil && passes(err):
+	case err != nil && temporary(err):
 		return outcome{err: err}
 	case err != nil:
-		m.logger.Error("occurrence cannot start", reference(o.plan.Workflow, o.plan.Trigger), "planned", o.planned, "error", err)
+		m.logger.Error("a schedule cannot start its workflow", reference(o.plan.Workflow, o.plan.Trigger), "planned", o.planned, "error", err)
 		out.result = resultRefused
 	case started.Skipped:
 		out.result, to.Skipped = "", 1
@@ -129,13 +128,13 @@ func (m *Manager) carryOut(ctx context.Context, o *occurrence) outcome {
 	return out
 }
 
-// passes reports whether a start may succeed later without anybody changing anything.
-func passes(err error) bool {
+// temporary reports whether a start may succeed later although nobody changes anything.
+func temporary(err error) bool {
 	kind := fault.KindOf(err)
 	return kind == fault.Unavailable || kind == fault.Internal || kind == fault.RateLimited
 }
 
-// startOccurrence starts the run of one occurrence; a repetition finds what was decided first.
+// startOccurrence starts the run of one occurrence; repeated, it returns the first result.
 func (m *Manager) startOccurrence(ctx context.Context, o *occurrence) (engine.Started, error) {
 	planned := o.planned
 	trigger := runs.TriggerRef{ID: o.plan.Trigger, Type: workflows.TriggerCron, FiredAt: o.now.UTC(), ScheduledAt: &planned}
@@ -146,8 +145,7 @@ func (m *Manager) startOccurrence(ctx context.Context, o *occurrence) (engine.St
 	return m.starter.Start(ctx, engine.Start{Workflow: o.plan.Workflow, Trigger: trigger, Input: input, Dedupe: o.dedupe()})
 }
 
-// dedupe is the key of the occurrence. It is kept until the occurrence is too old to be
-// made up.
+// dedupe is the key of the occurrence. It is kept until the occurrence is too old to be started.
 func (o *occurrence) dedupe() *runs.DedupeKey {
 	expires := o.now.Add(dedupeFor)
 	if o.trigger.CatchUp != nil {

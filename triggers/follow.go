@@ -14,9 +14,9 @@ import (
 // pageOfChanges is how many changes are read at once.
 const pageOfChanges = 500
 
-// Load takes over what changed in the catalog since the last Load; the first time that is
-// every workflow. Its cost is that of the changes. Serve does it at its start and then
-// every second (Options.Shared) or minute.
+// Load reads the changes of the catalog since the last Load, at first every workflow. Its cost
+// is that of the changes. Serve calls it at its start and then every second (Options.Shared) or
+// minute.
 func (m *Manager) Load(ctx context.Context) error {
 	m.loading.Lock()
 	defer m.loading.Unlock()
@@ -29,7 +29,7 @@ func (m *Manager) Load(ctx context.Context) error {
 		}
 		if err := m.followAll(ctx, page); err != nil {
 			if fault.Is(err, fault.Unavailable) {
-				return err // goes on with this page
+				return err // the next Load continues with this page
 			}
 			failed = append(failed, err)
 		}
@@ -48,8 +48,8 @@ func (m *Manager) Load(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// followAll takes over changes, but for those that this process made or has seen later ones of.
-// An Unavailable fault leaves the rest undone.
+// followAll applies changes, except those that this process made or has seen newer versions of.
+// After an Unavailable fault the remaining changes are not applied.
 func (m *Manager) followAll(ctx context.Context, page []workflows.Change) error {
 	var failed []error
 	for _, change := range page {
@@ -82,29 +82,29 @@ func (m *Manager) followAll(ctx context.Context, page []workflows.Change) error 
 		}
 	}
 	if _, err := m.arm(ctx, list...); err != nil {
-		return err // reconcile looks at these workflows again
+		return err // reconcile reads these workflows again
 	}
 	return errors.Join(failed...)
 }
 
-// compare counts the plans, and reconciles when there are not as many as should be there.
+// compare counts the plans, and reconciles when their number is wrong.
 func (m *Manager) compare(ctx context.Context) error {
 	planned, err := m.store.Planned(ctx)
 	if err != nil {
 		return fmt.Errorf("count plans: %w", err)
 	}
-	if want, sure := m.expected(); sure && planned == want {
+	if want, known := m.expected(); known && planned == want {
 		return nil
 	}
 	return m.reconcile(ctx)
 }
 
-// expected is how many plans should be stored; not sure while a workflow is not taken over.
-func (m *Manager) expected() (n int, sure bool) {
+// expected is how many plans should be stored; not known while a workflow could not be read.
+func (m *Manager) expected() (n int, known bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	for _, live := range m.live {
-		if live == unsettled {
+		if live == unknownPlans {
 			return 0, false
 		}
 		n += live
@@ -117,9 +117,9 @@ func (m *Manager) expected() (n int, sure bool) {
 	return n, true
 }
 
-// reconcile compares the stored plans with those that should be there and mends what differs:
-// enabled triggers with nothing planned, plans of triggers that are gone, workflows that
-// could not be taken over before.
+// reconcile compares the stored plans with those that should exist, and corrects the
+// differences: enabled triggers without a plan, plans of deleted triggers, workflows that could
+// not be read before.
 func (m *Manager) reconcile(ctx context.Context) error {
 	counts, err := m.store.Counts(ctx)
 	if err != nil {
@@ -131,7 +131,7 @@ func (m *Manager) reconcile(ctx context.Context) error {
 		failed = append(failed, err)
 		if armed > 0 {
 			m.metrics.rearmed.Add(float64(armed))
-			m.logger.Warn("enabled schedules had nothing planned", "workflow", id, "count", armed)
+			m.logger.Warn("enabled schedules had no plan; it was created again", "workflow", id, "count", armed)
 		}
 	}
 	return errors.Join(failed...)

@@ -22,7 +22,7 @@ import (
 const (
 	// HooksPrefix is where Hooks expects to be mounted.
 	HooksPrefix = "/hooks/"
-	// DepthHeader carries how many workflow starts led to a request of ours.
+	// DepthHeader carries how many workflow starts led to a request that Keyflow sends.
 	DepthHeader = "Keyflow-Depth"
 	// DuplicateHeader marks the answer to a delivery that has started a run before.
 	DuplicateHeader = "Keyflow-Duplicate"
@@ -32,12 +32,12 @@ const (
 	storeWithin = 30 * time.Second
 )
 
-// Hooks returns the handler of /hooks/ and everything below it. It must see paths as they
-// are in the request line: a mux that cleans them would answer for other spellings.
+// Hooks returns the handler of /hooks/ and everything below it. It must see paths as they are in
+// the request line: a mux that cleans paths would accept other spellings.
 func (m *Manager) Hooks() http.Handler { return http.HandlerFunc(m.serveHook) }
 
-// serveHook answers one inbound call. What a caller may learn: an unknown path and one of a
-// switched-off workflow look the same; a refusal gives no hint.
+// serveHook answers one inbound call. Callers learn little: an unknown path and the path of a
+// disabled workflow get the same answer, and a refusal gives no reason.
 func (m *Manager) serveHook(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	maps.Copy(h, m.headers)
@@ -91,7 +91,7 @@ func (m *Manager) serveHook(w http.ResponseWriter, r *http.Request) {
 
 // start reads the request and stores a run.
 func (m *Manager) start(w http.ResponseWriter, r *http.Request, c *call) (engine.Started, bool) {
-	leave, ok := m.gate.enter(r.Context(), len(c.body))
+	exit, ok := m.gate.enter(r.Context(), len(c.body))
 	if !ok && hungUp(w, r) {
 		return engine.Started{}, false
 	}
@@ -100,7 +100,7 @@ func (m *Manager) start(w http.ResponseWriter, r *http.Request, c *call) (engine
 		refuse(w, http.StatusServiceUnavailable, "the call was not accepted: too many large bodies at once")
 		return engine.Started{}, false
 	}
-	defer leave()
+	defer exit()
 	if err := c.read(r); err != nil {
 		refuse(w, http.StatusBadRequest, "the body is not valid JSON")
 		return engine.Started{}, false
@@ -109,7 +109,7 @@ func (m *Manager) start(w http.ResponseWriter, r *http.Request, c *call) (engine
 	if !ok {
 		return engine.Started{}, false
 	}
-	// A caller that hangs up now is one whose run may be stored: whether it is decides if its
+	// The start goes on when the caller hangs up: whether the run is stored decides whether its
 	// request counts as received.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), storeWithin)
 	defer cancel()
@@ -121,7 +121,7 @@ func (m *Manager) start(w http.ResponseWriter, r *http.Request, c *call) (engine
 }
 
 // find returns the current route of a request. When other processes may have changed the
-// workflow, its row (cached for a moment by the catalog) is looked at first.
+// workflow, it compares the route with the catalog, which caches for a moment.
 func (m *Manager) find(r *http.Request) (*route, map[string]any) {
 	path, ok := strings.CutPrefix(r.URL.EscapedPath(), HooksPrefix)
 	if !ok {
@@ -136,7 +136,7 @@ func (m *Manager) find(r *http.Request) (*route, map[string]any) {
 		return rt, params
 	}
 	if err := m.WorkflowChanged(r.Context(), rt.workflow); err != nil {
-		m.logger.Error("webhook route is not fresh", reference(rt.workflow, rt.trigger), "error", err)
+		m.logger.Error("the change of a webhook cannot be read; its former version is used", reference(rt.workflow, rt.trigger), "error", err)
 	}
 	return m.routes.find(path)
 }
@@ -149,7 +149,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	if r.ContentLength == 0 {
 		return nil, true
 	}
-	// What a stranger announces is not what arrives: room for more comes with the bytes.
+	// Content-Length may lie: memory is allocated as the bytes arrive.
 	body := make([]byte, 0, min(max(r.ContentLength, 512), smallBody)+bytes.MinRead)
 	read := bytes.NewBuffer(body)
 	_, err := read.ReadFrom(io.LimitReader(r.Body, maxBody+1))
@@ -158,7 +158,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 		refuse(w, http.StatusBadRequest, "the body could not be read")
 		return nil, false
 	case read.Len() > maxBody:
-		// A caller that is cut off while it sends does not see why.
+		// A caller that is cut off while it sends does not read the answer.
 		_, _ = io.CopyN(io.Discard, r.Body, maxBody)
 		refuse(w, http.StatusRequestEntityTooLarge, "the body is larger than 5 MiB")
 		return nil, false
@@ -167,8 +167,8 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	}
 }
 
-// verify lets a request pass that presents the route's credential. Whatever is wrong, the
-// answer is the same; only a vault that cannot answer now is told apart.
+// verify accepts a request that presents the route's credential. Every refusal has the same
+// answer, except when the vault cannot answer now.
 func (m *Manager) verify(w http.ResponseWriter, r *http.Request, rt *route, body []byte) (verified []string, ok bool) {
 	if rt.credential == "" {
 		return nil, true
@@ -180,14 +180,14 @@ func (m *Manager) verify(w http.ResponseWriter, r *http.Request, rt *route, body
 	verified, err := m.verifier.Verify(r.Context(), credentials.ID(rt.credential), string(rt.workflow), rt.folder, r, body)
 	switch {
 	case err == nil:
-		return verified, !m.throttled(w, source) // the right guess among many at once is none
+		return verified, !m.throttled(w, source) // a right guess among many at once does not count
 	case hungUp(w, r):
 	case fault.Is(err, fault.Unavailable):
 		m.unavailable(w, rt, err)
-	case errors.Is(err, credentials.ErrReceived): // no guess: a sender that is repeated on the way is not to be locked out
+	case errors.Is(err, credentials.ErrReceived): // a repeated request is no guess: its sender is not locked out
 		refuse(w, http.StatusUnauthorized, "the request is not authenticated")
 	default:
-		if !fault.Is(err, fault.Unauthenticated) { // the author's mistake, not the caller's
+		if !fault.Is(err, fault.Unauthenticated) { // the workflow's mistake, not the caller's
 			m.logger.Error("webhook cannot verify its callers", reference(rt.workflow, rt.trigger), "error", err)
 		}
 		m.failures.fail(source)
@@ -196,7 +196,7 @@ func (m *Manager) verify(w http.ResponseWriter, r *http.Request, rt *route, body
 	return nil, false
 }
 
-// throttled answers a source that was refused too often.
+// throttled refuses a source that failed too often, and reports whether it did.
 func (m *Manager) throttled(w http.ResponseWriter, source string) bool {
 	wait := m.failures.wait(source)
 	if wait > 0 {
@@ -239,7 +239,7 @@ func (m *Manager) refuseStart(w http.ResponseWriter, rt *route, err error) {
 		refuse(w, http.StatusConflict, fault.Message(err))
 	case fault.TooLarge:
 		refuse(w, http.StatusRequestEntityTooLarge, fault.Message(err))
-	case fault.NotFound: // deleted in this moment
+	case fault.NotFound: // just deleted
 		refuse(w, http.StatusNotFound, "there is no webhook at this address")
 	case fault.Unavailable:
 		m.unavailable(w, rt, err)
@@ -249,8 +249,8 @@ func (m *Manager) refuseStart(w http.ResponseWriter, rt *route, err error) {
 	}
 }
 
-// statusHungUp is what the log and the metrics show of a caller who did not wait for the
-// answer (nginx's number). It is sent to nobody.
+// statusHungUp is the status in log and metrics of a caller that did not wait for the answer (as
+// in nginx). It is never sent.
 const statusHungUp = 499
 
 // hungUp reports whether the caller is gone.
@@ -268,8 +268,8 @@ func (m *Manager) unavailable(w http.ResponseWriter, rt *route, err error) {
 	refuse(w, http.StatusServiceUnavailable, "the call was not accepted: "+fault.Message(err))
 }
 
-// answerFinish waits for what the run says, or for its end. Whatever happens now, the run is stored: a wait that ends
-// early is answered as on_accept would be.
+// answerFinish waits for the answer of a respond node, or for the end of the run. The run is
+// stored: when the wait ends early, the answer is that of on_accept.
 func (m *Manager) answerFinish(w http.ResponseWriter, r *http.Request, rt *route, started engine.Started) {
 	ctx, cancel := context.WithTimeout(r.Context(), rt.timeout)
 	defer cancel()
@@ -281,7 +281,7 @@ func (m *Manager) answerFinish(w http.ResponseWriter, r *http.Request, rt *route
 		}
 		accepted(w, started.Run)
 	case answer != nil:
-		m.say(w, answer)
+		m.writeAnswer(w, answer)
 	case run.Status == runs.Succeeded:
 		output := run.Output
 		if output == nil {

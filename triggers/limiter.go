@@ -8,7 +8,7 @@ import (
 const (
 	maxFailures   = 10 // refused calls of one source in a window
 	failureWindow = time.Minute
-	maxSources    = 10_000 // bounds the memory that strangers can take
+	maxSources    = 10_000 // bounds the memory that callers can use
 )
 
 // limiter counts refused calls by source. It is safe for concurrent use.
@@ -27,7 +27,7 @@ func newLimiter(now func() time.Time) *limiter {
 	return &limiter{now: now, sources: make(map[string]window)}
 }
 
-// wait is how long a source must wait before its next call is looked at; 0 is not at all.
+// wait is how long a source must wait before its next call is accepted; 0: it need not wait.
 func (l *limiter) wait(source string) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -54,8 +54,8 @@ func (l *limiter) fail(source string) {
 	l.sources[source] = w
 }
 
-// shrink drops windows that are over, or all of them when none is: forgetting failures is
-// better than growing without bound.
+// shrink drops the windows that are over, or all when none is: memory stays bounded at the price
+// of forgotten failures.
 func (l *limiter) shrink(now time.Time) {
 	for source, w := range l.sources {
 		if now.Sub(w.began) >= failureWindow {

@@ -22,11 +22,11 @@ type Trigger struct {
 
 	Schedule string      `json:"schedule,omitempty"`
 	Timezone string      `json:"timezone,omitempty"`
-	Next     []time.Time `json:"next,omitzero"`     // of cron, never nil there: the next five times, UTC; none when switched off
-	Missed   int64       `json:"missed,omitempty"`  // occurrences too old to be made up
-	Overlap  string      `json:"overlap,omitempty"` // what happens while the previous run goes on
-	Skipped  int64       `json:"skipped,omitempty"` // occurrences that overlap or concurrency kept from running
-	Waiting  *time.Time  `json:"waiting,omitempty"` // the occurrence whose run waits for its turn
+	Next     []time.Time `json:"next,omitzero"`     // of cron, never nil there: the next five times, UTC; none when disabled
+	Missed   int64       `json:"missed,omitempty"`  // occurrences that were too old to start
+	Overlap  string      `json:"overlap,omitempty"` // what an occurrence does while the previous run is running
+	Skipped  int64       `json:"skipped,omitempty"` // occurrences that overlap or concurrency skipped
+	Waiting  *time.Time  `json:"waiting,omitempty"` // the occurrence whose run is queued behind another
 	From     *time.Time  `json:"from,omitempty"`    // bounds, both inclusive
 	Until    *time.Time  `json:"until,omitempty"`
 	Seconds  bool        `json:"seconds,omitempty"` // the schedule has six fields
@@ -38,8 +38,8 @@ type Trigger struct {
 
 	Event  string `json:"event,omitempty"` // the type, or a pattern
 	Filter string `json:"filter,omitempty"`
-	// What went wrong since the trigger was stored or this process began.
-	FilterErrors int64  `json:"filter_errors,omitempty"` // events whose filter failed: they did not match
+	// Failures since the trigger was stored or this process started.
+	FilterErrors int64  `json:"filter_errors,omitempty"` // events whose filter failed, which is no match
 	Refused      int64  `json:"refused,omitempty"`       // events that cannot start the workflow
 	LastProblem  string `json:"last_problem,omitempty"`  // the latest of either
 }
@@ -153,7 +153,7 @@ func (s *subscription) show(enabled bool) Trigger {
 	return t
 }
 
-// show returns what the trigger says itself.
+// show returns the fields that the definition sets.
 func (c cronTrigger) show() Trigger {
 	return Trigger{
 		Type: workflows.TriggerCron, Schedule: c.Schedule, Timezone: c.Timezone, Seconds: c.Seconds, Overlap: c.overlap,
@@ -168,11 +168,11 @@ func orNil(t time.Time) *time.Time {
 	return &t
 }
 
-// waiting returns the planned time of the occurrence that waits for its turn, nil when none does.
+// waiting returns the planned time of the occurrence that is queued behind another, nil when none does.
 func (m *Manager) waiting(ctx context.Context, id workflows.ID, trigger string) (*time.Time, error) {
 	runs, err := m.starter.Runs(ctx, runs.Filter{Workflow: id, Trigger: trigger, Status: runs.Queued, Limit: 10})
 	if err != nil {
-		return nil, fmt.Errorf("look for an occurrence that waits: %w", err)
+		return nil, fmt.Errorf("find a waiting occurrence: %w", err)
 	}
 	for i := range runs {
 		if runs[i].WaitsForSlot && runs[i].RetryOf == nil {

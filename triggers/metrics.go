@@ -6,21 +6,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// What became of an occurrence, as the metric's label.
+// Results of occurrences and events, as labels of the metrics.
 const (
 	resultStarted = "started"
-	resultSkipped = "skipped" // others of the trigger or workflow went on
-	resultMissed  = "missed"  // too old to be made up
+	resultSkipped = "skipped" // other runs of the trigger or workflow were running
+	resultMissed  = "missed"  // too old to start
 	resultRefused = "refused" // it can never start
 
 	// Of events only.
 	resultDuplicate = "duplicate"    // started before
-	resultLater     = "later"        // it could not be stored: the event comes again
+	resultLater     = "later"        // it could not be stored: the event is delivered again
 	resultFilter    = "filter_error" // the filter failed: no match
 )
 
-// metrics is what an operator sees of schedules. An occurrence is counted by the process that
-// moved its plan on.
+// metrics counts schedules and events. An occurrence is counted by the process that advanced its
+// plan.
 type metrics struct {
 	occurrences *prometheus.CounterVec
 	lateness    prometheus.Histogram
@@ -31,18 +31,18 @@ type metrics struct {
 func newMetrics() *metrics {
 	m := &metrics{
 		occurrences: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "keyflow_schedule_occurrences_total", Help: "Planned times of schedules, by what became of them.",
+			Name: "keyflow_schedule_occurrences_total", Help: "Planned times of schedules, by result.",
 		}, []string{"result"}),
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "keyflow_schedule_lateness_seconds", Help: "How long after its planned time an occurrence started.",
 			Buckets: []float64{.1, .5, 1, 2.5, 5, 10, 30, 60, 300, 3600},
 		}),
 		rearmed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "keyflow_schedules_rearmed_total", Help: "Enabled schedules that were found with nothing planned.",
+			Name: "keyflow_schedules_rearmed_total", Help: "Enabled schedules that had no plan and got one again.",
 		}),
 	}
 	m.starts = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "keyflow_event_starts_total", Help: "Events that met an event trigger, by what became of the start.",
+		Name: "keyflow_event_starts_total", Help: "Events that matched an event trigger, by result of the start.",
 	}, []string{"result"})
 	for _, result := range []string{resultStarted, resultDuplicate, resultSkipped, resultRefused, resultLater, resultFilter} {
 		m.starts.WithLabelValues(result)
@@ -53,7 +53,7 @@ func newMetrics() *metrics {
 	return m
 }
 
-// Register shows the metrics of schedules in a registry.
+// Register adds the metrics of triggers to a registry.
 func (m *Manager) Register(r prometheus.Registerer) error {
 	for _, c := range []prometheus.Collector{m.metrics.occurrences, m.metrics.lateness, m.metrics.rearmed, m.metrics.starts} {
 		if err := r.Register(c); err != nil {

@@ -20,27 +20,26 @@ type Sent struct {
 	May func(folder string) bool
 }
 
-// Receipt says what became of one event: the runs that it started, now or when it was sent
-// before, or what is wrong with it.
+// Receipt is the result of one event: the runs that it started, now or when it was sent before,
+// or its problem.
 type Receipt struct {
 	ID      string
 	Runs    []runs.ID
 	Problem *fault.Problem // the first; its path is a pointer into the body
 }
 
-// Receive starts what events from outside start, and returns once every start is on disk: one
-// receipt for each event, in order. Events that are not valid start nothing and keep no other
-// from starting. Faults: Malformed (no events), Invalid with Problems (no event is valid),
-// Unavailable (some start could not be stored: send all again, nothing starts twice).
+// Receive starts the runs for events from outside, and returns when they are on disk: one receipt
+// for each event, in order. An invalid event starts nothing and does not affect the others. Faults: Malformed (no events), Invalid with Problems (no event is valid),
+// Unavailable (a run could not be stored: send all events again, nothing starts twice).
 func (m *Manager) Receive(ctx context.Context, in Sent) ([]Receipt, error) {
 	if err := m.catchUpWithin(ctx, loadWithin); err != nil {
 		return nil, fault.New(fault.Unavailable, "the events were not accepted: starting").Because(err)
 	}
-	leave, ok := m.gate.enter(ctx, len(in.Body))
+	exit, ok := m.gate.enter(ctx, len(in.Body))
 	if !ok {
 		return nil, fault.New(fault.Unavailable, "the events were not accepted: too many large bodies at once")
 	}
-	defer leave()
+	defer exit()
 	received, err := cloudevent.Read(in.Header, in.Body)
 	if err != nil {
 		return nil, err
@@ -52,7 +51,7 @@ func (m *Manager) Receive(ctx context.Context, in Sent) ([]Receipt, error) {
 	return m.startReceived(ctx, received, in.May)
 }
 
-// loadWithin is how long a sender waits while this process takes over the workflows.
+// loadWithin is how long a sender waits while this process loads the workflows.
 const loadWithin = 5 * time.Second
 
 func (m *Manager) catchUpWithin(ctx context.Context, most time.Duration) error {
@@ -61,8 +60,8 @@ func (m *Manager) catchUpWithin(ctx context.Context, most time.Duration) error {
 	return m.catchUp(ctx)
 }
 
-// checkDepths gives each event the depth of the request, if that is more, and refuses those that
-// came a long way. The error says that no event is left.
+// checkDepths raises the depth of each event to that of the request, and refuses events of more
+// than MaxDepth. It returns an error when no event is left.
 func checkDepths(received []cloudevent.Received, depth int) error {
 	var wrong []fault.Problem
 	valid := 0
@@ -84,10 +83,10 @@ func checkDepths(received []cloudevent.Received, depth int) error {
 	return fault.Problems("no event could be accepted", wrong[:min(len(wrong), maxProblems)])
 }
 
-// maxProblems bounds what is reported of one request.
+// maxProblems bounds the problems that are reported of one request.
 const maxProblems = 100
 
-// startReceived starts the runs of the valid events, and waits until they are stored also when
+// startReceived starts the runs of the valid events, and waits until they are stored even when
 // the sender hangs up.
 func (m *Manager) startReceived(ctx context.Context, received []cloudevent.Received, may func(folder string) bool) ([]Receipt, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeWithin)
@@ -117,7 +116,7 @@ func (m *Manager) startReceived(ctx context.Context, received []cloudevent.Recei
 	for n := range starts {
 		if err := starts[n].err; err != nil {
 			m.logger.Warn("events not accepted", reference(starts[n].to.workflow, starts[n].to.trigger), "error", err)
-			return nil, fault.New(fault.Unavailable, "not every run could be stored: send the events again; what was stored is found by source and id").Because(err)
+			return nil, fault.New(fault.Unavailable, "not every run could be stored: send the events again; stored runs are recognized by source and id").Because(err)
 		}
 		if run := starts[n].run; run != (runs.ID{}) {
 			receipts[of[n]].Runs = append(receipts[of[n]].Runs, run)

@@ -23,15 +23,15 @@ type call struct {
 	fired  time.Time
 
 	body     []byte
-	verified []string // names of what holds the caller's secret
+	verified []string // names of the headers and query keys that hold the caller's secret
 
-	request map[string]any // what expressions see as trigger.request
+	request map[string]any // trigger.request of expressions
 	raw     json.RawMessage
 }
 
 const hidden = "***"
 
-// read makes trigger.request of the request, without what authenticates its caller.
+// read builds trigger.request without the secrets that authenticate the caller.
 func (c *call) read(r *http.Request) error {
 	headers := make(map[string]any, len(r.Header)+1)
 	headers["host"] = r.Host
@@ -81,8 +81,8 @@ func (c *call) read(r *http.Request) error {
 	return err
 }
 
-// hideSecret takes a presented secret out of a body that repeats it. A very short one is
-// left: replacing it would garble the body and hide nothing that cannot be guessed.
+// hideSecret replaces a presented secret in a body that repeats it. A very short one stays:
+// replacing it would garble the body and hide nothing that cannot be guessed.
 func hideSecret(text, secret string) string {
 	if len(secret) < 6 {
 		return text
@@ -115,7 +115,7 @@ func parseBody(contentType, text string) (any, error) {
 	}
 }
 
-// env is what the route's templates read.
+// env is the environment of the route's templates.
 func (c *call) env() expression.Env {
 	return expression.Env{Vars: map[string]any{"vars": c.route.vars, "trigger": map[string]any{
 		"id": c.route.trigger, "type": workflows.TriggerWebhook, "fired_at": c.fired.Format(time.RFC3339Nano), "request": c.request,

@@ -30,7 +30,7 @@ type route struct {
 	vars       map[string]any
 }
 
-// newRoute compiles a webhook trigger. Of a switched-off workflow only the path is kept.
+// newRoute compiles a webhook trigger; of a disabled workflow it keeps only the path.
 func newRoute(d *workflows.Definition, s workflows.Summary, id string) (*route, error) {
 	t := d.Triggers[id]
 	r := &route{
@@ -61,7 +61,7 @@ func newRoute(d *workflows.Definition, s workflows.Summary, id string) (*route, 
 // isParameter reports whether a segment of a declared path is a parameter.
 func isParameter(segment string) bool { return strings.HasPrefix(segment, "{") }
 
-// shape is the path with nameless parameters: two triggers of one shape take the same calls.
+// shape is the path with unnamed parameters: two triggers of the same shape match the same calls.
 func shape(path string) string {
 	if !strings.Contains(path, "{") {
 		return path
@@ -79,7 +79,7 @@ func shape(path string) string {
 // literal segments before parameters from the left. It is safe for concurrent use.
 type routes struct {
 	mu       sync.RWMutex
-	exact    map[string][]*route // more than one only when a check was passed over
+	exact    map[string][]*route // more than one only when two were stored at the same moment
 	patterns map[int][]*route    // with parameters, by number of segments
 }
 
@@ -87,7 +87,7 @@ func newRoutes() *routes {
 	return &routes{exact: make(map[string][]*route), patterns: make(map[int][]*route)}
 }
 
-// replace takes old routes out and puts others in, as one change.
+// replace removes old routes and adds fresh ones, as one change.
 func (x *routes) replace(old, fresh []*route) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -118,8 +118,8 @@ func order(r *route) string {
 	return strings.ReplaceAll(shape(r.path), "{}", "\x7f") + "\x00" + string(r.workflow) + "\x00" + r.trigger
 }
 
-// find returns the route of an enabled workflow for a path as it stands in the request
-// line; parameters are decoded. Another spelling of a path is another path.
+// find returns the route of an enabled workflow for the path of a request line, with decoded
+// parameters. Another spelling of a path is another path.
 func (x *routes) find(escaped string) (*route, map[string]any) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -140,7 +140,7 @@ func (x *routes) find(escaped string) (*route, map[string]any) {
 	return nil, nil
 }
 
-// match decodes parameters. An empty one, or one that would be more than a segment, is no match.
+// match decodes parameters. An empty one, or one that is more than a segment, does not match.
 func (r *route) match(segments []string) (map[string]any, bool) {
 	params := make(map[string]any)
 	for i, want := range r.segments {

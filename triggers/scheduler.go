@@ -8,25 +8,25 @@ import (
 )
 
 const (
-	// look is how long Serve sleeps at most: the clock may have been set, and another
-	// process may have planned something.
-	look = time.Second
+	// maxSleep is how long Serve sleeps at most: the clock may be set, and another process may
+	// add a plan.
+	maxSleep = time.Second
 	// batch and parallel bound how much is claimed and started at once.
 	batch    = 256
 	parallel = 64
 
-	// followShared and followAlone are how often changes of workflows are looked for; alone,
-	// the catalog tells of every change.
+	// followShared and followAlone are how often changes of workflows are read. A process that is
+	// alone also gets every change from the catalog.
 	followShared = time.Second
 	followAlone  = time.Minute
-	// compareEvery is how often the stored plans are counted, and reconcileEvery how often each
-	// is compared with what should be planned, though their number is right.
+	// compareEvery is how often the stored plans are counted, and reconcileEvery how often each is
+	// compared with its trigger even when the number is right.
 	compareEvery   = time.Minute
 	reconcileEvery = time.Hour
 )
 
 // Serve fires due schedules until ctx is done. Any number of processes may serve the same
-// store. It returns nil: what fails is logged and tried again.
+// store. It returns nil: failures are logged and tried again.
 func (m *Manager) Serve(ctx context.Context) error {
 	follow := ticker{every: followAlone}
 	compare, reconcile := ticker{every: compareEvery, last: m.now()}, ticker{every: reconcileEvery, last: m.now()} // the first Load does it
@@ -50,7 +50,7 @@ func (m *Manager) Serve(ctx context.Context) error {
 			began = now
 		}
 		fired := m.drain(ctx, now, began)
-		if began = now; !fired { // else the next round goes on with this one's backlog
+		if began = now; !fired { // else the next round continues with the backlog
 			began = time.Time{}
 			m.sleep(ctx, now)
 		}
@@ -78,12 +78,12 @@ func (t *ticker) due(now time.Time) bool {
 	return true
 }
 
-// sleep waits until a plan is due, plans change or it is time to look again. A plan that was
-// due at drained could not start: it is not tried again at once.
+// sleep waits until a plan is due or plans change, at most maxSleep. A plan that was due at
+// drained could not start and is not tried again at once.
 func (m *Manager) sleep(ctx context.Context, drained time.Time) {
-	wait := look
+	wait := maxSleep
 	if next, err := m.store.NextDue(ctx); err == nil && next.After(drained) {
-		wait = min(look, max(next.Sub(m.now()), 0))
+		wait = min(maxSleep, max(next.Sub(m.now()), 0))
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -94,8 +94,8 @@ func (m *Manager) sleep(ctx context.Context, drained time.Time) {
 	}
 }
 
-// drain fires everything that is due at now, in time order. What was due for long at began
-// was missed while nothing ran. It reports whether any plan moved on.
+// drain fires everything that is due at now, in time order. Occurrences long due at began were
+// missed while no process ran. It reports whether any plan advanced.
 func (m *Manager) drain(ctx context.Context, now, began time.Time) bool {
 	var r round
 	var after Plan
@@ -112,16 +112,16 @@ func (m *Manager) drain(ctx context.Context, now, began time.Time) bool {
 		after = due[len(due)-1]
 	}
 	if r.failed > 0 && ctx.Err() == nil {
-		m.logger.Error("schedules are due but could not be fired; they are tried again", "count", r.failed, "error", r.err)
+		m.logger.Error("due schedules could not start; they are tried again", "count", r.failed, "error", r.err)
 	}
 	return r.moved > 0
 }
 
-// moment is when a round happens. What was due for long at began was missed while nothing ran.
+// moment is the time of a round, and when the process began to fire without a pause.
 type moment struct{ now, began time.Time }
 
-// fireAll fires plans side by side and then moves them on together. A process that ends
-// between the two finds the runs that it has started by their dedupe keys.
+// fireAll fires plans side by side and then advances them together. When the process ends
+// between the two, the dedupe keys keep the same runs from starting again.
 func (m *Manager) fireAll(ctx context.Context, r *round, due []Plan, at moment) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, parallel)
@@ -137,7 +137,7 @@ func (m *Manager) fireAll(ctx context.Context, r *round, due []Plan, at moment) 
 	var moves []Move
 	var decided []outcome
 	for _, o := range outcomes {
-		r.add(o.mended, o.err)
+		r.add(o.recreated, o.err)
 		if o.move != nil {
 			moves, decided = append(moves, *o.move), append(decided, o)
 		}
@@ -155,7 +155,7 @@ func (m *Manager) fireAll(ctx context.Context, r *round, due []Plan, at moment) 
 	}
 }
 
-// round counts what became of the plans of one drain.
+// round counts the results of one drain.
 type round struct {
 	mu            sync.Mutex
 	moved, failed int

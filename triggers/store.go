@@ -11,18 +11,18 @@ import (
 type Plan struct {
 	Workflow workflows.ID
 	Trigger  string
-	Spec               // what the plan was made for
+	Spec               // of the trigger when the plan was made
 	Anchor   time.Time // what "@every" counts from
 	Revision int64     // set by the store; grows with each Arm
 	NextAt   time.Time // the next occurrence; zero: nothing planned
-	Missed   int64     // occurrences that were too old to be made up, since it was armed
-	Skipped  int64     // occurrences that overlap or concurrency kept from running
+	Missed   int64     // occurrences that were too old to start, since it was armed
+	Skipped  int64     // occurrences that overlap or concurrency skipped
 }
 
-// Move is how a plan goes on after it was due.
+// Move is the change of a plan that was due.
 type Move struct {
 	Plan            Plan      // as it was read
-	NextAt          time.Time // the plan's from now on
+	NextAt          time.Time // the plan's next occurrence
 	Missed, Skipped int64     // to be added
 }
 
@@ -39,12 +39,12 @@ type Store interface {
 	Counts(ctx context.Context) (map[workflows.ID]int, error)
 	// Planned is the sum of Counts.
 	Planned(ctx context.Context) (int, error)
-	// Due returns plans due at now or before, earliest first, from the one after a place
-	// (the zero Plan begins) and at most limit of them.
+	// Due returns at most limit plans due at now or before, earliest first, those after the
+	// given one (all for the zero Plan).
 	Due(ctx context.Context, now time.Time, after Plan, limit int) ([]Plan, error)
 	// NextDue returns when the earliest plan is due; zero when none is.
 	NextDue(ctx context.Context) (time.Time, error)
-	// Advance moves plans on, each if it still has the revision and the NextAt that it was
-	// read with, and reports which it has moved. One transaction for all.
+	// Advance changes plans, each if it still has the revision and the NextAt that it was read
+	// with, and reports which ones it changed. One transaction for all.
 	Advance(ctx context.Context, moves []Move) ([]bool, error)
 }

@@ -15,7 +15,7 @@ import (
 	"keyflow/workflows"
 )
 
-// subscription is one event trigger with everything compiled. It is immutable but for its tally.
+// subscription is one compiled event trigger. It is immutable, except for its tally.
 type subscription struct {
 	workflow workflows.ID
 	folder   string
@@ -29,7 +29,7 @@ type subscription struct {
 	tally tally
 }
 
-// tally is what went wrong with a subscription since this process took it over.
+// tally counts the failures of a subscription since this process loaded it.
 type tally struct {
 	failed, refused atomic.Int64
 	last            atomic.Pointer[string] // the latest problem
@@ -58,7 +58,7 @@ func newSubscription(d *workflows.Definition, s workflows.Summary, id string) (*
 // name is unique among all triggers: "workflow/trigger".
 func (s *subscription) name() string { return string(s.workflow) + "/" + s.trigger }
 
-// matches evaluates the filter. An error, also a result that is no boolean, is no match.
+// matches evaluates the filter; a result that is no boolean is an error.
 func (s *subscription) matches(ctx context.Context, d *delivery) (bool, error) {
 	if s.filter == nil {
 		return true, nil
@@ -69,7 +69,7 @@ func (s *subscription) matches(ctx context.Context, d *delivery) (bool, error) {
 	}
 	wanted, ok := v.(bool)
 	if !ok {
-		return false, fmt.Errorf("the filter gave %T, not a boolean", v)
+		return false, fmt.Errorf("the filter returned %T, not a boolean", v)
 	}
 	return wanted, nil
 }
@@ -92,19 +92,19 @@ func (s *subscription) env(d *delivery) expression.Env {
 	}}}
 }
 
-// subscriptions finds the event triggers for a type: the cost is that of those that match, and of
+// subscriptions finds the event triggers of a type, at the cost of the matching triggers and of
 // the dots in the type. It is safe for concurrent use.
 type subscriptions struct {
 	mu    sync.RWMutex
 	exact map[string][]*subscription // by type; lists are replaced, never changed
-	below map[string][]*subscription // patterns, by what stands before the *
+	below map[string][]*subscription // patterns, by the text before the *
 }
 
 func newSubscriptions() *subscriptions {
 	return &subscriptions{exact: map[string][]*subscription{}, below: map[string][]*subscription{}}
 }
 
-// replace takes old subscriptions out and puts others in, as one change.
+// replace removes old subscriptions and adds fresh ones, as one change.
 func (x *subscriptions) replace(old, fresh []*subscription) {
 	if len(old)+len(fresh) == 0 {
 		return
@@ -128,7 +128,7 @@ func compareNames(a, b *subscription) int {
 	return cmp.Or(cmp.Compare(a.workflow, b.workflow), cmp.Compare(a.trigger, b.trigger))
 }
 
-// place is where a subscription stands.
+// place is the map and key of a subscription.
 func (x *subscriptions) place(s *subscription) (lists map[string][]*subscription, key string) {
 	if prefix, ok := strings.CutSuffix(s.pattern, "*"); ok {
 		return x.below, prefix
@@ -136,7 +136,7 @@ func (x *subscriptions) place(s *subscription) (lists map[string][]*subscription
 	return x.exact, s.pattern
 }
 
-// find returns the subscriptions to a type whose workflow stands in a folder of the reach.
+// find returns the subscriptions to a type whose workflow is in a folder within reach.
 func (x *subscriptions) find(name string, reach func(folder string) bool) (found []*subscription) {
 	x.each(name, func(s *subscription) bool {
 		if reach(s.folder) {
@@ -157,8 +157,8 @@ func (x *subscriptions) wanted(name string, reach func(folder string) bool) (any
 	return any
 }
 
-// each calls visit with the subscriptions to a type until it returns false. The pattern * is no
-// one to Keyflow's own events: these must be asked for.
+// each calls visit with the subscriptions to a type until it returns false. The pattern * does
+// not match Keyflow's own events, which a trigger must name.
 func (x *subscriptions) each(name string, visit func(*subscription) bool) {
 	x.mu.RLock()
 	lists := [][]*subscription{x.exact[name]}

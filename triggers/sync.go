@@ -10,19 +10,19 @@ import (
 	"keyflow/workflows"
 )
 
-// known is what the manager has taken over from one workflow. It is immutable.
+// known is what the manager has loaded of one workflow. It is immutable.
 type known struct {
 	revision int64
 	version  int
 	enabled  bool
-	broken   bool // it could not be taken over: tried again from time to time
+	broken   bool // it could not be read: tried again from time to time
 	folder   string
 	crons    []cronTrigger
 	hooks    []*route
 	events   []*subscription
 }
 
-// subscribed returns the event triggers that fire: none of a switched-off workflow.
+// subscribed returns the event triggers that fire: none of a disabled workflow.
 func (k *known) subscribed() []*subscription {
 	if k == nil || !k.enabled {
 		return nil
@@ -30,7 +30,7 @@ func (k *known) subscribed() []*subscription {
 	return k.events
 }
 
-// planned returns the cron triggers that fire: none of a switched-off workflow.
+// planned returns the cron triggers that fire: none of a disabled workflow.
 func (k *known) planned() []cronTrigger {
 	if !k.enabled {
 		return nil
@@ -38,7 +38,7 @@ func (k *known) planned() []cronTrigger {
 	return k.crons
 }
 
-// cronTrigger is one of perhaps a hundred thousand that sleep: it is parsed when it is needed.
+// cronTrigger is a schedule as text: there may be a hundred thousand, so it is parsed on use.
 type cronTrigger struct {
 	Spec
 	id      string
@@ -51,7 +51,7 @@ func (m *Manager) WorkflowChanged(ctx context.Context, id workflows.ID) error {
 	return err
 }
 
-// update takes over a workflow as it is stored now and returns how many plans it made.
+// update loads the current version of a workflow and returns how many plans it made.
 func (m *Manager) update(ctx context.Context, id workflows.ID) (armed int, err error) {
 	m.syncing.Lock()
 	defer m.syncing.Unlock()
@@ -67,33 +67,33 @@ func (m *Manager) update(ctx context.Context, id workflows.ID) (armed int, err e
 	return m.sync(ctx, s)
 }
 
-// sync takes over a workflow's version: routes into memory, plans into the store. The caller
+// sync loads a version of a workflow: routes into memory, plans into the store. The caller
 // holds m.syncing.
 func (m *Manager) sync(ctx context.Context, s workflows.Summary) (armed int, err error) {
 	before := m.lookup(s.ID)
 	if before != nil && before.revision > s.Revision {
-		return 0, nil // somebody was faster
+		return 0, nil // a newer version is loaded
 	}
 	d, err := m.catalog.Definition(ctx, s.ID, s.Version)
-	if err != nil { // it cannot run; other workflows go on
+	if err != nil { // it cannot run; the others can
 		return 0, m.fail(s, err)
 	}
 	k := m.read(d, s)
 	k.crons = slices.DeleteFunc(k.crons, func(c cronTrigger) bool { return m.parse(s.ID, c) == nil })
 	m.adopt(s.ID, k)
 	if before == nil && len(k.planned()) == 0 {
-		return 0, nil // nothing was planned here; what others left behind is found by reconcile
+		return 0, nil // nothing was planned; reconcile finds plans of other processes
 	}
 	return m.arm(ctx, wanted{s.ID, k.planned()})
 }
 
-// fail takes a workflow over whose definition cannot be read: it is tried again from time to time.
+// fail marks a workflow whose definition cannot be read as broken; reconcile tries it again.
 func (m *Manager) fail(s workflows.Summary, err error) error {
 	m.adopt(s.ID, &known{revision: s.Revision, version: s.Version, folder: s.Folder, broken: true})
 	return fmt.Errorf("triggers of workflow %s: %w", s.ID, err)
 }
 
-// read takes the triggers of a definition and compiles webhooks.
+// read returns the triggers of a definition, with webhooks and event triggers compiled.
 func (m *Manager) read(d *workflows.Definition, s workflows.Summary) *known {
 	k := &known{revision: s.Revision, version: s.Version, enabled: s.Enabled, folder: s.Folder}
 	for id, t := range d.Triggers {
@@ -135,7 +135,7 @@ func (m *Manager) lookup(id workflows.ID) *known {
 	return m.known[id]
 }
 
-// adopt replaces what is known of a workflow; nil is that it is gone.
+// adopt replaces what is known of a workflow; nil removes it.
 func (m *Manager) adopt(id workflows.ID, k *known) {
 	m.mu.Lock()
 	before := m.known[id]
@@ -162,9 +162,9 @@ type wanted struct {
 	crons    []cronTrigger
 }
 
-// arm makes the stored plans those of the given triggers and returns how many it made. A plan
-// whose schedule did not change goes on; a new or edited one begins now. Its cost is two
-// queries for all workflows when nothing has changed.
+// arm stores the plans of the given triggers, removes other plans of their workflows, and returns
+// how many plans it made. A plan whose schedule did not change stays; a new or edited schedule
+// begins now. When nothing has changed it costs two queries for all workflows.
 func (m *Manager) arm(ctx context.Context, list ...wanted) (armed int, err error) {
 	if len(list) == 0 {
 		return 0, nil
@@ -172,7 +172,7 @@ func (m *Manager) arm(ctx context.Context, list ...wanted) (armed int, err error
 	ids := make([]workflows.ID, len(list))
 	for i, w := range list {
 		ids[i] = w.workflow
-		m.expect(w.workflow, unsettled)
+		m.expect(w.workflow, unknownPlans)
 	}
 	all, err := m.store.Plans(ctx, ids...)
 	if err != nil {
@@ -190,11 +190,11 @@ func (m *Manager) arm(ctx context.Context, list ...wanted) (armed int, err error
 			return 0, err
 		}
 		for _, c := range w.crons {
-			next, goesOn := m.goesOn(w.workflow, c, plans, now)
+			next, valid := m.nextOf(w.workflow, c, plans, now)
 			if !next.IsZero() {
 				live[i]++
 			}
-			if !goesOn {
+			if !valid {
 				fresh = append(fresh, Plan{Workflow: w.workflow, Trigger: c.id, Spec: c.Spec, Anchor: now, NextAt: next})
 			}
 		}
@@ -211,7 +211,7 @@ func (m *Manager) arm(ctx context.Context, list ...wanted) (armed int, err error
 	return len(fresh), nil
 }
 
-// keep removes the stored plans of triggers that are not wanted any more.
+// keep removes the stored plans of triggers that no longer exist.
 func (m *Manager) keep(ctx context.Context, w wanted, stored []Plan) ([]Plan, error) {
 	ids := make([]string, len(w.crons))
 	for i, c := range w.crons {
@@ -227,9 +227,9 @@ func (m *Manager) keep(ctx context.Context, w wanted, stored []Plan) ([]Plan, er
 	return slices.DeleteFunc(stored, gone), nil
 }
 
-// goesOn looks for the trigger's plan and returns when it is due next; a plan that must be
-// made anew would be due at next. A schedule that is not valid gets none.
-func (m *Manager) goesOn(id workflows.ID, c cronTrigger, stored []Plan, now time.Time) (next time.Time, ok bool) {
+// nextOf returns when a trigger is due next, and whether a stored plan says so; if not, a plan
+// must be made. A schedule that is not valid needs no plan.
+func (m *Manager) nextOf(id workflows.ID, c cronTrigger, stored []Plan, now time.Time) (next time.Time, ok bool) {
 	i := slices.IndexFunc(stored, func(p Plan) bool { return p.Trigger == c.id && p.same(c.Spec) })
 	if i >= 0 && !stored[i].NextAt.IsZero() {
 		return stored[i].NextAt, true
@@ -242,14 +242,14 @@ func (m *Manager) goesOn(id workflows.ID, c cronTrigger, stored []Plan, now time
 		return schedule.Next(now, now), false
 	default:
 		next = schedule.Next(now, stored[i].Anchor)
-		return next, next.IsZero() // it has come to its end
+		return next, next.IsZero() // it has ended
 	}
 }
 
-// unsettled is no number of plans: reconcile looks at the workflow again.
-const unsettled = -1
+// unknownPlans is no number: reconcile reads the workflow again.
+const unknownPlans = -1
 
-// expect notes how many triggers of a workflow should have something planned.
+// expect records how many triggers of a workflow should have a plan.
 func (m *Manager) expect(id workflows.ID, live int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

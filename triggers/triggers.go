@@ -1,5 +1,5 @@
-// Package triggers starts runs: at the times of cron schedules, when somebody calls an inbound
-// webhook, and when an event is told.
+// Package triggers starts runs: at the times of cron schedules, for calls of inbound webhooks, and
+// for events.
 //
 //	applied, enabled, deleted ──▶ sync ──▶ plans (store): cron, one row per trigger
 //	                                 ├───▶ routes (memory): inbound webhooks
@@ -9,8 +9,8 @@
 //	Deliver  an event of the outbox ──▶ filter ──▶ Starter.Start (idempotent), for each subscription
 //	Receive  events from outside, the same
 //
-// A run's dedupe key makes an occurrence one run however many processes see it. The package
-// must not know how runs are executed, where plans are stored or what a credential holds.
+// A dedupe key makes each occurrence one run, however many processes fire it. The package must
+// not know how runs are executed, where plans are stored or what a credential contains.
 package triggers
 
 import (
@@ -28,23 +28,23 @@ import (
 	"keyflow/workflows"
 )
 
-// Starter starts runs and knows those that wait; *engine.Engine is one.
+// Starter starts and lists runs; *engine.Engine is one.
 type Starter interface {
 	Start(ctx context.Context, s engine.Start) (engine.Started, error)
-	// Answer waits for what a respond node of the run says; nil and the run when it ends without.
+	// Answer waits for the answer of a respond node; nil and the run when it ends without one.
 	Answer(ctx context.Context, id runs.ID) (*runs.Answer, runs.Run, error)
 	Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error)
 }
 
-// Verifier checks who calls a webhook; *credentials.Vault is one. The names it returns are
-// of headers and query keys that hold the secret.
+// Verifier checks who calls a webhook; *credentials.Vault is one. It returns the names of the
+// headers and query keys that hold the secret.
 type Verifier interface {
 	Verify(ctx context.Context, id credentials.ID, workflow, folder string, r *http.Request, body []byte) ([]string, error)
-	// Unverify forgets a verified request that was not taken: its sender may repeat it as it is.
+	// Unverify forgets a verified request that was not accepted, so that its sender can repeat it.
 	Unverify(ctx context.Context, id credentials.ID, r *http.Request, body []byte)
 }
 
-// Catalog is where definitions come from; *workflows.Catalog is one.
+// Catalog has the definitions; *workflows.Catalog is one.
 type Catalog interface {
 	Summary(ctx context.Context, id workflows.ID) (workflows.Summary, error) // may be a moment old
 	Current(ctx context.Context, id workflows.ID) (workflows.Summary, error)
@@ -59,12 +59,12 @@ type Options struct {
 	Starter  Starter
 	Verifier Verifier
 
-	// Shared says that other processes change the same workflows (Postgres): their changes
-	// are looked for every second.
+	// Shared says that other processes change the same workflows (Postgres): their changes are
+	// read every second.
 	Shared    bool
-	PublicURL string  // in front of the URLs that List shows; no slash at the end
+	PublicURL string  // before the paths of webhooks in List; without a slash at the end
 	Waiters   Waiters // nil: there are no callbacks
-	// Ready is nil while this process can start runs; nil: it always can.
+	// Ready returns nil while this process can start runs; without it, it always can.
 	Ready func() error
 	// ClientIP is the address that failed calls are counted by; nil: the peer's.
 	ClientIP func(*http.Request) string
@@ -72,9 +72,8 @@ type Options struct {
 	Logger   *slog.Logger     // nil: discards
 }
 
-// Manager owns the triggers of all workflows. It is told of changes as a
-// workflows.Listener, fires schedules in Serve and answers webhooks in Hooks. It is safe
-// for concurrent use.
+// Manager owns the triggers of all workflows. It gets changes as a workflows.Listener, fires
+// schedules in Serve and answers webhooks in Hooks. It is safe for concurrent use.
 type Manager struct {
 	store    Store
 	catalog  Catalog
@@ -96,15 +95,15 @@ type Manager struct {
 	gate     gate
 	metrics  *metrics
 
-	loaded   atomic.Bool   // all workflows have been looked at once
+	loaded   atomic.Bool   // all workflows have been read once
 	complete chan struct{} // closed then
 	loading  sync.Mutex
-	revision int64      // of the last change that was taken over; guarded by loading
+	revision int64      // of the last change that was read; guarded by loading
 	syncing  sync.Mutex // one sync at a time: the last one sees the latest state
 
 	mu    sync.RWMutex
 	known map[workflows.ID]*known // guarded by mu
-	live  map[workflows.ID]int    // how many triggers have something planned; none: 0; guarded by mu
+	live  map[workflows.ID]int    // how many triggers have a plan; guarded by mu
 }
 
 var (
@@ -121,7 +120,7 @@ func New(o Options) *Manager {
 		wake: make(chan struct{}, 1), routes: newRoutes(), events: newSubscriptions(), ready: o.Ready, complete: make(chan struct{}), gate: newGate(), metrics: newMetrics(),
 		known: make(map[workflows.ID]*known), live: make(map[workflows.ID]int),
 		headers: http.Header{
-			"Content-Security-Policy": {"sandbox"}, // authors' content on our origin
+			"Content-Security-Policy": {"sandbox"}, // answers of workflows share the origin of the page
 			"X-Content-Type-Options":  {"nosniff"},
 			"Cache-Control":           {"no-store"},
 		},

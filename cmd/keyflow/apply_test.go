@@ -81,10 +81,10 @@ func TestApplyRenames(t *testing.T) {
 		}
 	}
 	rename(definition("latter", "kept", "2"))
-	if r := apply(); r.code != exitUsage || !strings.Contains(r.stderr, `the workflow "former" has a webhook at this path already`) {
+	if r := apply(); r.code != exitUsage || !strings.Contains(r.stderr, `the workflow "former" already has a webhook at this path`) {
 		t.Errorf("without --prune: %d %s", r.code, r.stderr)
 	}
-	if r := apply("--prune", "--yes", "--folder", "/elsewhere"); r.code != exitUsage || !strings.Contains(r.stderr, `the workflow "former" has a webhook at this path already`) {
+	if r := apply("--prune", "--yes", "--folder", "/elsewhere"); r.code != exitUsage || !strings.Contains(r.stderr, `the workflow "former" already has a webhook at this path`) {
 		t.Errorf("pruning elsewhere: %d %s", r.code, r.stderr)
 	}
 	if r := apply("--prune", "--yes"); r.code != 0 || r.stdout != "latter version 1\nformer deleted\n" && !strings.HasPrefix(r.stdout, "latter version 1\n  warning: ") {
@@ -97,7 +97,7 @@ func TestApplyRenames(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "b.json"), []byte(definition("fourth", "kept", "3")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := apply("--prune", "--yes"); r.code != exitUsage || !strings.Contains(r.stderr, `the workflow "third" has a webhook at this path already`) {
+	if r := apply("--prune", "--yes"); r.code != exitUsage || !strings.Contains(r.stderr, `the workflow "third" already has a webhook at this path`) {
 		t.Errorf("two files: %d %s", r.code, r.stderr)
 	}
 }

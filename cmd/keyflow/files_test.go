@@ -39,7 +39,7 @@ func TestFilesMustNotContradictOneAnother(t *testing.T) {
 		said := strings.ReplaceAll(r.stdout+r.stderr, dir+string(filepath.Separator), "")
 		for _, want := range []string{
 			`2.json:1:8: /id: the file 1.json has the id "same" too`,
-			`3.json:1:63: /triggers/t/path: the workflow "same" has a webhook at this path already`,
+			`3.json:1:63: /triggers/t/path: the workflow "same" already has a webhook at this path`,
 		} {
 			if r.code != exitUsage || !strings.Contains(said, want) {
 				t.Errorf("%v: exit code %d, no %q in\n%s", command, r.code, want, said)
