@@ -15,44 +15,43 @@ import (
 	"keyflow/internal/identity"
 )
 
-// Catalog is the way to the stored workflows: it authorizes, checks, stores, tells the
-// listeners, and keeps parsed definitions for those that run them. It is safe for
-// concurrent use.
+// Catalog gives access to the stored workflows: it authorizes, checks, stores, notifies the
+// listeners, and caches parsed definitions for the engine. It is safe for concurrent use.
 type Catalog struct {
 	store     Store
 	checkers  []Checker
 	listeners []Listener
-	// credentials may be nil: then nobody is asked
+	// credentials nil: no right is required
 	credentials CredentialRights
 	now         func() time.Time
 	logger      *slog.Logger
 	cache       *cache
 }
 
-// CatalogOptions are what a catalog can do without.
+// CatalogOptions are the optional parts of a catalog.
 type CatalogOptions struct {
 	Checkers  []Checker
-	Listeners []Listener       // told in order, after the change is stored
+	Listeners []Listener       // called in order, after the change is stored
 	Now       func() time.Time // nil: time.Now
 	Logger    *slog.Logger     // nil: slog.Default()
 
-	// Credentials says who may name a credential; nil lets everybody. It is asked when a
-	// definition is applied, with the caller; runs check the workflow's own right again.
+	// Credentials decides who may name a credential; nil allows everybody. It is asked with the
+	// caller when a definition is applied. Runs check the right of the workflow itself.
 	Credentials CredentialRights
 
-	// Refresh is how long Summary and Definition trust the current version they have read.
-	// Zero is for ever: right when this catalog is the only writer of its store.
+	// Refresh is how long Summary and Definition use a current version that they have read.
+	// Zero is for ever, when this catalog is the only writer of its store.
 	Refresh time.Duration
 }
 
-// CredentialRights authorizes the naming of a credential; *credentials.Vault is adapted to it.
+// CredentialRights decides who may name a credential. An adapter of *credentials.Vault is one.
 type CredentialRights interface {
-	// RequireUse is Forbidden when the credential exists in a folder where the caller may not
-	// use credentials; an unknown one is nobody's secret.
+	// RequireUse returns Forbidden when the credential is in a folder where the caller may not use
+	// credentials. An unknown credential is allowed.
 	RequireUse(ctx context.Context, caller identity.Caller, credential string) error
 }
 
-// Applied tells what Apply did.
+// Applied is the result of Apply.
 type Applied struct {
 	Summary
 	Changed  bool // a new version was made
@@ -74,23 +73,23 @@ func NewCatalog(store Store, o CatalogOptions) *Catalog {
 	}
 }
 
-// AddListener adds a listener that could not exist before the catalog did. It must be
-// called before the catalog is shared.
+// AddListener adds a listener that needs the catalog itself. It must be called before the catalog
+// is shared.
 func (c *Catalog) AddListener(l Listener) { c.listeners = append(c.listeners, l) }
 
-// AddChecker adds a checker that could not exist before the catalog did. It must be
-// called before the catalog is shared.
+// AddChecker adds a checker that needs the catalog itself. It must be called before the catalog is
+// shared.
 func (c *Catalog) AddChecker(k Checker) { c.checkers = append(c.checkers, k) }
 
-// Validate reports everything wrong with a definition and stores nothing. Both lists are
-// in file order; no problems means that Apply would accept it.
+// Validate reports all problems and warnings of a definition, in file order, and stores nothing.
+// Apply accepts a definition without problems.
 func (c *Catalog) Validate(ctx context.Context, source []byte) (problems, warnings []Problem) {
 	_, problems, warnings = c.check(ctx, source)
 	return problems, warnings
 }
 
-// check parses and runs every checker, also on a definition that has structural problems,
-// so that an author sees all mistakes at once.
+// check parses and runs every checker, even on a definition with structural problems, so that an
+// author sees all problems at once.
 func (c *Catalog) check(ctx context.Context, source []byte) (d *Definition, problems, warnings []Problem) {
 	d, problems = Parse(source)
 	if d == nil {
@@ -113,8 +112,8 @@ func (c *Catalog) check(ctx context.Context, source []byte) (d *Definition, prob
 	return d, problems, warnings
 }
 
-// explained reports whether a checker's problem follows from one of structure: the place is
-// known to be wrong, or a node reads another that a cut cycle keeps from being its ancestor.
+// explained reports whether a checker's problem follows from a structural one: the same value is
+// wrong, or a node reads one that is not its ancestor because a cycle was cut.
 func explained(p Problem, structural []Problem) bool {
 	return slices.ContainsFunc(structural, func(s Problem) bool {
 		node, isNeed := strings.CutSuffix(path.Dir(s.Path), "/needs")
@@ -163,7 +162,7 @@ func (c *Catalog) Apply(ctx context.Context, caller identity.Caller, id ID, sour
 	return Applied{Summary: s, Changed: changed, Created: created, Warnings: warnings}, nil
 }
 
-// requireStored requires the right to edit the workflow where it is now; absent is new.
+// requireStored requires the right to edit the stored workflow, if there is one.
 func (c *Catalog) requireStored(ctx context.Context, caller identity.Caller, id ID) (absent bool, err error) {
 	s, err := c.store.Get(ctx, id)
 	switch {
@@ -176,8 +175,8 @@ func (c *Catalog) requireStored(ctx context.Context, caller identity.Caller, id 
 	}
 }
 
-// requireCredentials requires the right to use every credential that d names literally; what
-// a template gives is checked at each call.
+// requireCredentials requires the right to use every credential that d names literally. Results
+// of templates are checked at each call.
 func (c *Catalog) requireCredentials(ctx context.Context, caller identity.Caller, d *Definition) error {
 	if c.credentials == nil {
 		return nil
@@ -190,14 +189,15 @@ func (c *Catalog) requireCredentials(ctx context.Context, caller identity.Caller
 	return nil
 }
 
-// requireStarts requires the right to start every workflow that d starts by a literal id: its
-// runs will do so in the caller's place. A workflow that comes later, or moves, is started only
-// where the caller may (Definition.StartScope); a computed id stays within the folder of the run.
+// requireStarts requires the right to start every workflow that d starts by a literal id, since
+// its runs do so on behalf of the caller. A workflow that is created or moved later is started
+// only where the caller may (Definition.StartScope), one with a computed id only within the
+// folder of the run.
 func (c *Catalog) requireStarts(ctx context.Context, caller identity.Caller, d *Definition) error {
 	for _, id := range d.Starts() {
 		s, err := c.store.Get(ctx, id)
 		if fault.Is(err, fault.NotFound) {
-			continue // a run can start it if it comes where the caller may start workflows
+			continue // StartScope limits it, once it exists
 		}
 		if err != nil {
 			return err
@@ -255,7 +255,7 @@ func (c *Catalog) Version(ctx context.Context, caller identity.Caller, id ID, nu
 	return c.store.Version(ctx, id, number)
 }
 
-// SetEnabled turns a workflow's triggers on or off. It makes no version.
+// SetEnabled enables or disables the triggers of a workflow. It makes no version.
 func (c *Catalog) SetEnabled(ctx context.Context, caller identity.Caller, id ID, enabled bool) (Summary, error) {
 	if _, err := c.require(ctx, caller, identity.EditWorkflows, id); err != nil {
 		return Summary{}, err
@@ -268,7 +268,7 @@ func (c *Catalog) SetEnabled(ctx context.Context, caller identity.Caller, id ID,
 	return s, nil
 }
 
-// Delete removes a workflow. Its running runs go on and its history stays readable.
+// Delete removes a workflow. Its runs continue and its history stays readable.
 func (c *Catalog) Delete(ctx context.Context, caller identity.Caller, id ID) error {
 	if _, err := c.require(ctx, caller, identity.EditWorkflows, id); err != nil {
 		return err
@@ -280,8 +280,8 @@ func (c *Catalog) Delete(ctx context.Context, caller identity.Caller, id ID) err
 	return nil
 }
 
-// require authorizes on the workflow's folder. A workflow that the caller may not see
-// does not exist for that caller.
+// require authorizes the caller on the workflow's folder. A workflow that the caller may not see
+// is NotFound.
 func (c *Catalog) require(ctx context.Context, caller identity.Caller, right identity.Right, id ID) (Summary, error) {
 	s, err := c.store.Get(ctx, id)
 	if err != nil {
@@ -293,20 +293,20 @@ func (c *Catalog) require(ctx context.Context, caller identity.Caller, right ide
 	return s, caller.Require(right, s.Folder)
 }
 
-// Summary returns a workflow's current row for package engine and triggers, which act for
-// the workflow itself and not for a caller. NotFound for a deleted workflow.
+// Summary returns a workflow's current row. It is for packages engine and triggers, which act for
+// the workflow and not for a caller. NotFound for a deleted workflow.
 func (c *Catalog) Summary(ctx context.Context, id ID) (Summary, error) {
 	return c.cache.summary(id, func() (Summary, error) { return c.store.Get(ctx, id) })
 }
 
-// Current is Summary past the cache: what is stored now, also by other processes.
+// Current is Summary without the cache: it sees the changes of other processes.
 func (c *Catalog) Current(ctx context.Context, id ID) (Summary, error) {
 	c.cache.forget(id)
 	return c.Summary(ctx, id)
 }
 
-// Changes returns workflows that changed since revision after, oldest change first and at
-// most limit of them: for package triggers, which follows what other processes change.
+// Changes returns at most limit workflows that changed since revision after, oldest change first.
+// It is for package triggers, which follows the changes of other processes.
 func (c *Catalog) Changes(ctx context.Context, after int64, limit int) ([]Change, error) {
 	changes, err := c.store.Changes(ctx, after, limit)
 	for _, change := range changes {
@@ -315,7 +315,7 @@ func (c *Catalog) Changes(ctx context.Context, after int64, limit int) ([]Change
 	return changes, err
 }
 
-// Definition returns a parsed version for those that run it; number 0 is the current one.
+// Definition returns a parsed version for the engine; number 0 is the current one.
 // The definition is shared and must not be changed.
 func (c *Catalog) Definition(ctx context.Context, id ID, number int) (*Definition, error) {
 	if number == 0 {
@@ -334,8 +334,7 @@ func (c *Catalog) Definition(ctx context.Context, id ID, number int) (*Definitio
 	})
 }
 
-// reparse reads a stored definition; it was valid when it was stored, by the rules of the
-// release that stored it.
+// reparse reads a stored definition, which was valid for the release that stored it.
 func reparse(v Version) (*Definition, error) {
 	d, problems := Parse(v.Definition.Source)
 	if d == nil || len(problems) > 0 {
@@ -344,12 +343,12 @@ func reparse(v Version) (*Definition, error) {
 		return nil, f
 	}
 	d.StartScope = v.Definition.StartScope
-	d.Positions = nil // of use to authors only; thousands of definitions stay in memory
+	d.Positions = nil // only authors need them, and thousands of definitions stay in memory
 	return d, nil
 }
 
 // Usages returns the nodes and triggers of current definitions that name a credential
-// literally, ordered by workflow. References computed by templates are not among them.
+// literally, ordered by workflow. References from templates are not included.
 func (c *Catalog) Usages(ctx context.Context, credential string) ([]Usage, error) {
 	return c.store.Usages(ctx, credential)
 }
@@ -360,14 +359,14 @@ func (c *Catalog) Users(ctx context.Context, credentials []string, ids []ID) (na
 	return c.store.Users(ctx, credentials, ids)
 }
 
-// changed forgets what is cached and tells the listeners. The change is stored, so a
-// listener that fails is logged, not reported: its own reconciler must catch up.
+// changed drops the cached rows and notifies the listeners. The change is stored, so an error of
+// a listener is logged and not returned: its own reconciler corrects it.
 func (c *Catalog) changed(ctx context.Context, id ID) {
 	c.cache.forget(id)
 	ctx = context.WithoutCancel(ctx)
 	for _, l := range c.listeners {
 		if err := l.WorkflowChanged(ctx, id); err != nil {
-			c.logger.Error("workflow listener", "workflow", id, "error", err)
+			c.logger.Error("a change of a workflow was stored but not followed", "workflow", id, "error", err)
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"keyflow/internal/suggest"
 )
 
-// checker looks at what no single field can tell: references between nodes, and fields
-// that exclude each other. It takes wrong edges out of the definition.
+// checker checks what spans several fields: references between nodes, and fields that exclude
+// each other. It removes wrong edges from the definition.
 type checker struct {
 	definition *Definition
 	*report
@@ -16,8 +16,8 @@ type checker struct {
 	guesses []guess
 }
 
-// guess is a need as it was probably meant. Checkers look at the definition with it, so
-// that one misspelt need does not make them complain of everything that builds on it.
+// guess is the probable meaning of a misspelt need. Checkers see the definition with it, so that
+// one misspelling does not cause problems in every node that depends on it.
 type guess struct{ node, need NodeID }
 
 func (c *checker) check() {
@@ -32,11 +32,11 @@ func (c *checker) check() {
 		}
 	}
 	c.input()
-	c.hold()
+	c.needsConnect()
 }
 
-// hold reports a time for a wait that does not happen.
-func (c *checker) hold() {
+// needsConnect reports a timeout of a wait that is switched off.
+func (c *checker) needsConnect() {
 	if v := c.at("needs_connect_timeout"); v != nil && c.definition.OnNeedsConnect == Fail {
 		c.add(v, codeConflict, "with on_needs_connect \"fail\" steps do not wait; remove needs_connect_timeout or on_needs_connect")
 	}
@@ -90,8 +90,8 @@ func (c *checker) node(id NodeID) {
 	}
 }
 
-// cycles reports every edge that closes a cycle, printed from the node that is first in
-// the file, and takes it out. Nodes are visited in file order, so the report is stable.
+// cycles reports every edge that closes a cycle, printed from the node that is first in the file,
+// and removes it. Nodes are visited in file order, so that the report is stable.
 func (c *checker) cycles() {
 	const unseen, open, done = 0, 1, 2
 	state := make(map[NodeID]int, len(c.definition.Nodes))
@@ -178,8 +178,8 @@ func (c *checker) input() {
 	c.add(v, codeSchema, "not a valid JSON Schema: %s", err)
 }
 
-// references reports every $ref to another document in a schema: a definition must not
-// make the server read files or call addresses, and must mean the same for ever.
+// references reports every $ref to another document in a schema: a definition must not make the
+// server read files or call addresses, and its meaning must not change.
 func (c *checker) references(v *value) (found bool) {
 	for _, item := range v.items {
 		found = c.references(item) || found

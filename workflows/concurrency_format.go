@@ -2,15 +2,15 @@ package workflows
 
 func (x *Concurrency) fields() fields {
 	return fields{
-		{name: "limit", help: "So many runs go on at once, waiting ones included.", shape: number[int]{&x.Limit, 1, MaxConcurrency}, required: true},
+		{name: "limit", help: "How many runs may be unfinished at once, waiting ones included.", shape: number[int]{&x.Limit, 1, MaxConcurrency}, required: true},
 		{name: "key", help: "Template over input, vars and trigger: runs with the same value count together. Default: all runs of the workflow.", shape: text[string]{&x.Key, grammar{max: 10_000}}},
-		{name: "on_limit", help: "queue: the run waits for its turn (default); skip: it is not started; cancel_oldest: the oldest one is canceled for it.", shape: choice[string]{
+		{name: "on_limit", help: "queue (default): the run waits until another ends; skip: it is not started; cancel_oldest: it starts and the oldest one is canceled.", shape: choice[string]{
 			into: &x.OnLimit, options: []string{OnLimitQueue, OnLimitSkip, OnLimitCancelOldest},
 		}},
 	}
 }
 
-// concurrencyShape makes the optional object when it is stated.
+// concurrencyShape creates the optional object when it is given.
 type concurrencyShape struct{ into **Concurrency }
 
 func (s concurrencyShape) read(r *report, v *value) {

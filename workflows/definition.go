@@ -1,10 +1,9 @@
-// Package workflows says what a workflow is: the definition that people write as JSON,
-// its immutable versions, the problems a definition can have, and the contract of the
-// store that keeps them.
+// Package workflows defines what a workflow is: the definition that people write as JSON, its
+// immutable versions, the problems of a definition, and the contract of the store.
 //
-// It is pure data and structure. What a node type means is checked by package engine,
-// when a schedule fires by package triggers; both join through the one-method [Checker].
-// It must not know nodes, credentials, HTTP or a database.
+// It is pure data and structure. Package engine checks node types and package triggers checks
+// schedules, each through the one-method [Checker]. It must not know nodes, credentials, HTTP or a
+// database.
 package workflows
 
 import (
@@ -36,7 +35,7 @@ type Definition struct {
 	Folder         string             `json:"folder,omitempty"`
 	Description    string             `json:"description,omitempty"`
 	Labels         map[string]string  `json:"labels,omitempty"`
-	Enabled        *bool              `json:"enabled,omitempty"` // nil: not stated, leaves the switch alone
+	Enabled        *bool              `json:"enabled,omitempty"` // nil: not given, the workflow stays as it is
 	Input          json.RawMessage    `json:"input,omitempty"`   // JSON Schema of the run's input
 	Vars           map[string]any     `json:"vars,omitempty"`
 	Triggers       map[string]Trigger `json:"triggers,omitempty"`
@@ -57,10 +56,11 @@ type Definition struct {
 	// Digest is equal for definitions that say the same: spacing, "$schema" and "enabled"
 	// (which is no part of a version) do not count.
 	Digest [sha256.Size]byte `json:"-"`
-	// InputSchema is Input, compiled; nil when the workflow states none.
+	// InputSchema is Input, compiled; nil when the workflow has none.
 	InputSchema *InputSchema `json:"-"`
-	// StartScope is the folder below which whoever applied this version may start workflows, and
-	// its runs those that it names; "" is none. It is stored with the version.
+	// StartScope is the folder below which runs of this version may start the workflows that it
+	// names: where the person who applied it may start workflows. "" is none. It is stored with
+	// the version.
 	StartScope string `json:"-"`
 }
 
@@ -122,7 +122,7 @@ type Node struct {
 	HasOutput bool `json:"-"` // an explicit "output": null differs from none
 }
 
-// RunOn says which ends of a node's needs let it run.
+// RunOn says after which results of its needs a node runs.
 type RunOn string
 
 // The values of run_on; the default is RunOnSuccess.
@@ -211,7 +211,7 @@ type History interface {
 	Versions(ctx context.Context, id ID) ([]Version, error)          // newest first, definitions not parsed beyond Source
 }
 
-// ChangeLog tells what changed since somebody looked.
+// ChangeLog lists the changes after a revision.
 type ChangeLog interface {
 	// Changes returns workflows whose revision is higher than after, lowest first and at most
 	// limit of them. A change that becomes visible later has a higher revision than all that

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Difference is one thing that two definitions say differently.
+// Difference is one value that differs between two definitions.
 type Difference struct {
 	Path string `json:"path"` // JSON pointer
 	// Old and New are the value as JSON on one line; empty where there is none.
@@ -31,7 +31,7 @@ func (c Difference) String() string {
 }
 
 // Diff lists what was changed, added and removed between two definitions, by path: the
-// smallest values that differ. Spacing and the order of keys are no difference. Both must be JSON.
+// smallest values that differ. Spacing and the order of keys do not count. Both must be JSON.
 func Diff(before, after []byte) ([]Difference, error) {
 	var old, now any
 	for source, to := range map[*[]byte]*any{&before: &old, &after: &now} {

@@ -10,7 +10,7 @@ import (
 const day = 24 * time.Hour
 
 // ParseDuration reads Go's duration syntax with d for 24 hours in front: "90s", "1d12h",
-// "1.5d". Negative durations are refused: nothing in a workflow lasts less than nothing.
+// "1.5d". Negative durations are refused.
 func ParseDuration(s string) (Duration, error) {
 	days, rest, found := strings.Cut(s, "d")
 	if !found {

@@ -36,14 +36,14 @@ const (
 	RespondOnAccept = "on_accept"
 	RespondOnFinish = "on_finish"
 
-	// What a cron trigger does while its previous run goes on.
+	// What a cron trigger does while its previous run is unfinished.
 	OverlapAllow          = "allow"
 	OverlapSkip           = "skip"
 	OverlapQueue          = "queue"
 	OverlapCancelPrevious = "cancel_previous"
 )
 
-// What becomes of a start that finds the limit of "concurrency" reached.
+// What a start does when the limit of "concurrency" is reached.
 const (
 	OnLimitQueue        = "queue"
 	OnLimitSkip         = "skip"
@@ -76,7 +76,7 @@ var pathGrammar = grammar{
 	max:     200,
 }
 
-// scheduleGrammar refuses nothing at all; what a schedule says is for the triggers to check.
+// scheduleGrammar accepts every text; package triggers checks schedules.
 var scheduleGrammar = grammar{
 	pattern: regexp.MustCompile(`^\s*\S`),
 	hint:    "five cron fields such as \"0 2 * * *\", a name such as @daily, or @every 5m",
@@ -86,14 +86,14 @@ var scheduleGrammar = grammar{
 // eventGrammar is a type of CloudEvents, whole or up to a last part that is *.
 var eventGrammar = grammar{
 	pattern: regexp.MustCompile(`^(\*|[^*\x00-\x1f\x7f]*\.\*|[^*\x00-\x1f\x7f]+)$`),
-	hint:    "a type such as \"com.example.ticket.created\", or \"com.example.ticket.*\" for all below it; * stands alone or behind the last dot",
+	hint:    "a type such as \"com.example.ticket.created\", or \"com.example.ticket.*\" for all below it; * is allowed alone or after the last dot",
 	max:     255,
 }
 
 var labelGrammar = grammar{pattern: regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}$`), hint: "1 to 63 letters, digits, '-', '_', '.' or '/'"}
 
-// fields is the whole format of a workflow file: what is in this table is parsed, and is
-// in the JSON Schema; nothing else is.
+// fields is the whole format of a workflow file: the parser and the JSON Schema have the fields of
+// this table and no others.
 func (d *Definition) fields() fields {
 	return fields{
 		{name: "$schema", help: "Where this file's JSON Schema is; ignored.", shape: text[string]{new(string), grammar{}}},
@@ -105,7 +105,7 @@ func (d *Definition) fields() fields {
 			into: &d.Labels, key: labelGrammar, what: "label", max: maxLabels,
 			value: func(s *string) shape { return label{s, 255} },
 		}},
-		{name: "enabled", help: "False: triggers do not fire; a manual start is still possible. Not stated: the switch stays as it is.", shape: maybe{&d.Enabled}},
+		{name: "enabled", help: "False: triggers do not fire; a manual start is still possible. Without it, the workflow stays enabled or disabled.", shape: maybe{&d.Enabled}},
 		{name: "input", help: "JSON Schema of a run's input, checked at start.", shape: raw{&d.Input, d.Source}},
 		{name: "vars", help: "Constants, read as vars.NAME.", shape: freeObject{&d.Vars}},
 		{name: "triggers", help: "What starts runs, by id.", shape: entries[string, Trigger]{
@@ -118,9 +118,9 @@ func (d *Definition) fields() fields {
 		}, required: true},
 		{name: "output", help: "Template of the run's result; default null.", shape: anything{into: &d.Output}},
 		{name: "timeout", help: "Of a whole run, waiting not counted. Default 24h.", shape: duration{&d.Timeout, Duration(time.Millisecond), maxTimeout}},
-		{name: "on_needs_connect", help: "What a step does whose credential must be connected: wait for it (default), or fail.", shape: choice[string]{into: &d.OnNeedsConnect, options: []string{Wait, Fail}}},
+		{name: "on_needs_connect", help: "What a step does when its credential must be connected: wait (default) or fail.", shape: choice[string]{into: &d.OnNeedsConnect, options: []string{Wait, Fail}}},
 		{name: "needs_connect_timeout", help: "How long such a step waits before it fails. Default 24h.", shape: duration{&d.NeedsConnectTimeout, Duration(time.Millisecond), maxTimeout}},
-		{name: "concurrency", help: "How many runs go on at once, and what becomes of the others.", shape: concurrencyShape{&d.Concurrency}},
+		{name: "concurrency", help: "How many runs may be unfinished at once, and what happens to the others.", shape: concurrencyShape{&d.Concurrency}},
 		{name: "on_failure", help: "ID of the workflow that is started when a run fails, with {run_id, workflow, error, failed_nodes, input}.", shape: text[ID]{&d.OnFailure, idGrammar}},
 	}
 }
@@ -133,7 +133,7 @@ func (n *Node) fields() fields {
 		{name: "needs", help: "Ids of the nodes that must be finished first.", shape: listOf[NodeID]{
 			into: &n.Needs, unique: "need", item: func(id *NodeID) shape { return text[NodeID]{id, grammar{}} },
 		}},
-		{name: "run_on", help: "Which ends of its needs let the node run. Default success.", shape: choice[RunOn]{into: &n.RunOn, options: []RunOn{RunOnSuccess, RunOnAllSuccess, RunOnFailure, RunOnAlways}}},
+		{name: "run_on", help: "After which results of its needs the node runs. Default success.", shape: choice[RunOn]{into: &n.RunOn, options: []RunOn{RunOnSuccess, RunOnAllSuccess, RunOnFailure, RunOnAlways}}},
 		{name: "if", help: "Boolean expression; false: the node is skipped.", shape: text[string]{&n.If, grammar{}}},
 		{name: "for_each", help: "Expression giving a list or map: one step per element.", shape: text[string]{&n.ForEach, grammar{}}},
 		{name: "max_parallel", help: "Elements of for_each at once. Default 1.", shape: number[int]{&n.MaxParallel, 1, 1000}},
@@ -142,9 +142,9 @@ func (n *Node) fields() fields {
 		{name: "with", help: "Parameters of the type; every string may be a template.", shape: freeObject{&n.With}},
 		{name: "output", help: "Template over this (the raw output): what later nodes see.", shape: anything{&n.Output, &n.HasOutput}},
 		{name: "timeout", help: "Of one attempt, for example 30s.", shape: duration{&n.Timeout, Duration(time.Millisecond), maxTimeout}},
-		{name: "sensitive", help: "Seals the output: it is *** everywhere but in with.fields of a credential node.", shape: truth{into: &n.Sensitive}},
+		{name: "sensitive", help: "Encrypts the output: it is *** everywhere except in with.fields of a credential node.", shape: truth{into: &n.Sensitive}},
 		{name: "retry", help: "When and how often a failed attempt is repeated.", shape: retryShape{&n.Retry}},
-		{name: "on_error", help: "fail: the run fails; continue: it goes on.", shape: choice[string]{into: &n.OnError, options: []string{Fail, Continue}}},
+		{name: "on_error", help: "fail: the run fails; continue: it continues.", shape: choice[string]{into: &n.OnError, options: []string{Fail, Continue}}},
 		{name: "at_most_once", help: "One attempt ever; excludes retry.", shape: truth{into: &n.AtMostOnce}},
 	}
 }
@@ -160,7 +160,7 @@ func (x *Retry) fields() fields {
 	}
 }
 
-// retryShape makes the optional object when it is stated.
+// retryShape creates the optional object when it is given.
 type retryShape struct{ into **Retry }
 
 func (s retryShape) read(r *report, v *value) {

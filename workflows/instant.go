@@ -16,10 +16,10 @@ func (i instant) read(r *report, v *value) {
 	}
 	t, err := time.Parse(time.RFC3339, v.text)
 	if err != nil || t.Year() < 1 {
-		r.add(v, codeValue, "%q is not a moment; write it with its offset from UTC, for example \"2026-03-01T00:00:00Z\" or \"2026-03-01T09:00:00+09:00\"", clip(v.text, 40))
+		r.add(v, codeValue, "%q is not a time; write it with its offset from UTC, for example \"2026-03-01T00:00:00Z\" or \"2026-03-01T09:00:00+09:00\"", clip(v.text, 40))
 		return
 	}
-	t = t.UTC().Truncate(time.Microsecond) // what stores keep
+	t = t.UTC().Truncate(time.Microsecond) // the precision of the stores
 	*i.into = &t
 }
 
@@ -27,7 +27,7 @@ func (i instant) schema() map[string]any {
 	return map[string]any{"type": "string", "pattern": instantPattern}
 }
 
-// maybeDuration is a duration from 0 to max that may be unstated.
+// maybeDuration is an optional duration from 0 to max.
 type maybeDuration struct {
 	into **Duration
 	max  Duration

@@ -9,11 +9,10 @@ import (
 
 // Parse reads a definition strictly and fills in its defaults. It returns all problems at
 // once, in file order, each with JSON pointer, line and column; a definition without
-// problems is structurally right.
+// problems is structurally valid.
 //
-// With problems the definition holds what could be understood, without the edges that are
-// wrong, so that checkers can look for more; it must not be stored or run. It is nil when
-// the source is not JSON at all.
+// With problems the definition has the valid parts, without wrong edges, so that checkers can find
+// more; it must not be stored or run. It is nil when the source is not JSON.
 func Parse(source []byte) (*Definition, []Problem) {
 	r := newReport(source)
 	root := readSyntax(source, r)
@@ -29,7 +28,7 @@ func Parse(source []byte) (*Definition, []Problem) {
 	return d, r.sorted()
 }
 
-// fill puts the defaults of docs/reference/workflow-format.md where nothing was stated.
+// fill sets the defaults of docs/reference/workflow-format.md.
 func (d *Definition) fill() {
 	setDefault(&d.Name, string(d.ID))
 	setDefault(&d.Folder, "/")
@@ -104,7 +103,7 @@ func positions(root *value, r *report) Positions {
 	return all
 }
 
-// digest identifies what a definition says (Definition.Digest).
+// digest is Definition.Digest.
 func digest(root *value) (sum [sha256.Size]byte) {
 	h := sha256.New()
 	for _, m := range root.members {

@@ -56,7 +56,7 @@ func (r *report) add(v *value, code, format string, args ...any) {
 	r.addAt(v.start, v.pointer, code, format, args...)
 }
 
-// addAt reports a problem with a place that is no value, for example an object's key.
+// addAt reports a problem at an offset, for example of an object's key.
 func (r *report) addAt(offset int, pointer, code, format string, args ...any) {
 	if len(r.problems) == maxProblems {
 		r.more++
@@ -88,8 +88,8 @@ func sortProblems(list []Problem) {
 	})
 }
 
-// Problemf returns a problem at a JSON pointer of the definition, with line and column of
-// the deepest value on the way there that the source holds. Checkers make theirs with it.
+// Problemf returns a checker's problem at a JSON pointer of the definition, with line and column
+// of the deepest value on that path in the source.
 func (d *Definition) Problemf(path, code, format string, args ...any) Problem {
 	return d.place(Problem{Path: path, Code: code, Message: fmt.Sprintf(format, args...)})
 }

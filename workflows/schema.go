@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// Schema returns the JSON Schema (2020-12) of a workflow file, indented. It is made from
-// the table that Parse reads with, so whatever one refuses by structure the other does too;
-// references between nodes, expressions and node types are beyond a schema.
+// Schema returns the JSON Schema (2020-12) of a workflow file, indented. It comes from the table
+// that Parse uses, so both refuse the same structure. A schema cannot check references between
+// nodes, expressions and node types.
 func Schema() ([]byte, error) {
 	s := new(Definition).fields().schema()
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"

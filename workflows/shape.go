@@ -14,8 +14,8 @@ import (
 	"keyflow/internal/suggest"
 )
 
-// A shape reads one JSON value into the place it was made for, and describes itself as
-// JSON Schema: parser and schema come from the same table and cannot drift apart.
+// A shape reads one JSON value into its target and describes itself as JSON Schema, so that parser
+// and schema always agree.
 type shape interface {
 	read(r *report, v *value)
 	schema() map[string]any
@@ -89,7 +89,7 @@ func expect(r *report, v *value, want jsonType) bool {
 // grammar is a rule for texts. The zero value allows every text.
 type grammar struct {
 	pattern *regexp.Regexp // anchored; nil is any
-	hint    string         // completes "... must be": what a right value looks like
+	hint    string         // completes "... must be": the form of a valid value
 	max     int            // characters; 0 is any number
 }
 
@@ -125,11 +125,11 @@ type text[T ~string] struct {
 func (t text[T]) read(r *report, v *value) {
 	if expect(r, v, textKind) {
 		t.check(r, v, v.text)
-		*t.into = T(v.text) // kept although wrong: later checks find more
+		*t.into = T(v.text) // kept although it is wrong, for later checks
 	}
 }
 
-// choice is one of a few words; later are words of releases to come.
+// choice is one of a few words; later lists words that are not supported yet.
 type choice[T ~string] struct {
 	into    *T
 	options []T
@@ -177,7 +177,7 @@ func oneOf[T ~string](options []T) string {
 	return "one of " + strings.Join(quoted, ", ")
 }
 
-// truth is a boolean. When only is not nil, the other value is for releases to come.
+// truth is a boolean. When only is not nil, the other value is not supported yet.
 type truth struct {
 	into *bool
 	only *bool
@@ -202,7 +202,7 @@ func (t truth) schema() map[string]any {
 	return s
 }
 
-// maybe is a boolean that may be unstated.
+// maybe is an optional boolean.
 type maybe struct{ into **bool }
 
 func (m maybe) read(r *report, v *value) {
@@ -284,7 +284,7 @@ func (d duration) schema() map[string]any {
 	return map[string]any{"type": "string", "pattern": durationPattern, "minLength": 2}
 }
 
-// listOf is a list of items; each gets its own place.
+// listOf is a list of items, each with its own target.
 type listOf[T any] struct {
 	into *[]T
 	item func(*T) shape
@@ -379,7 +379,7 @@ func (e entries[K, V]) schema() map[string]any {
 	return s
 }
 
-// anything is any JSON value as plain data; given, when not nil, tells that it was stated.
+// anything is any JSON value as plain data; given, when not nil, is set when there is a value.
 type anything struct {
 	into  *any
 	given *bool
@@ -430,7 +430,7 @@ func (l label) read(r *report, v *value) {
 		return
 	}
 	if i := strings.IndexFunc(v.text, unicode.IsControl); i >= 0 {
-		r.add(v, codeValue, "this holds the control character %s; one line of text is allowed", fmt.Sprintf("%U", []rune(v.text[i:])[0]))
+		r.add(v, codeValue, "this contains the control character %s; write one line of text", fmt.Sprintf("%U", []rune(v.text[i:])[0]))
 		return
 	}
 	if (grammar{max: l.max}).check(r, v, v.text) {

@@ -83,9 +83,8 @@ func (v *value) plain(r *report) any {
 	}
 }
 
-// readSyntax turns a source into its value. It returns nil when nothing can be made of the
-// text; duplicate keys, a byte order mark and data after the value are problems, but do not
-// stop the reading.
+// readSyntax parses a source. It returns nil when the text is not JSON. Duplicate keys, a byte
+// order mark and data after the value are problems, but parsing continues.
 func readSyntax(source []byte, r *report) *value {
 	text, shift, ok := decodable(source, r)
 	if !ok {
@@ -102,7 +101,7 @@ func readSyntax(source []byte, r *report) *value {
 		return nil
 	}
 	if rest := bytes.TrimLeft(text[dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
-		r.addAt(len(source)-len(rest), "", codeMalformed, "more data after the workflow; a file holds exactly one JSON object")
+		r.addAt(len(source)-len(rest), "", codeMalformed, "there is more data after the workflow; a file is exactly one JSON object")
 	}
 	t := &tree{report: r, text: text, shift: shift}
 	t.dec = json.NewDecoder(bytes.NewReader(text))
@@ -179,7 +178,7 @@ func yamlLine(text []byte) (at int, found bool) {
 	return 0, false
 }
 
-// syntaxHint names the usual slips of hand-written JSON.
+// syntaxHint explains the usual mistakes of hand-written JSON.
 func syntaxHint(text []byte, offset int) string {
 	if offset >= len(text) {
 		return ""
@@ -202,7 +201,7 @@ func syntaxHint(text []byte, offset int) string {
 	return ""
 }
 
-// tree builds values from a decoder's tokens; the syntax is known to be right.
+// tree builds values from the tokens of a decoder; the syntax is known to be valid.
 type tree struct {
 	*report
 	dec   *json.Decoder
@@ -298,7 +297,7 @@ func pointerTo(pointer, name string) string {
 	return pointer + "/" + name
 }
 
-// clip shortens attacker-made text for a message.
+// clip shortens text from the source for a message.
 func clip(s string, n int) string {
 	if len(s) <= n {
 		return s

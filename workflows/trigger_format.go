@@ -27,10 +27,10 @@ func (t *Trigger) cronFields() fields {
 		{name: "schedule", help: "Five cron fields (minute hour day month weekday), six with \"seconds\", a name such as @daily, or @every 5m.", shape: text[string]{&t.Schedule, scheduleGrammar}, required: true},
 		{name: "timezone", help: "IANA name such as Asia/Seoul. Default UTC.", shape: text[string]{&t.Timezone, grammar{max: 100}}},
 		{name: "seconds", help: "True: the schedule has six fields, the first for seconds.", shape: truth{into: &t.Seconds}},
-		{name: "overlap", help: "What happens while the previous run goes on: allow starts another; skip starts none; queue lets one occurrence wait; cancel_previous cancels it.", shape: choice[string]{
+		{name: "overlap", help: "What an occurrence does while the previous run is unfinished: allow starts another run; skip starts none; queue lets one occurrence wait; cancel_previous cancels the previous run.", shape: choice[string]{
 			into: &t.Overlap, options: []string{OverlapAllow, OverlapSkip, OverlapQueue, OverlapCancelPrevious},
 		}},
-		{name: "catch_up", help: "How old a missed occurrence may be to be made up. Default 1m; 0s makes none up.", shape: maybeDuration{into: &t.CatchUp, max: maxTimeout}},
+		{name: "catch_up", help: "How late a missed occurrence may start. Default 1m; with 0s missed occurrences do not start.", shape: maybeDuration{into: &t.CatchUp, max: maxTimeout}},
 		{name: "from", help: "The first moment at which it may fire, with an offset: 2026-03-01T00:00:00+09:00.", shape: instant{&t.From}},
 		{name: "until", help: "The last moment at which it may fire.", shape: instant{&t.Until}},
 	}

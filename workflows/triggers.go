@@ -6,10 +6,10 @@ import (
 	"keyflow/internal/fault"
 )
 
-// Triggers reads the part of a current definition that says when it starts: ID, Vars and
-// Triggers, with their defaults; nothing else is set. At boot this is read of every workflow,
-// and the nodes, which are most of the text, would be most of the work. A definition is valid
-// when it is stored; what another release refuses in its nodes is found by who runs it.
+// Triggers reads the part of a current definition that says when it starts: ID, Vars and Triggers,
+// with their defaults. Nothing else is set: triggers are read of every workflow at the start of
+// the server, and nodes are most of the text. The definition was valid when it was stored; the
+// engine finds nodes that this release refuses.
 func (c Change) Triggers() (*Definition, error) {
 	var parts struct {
 		Vars     json.RawMessage `json:"vars"`

@@ -1,9 +1,9 @@
-// Package fault classifies errors once, where they are made, so that they can be
-// rendered once, where they leave the process (HTTP, command line, run history).
+// Package fault classifies errors once, where they occur, so that they can be rendered once,
+// where they leave the process (HTTP, command line, run history).
 //
-// A fault has a kind (what the caller can do about it), a message that is safe to show
-// to anyone who may see the object, an optional list of problems and a cause that is
-// only logged. An error that is not a fault is [Internal] and shows nothing.
+// A fault has a kind (what the caller can do about it), a message that is safe to show to anyone
+// who may see the object, an optional list of problems, and a cause that is only logged. An error
+// that is not a fault is [Internal] and its text is not shown.
 // The package knows no domain type, no HTTP status and no exit code.
 package fault
 
@@ -15,16 +15,16 @@ import (
 // Kind says what the caller can do about an error.
 type Kind int
 
-// The kinds. The zero value is Internal: an unclassified error shows nothing.
+// The kinds. The zero value is Internal: the text of an unclassified error is not shown.
 const (
-	Internal        Kind = iota // our mistake or a broken dependency; details only in the log
+	Internal        Kind = iota // a bug or a broken dependency; details are in the log only
 	Invalid                     // the input is wrong; Problems say where (HTTP 422)
 	Malformed                   // the input could not be parsed at all (HTTP 400)
-	NotFound                    // the object does not exist, or the caller may not know of it
-	Conflict                    // the object exists already, is in use, or is in another state
+	NotFound                    // the object does not exist, or the caller may not see it
+	Conflict                    // the object exists, is in use, or is in another state
 	Stale                       // the caller's If-Match names an older revision (HTTP 412)
-	Unauthenticated             // who are you?
-	Forbidden                   // you may not
+	Unauthenticated             // the caller is unknown
+	Forbidden                   // the caller has no right to do this
 	TooLarge                    // over a documented size limit
 	RateLimited                 // too many attempts; try later
 	Unavailable                 // cannot accept work now (queue full, database away); try again
@@ -44,8 +44,8 @@ func (k Kind) String() string {
 }
 
 // Problem is one thing wrong with an input. Path is a JSON pointer (RFC 6901) into the
-// input, Code a stable snake_case word, Message what is wrong and how to mend it.
-// Line and Column are 1-based and 0 when the input's text is not at hand.
+// input, Code a stable snake_case word, Message what is wrong and how to fix it.
+// Line and Column are 1-based and 0 when the text of the input is not available.
 type Problem struct {
 	Path    string `json:"path"`
 	Code    string `json:"code"`
@@ -62,7 +62,7 @@ type Error struct {
 	Err      error
 }
 
-// Error returns the safe message and the cause; it is for logs, not for answers.
+// Error returns the safe message and the cause; it is for logs, not for responses.
 func (e *Error) Error() string {
 	if e.Err == nil {
 		return e.Message

@@ -1,10 +1,10 @@
-// Package suggest finds the word that a misspelt one was meant to be. It knows words only,
-// not where they come from.
+// Package suggest finds the known word that a misspelt word probably means. It knows nothing
+// about the words.
 package suggest
 
 import "strings"
 
-// longest is the length of names that are worth a suggestion.
+// longest is the length up to which names get suggestions.
 const longest = 64
 
 // DidYouMean returns ` (did you mean "x"?)` for the closest known name, "" when none is close.
@@ -16,8 +16,8 @@ func DidYouMean(name string, known []string) string {
 	return ` (did you mean "` + best + `"?)`
 }
 
-// Closest returns the known name that differs least, if at most a third of the letters, or
-// one, are wrong. Case does not count. A name of one letter could mean anything.
+// Closest returns the known name that differs least, if at most a third of the letters, or one,
+// differ. Case does not count. A name of one letter gets no suggestion.
 func Closest(name string, known []string) (best string, ok bool) {
 	if len(name) < 2 || len(name) > longest {
 		return "", false
@@ -31,7 +31,7 @@ func Closest(name string, known []string) (best string, ok bool) {
 	return best, ok
 }
 
-// distance counts the bytes to insert, delete, replace or swap with a neighbour that turn a
+// distance is the number of bytes to insert, delete, replace or swap with the next one to turn a
 // into b (optimal string alignment).
 func distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
