@@ -306,9 +306,9 @@ func (p place) declared(path string, d declaration, with map[string]any) []param
 		}
 		decl := d.params[i]
 		decl.Name = d.prefix + decl.Name
-		if len(decl.Fields) > 0 && with[name] != nil {
-			fields, ok := with[name].(map[string]any)
-			if !ok {
+		fields, isObject := with[name].(map[string]any)
+		if len(decl.Fields) > 0 && with[name] != nil && (isObject || decl.Kind == nodes.Object) {
+			if !isObject {
 				p.problem(at, codeWrongType, "must be an object, not %s", typeName(with[name]))
 				continue
 			}

@@ -56,8 +56,9 @@ type Env interface {
 
 // ClientOptions are the author's choices for outgoing requests.
 type ClientOptions struct {
-	MaxRedirects int   // 0: do not follow
-	MaxBytes     int64 // of a decompressed answer body; more is too_large
+	MaxRedirects int    // 0: do not follow
+	MaxBytes     int64  // of a decompressed answer body; more is too_large
+	Charset      string // in which the author says that answers are; "" is what they declare
 }
 
 // Result is what a node asks the engine to do: Done, Park, Start, Respond or Emit.
@@ -207,7 +208,9 @@ type Param struct {
 	Default  string   // for docs
 	Help     string   // one line
 	Scope    []string // extra names an Expression may read, for example "response"
-	Fields   []Param  // properties of an Object; Input and Env.Eval know each as "param.field"
+	// Fields are the properties of an Object, or of the object that may be given in place of a
+	// String; Input and Env.Eval know each as "param.field".
+	Fields []Param
 	// Sealed parameters see the outputs of sensitive nodes as they are; all others see "***".
 	Sealed bool
 	// Redacted says what becomes of redacted values in the parameter.

@@ -1,29 +1,16 @@
 package standard
 
 import (
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"keyflow/internal/egress"
-	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
-)
-
-// Values of response.
-const (
-	answerAuto   = "auto"
-	answerJSON   = "json"
-	answerText   = "text"
-	answerBase64 = "base64"
 )
 
 // answer is what a server answered, as plain data.
@@ -37,11 +24,13 @@ type answer struct {
 	at      time.Time // when it came
 	asked   *url.URL  // of web_request: what was asked, before redirects
 	size    int       // of the body, in bytes
+	// unreadable says why body is not decoded but raw; nil when it is decoded.
+	unreadable *nodes.Error
 }
 
-// readAnswer reads the body whole. When the body cannot be had, the error
-// keeps status and headers.
-func readAnswer(res *http.Response, as string, now time.Time) (*answer, error) {
+// readAnswer reads the body whole. When the body cannot be had, the error keeps status and
+// headers. A body that cannot be decoded is no error yet: see answer.unreadable.
+func readAnswer(res *http.Response, f format, now time.Time) (*answer, error) {
 	a := &answer{
 		status: res.StatusCode, header: res.Header, headers: headerData(res.Header),
 		host: res.Request.URL.Host, url: finalURL(res), at: now,
@@ -51,12 +40,10 @@ func readAnswer(res *http.Response, as string, now time.Time) (*answer, error) {
 		return nil, a.broken(err)
 	}
 	a.size = len(data)
-	a.body, err = decodeBody(data, as, res.Header.Get("Content-Type"))
-	switch {
-	case errors.Is(err, jsonvalue.ErrTooDeep), errors.Is(err, jsonvalue.ErrTooMany):
-		return nil, a.failed(nodes.CodeTooLarge, a.host+" answered with JSON that cannot be taken: "+err.Error(), err)
-	case err != nil:
-		return nil, a.failed(nodes.CodeNetwork, a.host+" answered with a body that is not JSON", err)
+	contentType := res.Header.Get("Content-Type")
+	if a.body, err = f.decode(data, contentType); err != nil {
+		a.body = rawBody(data, contentType)
+		a.unreadable = a.undecoded(err)
 	}
 	return a, nil
 }
@@ -80,8 +67,11 @@ func (a *answer) failed(code, message string, cause error) *nodes.Error {
 
 // refused is the failure of a status that is not a success.
 func (a *answer) refused() *nodes.Error {
-	message := fmt.Sprintf("%s answered %d %s", a.host, a.status, http.StatusText(a.status))
-	return a.failed(nodes.CodeHTTPStatus, strings.TrimSpace(message), nil)
+	message := strings.TrimSpace(fmt.Sprintf("%s answered %d %s", a.host, a.status, http.StatusText(a.status)))
+	if a.unreadable != nil {
+		message += "; " + a.unreadable.Message
+	}
+	return a.failed(nodes.CodeHTTPStatus, message, nil)
 }
 
 // data is the answer as expressions see it.
@@ -113,54 +103,6 @@ func headerData(h http.Header) map[string]any {
 		out[strings.ToLower(name)] = text
 	}
 	return out
-}
-
-// decodeBody turns a body into data. auto goes by the content type: JSON becomes data,
-// text text, anything else base64; what calls itself JSON and is not becomes text. An
-// empty body is null, except as text. The error is that of bad JSON.
-func decodeBody(data []byte, as, contentType string) (any, error) {
-	if as == answerAuto {
-		return autoBody(data, contentType), nil
-	}
-	switch {
-	case as == answerText:
-		return strings.ToValidUTF8(string(data), "\uFFFD"), nil
-	case len(data) == 0:
-		return nil, nil
-	case as == answerBase64:
-		return base64.StdEncoding.EncodeToString(data), nil
-	default:
-		return jsonvalue.Decode(data)
-	}
-}
-
-func autoBody(data []byte, contentType string) any {
-	if len(data) == 0 {
-		return nil
-	}
-	media, _, _ := mime.ParseMediaType(contentType) // "" for what is no media type
-	if isJSON(media) {
-		if v, err := jsonvalue.Decode(data); err == nil {
-			return v
-		}
-	}
-	if isJSON(media) || isText(media) || media == "" && utf8.Valid(data) {
-		return strings.ToValidUTF8(string(data), "\uFFFD")
-	}
-	return base64.StdEncoding.EncodeToString(data)
-}
-
-func isJSON(media string) bool {
-	return media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json")
-}
-
-func isText(media string) bool {
-	switch media {
-	case "application/xml", "application/javascript", "application/x-ndjson", "application/yaml",
-		"application/x-www-form-urlencoded", "application/graphql":
-		return true
-	}
-	return strings.HasPrefix(media, "text/") || strings.HasSuffix(media, "+xml") || strings.HasSuffix(media, "+yaml")
 }
 
 // retryAfter is how long the server wants to be left alone: Retry-After (RFC 9110 section

@@ -37,7 +37,7 @@ func webRequestType() nodes.Type {
 			{Name: "headers", Kind: nodes.Object, Redacted: nodes.RedactedUsed, Help: "A list repeats the header, null leaves it out. POST and PATCH carry an Idempotency-Key, the same over retries, unless one is given."},
 			{Name: "body", Kind: nodes.Any, Redacted: nodes.RedactedUsed, Help: "For multipart, a file is {filename, content_type, content or base64}."},
 			{Name: "body_type", Kind: nodes.String, Enum: []string{bodyJSON, bodyForm, bodyMultipart, bodyText, bodyBase64}, Help: "Default: text for text, json for everything else."},
-			{Name: "response", Kind: nodes.String, Enum: []string{answerAuto, answerJSON, answerText, answerBase64}, Default: answerAuto, Help: "How to read the answer's body; auto goes by its content type."},
+			responseParam(),
 			{Name: "success", Kind: nodes.List, Default: `["200-399"]`, Help: "Statuses and ranges that are a success."},
 			{Name: "fail_if", Kind: nodes.Expression, Scope: []string{"response"}, Help: "Whether a successful status is a failure all the same."},
 			{Name: "follow_redirects", Kind: nodes.Integer, Default: "10", Minimum: &zero, Maximum: &redirects, Help: "How many redirects to follow; 0 is none."},
@@ -66,6 +66,7 @@ func (w *webRequest) Run(ctx context.Context, env nodes.Env, in nodes.Input) (no
 	client, err := env.Client(nodes.ClientOptions{
 		MaxRedirects: integerOr(in.With, "follow_redirects", maxRedirects),
 		MaxBytes:     int64(integerOr(in.With, "max_bytes", egress.DefaultMaxBytes)),
+		Charset:      textOr(in.With, "response.charset", ""),
 	})
 	if err != nil {
 		return nil, err
@@ -116,13 +117,16 @@ func (c *webCall) do(ctx context.Context, with map[string]any) (*answer, error) 
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }() // it has been read, or is not wanted
-	a, err := readAnswer(res, textOr(with, "response", answerAuto), start)
+	a, err := readAnswer(res, formatOf(with), start)
 	if err != nil {
 		return nil, err
 	}
 	a.asked = &to
-	if !c.success.include(a.status) {
+	switch {
+	case !c.success.include(a.status):
 		return nil, a.refused()
+	case a.unreadable != nil:
+		return nil, a.unreadable
 	}
 	return a, failIf(ctx, c.env, a)
 }

@@ -304,24 +304,29 @@ func TestWebRequestReadsBodies(t *testing.T) {
 		as, contentType, body string
 		want                  any
 	}{
-		"json":                   {"", "application/json", `[1, 2.50]`, []any{1, json.Number("2.50")}},
-		"json by suffix":         {"auto", "application/hal+json", `{}`, map[string]any{}},
-		"json that is none":      {"auto", "application/json", `<html>`, "<html>"},
-		"json of nothing":        {"auto", "application/json", ``, nil},
-		"text":                   {"auto", "text/plain", `{"a": 1}`, `{"a": 1}`},
-		"xml":                    {"auto", "application/xml", `<a/>`, `<a/>`},
-		"broken text":            {"auto", "text/plain", "a\xffb", "a\uFFFDb"},
-		"binary":                 {"auto", "image/png", "\x89PNG", "iVBORw=="},
-		"unknown but text":       {"auto", "", "héllo", "héllo"},
-		"unknown and binary":     {"auto", "", "\xff\xfe", "//4="},
-		"bad content type":       {"auto", ";;", "abc", "abc"},
-		"forced json":            {"json", "text/plain", `{"a": 1}`, map[string]any{"a": 1}},
-		"forced json, empty":     {"json", "text/plain", ``, nil},
-		"forced text":            {"text", "application/json", `{"a": 1}`, `{"a": 1}`},
-		"forced text, empty":     {"text", "application/json", ``, ``},
-		"forced base64":          {"base64", "text/plain", "abc", "YWJj"},
-		"data stays data":        {"auto", "text/plain", "{{ 1 + 1 }}", "{{ 1 + 1 }}"},
-		"deep json becomes text": {"auto", "application/json", strings.Repeat("[", 1001), strings.Repeat("[", 1001)},
+		"json":               {"", "application/json", `[1, 2.50]`, []any{1, json.Number("2.50")}},
+		"json by suffix":     {"auto", "application/hal+json", `{}`, map[string]any{}},
+		"json of nothing":    {"auto", "application/json", ``, nil},
+		"text":               {"auto", "text/plain", `{"a": 1}`, `{"a": 1}`},
+		"xml":                {"auto", "application/xml", `<a/>`, `<a/>`},
+		"binary":             {"auto", "image/png", "\x89PNG", "iVBORw=="},
+		"unknown but text":   {"auto", "", "héllo", "héllo"},
+		"unknown and binary": {"auto", "", "\xff\xfe", "//4="},
+		"bad content type":   {"auto", ";;", "abc", "abc"},
+		"forced json":        {"json", "text/plain", `{"a": 1}`, map[string]any{"a": 1}},
+		"forced json, empty": {"json", "text/plain", ``, nil},
+		"forced text":        {"text", "application/json", `{"a": 1}`, `{"a": 1}`},
+		"forced text, empty": {"text", "application/json", ``, ``},
+		"forced base64":      {"base64", "text/plain", "abc", "YWJj"},
+		"data stays data":    {"auto", "text/plain", "{{ 1 + 1 }}", "{{ 1 + 1 }}"},
+		"json with a mark":   {"auto", "application/json", "\xef\xbb\xbf{\"a\": 1}", map[string]any{"a": 1}},
+		"json in UTF-16":     {"auto", "application/json", "\xff\xfe[\x001\x00]\x00", []any{1}},
+		"json in EUC-KR":     {"auto", "application/json; charset=EUC-KR", "{\"\xbe\xc8\": \"\xb3\xe7\"}", map[string]any{"안": "녕"}},
+		"text in EUC-KR":     {"auto", "text/plain; charset=EUC-KR", "\xbe\xc8\xb3\xe7", "안녕"},
+		"xml in EUC-KR":      {"auto", "application/xml", "<?xml version='1.0' encoding='euc-kr'?>\xbe\xc8", "<?xml version='1.0' encoding='euc-kr'?>안"},
+		"text with a mark":   {"text", "", "\xef\xbb\xbfa", "a"},
+		"a mark alone":       {"auto", "application/json", "\xef\xbb\xbf", nil},
+		"base64 of EUC-KR":   {"base64", "text/plain; charset=EUC-KR", "\xbe\xc8", "vsg="},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -348,6 +353,83 @@ func TestWebRequestReadsBodies(t *testing.T) {
 	}
 }
 
+// TestWebRequestCharset reads answers in the encoding that the author names.
+func TestWebRequestCharset(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		kind, contentType, body string
+		want                    any
+	}{
+		"auto":                   {"", "text/plain", "\xbe\xc8\xb3\xe7", "안녕"},
+		"auto, no content type":  {"", "", "\xbe\xc8\xb3\xe7", "안녕"},
+		"json":                   {"json", "text/plain", "{\"\xbe\xc8\": 1}", map[string]any{"안": 1}},
+		"against a wrong header": {"text", "text/plain; charset=utf-8", "\xbe\xc8\xb3\xe7", "안녕"},
+		"binary stays binary":    {"", "image/png", "\xbe\xc8", "vsg="},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header()["Content-Type"] = nil
+				if tt.contentType != "" {
+					w.Header().Set("Content-Type", tt.contentType)
+				}
+				_, _ = io.WriteString(w, tt.body)
+			})
+			with := map[string]any{"url": url, "response.charset": "euc-kr"}
+			if tt.kind != "" {
+				with["response.type"] = tt.kind
+			}
+			got, err := nodetest.New(t).Run(t, typeOf(t, "web_request"), with)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got.(map[string]any)["body"]); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestWebRequestRefusesBodies requires an error where a body is not what it says that it is.
+func TestWebRequestRefusesBodies(t *testing.T) {
+	t.Parallel()
+	const asText, charsetHelp = `; to take it as it is, set "response": "text"`, `; name its encoding in "response": {"charset": …}, or read it as base64`
+	tests := map[string]struct {
+		status                     int
+		contentType, body          string
+		code, message, wantInError string
+	}{
+		"json that is none":  {200, "application/json", `<html>`, "network", " answered with a body that is not JSON: invalid character '<' looking for beginning of value" + asText, "<html>"},
+		"NaN":                {200, "application/json", `{"a": NaN}`, "network", " answered with a body that is not JSON: invalid character 'N' looking for beginning of value" + asText, `{"a": NaN}`},
+		"truncated json":     {200, "application/hal+json", `{"a": [1,`, "network", " answered with a body that is not JSON: unexpected EOF" + asText, `{"a": [1,`},
+		"deep json":          {200, "application/json", strings.Repeat("[", 1001), "too_large", " answered with JSON that cannot be read: nested deeper than 1000 levels" + asText, strings.Repeat("[", 1001)},
+		"broken text":        {200, "text/plain", "a\xffb", "network", " answered with a body that is not valid utf-8 (byte 2)" + charsetHelp, "a\uFFFDb"},
+		"broken EUC-KR":      {200, "text/plain; charset=euc-kr", "a\xff", "network", " answered with a body that is not valid euc-kr" + charsetHelp, "a\uFFFD"},
+		"json in no UTF-8":   {200, "application/json", "{\"\xbe\xc8\": 1}", "network", " answered with a body that is not valid utf-8 (byte 3)" + charsetHelp, "{\"\uFFFD\": 1}"},
+		"an unknown charset": {200, "text/plain; charset=klingon", "a", "network", ` answered with a body that is in the charset "klingon", which is not known` + charsetHelp, "a"},
+		"a refusal too":      {400, "application/json", `no`, "http_status", " answered 400 Bad Request; %s answered with a body that is not JSON: invalid character 'o' in literal null (expecting 'u')" + asText, "no"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", tt.contentType)
+				w.WriteHeader(tt.status)
+				_, _ = io.WriteString(w, tt.body)
+			})
+			_, err := nodetest.New(t).Run(t, typeOf(t, "web_request"), map[string]any{"url": url})
+			e, host := stepError(t, err), strings.TrimPrefix(url, "http://")
+			if want := host + strings.ReplaceAll(tt.message, "%s", host); e.Code != tt.code || e.Message != want {
+				t.Errorf("error is %s: %s\nwant %s: %s", e.Code, e.Message, tt.code, want)
+			}
+			if got := e.Response.(map[string]any)["body"]; got != tt.wantInError {
+				t.Errorf("error.response.body is %q, want %q", got, tt.wantInError)
+			}
+		})
+	}
+}
+
 func TestWebRequestFailures(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -367,7 +449,7 @@ func TestWebRequestFailures(t *testing.T) {
 		"fail_if holds":      {status: 200, failIf: `response.body.success == false and response.headers["x-a"] == "b"`, code: "fail_if", message: " answered 200, but fail_if holds"},
 		"fail_if does not":   {status: 200, failIf: `response.status != 200`},
 		"fail_if is no test": {status: 200, failIf: `response.body.list`, code: "expression", message: "with.fail_if gave something that is not a boolean"},
-		"not the JSON asked": {status: 200, as: "json", code: "network", message: " answered with a body that is not JSON"},
+		"not the JSON asked": {status: 200, as: "json", code: "network", message: " answered with a body that is not JSON: invalid character '<' looking for beginning of value; to take it as it is, set \"response\": \"text\""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

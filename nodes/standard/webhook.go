@@ -61,8 +61,8 @@ func (w *webhook) Run(ctx context.Context, env nodes.Env, in nodes.Input) (nodes
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = res.Body.Close() }() // it has been read, or is not wanted
-	a, err := readAnswer(res, answerAuto, w.now())
+	defer func() { _ = res.Body.Close() }()                      // it has been read, or is not wanted
+	a, err := readAnswer(res, format{kind: answerAuto}, w.now()) // a body that cannot be read does not matter
 	if err != nil {
 		return nil, err
 	}
