@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"keyflow/internal/charset"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
 	"keyflow/internal/secret"
@@ -75,8 +76,8 @@ func NotFound(id ID) *fault.Error {
 }
 
 // ResponseData is an answer as expressions see it: header names in lower case with repeats
-// joined, the body decoded when it is JSON. Cookies are hidden: they are secrets of a session
-// that the credential began.
+// joined, the body in UTF-8 and decoded when it is JSON. Cookies are hidden: they are secrets of a
+// session that the credential began.
 func ResponseData(status int, header http.Header, body []byte) map[string]any {
 	headers := make(map[string]any, len(header))
 	for name, values := range header {
@@ -84,6 +85,9 @@ func ResponseData(status int, header http.Header, body []byte) map[string]any {
 			values = []string{secret.Mask}
 		}
 		headers[strings.ToLower(name)] = strings.Join(values, ", ")
+	}
+	if text, err := charset.Decode(body, charset.Declared{ContentType: header.Get("Content-Type")}); err == nil {
+		body = text // otherwise it is binary, or cut
 	}
 	var decoded any = string(body)
 	if v, err := jsonvalue.Decode(body); err == nil {

@@ -39,6 +39,8 @@ type Use struct {
 	MaxRedirects int
 	// MaxBytes bounds a decompressed answer body; 0 is the egress default.
 	MaxBytes int64
+	// Charset is the encoding in which the caller reads answers; "" is what they declare.
+	Charset string
 	// Header is added to every request, redirect hops included; it is shared and not changed.
 	Header http.Header
 	// Park says that the caller can give the attempt up and make it again later: before anything

@@ -41,6 +41,9 @@ func compileTypes() *nodes.Registry {
 		nodes.Type{Name: "pages", New: newNode, Params: []nodes.Param{{Name: "paginate", Kind: nodes.Object, Fields: []nodes.Param{
 			{Name: "next", Kind: nodes.Expression, Required: true, Scope: []string{"response"}}, {Name: "max", Kind: nodes.Integer, Minimum: &one},
 		}}}},
+		nodes.Type{Name: "reads", New: newNode, Params: []nodes.Param{{Name: "response", Kind: nodes.String, Enum: []string{"auto", "json"}, Fields: []nodes.Param{
+			{Name: "type", Kind: nodes.String, Enum: []string{"auto", "json"}}, {Name: "charset", Kind: nodes.String},
+		}}}},
 	)
 }
 
@@ -64,6 +67,16 @@ func TestCompileProblems(t *testing.T) {
 				`/nodes/a/with/paginate required paginate needs the field "next"`,
 				`/nodes/a/with/paginate/max invalid_value must be at least 1`,
 				`/nodes/a/with/paginate/nxt unknown_param paginate has no field "nxt" (did you mean "next"?)`,
+			},
+		},
+		"text or an object": {nodes: `{"a": {"type": "reads", "with": {"response": "{{ input.how }}"}}, "b": {"type": "reads", "with": {"response": {"type": "json", "charset": "{{ input.cs }}"}}}}`},
+		"neither text nor an object": {
+			nodes: `{"a": {"type": "reads", "with": {"response": 1}}, "b": {"type": "reads", "with": {"response": {"charst": "x", "type": "xml"}}}, "c": {"type": "reads", "with": {"response": "xml"}}}`,
+			want: []string{
+				`/nodes/a/with/response wrong_type must be text, not a number`,
+				`/nodes/b/with/response/charst unknown_param response has no field "charst" (did you mean "charset"?)`,
+				`/nodes/b/with/response/type invalid_value must be one of auto, json`,
+				`/nodes/c/with/response invalid_value must be one of auto, json`,
 			},
 		},
 		"a parameter with fields that is none": {

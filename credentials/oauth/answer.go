@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"keyflow/credentials/redact"
+	"keyflow/internal/charset"
 	"keyflow/internal/secret"
 )
 
@@ -38,6 +39,9 @@ func (cfg Config) read(res *http.Response, body []byte) *answer {
 	if len(body) > maxAnswer {
 		a.tooLarge = true
 		return a
+	}
+	if text, err := charset.Decode(body, charset.Declared{ContentType: res.Header.Get("Content-Type")}); err == nil {
+		body = text
 	}
 	a.fields = parseFields(body)
 	a.access = textOf(lookup(a.fields, cfg.AccessTokenPath, "access_token"))

@@ -2,20 +2,28 @@ package redact
 
 import (
 	"io"
+
+	"keyflow/internal/charset"
 )
 
-// Body returns src with every secret replaced. It reads src to its end at the first Read,
-// because a match may span any two reads and JSON is searched decoded; more than limit bytes
-// are the error tooLarge. A read error comes after what was read before it, redacted.
-func (r *Redactor) Body(src io.ReadCloser, limit int64, tooLarge error) io.ReadCloser {
-	return &body{redactor: r, src: src, limit: limit, tooLarge: tooLarge}
+// Limit bounds a body: more than Bytes are the error TooLarge.
+type Limit struct {
+	Bytes    int64
+	TooLarge error
+}
+
+// Body returns src, a body in a declared encoding, with every secret replaced. It reads src to its
+// end at the first Read, because a match may span any two reads and JSON is searched decoded. A
+// read error comes after what was read before it, redacted.
+func (r *Redactor) Body(src io.ReadCloser, declared charset.Declared, limit Limit) io.ReadCloser {
+	return &body{redactor: r, src: src, declared: declared, limit: limit}
 }
 
 type body struct {
 	redactor *Redactor
 	src      io.ReadCloser
-	limit    int64
-	tooLarge error
+	declared charset.Declared
+	limit    Limit
 	loaded   bool
 	rest     []byte
 	err      error // after rest
@@ -36,15 +44,15 @@ func (b *body) Read(p []byte) (int, error) {
 
 func (b *body) load() {
 	b.loaded, b.err = true, io.EOF
-	data, err := io.ReadAll(io.LimitReader(b.src, b.limit+1))
-	if int64(len(data)) > b.limit {
-		b.err = b.tooLarge
+	data, err := io.ReadAll(io.LimitReader(b.src, b.limit.Bytes+1))
+	if int64(len(data)) > b.limit.Bytes {
+		b.err = b.limit.TooLarge
 		return
 	}
 	if err != nil {
 		b.err = err
 	}
-	b.rest = b.redactor.Bytes(data)
+	b.rest = b.redactor.Encoded(data, b.declared)
 }
 
 // Close implements io.Closer.

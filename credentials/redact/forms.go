@@ -2,6 +2,7 @@ package redact
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -17,6 +18,7 @@ func appendForms(to []string, text string) []string {
 	to = append(to, text, html.EscapeString(text))
 	to = appendURLForms(to, text)
 	to = appendJSONForms(to, text)
+	to = appendUTF16Forms(to, text)
 	for _, alphabet := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		to = appendBase64Forms(to, text, alphabet)
 	}
@@ -45,6 +47,16 @@ func lowerEscapes(encoded string) string {
 		}
 	}
 	return string(out)
+}
+
+// appendUTF16Forms adds UTF-16 in both byte orders, for bodies that do not declare it.
+func appendUTF16Forms(to []string, text string) []string {
+	var little, big []byte
+	for _, unit := range utf16.Encode([]rune(text)) {
+		little = binary.LittleEndian.AppendUint16(little, unit)
+		big = binary.BigEndian.AppendUint16(big, unit)
+	}
+	return append(to, string(little), string(big))
 }
 
 // appendJSONForms adds the escapings that encoders choose: minimal, HTML-safe (Go), with

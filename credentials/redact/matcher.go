@@ -14,8 +14,8 @@ import (
 // over a hash of the first two. An automaton would be faster only for far more patterns,
 // at a hundred times the memory per credential.
 type matcher struct {
-	group  [256]uint8 // of a first byte, in groups; 0 is none
-	groups [][]string // patterns with one first byte, longest first
+	group  [256]uint16 // of a first byte, in groups; 0 is none
+	groups [][]string  // patterns with one first byte, longest first
 	pairs  [pairBits / 64]uint64
 }
 
@@ -26,11 +26,11 @@ func pairHash(a, b byte) uint { return (uint(a)*67 + uint(b)) % pairBits }
 // newMatcher takes patterns of at least minWire bytes.
 func newMatcher(patterns []string) *matcher {
 	m := &matcher{groups: [][]string{nil}}
-	var last uint8
+	var last uint16
 	for _, p := range dedupe(patterns) {
 		h := pairHash(p[0], p[1])
 		m.pairs[h/64] |= 1 << (h % 64)
-		if m.group[p[0]] == 0 { // at most 255 first bytes: UTF-8 has no 0xff
+		if m.group[p[0]] == 0 {
 			m.groups = append(m.groups, nil)
 			last++
 			m.group[p[0]] = last

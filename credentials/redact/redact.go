@@ -2,15 +2,17 @@
 // anyone sees an answer (docs/explanation/security.md, promise P2).
 //
 // A secret is found as it is and as echoes usually carry it: base64 (both alphabets, padded
-// or not, at any alignment inside a longer text), URL-encoded, JSON-escaped, HTML-escaped.
-// In JSON the decoded texts and keys are searched, numbers are only compared. The package
-// knows texts, not credentials.
+// or not, at any alignment inside a longer text), URL-encoded, JSON-escaped, HTML-escaped, in
+// UTF-16. In JSON the decoded texts and keys are searched, numbers are only compared. A body in
+// another encoding is searched as it is and decoded. The package knows texts, not credentials.
 package redact
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 
+	"keyflow/internal/charset"
 	"keyflow/internal/decimal"
 	"keyflow/internal/secret"
 )
@@ -113,6 +115,25 @@ func (r *Redactor) Bytes(data []byte) []byte {
 	}
 	if clean, ok := r.json(data); ok {
 		return clean
+	}
+	return r.find.replaceBytes(data)
+}
+
+// Encoded is Bytes for a body in a declared encoding, in which it stays. A body that cannot be
+// decoded is searched as it is.
+func (r *Redactor) Encoded(data []byte, declared charset.Declared) []byte {
+	encoding, err := charset.Detect(data, declared)
+	if err != nil || encoding.IsUTF8() && !encoding.HasMark() {
+		return r.Bytes(data)
+	}
+	text, err := encoding.Decode(data)
+	if err != nil {
+		return r.Bytes(data)
+	}
+	if clean := r.Bytes(text); !bytes.Equal(clean, text) {
+		if data, err = encoding.Encode(clean); err != nil {
+			return []byte(secret.Mask)
+		}
 	}
 	return r.find.replaceBytes(data)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials/redact"
+	"keyflow/internal/charset"
 	"keyflow/internal/secret"
 )
 
@@ -203,9 +204,56 @@ func TestBody(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, err := io.ReadAll(setup(t).Body(io.NopCloser(tt.src), tt.limit, errLimit))
+			got, err := io.ReadAll(setup(t).Body(io.NopCloser(tt.src), charset.Declared{}, redact.Limit{Bytes: tt.limit, TooLarge: errLimit}))
 			if !errors.Is(err, tt.err) || string(got) != tt.want {
 				t.Errorf("got %d bytes, error %v; want %d bytes, error %v", len(got), err, len(tt.want), tt.err)
+			}
+		})
+	}
+}
+
+// TestEncodedBody finds secrets in bodies in other encodings, declared or not, and keeps the encoding.
+func TestEncodedBody(t *testing.T) {
+	t.Parallel()
+	const latin, korean = "canary-secret-1", "비밀번호-카나리아"
+	r := redact.New(redact.Secrets{Values: []string{latin, korean}})
+	encode := func(name, text string) string {
+		t.Helper()
+		e, err := charset.Detect(nil, charset.Declared{Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		encoded, err := e.Encode([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(encoded)
+	}
+	tests := map[string]struct {
+		body     string
+		declared charset.Declared
+		want     string
+	}{
+		"EUC-KR JSON":                    {encode("euc-kr", `{"안":"`+korean+`"}`), charset.Declared{ContentType: "application/json; charset=euc-kr"}, encode("euc-kr", `{"안":"***"}`)},
+		"EUC-KR key":                     {encode("euc-kr", `{"`+korean+`":1}`), charset.Declared{ContentType: "application/json; charset=euc-kr"}, encode("euc-kr", `{"***":1}`)},
+		"EUC-KR text by the author":      {encode("euc-kr", "안 "+korean), charset.Declared{Name: "euc-kr", ContentType: "text/plain"}, encode("euc-kr", "안 ***")},
+		"ASCII in EUC-KR":                {encode("euc-kr", "안 "+latin), charset.Declared{ContentType: "text/plain; charset=euc-kr"}, encode("euc-kr", "안 ***")},
+		"UTF-16 with a mark":             {"\xff\xfe" + encode("utf-16le", latin+"!"), charset.Declared{}, "\xff\xfe" + encode("utf-16le", "***!")},
+		"UTF-16 JSON with escapes":       {encode("utf-16be", `{"a":"\u0063anary-secret-1"}`), charset.Declared{ContentType: "application/json; charset=utf-16be"}, encode("utf-16be", `{"a":"***"}`)},
+		"UTF-16 JSON by the author":      {encode("utf-16le", `["`+korean+`"]`), charset.Declared{Name: "utf-16le"}, encode("utf-16le", `["***"]`)},
+		"UTF-16 that nothing declares":   {encode("utf-16le", latin), charset.Declared{ContentType: "application/octet-stream"}, "***"},
+		"UTF-8 JSON with a mark":         {"\xef\xbb\xbf" + `{"a":"\u0063anary-secret-1"}`, charset.Declared{}, "\xef\xbb\xbf" + `{"a":"***"}`},
+		"ISO-2022-JP":                    {encode("iso-2022-jp", "日本 "+latin), charset.Declared{Name: "iso-2022-jp"}, encode("iso-2022-jp", "日本 ***")},
+		"an unknown charset":             {latin, charset.Declared{ContentType: "text/plain; charset=klingon"}, "***"},
+		"UTF-8 that is called latin":     {"é " + latin, charset.Declared{ContentType: "text/plain; charset=latin1"}, "é ***"},
+		"nothing to hide stays as it is": {encode("euc-kr", "안녕"), charset.Declared{ContentType: "text/plain; charset=euc-kr"}, encode("euc-kr", "안녕")},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := io.ReadAll(r.Body(io.NopCloser(strings.NewReader(tt.body)), tt.declared, redact.Limit{Bytes: 1 << 20}))
+			if err != nil || string(got) != tt.want {
+				t.Errorf("got %q, %v, want %q", got, err, tt.want)
 			}
 		})
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/redact"
+	"keyflow/internal/charset"
 	"keyflow/internal/egress"
 )
 
@@ -314,10 +316,11 @@ func (t *transport) redacted(req *http.Request, res *http.Response, k *kit) *htt
 		if limit <= 0 {
 			limit = egress.DefaultMaxBytes
 		}
-		out.Body = k.redactor.Body(res.Body, limit, &egress.Error{
+		declared := charset.Declared{Name: t.use.Charset, ContentType: res.Header.Get("Content-Type")}
+		out.Body = k.redactor.Body(res.Body, declared, redact.Limit{Bytes: limit, TooLarge: &egress.Error{
 			Phase: "limit", Host: req.URL.Host, Code: egress.CodeTooLarge,
 			Message: "the answer is larger than " + strconv.FormatInt(limit, 10) + " bytes (max_bytes)",
-		})
+		}})
 		out.ContentLength = -1
 		out.Header.Del("Content-Length")
 	}

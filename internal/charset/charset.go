@@ -149,6 +149,9 @@ func lookUp(name string) (Encoding, error) {
 // IsUTF8 reports whether the text needs no conversion, apart from its mark.
 func (e Encoding) IsUTF8() bool { return e.enc == nil }
 
+// HasMark reports whether the text begins with a byte order mark.
+func (e Encoding) HasMark() bool { return len(e.mark) > 0 }
+
 // Decode returns the text as UTF-8 without the mark. The error is an *Error.
 func (e Encoding) Decode(data []byte) ([]byte, error) {
 	data = bytes.TrimPrefix(data, e.mark)

@@ -129,3 +129,17 @@ func TestWebhookRefusesParameters(t *testing.T) {
 		})
 	}
 }
+
+// TestWebhookDeliversWhateverTheAnswerIs: a receiver that took the notification and answers with
+// something unreadable must not get it again.
+func TestWebhookDeliversWhateverTheAnswerIs(t *testing.T) {
+	t.Parallel()
+	url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json; charset=klingon")
+		_, _ = w.Write([]byte("NaN\xff"))
+	})
+	got, err := nodetest.New(t).Run(t, typeOf(t, "webhook"), map[string]any{"url": url})
+	if err != nil || got.(map[string]any)["status"] != 200 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
