@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keyflow/internal/egress"
+	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
 )
 
