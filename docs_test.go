@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 var (
@@ -44,6 +45,52 @@ func TestLinksInMarkdownResolve(t *testing.T) {
 			}
 			if fragment != "" && !slices.Contains(anchors(read(t, file)), fragment) {
 				t.Errorf("%s links to %s, but %s has no such heading", page, link[1], file)
+			}
+		}
+	}
+}
+
+// TestEveryPageIsListed holds the index of docs/, or of a page's folder, to link to the page.
+func TestEveryPageIsListed(t *testing.T) {
+	t.Parallel()
+	for _, page := range sourceFiles(t, ".md") {
+		if !strings.HasPrefix(page, "docs"+string(filepath.Separator)) || page == filepath.Join("docs", "README.md") {
+			continue
+		}
+		listed := false
+		for _, index := range []string{filepath.Join("docs", "README.md"), filepath.Join(filepath.Dir(page), "README.md")} {
+			link, err := filepath.Rel(filepath.Dir(index), page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(index); err == nil && strings.Contains(read(t, index), "]("+filepath.ToSlash(link)+")") {
+				listed = true
+			}
+		}
+		if !listed {
+			t.Errorf("%s is in no index: add it to the README.md of its folder or of docs", page)
+		}
+	}
+}
+
+// TestLinesOfPagesAreShort holds prose to 100 columns; tables, code and links may be longer.
+func TestLinesOfPagesAreShort(t *testing.T) {
+	t.Parallel()
+	for _, page := range sourceFiles(t, ".md") {
+		code := false
+		number := 0
+		for line := range strings.Lines(read(t, page)) {
+			number++
+			line = strings.TrimRight(line, "\n")
+			if strings.HasPrefix(strings.TrimSpace(line), "```") {
+				code = !code
+			}
+			words := strings.Fields(line)
+			if code || strings.HasPrefix(line, "|") || strings.HasPrefix(line, "    ") || strings.HasPrefix(line, "<!--") || len(words) < 4 {
+				continue
+			}
+			if columns := utf8.RuneCountInString(line); columns > 110 {
+				t.Errorf("%s:%d has %d columns: break it at 100", page, number, columns)
 			}
 		}
 	}
