@@ -20,6 +20,7 @@ var (
 	inlineLink  = regexp.MustCompile(`\]\(([^()\s]+)\)`)
 	heading     = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
 	notInSlug   = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+	namedPath   = regexp.MustCompile("`((?:[a-z_]+/)+(?:[a-z0-9_]+\\.go)?)`")
 	errorCode   = regexp.MustCompile(`^"[a-z]+(_[a-z]+)*"$`)
 	docsPath    = regexp.MustCompile(`(?:^|[^/\w])(docs/[a-z0-9_/-]+\.md)\b`)
 )
@@ -106,6 +107,25 @@ func TestPagesNamedInCodeExist(t *testing.T) {
 				t.Errorf("%s names %s, which does not exist", file, page[1])
 			}
 		}
+	}
+}
+
+// TestArchitectureNamesWhatExists holds the page that everybody reads first to the files and
+// folders of today, and to one screen.
+func TestArchitectureNamesWhatExists(t *testing.T) {
+	t.Parallel()
+	page := read(t, filepath.Join("docs", "explanation", "architecture.md"))
+	paths := namedPath.FindAllStringSubmatch(page, -1)
+	if len(paths) < 20 {
+		t.Errorf("the page names only %d paths", len(paths))
+	}
+	for _, path := range paths {
+		if _, err := os.Stat(filepath.FromSlash(path[1])); err != nil {
+			t.Errorf("docs/explanation/architecture.md names %s, which does not exist", path[1])
+		}
+	}
+	if lines := strings.Count(page, "\n"); lines > 80 {
+		t.Errorf("docs/explanation/architecture.md has %d lines: it fits a screen no more", lines)
 	}
 }
 
