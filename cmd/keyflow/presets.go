@@ -12,7 +12,7 @@ import (
 
 func credentialsPresets(p process) *cobra.Command {
 	return &cobra.Command{
-		Use: "presets", Short: "List the presets: credentials for known providers that lack little", Args: cobra.NoArgs,
+		Use: "presets", Short: "List the presets: almost complete credentials for known providers", Args: cobra.NoArgs,
 		Example: "  keyflow credentials presets\n  keyflow credentials create --id marketo --preset marketo --blank tenant=123-ABC-456 --field client_id=7fd2a1",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
 			items, err := presets(cmd, c)
@@ -38,11 +38,11 @@ func presets(cmd *cobra.Command, c *client) ([]vault.Preset, error) {
 	return all.Items, err
 }
 
-// applyPreset puts what the preset holds under what the file and the flags say.
+// applyPreset adds the values of the preset; those of the file and the flags override them.
 func applyPreset(cmd *cobra.Command, c *client, in map[string]any, id string, texts []string) error {
 	if id == "" {
 		if len(texts) > 0 {
-			return usagef("--blank goes with --preset")
+			return usagef("--blank needs --preset")
 		}
 		return nil
 	}

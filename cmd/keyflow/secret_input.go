@@ -11,16 +11,16 @@ import (
 	"keyflow/credentials/vault"
 )
 
-// peekTime is how long a command that needs no secret waits to see whether stdin holds data.
+// peekTime is how long a command that needs no secret waits to see whether stdin has data.
 const peekTime = 200 * time.Millisecond
 
 // askSecrets sets the secret fields that a new credential of type t lacks. A terminal is asked
-// for the required ones, or for the one that is likely meant; other input can supply one value.
+// for the required ones, else for the likely optional one. Other input can supply one value.
 func askSecrets(p process, t credentialType, fields map[string]any) error {
 	missing := missingSecrets(t, fields)
 	if _, ok := terminal(p); ok {
 		if len(missing) > 1 && !missing[0].Required || len(missing) == 1 && missing[0].Kind == vault.KindMap {
-			return nil // several ways are possible: the server says what is missing
+			return nil // several are possible: the server reports what is missing
 		}
 		return promptSecrets(p, missing, fields)
 	}
@@ -28,13 +28,13 @@ func askSecrets(p process, t credentialType, fields map[string]any) error {
 	case len(missing) == 1:
 		return pipedSecret(p, missing[0], fields)
 	case len(missing) > 1 && missing[0].Required:
-		return usagef("%s are missing, and stdin can hold only one: %s", fieldNames(missing), fromFileAdvice(missing...))
+		return usagef("%s are missing, and stdin can supply only one: %s", fieldNames(missing), fromFileAdvice(missing...))
 	case !hasData(p):
 		return nil
 	case len(missing) > 1:
-		return usagef("stdin holds data, but it could be %s: %s", strings.ReplaceAll(fieldNames(missing), " and ", " or "), fromFileAdvice(missing...))
+		return usagef("stdin contains data, but it could be %s: %s", strings.ReplaceAll(fieldNames(missing), " and ", " or "), fromFileAdvice(missing...))
 	default:
-		return usagef("stdin holds data, but no secret field is missing: leave the input out (< /dev/null), or read all of the credential from it with --from-file -")
+		return usagef("stdin contains data, but no secret field is missing: leave the input out (< /dev/null), or read all of the credential from it with --from-file -")
 	}
 }
 
@@ -80,7 +80,7 @@ func askNamed(p process, t credentialType, names []string, fields map[string]any
 		return promptSecrets(p, named, fields)
 	}
 	if len(named) > 1 {
-		return usagef("--secret was given %d times, and stdin can hold only one value: %s", len(named), fromFileAdvice(named...))
+		return usagef("--secret was given %d times, and stdin can supply only one value: %s", len(named), fromFileAdvice(named...))
 	}
 	return pipedSecret(p, named[0], fields)
 }
@@ -106,8 +106,8 @@ func promptSecrets(p process, missing []vault.Field, fields map[string]any) erro
 	return nil
 }
 
-// pipedSecret sets a field to what stdin holds, without the line's end. What cannot be meant as
-// the value is refused; no message repeats it.
+// pipedSecret sets a field to the text on stdin, without the line end. It refuses text that cannot
+// be the value; no message repeats it.
 func pipedSecret(p process, field vault.Field, fields map[string]any) error {
 	data, err := readAll(p.stdin)
 	if err != nil {
@@ -122,18 +122,18 @@ func pipedSecret(p process, field vault.Field, fields map[string]any) error {
 	case value == "":
 		return nil
 	case object["fields"] != nil:
-		return usagef("stdin holds the JSON of a credential: add --from-file -")
+		return usagef("stdin contains the JSON of a credential: add --from-file -")
 	case field.Kind == vault.KindMap:
 		return usagef("%s has several values, which one text on stdin cannot give: %s", field.Name, fromFileAdvice(field))
 	case field.Kind != vault.KindLines && strings.Contains(value, "\n"):
-		return usagef("stdin holds several lines, and %s is one: pipe the value alone, or use %s", field.Name, otherWays(field))
+		return usagef("stdin contains several lines, and %s is one: pipe the value alone, or use %s", field.Name, otherWays(field))
 	}
 	fields[field.Name] = value
 	return nil
 }
 
-// hasData reports whether stdin, which is no terminal, holds anything. A pipe that stays open
-// and silent holds nothing.
+// hasData reports whether stdin, which is no terminal, has data. A pipe that stays open without
+// data has none.
 func hasData(p process) bool {
 	read := make(chan bool, 1)
 	go func() {
