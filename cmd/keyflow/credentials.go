@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyflow/credentials"
-	"keyflow/credentials/vault"
+	"keyflow/credentials/authtype"
 	"keyflow/internal/jsonvalue"
 )
 
@@ -114,7 +114,7 @@ func (f *credentialFlags) mergeFields(in map[string]any, t credentialType) (map[
 		if !ok {
 			return nil, usagef("--field needs name=value")
 		}
-		i := slices.IndexFunc(t.Fields, func(f vault.Field) bool { return f.Name == name })
+		i := slices.IndexFunc(t.Fields, func(f authtype.Field) bool { return f.Name == name })
 		switch {
 		case i >= 0 && t.Fields[i].Secret:
 			return nil, usagef("%s is a secret: it must not be an argument. Leave it out and type it at the prompt or pipe it in, or use --from-file FILE", name)
@@ -139,8 +139,8 @@ func (f *credentialFlags) mergeFields(in map[string]any, t credentialType) (map[
 
 // credentialType is an authentication type as the API describes it.
 type credentialType struct {
-	ID     string        `json:"id"`
-	Fields []vault.Field `json:"fields"`
+	ID     string           `json:"id"`
+	Fields []authtype.Field `json:"fields"`
 }
 
 func typeOf(cmd *cobra.Command, c *client, id any) (credentialType, error) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"keyflow/credentials/vault"
+	"keyflow/credentials/document"
 	"keyflow/workflows"
 )
 
@@ -43,7 +43,7 @@ func schemaCommand(process) *cobra.Command {
 		make    func() ([]byte, error)
 	}{
 		{"workflow", "a workflow file", workflows.Schema},
-		{"credential", "a credential as written for create --from-file", vault.Schema},
+		{"credential", "a credential as written for create --from-file", document.Schema},
 	} {
 		cmd.AddCommand(&cobra.Command{
 			Use: each.use, Short: "Print the JSON Schema (2020-12) of " + each.of, Args: cobra.NoArgs,

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/term"
 
-	"keyflow/credentials/vault"
+	"keyflow/credentials/authtype"
 )
 
 // peekTime is how long a command that needs no secret waits to see whether stdin has data.
@@ -19,7 +19,7 @@ const peekTime = 200 * time.Millisecond
 func askSecrets(p process, t credentialType, fields map[string]any) error {
 	missing := missingSecrets(t, fields)
 	if _, ok := terminal(p); ok {
-		if len(missing) > 1 && !missing[0].Required || len(missing) == 1 && missing[0].Kind == vault.KindMap {
+		if len(missing) > 1 && !missing[0].Required || len(missing) == 1 && missing[0].Kind == authtype.KindMap {
 			return nil // several are possible: the server reports what is missing
 		}
 		return promptSecrets(p, missing, fields)
@@ -40,15 +40,15 @@ func askSecrets(p process, t credentialType, fields map[string]any) error {
 
 // missingSecrets lists the secret fields that apply and have no value: the required ones, or if
 // there are none the optional ones, of which a single line of text comes before keys and maps.
-func missingSecrets(t credentialType, fields map[string]any) []vault.Field {
-	var required, optional, texts []vault.Field
+func missingSecrets(t credentialType, fields map[string]any) []authtype.Field {
+	var required, optional, texts []authtype.Field
 	for _, field := range t.Fields {
 		secret := field.Secret || field.SecretIf != "" && fields[field.SecretIf] == true
 		switch _, given := fields[field.Name]; {
 		case given || !secret || !applies(field, t, fields):
 		case field.Required:
 			required = append(required, field)
-		case field.Kind == vault.KindText:
+		case field.Kind == authtype.KindText:
 			texts = append(texts, field)
 			fallthrough
 		default:
@@ -67,9 +67,9 @@ func missingSecrets(t credentialType, fields map[string]any) []vault.Field {
 
 // askNamed sets the secret fields that --secret names.
 func askNamed(p process, t credentialType, names []string, fields map[string]any) error {
-	named := make([]vault.Field, len(names))
+	named := make([]authtype.Field, len(names))
 	for i, name := range names {
-		named[i] = vault.Field{Name: name, Label: name, Required: true}
+		named[i] = authtype.Field{Name: name, Label: name, Required: true}
 		for _, f := range t.Fields {
 			if f.Name == name {
 				named[i].Kind = f.Kind
@@ -86,7 +86,7 @@ func askNamed(p process, t credentialType, names []string, fields map[string]any
 }
 
 // promptSecrets asks for values without echo. An optional field that is left empty is not set.
-func promptSecrets(p process, missing []vault.Field, fields map[string]any) error {
+func promptSecrets(p process, missing []authtype.Field, fields map[string]any) error {
 	fd, _ := terminal(p)
 	for _, field := range missing {
 		note := "not shown"
@@ -108,7 +108,7 @@ func promptSecrets(p process, missing []vault.Field, fields map[string]any) erro
 
 // pipedSecret sets a field to the text on stdin, without the line end. It refuses text that cannot
 // be the value; no message repeats it.
-func pipedSecret(p process, field vault.Field, fields map[string]any) error {
+func pipedSecret(p process, field authtype.Field, fields map[string]any) error {
 	data, err := readAll(p.stdin)
 	if err != nil {
 		return err
@@ -123,9 +123,9 @@ func pipedSecret(p process, field vault.Field, fields map[string]any) error {
 		return nil
 	case object["fields"] != nil:
 		return usagef("stdin contains the JSON of a credential: add --from-file -")
-	case field.Kind == vault.KindMap:
+	case field.Kind == authtype.KindMap:
 		return usagef("%s has several values, which one text on stdin cannot give: %s", field.Name, fromFileAdvice(field))
-	case field.Kind != vault.KindLines && strings.Contains(value, "\n"):
+	case field.Kind != authtype.KindLines && strings.Contains(value, "\n"):
 		return usagef("stdin contains several lines, and %s is one: pipe the value alone, or use %s", field.Name, otherWays(field))
 	}
 	fields[field.Name] = value
@@ -150,7 +150,7 @@ func hasData(p process) bool {
 	}
 }
 
-func fieldNames(fields []vault.Field) string {
+func fieldNames(fields []authtype.Field) string {
 	names := make([]string, len(fields))
 	for i, f := range fields {
 		names[i] = f.Name
@@ -163,7 +163,7 @@ func fieldNames(fields []vault.Field) string {
 }
 
 // fromFileAdvice shows the JSON that sets fields.
-func fromFileAdvice(fields ...vault.Field) string {
+func fromFileAdvice(fields ...authtype.Field) string {
 	values := make([]string, len(fields))
 	for i, f := range fields {
 		values[i] = fmt.Sprintf("%q: …", f.Name)
@@ -172,6 +172,6 @@ func fromFileAdvice(fields ...vault.Field) string {
 }
 
 // otherWays lists how a secret can be given without stdin.
-func otherWays(field vault.Field) string {
+func otherWays(field authtype.Field) string {
 	return fmt.Sprintf("--from-file FILE (JSON; - is stdin) or --ref %s=env:NAME", field.Name)
 }
