@@ -40,7 +40,7 @@ func TestLargeData(t *testing.T) {
 		"huge":      {`"a": ` + get("/huge", ""), `"code":"too_large","message":"` + strings.TrimPrefix(upstream.URL, "http://") + `: the answer is larger than 10485760 bytes (max_bytes)"`},
 		"huger":     {`"a": ` + get("/huge", `, "max_bytes": 67108864`), `the answer is larger than 67108864 bytes (max_bytes)`},
 		"large":     {`"a": ` + get("/many", ""), `"code":"too_large","message":"the output has `},
-		"deep":      {`"a": ` + get("/deep", `, "response": "json"`), `"code":"too_large","message":"` + strings.TrimPrefix(upstream.URL, "http://") + ` answered with JSON that cannot be taken: nested deeper than 1000 levels"`},
+		"deep":      {`"a": ` + get("/deep", `, "response": "json"`), `"code":"too_large","message":"` + strings.TrimPrefix(upstream.URL, "http://") + ` answered with JSON that cannot be read: nested deeper than 1000 levels`},
 		"deep text": {`"a": {"type": "web_request", "with": {"url": "` + upstream.URL + `/deep", "response": "text"}, "output": "{{ fromJSON(this.body) }}"}`, `"code":"expression"`},
 		"elements": {`"a": {"type": "web_request", "with": {"url": "` + upstream.URL + `/many", "response": "text"}, "output": "{{ len(this.body) }}"},
 			"b": {"type": "transform", "needs": ["a"], "for_each": "1..1000000", "with": {"value": 1}}`, `"status":"failed"`},
