@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/engine/runs"
+	"keyflow/engine/state"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
@@ -134,7 +135,7 @@ func (r *runner) bring(data []byte) {
 	}
 	node, known := r.plan.index[b.Node]
 	key := stepKey{node, b.Index}
-	if !known || r.brought[key] != nil || r.state.ended(node, b.Index) {
+	if !known || r.brought[key] != nil || r.state.Ended(node, b.Index) {
 		return
 	}
 	row := runs.Step{Node: b.Node, Index: b.Index, Status: runs.StepPending, Output: data}
@@ -148,7 +149,7 @@ func (r *runner) bring(data []byte) {
 	r.rows = append(r.rows, row)
 	r.keepBrought(key, &b)
 	if step != nil && step.status == runs.StepWaiting {
-		r.happen(event{kind: due, node: node, index: b.Index}, r.tick())
+		r.happen(state.Event{Kind: state.Due, Node: node, Index: b.Index}, r.tick())
 	}
 }
 
@@ -169,15 +170,6 @@ func (r *runner) broughtAgain(key stepKey, row *runs.Step) {
 	r.keepBrought(key, &b)
 }
 
-// ended reports whether a step has its final status.
-func (s *state) ended(node, index int) bool {
-	n := &s.nodes[node]
-	if index == runs.NoIndex || n.status.Final() {
-		return n.status.Final()
-	}
-	return n.items != nil && (index < 0 || index >= len(n.items.status) || n.items.status[index] == itemEnded)
-}
-
 // given is the outcome of a step that was brought something.
 func (s *stepRun) given(ctx context.Context) (outcome, *nodes.Error) {
 	if failure := s.brought.Error; failure != nil {
@@ -192,7 +184,7 @@ func (s *stepRun) given(ctx context.Context) (outcome, *nodes.Error) {
 
 // parked is the outcome of an attempt that asks to wait.
 func (s *stepRun) parked(p *nodes.Park) outcome {
-	out := outcome{kind: postponed, idle: true, awaits: p.For, err: &nodes.Error{Code: p.For, Message: p.Message}}
+	out := outcome{kind: state.Postponed, idle: true, awaits: p.For, err: &nodes.Error{Code: p.For, Message: p.Message}}
 	if p.For == "" {
 		out.err.Code = nodes.CodeWaitsForTime
 	}

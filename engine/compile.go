@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"keyflow/engine/state"
 	"keyflow/internal/expression"
 	"keyflow/internal/suggest"
 	"keyflow/nodes"
@@ -20,7 +21,7 @@ type Plan struct {
 	definition *workflows.Definition
 	nodes      []planNode
 	index      map[workflows.NodeID]int
-	shape      shape
+	shape      state.Shape
 	vars       map[string]any
 	output     *expression.Value // nil: the run's result is null
 	outputRead reads
@@ -132,7 +133,7 @@ func newCompiler(d *workflows.Definition, types *nodes.Registry, strict bool) *c
 		definition: d, types: types, strict: strict,
 		plan: &Plan{
 			definition: d, nodes: make([]planNode, len(ids)), index: make(map[workflows.NodeID]int, len(ids)),
-			shape: make(shape, len(ids)), vars: d.Vars, timeout: cmp.Or(time.Duration(d.Timeout), defaultTimeout),
+			shape: make(state.Shape, len(ids)), vars: d.Vars, timeout: cmp.Or(time.Duration(d.Timeout), defaultTimeout),
 		},
 		ancestors: make([]nodeSet, len(ids)),
 	}
@@ -147,8 +148,8 @@ func newCompiler(d *workflows.Definition, types *nodes.Registry, strict bool) *c
 		for _, need := range d.Nodes[id].Needs {
 			if from, ok := c.plan.index[need]; ok && from != i {
 				c.plan.nodes[i].needs = append(c.plan.nodes[i].needs, from)
-				c.plan.shape[i].needs++
-				c.plan.shape[from].dependents = append(c.plan.shape[from].dependents, i)
+				c.plan.shape[i].Needs++
+				c.plan.shape[from].Dependents = append(c.plan.shape[from].Dependents, i)
 			}
 		}
 	}
@@ -160,12 +161,12 @@ func (c *compiler) order() []int {
 	open := make([]int, len(c.plan.nodes))
 	var order []int
 	for i := range open {
-		if open[i] = c.plan.shape[i].needs; open[i] == 0 {
+		if open[i] = c.plan.shape[i].Needs; open[i] == 0 {
 			order = append(order, i)
 		}
 	}
 	for i := 0; i < len(order); i++ {
-		for _, d := range c.plan.shape[order[i]].dependents {
+		for _, d := range c.plan.shape[order[i]].Dependents {
 			if open[d]--; open[d] == 0 {
 				order = append(order, d)
 			}
@@ -205,10 +206,10 @@ func (c *compiler) compileNode(n int) {
 	p.itemsGoOn = def.OnItemError == workflows.Continue
 	p.atMostOnce = def.AtMostOnce
 	p.callback = waitsForCallback(def)
-	*s = shapeNode{
-		needs: s.needs, dependents: s.dependents,
-		runOn: cmp.Or(def.RunOn, workflows.RunOnSuccess), parallel: max(def.MaxParallel, 1),
-		goOn: p.goOn, itemsGoOn: p.itemsGoOn,
+	*s = state.Node{
+		Needs: s.Needs, Dependents: s.Dependents,
+		RunOn: cmp.Or(def.RunOn, workflows.RunOnSuccess), Parallel: max(def.MaxParallel, 1),
+		ContinueOnError: p.goOn, ContinueOnItemError: p.itemsGoOn,
 	}
 
 	at := place{compiler: c, node: n, names: runNames(), shapes: c.known, callbacks: c.callbacks, reads: &p.reads}

@@ -22,6 +22,10 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/engine/dispatch"
+	"keyflow/engine/journal"
+	"keyflow/engine/live"
+	"keyflow/engine/ownership"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
@@ -73,11 +77,11 @@ type Options struct {
 // Engine runs workflows. It is safe for concurrent use; Serve must run for anything to happen.
 type Engine struct {
 	o       Options
-	journal *Journal
-	owner   *Ownership
-	queue   *queue
+	journal *journal.Journal
+	owner   *ownership.Ownership
+	queue   *dispatch.Queue
 	plans   *planCache
-	hub     *hub
+	hub     *live.Hub
 	steps   context.Context // of all steps; ends with the engine
 	kill    context.CancelCauseFunc
 	look    chan struct{} // holds a token when signals or due runs should be looked for now
@@ -117,12 +121,12 @@ func New(o Options) (*Engine, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	e := &Engine{
-		o: o, queue: newQueue(o.Concurrency), plans: newPlanCache(), hub: newHub(),
-		journal: NewJournal(o.Store, JournalOptions{Now: o.Now, Logger: o.Logger}),
+		o: o, queue: dispatch.NewQueue(o.Concurrency), plans: newPlanCache(), hub: live.NewHub(),
+		journal: journal.New(o.Store, journal.Options{Now: o.Now, Logger: o.Logger}),
 		look:    make(chan struct{}, 1), drained: make(chan struct{}),
 		live: map[runs.ID]*runner{}, local: map[runs.ID]*Plan{},
 	}
-	e.owner = NewOwnership(o.Owners, OwnershipOptions{Alone: o.Exclusive, Orphans: e.adopt, Logger: o.Logger})
+	e.owner = ownership.New(o.Owners, ownership.Options{Alone: o.Exclusive, Orphans: e.adopt, Logger: o.Logger})
 	e.steps, e.kill = context.WithCancelCause(context.Background())
 	return e, nil
 }
@@ -222,7 +226,7 @@ func (e *Engine) close() {
 		runs = append(runs, r)
 	}
 	e.mu.Unlock()
-	e.queue.close()
+	e.queue.Close()
 	for _, r := range runs {
 		go r.stop()
 	}
@@ -320,7 +324,7 @@ func (e *Engine) Ready() error {
 		return err
 	case !e.owner.Confirmed():
 		return errUnavailable("the heartbeat of this process is not confirmed by the database")
-	case e.queue.queued() >= e.o.QueueLimit:
+	case e.queue.Queued() >= e.o.QueueLimit:
 		return errUnavailable("the queue is full")
 	}
 	return nil

@@ -67,7 +67,7 @@ const dueOfEach = 16
 func (e *Engine) due(ctx context.Context) ([]runs.DueRun, error) {
 	var oldest []runs.DueRun
 	var err error
-	if e.queue.queued() <= e.o.QueueLimit/2 { // else what is queued keeps the process busy
+	if e.queue.Queued() <= e.o.QueueLimit/2 { // else what is queued keeps the process busy
 		if oldest, err = e.o.Store.Due(ctx, e.now(), e.o.QueueLimit); err != nil || len(oldest) < e.o.QueueLimit {
 			return oldest, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine/runs"
+	"keyflow/engine/state"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -143,7 +144,7 @@ func (s *stepRun) held(err *nodes.Error) (outcome, bool) {
 			return outcome{}, false
 		}
 	}
-	return outcome{kind: postponed, idle: true, err: err, wait: wait, hold: credentials.ID(err.Hold)}, true
+	return outcome{kind: state.Postponed, idle: true, err: err, wait: wait, hold: credentials.ID(err.Hold)}, true
 }
 
 // heldUntil is until when the step waits for its credential: what it says already, else due.
@@ -169,6 +170,6 @@ func (r *runner) connected(id credentials.ID) {
 		if timer := r.live[key].timer; timer != nil {
 			timer.Stop()
 		}
-		r.happen(event{kind: due, node: key.node, index: key.index}, r.tick())
+		r.happen(state.Event{Kind: state.Due, Node: key.node, Index: key.index}, r.tick())
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"keyflow/engine/backoff"
+	"keyflow/engine/live"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
@@ -102,7 +104,7 @@ func (r *runner) earlierAnswer(ctx context.Context) (*runs.Answer, error) {
 		if !fault.Is(err, fault.Unavailable) || ctx.Err() != nil {
 			return a, err
 		}
-		sleep(ctx, pause(failures))
+		backoff.Sleep(ctx, backoff.Delay(failures))
 	}
 }
 
@@ -148,9 +150,9 @@ func (e *Engine) Answer(ctx context.Context, id runs.ID) (*runs.Answer, runs.Run
 		run, err := e.Wait(ctx, id)
 		return nil, run, err
 	}
-	w, stop := e.hub.subscribe(id)
+	w, stop := e.hub.Subscribe(id)
 	defer stop()
-	ticker := time.NewTicker(pollEvery)
+	ticker := time.NewTicker(live.PollEvery)
 	defer ticker.Stop()
 	for {
 		if r := e.running(id); r != nil && r.reply != nil {
@@ -163,8 +165,8 @@ func (e *Engine) Answer(ctx context.Context, id runs.ID) (*runs.Answer, runs.Run
 			return a, run, err
 		}
 		select {
-		case <-w.wake:
-			w.take()
+		case <-w.Changed():
+			w.Take()
 		case <-ticker.C:
 		case <-ctx.Done():
 			return nil, runs.Run{}, ctx.Err()

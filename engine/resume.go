@@ -8,7 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"keyflow/engine/dispatch"
 	"keyflow/engine/runs"
+	"keyflow/engine/state"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 )
@@ -24,9 +26,9 @@ func (e *Engine) adopt(_ context.Context, orphans []runs.Orphan) {
 
 // enqueue lets a run be claimed when its turn comes; from its owner when that is silent, else nil.
 func (e *Engine) enqueue(due runs.DueRun, from *runs.Orphan) {
-	e.queue.submit(&task{
-		run: due.Run, workflow: due.Workflow, claim: true,
-		do: func(func()) { e.claim(due.Run, from) },
+	e.queue.Submit(&dispatch.Task{
+		Run: due.Run, Workflow: due.Workflow, Claim: true,
+		Do: func(func()) { e.claim(due.Run, from) },
 	})
 }
 
@@ -40,7 +42,7 @@ func (e *Engine) claim(id runs.ID, from *runs.Orphan) (settled bool) {
 	if e.running(id) != nil {
 		return true
 	}
-	e.awaitOwnership(e.steps)
+	e.owner.Await(e.steps)
 	sure := e.owner.Gaps() // the answer can be late
 	claim := &runs.Claim{Run: id, Owner: e.owner.ID()}
 	if from != nil {
@@ -134,7 +136,7 @@ func (e *Engine) release(run runs.Run) {
 // released.
 func (r *runner) restore(l *runs.Loaded) {
 	r.watchTimeout(r.plan.timeout - runningTime(l.Steps))
-	r.happen(event{kind: began}, r.newest)
+	r.happen(state.Event{Kind: state.Began}, r.newest)
 	rows := slices.Clone(l.Steps)
 	slices.SortFunc(rows, func(a, b runs.Step) int {
 		return cmp.Or(orderTime(a.FinishedAt).Compare(orderTime(b.FinishedAt)),
@@ -149,7 +151,7 @@ func (r *runner) restore(l *runs.Loaded) {
 	})
 	r.interrupted(rows)
 	if r.run.CancelRequested {
-		r.happen(event{kind: canceled}, r.tick())
+		r.happen(state.Event{Kind: state.Canceled}, r.tick())
 	}
 	r.apply(l.Signals)
 	r.settle()
@@ -210,7 +212,7 @@ func (r *runner) replay(row *runs.Step) {
 			step.holdEnd = step.due
 			r.engine.lookAt(step.hold, 0)
 		}
-		r.happen(event{kind: postponed, node: node, index: row.Index}, at)
+		r.happen(state.Event{Kind: state.Postponed, Node: node, Index: row.Index}, at)
 	case runs.StepSucceeded, runs.StepFailed, runs.StepSkipped:
 		delete(r.live, key)
 		if row.Index == runs.NoIndex {
@@ -218,8 +220,8 @@ func (r *runner) replay(row *runs.Step) {
 		} else {
 			r.keepElement(key, row)
 		}
-		kind := map[runs.StepStatus]eventKind{runs.StepSucceeded: succeeded, runs.StepFailed: failed, runs.StepSkipped: unwanted}[row.Status]
-		r.happen(event{kind: kind, node: node, index: row.Index}, at)
+		kind := map[runs.StepStatus]state.EventKind{runs.StepSucceeded: state.Succeeded, runs.StepFailed: state.Failed, runs.StepSkipped: state.Unwanted}[row.Status]
+		r.happen(state.Event{Kind: kind, Node: node, Index: row.Index}, at)
 	default: // it begins again
 	}
 }
@@ -249,14 +251,14 @@ func (r *runner) expandAgain(node int, row *runs.Step, at time.Time) bool {
 		return false
 	}
 	out := s.expand(r.ctx)
-	if out.kind != expanded {
+	if out.kind != state.Expanded {
 		r.engine.o.Logger.Error("a for_each cannot be evaluated again", "run", r.run.ID, "node", plan.id, "error", out.err)
 		return false
 	}
 	out.elements.started = at
 	r.results[node].elements = out.elements
 	delete(r.live, s.key)
-	r.happen(event{kind: expanded, node: node, index: runs.NoIndex, count: len(out.elements.items)}, at)
+	r.happen(state.Event{Kind: state.Expanded, Node: node, Index: runs.NoIndex, Count: len(out.elements.items)}, at)
 	return row.Index != runs.NoIndex && row.Index < len(out.elements.items)
 }
 
@@ -292,7 +294,7 @@ func (r *runner) interrupted(rows []runs.Step) {
 		end := r.tick()
 		last.FinishedAt, last.Error = &end, stepError(err, last.Attempt)
 		step.attempts = []runs.Attempt{last}
-		r.outcome(key, step, &outcome{kind: failed, err: err, attempt: &last})
+		r.outcome(key, step, &outcome{kind: state.Failed, err: err, attempt: &last})
 	}
 }
 

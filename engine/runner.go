@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/engine/dispatch"
 	"keyflow/engine/runs"
+	"keyflow/engine/state"
 	"keyflow/internal/outbox"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -29,13 +31,13 @@ type runner struct {
 	interrupt context.CancelCauseFunc
 	done      chan struct{} // closed when the run has left this process
 
-	run  runs.Run // as it was when it came here; not changed
-	lane lane     // of its steps in the queue
+	run  runs.Run          // as it was when it came here; not changed
+	lane dispatch.RunQueue // of its steps in the queue
 	// sure is how many gaps the heartbeat had when the run was known to be this process's.
 	sure atomic.Int64
 
 	mu      sync.Mutex
-	state   *state
+	state   *state.State
 	results []nodeResult
 	live    map[stepKey]*liveStep // steps at work or waiting
 	brought map[stepKey]*brought  // what steps were given from outside; may be nil
@@ -93,7 +95,7 @@ func (s *liveStep) begins(out *outcome, at time.Time) {
 	case !s.started.IsZero():
 	case out.attempt != nil:
 		s.started = out.attempt.StartedAt
-	case out.kind == postponed:
+	case out.kind == state.Postponed:
 		s.started = at
 	}
 }
@@ -115,8 +117,8 @@ const parkAfter = time.Second
 // sure is how many gaps the heartbeat had before the process asked for the run.
 func newRunner(e *Engine, plan *Plan, run runs.Run, sure int64) *runner {
 	r := &runner{
-		engine: e, plan: plan, run: run, lane: lane{run: run.ID}, done: make(chan struct{}),
-		state: newState(plan.shape), results: make([]nodeResult, len(plan.nodes)),
+		engine: e, plan: plan, run: run, lane: dispatch.RunQueue{Run: run.ID}, done: make(chan struct{}),
+		state: state.New(plan.shape), results: make([]nodeResult, len(plan.nodes)),
 		live: make(map[stepKey]*liveStep, 1), newest: *run.StartedAt, reply: newReply(plan, &run),
 	}
 	r.ctx, r.interrupt = context.WithCancelCause(e.steps)
@@ -128,7 +130,7 @@ func newRunner(e *Engine, plan *Plan, run runs.Run, sure int64) *runner {
 // begin starts a run from the beginning. r.mu is held, and released.
 func (r *runner) begin() {
 	r.watchTimeout(r.plan.timeout)
-	r.happen(event{kind: began}, r.newest)
+	r.happen(state.Event{Kind: state.Began}, r.newest)
 	r.settle()
 }
 
@@ -139,7 +141,7 @@ func (r *runner) watchTimeout(left time.Duration) {
 		if r.failure == nil {
 			r.failure = &runs.RunError{Code: nodes.CodeTimeout, Message: fmt.Sprintf("the run took longer than its timeout of %s", workflows.Duration(r.plan.timeout))}
 		}
-		r.happen(event{kind: timedOut}, r.tick())
+		r.happen(state.Event{Kind: state.TimedOut}, r.tick())
 		r.settle()
 	})
 }
@@ -156,24 +158,24 @@ func (r *runner) tick() time.Time {
 }
 
 // happen applies an event and notes what follows from it. r.mu is held.
-func (r *runner) happen(ev event, at time.Time) {
+func (r *runner) happen(ev state.Event, at time.Time) {
 	interrupted := false
-	for _, a := range apply(r.state, ev) {
-		key := stepKey{a.node, a.index}
-		switch a.kind {
-		case start, startItem:
+	for _, a := range state.Apply(r.state, ev) {
+		key := stepKey{a.Node, a.Index}
+		switch a.Kind {
+		case state.Start, state.StartItem:
 			r.live[key] = &liveStep{status: runs.StepRunning}
 			r.next = append(r.next, key)
-		case repeat:
+		case state.Repeat:
 			r.live[key].status, r.live[key].begun = runs.StepRunning, false
 			r.next = append(r.next, key)
-		case end:
+		case state.End:
 			r.ended(a, at)
-		case interrupt:
+		case state.Interrupt:
 			r.interrupt(r.stopCause())
 			interrupted = true
-		case finish:
-			r.verdict = a.run
+		case state.Finish:
+			r.verdict = a.Run
 		}
 	}
 	if interrupted {
@@ -186,14 +188,14 @@ func (r *runner) happen(ev event, at time.Time) {
 func (r *runner) cutQueued() {
 	for key, step := range r.live {
 		if step.status == runs.StepRunning && !step.begun {
-			r.outcome(key, step, &outcome{kind: cut})
+			r.outcome(key, step, &outcome{kind: state.Cut})
 		}
 	}
 }
 
 // stopCause is why a stopped run was stopped.
 func (r *runner) stopCause() error {
-	if r.state.stopped == stopTimedOut {
+	if r.state.Stopped == state.StopTimedOut {
 		return errTimedOut
 	}
 	return errCanceled
@@ -201,9 +203,9 @@ func (r *runner) stopCause() error {
 
 // ended records a step that has no result of its own: it was skipped or canceled, is the
 // aggregate of a for_each, or waited when the run was stopped. r.mu is held.
-func (r *runner) ended(a action, at time.Time) {
-	key := stepKey{a.node, a.index}
-	row := runs.Step{Node: r.plan.nodes[a.node].id, Index: a.index, Status: a.status, FinishedAt: &at}
+func (r *runner) ended(a state.Action, at time.Time) {
+	key := stepKey{a.Node, a.Index}
+	row := runs.Step{Node: r.plan.nodes[a.Node].id, Index: a.Index, Status: a.Status, FinishedAt: &at}
 	if step := r.live[key]; step != nil {
 		step.into(&row)
 		delete(r.live, key)
@@ -211,8 +213,8 @@ func (r *runner) ended(a action, at time.Time) {
 			r.cancelChild(step.child)
 		}
 	}
-	elements := r.results[a.node].elements
-	if elements != nil && a.index == runs.NoIndex {
+	elements := r.results[a.Node].elements
+	if elements != nil && a.Index == runs.NoIndex {
 		row.StartedAt = &elements.started
 		row.Error = elements.err
 		if len(elements.outputs) == 0 {
@@ -220,20 +222,20 @@ func (r *runner) ended(a action, at time.Time) {
 		}
 	}
 	switch {
-	case a.status == runs.StepSucceeded || a.status == runs.StepSkipped:
+	case a.Status == runs.StepSucceeded || a.Status == runs.StepSkipped:
 		row.Error = nil
 	case row.Error == nil:
 		row.Error = r.stopError()
 	}
 	r.rows = append(r.rows, row)
-	if a.index == runs.NoIndex {
-		r.keep(a.node, &row)
+	if a.Index == runs.NoIndex {
+		r.keep(a.Node, &row)
 	}
 }
 
 // stopError is the error of a started step that a stop left without a result.
 func (r *runner) stopError() *runs.StepError {
-	if r.state.stopped == stopTimedOut {
+	if r.state.Stopped == state.StopTimedOut {
 		return &runs.StepError{Code: nodes.CodeTimeout, Message: errTimedOut.Error()}
 	}
 	return &runs.StepError{Code: nodes.CodeCanceled, Message: errCanceled.Error()}
@@ -294,7 +296,7 @@ func (r *runner) dueNow(key stepKey) {
 		if step.awaits != "" {
 			go r.engine.late(r.run.ID, r.plan.nodes[key.node].id, key.index)
 		} else {
-			r.happen(event{kind: due, node: key.node, index: key.index}, r.tick())
+			r.happen(state.Event{Kind: state.Due, Node: key.node, Index: key.index}, r.tick())
 		}
 	}
 	r.settle()
@@ -316,7 +318,7 @@ func (r *runner) apply(signals []runs.Signal) {
 		r.readSeq, r.awake = s.Seq, false
 		switch s.Kind {
 		case runs.SignalCancel:
-			r.happen(event{kind: canceled}, r.tick())
+			r.happen(state.Event{Kind: state.Canceled}, r.tick())
 		case runs.SignalConnected:
 			r.connected(credentials.ID(s.Data))
 		case runs.SignalStep:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"keyflow/engine/live"
 	"keyflow/engine/runs"
 	"keyflow/internal/jsonvalue"
 )
@@ -76,12 +77,12 @@ func (r *runner) atWorkStep(key stepKey, live *liveStep) runs.Step {
 
 // overlay replaces or adds steps; one that has ended on disk stays.
 func overlay(stored, now []runs.Step) []runs.Step {
-	place := make(map[stepID]int, len(stored))
+	place := make(map[runs.StepRef]int, len(stored))
 	for i := range stored {
-		place[stepID{string(stored[i].Node), stored[i].Index}] = i
+		place[runs.StepRef{Node: stored[i].Node, Index: stored[i].Index}] = i
 	}
 	for _, s := range now {
-		i, ok := place[stepID{string(s.Node), s.Index}]
+		i, ok := place[runs.StepRef{Node: s.Node, Index: s.Index}]
 		switch {
 		case !ok:
 			stored = append(stored, s)
@@ -129,4 +130,25 @@ func (e *Engine) collect(steps []runs.Step) {
 			s.Output = raw
 		}
 	}
+}
+
+// Wait returns the run once it is final, or ctx's error.
+func (e *Engine) Wait(ctx context.Context, id runs.ID) (runs.Run, error) {
+	if r := e.running(id); r != nil {
+		select {
+		case <-r.done:
+			if r.final != nil {
+				return *r.final, nil
+			}
+		case <-ctx.Done():
+			return runs.Run{}, ctx.Err()
+		}
+	}
+	return e.hub.Wait(ctx, id, e.Find)
+}
+
+// Watch sends the run and its steps as they are, then every change, and closes the channel
+// after the final run or when ctx is done. A slow reader misses intermediate states only.
+func (e *Engine) Watch(ctx context.Context, id runs.ID) (<-chan live.Update, error) {
+	return e.hub.Watch(ctx, id, live.Source{Read: e.Run, Running: func(id runs.ID) bool { return e.running(id) != nil }})
 }

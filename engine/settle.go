@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"keyflow/engine/live"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
@@ -75,7 +76,7 @@ func (r *runner) news() *runs.Progress {
 		r.engine.announce(&r.run, p)
 	case r.leaving && r.atWork == 0:
 		p.Set = r.handBack()
-	case r.state.idle() && len(r.next) == 0 && !r.awake && !r.leaving:
+	case r.state.Idle() && len(r.next) == 0 && !r.awake && !r.leaving:
 		if due := r.soonest(); due == nil || due.Sub(r.engine.now()) >= parkAfter {
 			p.Set = &runs.Change{Status: runs.Waiting, WakeAt: due, Release: true}
 		}
@@ -118,7 +119,7 @@ func (r *runner) soonest() *time.Time {
 
 // handBack gives the run up, so that another process, or the next start of this one, goes on.
 func (r *runner) handBack() *runs.Change {
-	if r.state.idle() {
+	if r.state.Idle() {
 		return &runs.Change{Status: runs.Waiting, WakeAt: r.soonest(), Release: true}
 	}
 	return &runs.Change{Status: runs.Queued, Release: true}
@@ -221,4 +222,20 @@ func (r *runner) refused(p *runs.Progress, err error) {
 		r.broken, r.verdict = true, runs.Failed
 		r.interrupt(errLost)
 	}
+}
+
+// publish tells watchers what was stored.
+func (r *runner) publish(p *runs.Progress) {
+	if p == nil || !r.engine.hub.Watched() {
+		return
+	}
+	updates := make([]live.Update, 0, len(p.Steps)+1)
+	for i := range p.Steps {
+		updates = append(updates, live.Update{Step: &p.Steps[i]})
+	}
+	if p.Set != nil {
+		run := r.run.With(p.Set)
+		updates = append(updates, live.Update{Run: &run})
+	}
+	r.engine.hub.Publish(r.run.ID, updates...)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"keyflow/engine/backoff"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
@@ -52,7 +53,7 @@ func (s *stepRun) startNow(ctx context.Context, n *runs.NewRun) *nodes.Error {
 	}
 	out := <-e.journal.Send(runs.Entry{Create: n})
 	for failures := 1; fault.Is(out.Err, fault.Unavailable) && ctx.Err() == nil; failures++ {
-		sleep(ctx, pause(failures)) // nothing was stored, and the run is not to blame
+		backoff.Sleep(ctx, backoff.Delay(failures)) // nothing was stored, and the run is not to blame
 		out = <-e.journal.Send(runs.Entry{Create: n})
 	}
 	e.tell(out.Woken)

@@ -78,12 +78,12 @@ func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run runs.Run) (
 	if err := e.resealKept(&run, s.kept); err != nil {
 		return Started{}, err
 	}
-	own := e.queue.idle() && e.owner.Confirmed()
+	own := e.queue.HasFreeSlot() && e.owner.Confirmed()
 	switch {
 	case own:
 		started := run.CreatedAt
 		run.Status, run.Owner, run.Fence, run.StartedAt = runs.Running, e.owner.ID(), 1, &started
-	case !e.queue.takes(run.Workflow, e.o.QueueLimit):
+	case !e.queue.Accepts(run.Workflow, e.o.QueueLimit):
 		return Started{}, errUnavailable("the queue is full")
 	}
 	create := &runs.NewRun{Run: run, Steps: s.kept, Dedupe: s.Dedupe, RecordSkip: s.isOccurrence()}

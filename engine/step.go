@@ -15,6 +15,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine/runs"
+	"keyflow/engine/state"
 	"keyflow/internal/egress"
 	"keyflow/internal/jsonvalue"
 	"keyflow/internal/outbox"
@@ -62,8 +63,8 @@ var _ nodes.Env = (*stepRun)(nil)
 
 // outcome is how an attempt ended.
 type outcome struct {
-	kind     eventKind // succeeded, failed, postponed, unwanted, expanded or cut
-	dropped  bool      // the process is stopping: nothing is recorded, the attempt runs again
+	kind     state.EventKind // succeeded, failed, postponed, unwanted, expanded or cut
+	dropped  bool            // the process is stopping: nothing is recorded, the attempt runs again
 	output   json.RawMessage
 	sealed   []byte // of a sensitive node, or the marks of redacted values
 	value    any
@@ -113,9 +114,9 @@ func (s *stepRun) checkCondition(ctx context.Context) (outcome, bool) {
 	}
 	wanted, ok := v.(bool)
 	if !ok {
-		return outcome{kind: failed, err: &nodes.Error{Code: nodes.CodeExpression, Message: "if gave " + typeName(v) + ", not a boolean"}}, true
+		return outcome{kind: state.Failed, err: &nodes.Error{Code: nodes.CodeExpression, Message: "if gave " + typeName(v) + ", not a boolean"}}, true
 	}
-	return outcome{kind: unwanted}, !wanted
+	return outcome{kind: state.Unwanted}, !wanted
 }
 
 func (s *stepRun) expand(ctx context.Context) outcome {
@@ -125,9 +126,9 @@ func (s *stepRun) expand(ctx context.Context) outcome {
 	}
 	list, wrong := newElements(v)
 	if wrong != nil {
-		return outcome{kind: failed, err: wrong}
+		return outcome{kind: state.Failed, err: wrong}
 	}
-	return outcome{kind: expanded, elements: list}
+	return outcome{kind: state.Expanded, elements: list}
 }
 
 // withoutURL drops the layer of http.Client, whose text holds the whole URL with its query.
@@ -144,7 +145,7 @@ func notStarted(ctx context.Context, err *nodes.Error) outcome {
 	if out, stopped := interruption(ctx); stopped {
 		return out
 	}
-	return outcome{kind: failed, err: err}
+	return outcome{kind: state.Failed, err: err}
 }
 
 // interruption is the outcome of a step whose run was interrupted; false when it was not.
@@ -153,9 +154,9 @@ func interruption(ctx context.Context) (outcome, bool) {
 	case ctx.Err() == nil:
 		return outcome{}, false
 	case errors.Is(cause, errCanceled):
-		return outcome{kind: cut, err: &nodes.Error{Code: nodes.CodeCanceled, Message: errCanceled.Error()}}, true
+		return outcome{kind: state.Cut, err: &nodes.Error{Code: nodes.CodeCanceled, Message: errCanceled.Error()}}, true
 	case errors.Is(cause, errTimedOut):
-		return outcome{kind: cut, err: &nodes.Error{Code: nodes.CodeTimeout, Message: errTimedOut.Error()}}, true
+		return outcome{kind: state.Cut, err: &nodes.Error{Code: nodes.CodeTimeout, Message: errTimedOut.Error()}}, true
 	default:
 		return outcome{dropped: true}, true
 	}
@@ -167,7 +168,7 @@ func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
 		return out
 	}
 	if !err.Until.IsZero() {
-		return outcome{kind: postponed, idle: true, err: err, wait: max(err.Until.Sub(s.runner.engine.now()), 0)}
+		return outcome{kind: state.Postponed, idle: true, err: err, wait: max(err.Until.Sub(s.runner.engine.now()), 0)}
 	}
 	if out, held := s.held(err); held {
 		return out
@@ -179,11 +180,11 @@ func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
 	switch {
 	case wrong != nil:
 		wrong.Message += " (the attempt failed with " + err.Code + ": " + err.Message + ")"
-		return outcome{kind: failed, err: wrong}
+		return outcome{kind: state.Failed, err: wrong}
 	case again:
-		return outcome{kind: postponed, err: retryError(err, wait), wait: wait}
+		return outcome{kind: state.Postponed, err: retryError(err, wait), wait: wait}
 	default:
-		return outcome{kind: failed, err: err}
+		return outcome{kind: state.Failed, err: err}
 	}
 }
 
@@ -246,7 +247,7 @@ func (s *stepRun) result(ctx context.Context, result nodes.Result) (outcome, *no
 
 // done is the outcome of a step with this raw output.
 func (s *stepRun) done(ctx context.Context, v any) (outcome, *nodes.Error) {
-	out := outcome{kind: succeeded}
+	out := outcome{kind: state.Succeeded}
 	err := s.output(ctx, v, &out)
 	return out, err
 }

@@ -4,28 +4,19 @@ import (
 	"context"
 	"time"
 
+	"keyflow/engine/backoff"
 	"keyflow/internal/fault"
 )
 
-// confirmEvery is how often a step that may not start looks whether it may.
-const confirmEvery = 20 * time.Millisecond
+// recheckEvery is how often the owner of a run is read again that could not be read.
+const recheckEvery = 20 * time.Millisecond
 
-// awaitOwnership returns when the process may claim runs, or ctx is done.
-func (e *Engine) awaitOwnership(ctx context.Context) {
-	for !e.owner.Confirmed() {
-		sleep(ctx, confirmEvery)
-		if ctx.Err() != nil {
-			return
-		}
-	}
-}
-
-// awaitOwnership returns when a step or a request of the run may start, or ctx is done. A
+// awaitOwnership is the ownership check: it returns when a step or a request of the run may start, or ctx is done. A
 // process that was silent may have lost its runs without knowing: each is looked at before it
 // does anything more. Without such a gap that costs a comparison.
 func (r *runner) awaitOwnership(ctx context.Context) {
 	for {
-		r.engine.awaitOwnership(ctx)
+		r.engine.owner.Await(ctx)
 		gaps := r.engine.owner.Gaps()
 		if ctx.Err() != nil || r.sure.Load() == gaps {
 			return
@@ -45,7 +36,7 @@ func (r *runner) awaitOwnership(ctx context.Context) {
 			r.mu.Unlock()
 			return
 		default:
-			sleep(ctx, confirmEvery)
+			backoff.Sleep(ctx, recheckEvery)
 		}
 	}
 }

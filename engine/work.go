@@ -5,15 +5,18 @@ import (
 	"strconv"
 	"time"
 
+	"keyflow/engine/dispatch"
+	"keyflow/engine/live"
 	"keyflow/engine/runs"
+	"keyflow/engine/state"
 )
 
 // submit hands a step to the queue.
 func (r *runner) submit(key stepKey) {
-	r.engine.queue.submit(&task{
-		run: r.run.ID, workflow: r.run.Workflow, lane: &r.lane,
-		do:   func(release func()) { r.work(key, release) },
-		drop: r.dropped,
+	r.engine.queue.Submit(&dispatch.Task{
+		Run: r.run.ID, Workflow: r.run.Workflow, Queue: &r.lane,
+		Do:   func(release func()) { r.work(key, release) },
+		Drop: r.dropped,
 	})
 }
 
@@ -44,8 +47,8 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 	switch {
 	case r.gone || r.leaving || step == nil || r.broken:
 		return nil, outcome{dropped: true}
-	case r.state.stopped != goingOn:
-		return nil, outcome{kind: cut}
+	case r.state.Stopped != state.NotStopped:
+		return nil, outcome{kind: state.Cut}
 	}
 	plan := &r.plan.nodes[key.node]
 	s := &stepRun{
@@ -54,13 +57,13 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 		fresh: len(step.attempts) == 0 && key.index == runs.NoIndex,
 	}
 	step.begun, step.current = true, r.engine.now()
-	if r.engine.hub.watchers.Load() > 0 {
+	if r.engine.hub.Watched() {
 		now := r.atWorkStep(key, step)
-		r.engine.hub.publish(r.run.ID, Update{Step: &now})
+		r.engine.hub.Publish(r.run.ID, live.Update{Step: &now})
 	}
 	var err error
 	if s.reading, err = r.vars(&plan.reads); err != nil {
-		return nil, outcome{kind: failed, err: varsError(err)}
+		return nil, outcome{kind: state.Failed, err: varsError(err)}
 	}
 	s.sealed = r.sealedOutputs(plan.reads.sealed)
 	if key.index != runs.NoIndex {
@@ -103,11 +106,11 @@ func (r *runner) finished(key stepKey, s *stepRun, out outcome) {
 // outcome records how an attempt ended and lets the state know. r.mu is held.
 func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 	at := r.tick()
-	if out.kind == expanded {
+	if out.kind == state.Expanded {
 		out.elements.started = at
 		r.results[key.node].elements = out.elements
 		delete(r.live, key)
-		r.happen(event{kind: expanded, node: key.node, index: runs.NoIndex, count: len(out.elements.items)}, at)
+		r.happen(state.Event{Kind: state.Expanded, Node: key.node, Index: runs.NoIndex, Count: len(out.elements.items)}, at)
 		return
 	}
 	row := runs.Step{Node: r.plan.nodes[key.node].id, Index: key.index, Output: out.output, Sealed: out.sealed}
@@ -118,7 +121,7 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 	} else if out.err != nil {
 		row.Error = stepError(out.err, len(step.attempts))
 	}
-	if out.kind == postponed && r.state.stopped == goingOn {
+	if out.kind == state.Postponed && r.state.Stopped == state.NotStopped {
 		due := r.engine.now().Add(out.wait) // not after at, which is ahead of a clock that was set back
 		if out.forever {
 			due = time.Time{}
@@ -139,43 +142,43 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 		r.postpone(key, step, due, row)
 		return
 	}
-	if out.kind == postponed && out.start != nil && out.start.Dedupe != nil { // startNow has stored it
+	if out.kind == state.Postponed && out.start != nil && out.start.Dedupe != nil { // startNow has stored it
 		r.cancelChild(out.start.Run.ID)
 	}
-	if out.start != nil && out.kind == succeeded {
+	if out.start != nil && out.kind == state.Succeeded {
 		r.starts = append(r.starts, *out.start)
 	}
 	r.say(out.answer)
-	if out.event != nil && out.kind == succeeded {
+	if out.event != nil && out.kind == state.Succeeded {
 		r.emitted = append(r.emitted, *out.event)
 	}
 	row.Status, row.FinishedAt = r.endStatus(out.kind), &at
-	if out.kind == cut || out.kind == postponed {
+	if out.kind == state.Cut || out.kind == state.Postponed {
 		row.Error = r.stopError()
 	}
 	delete(r.live, key)
 	r.rows = append(r.rows, row)
 	if key.index == runs.NoIndex {
 		r.keep(key.node, &row)
-		if n := &r.results[key.node]; r.plan.nodes[key.node].isRead && out.kind == succeeded {
+		if n := &r.results[key.node]; r.plan.nodes[key.node].isRead && out.kind == state.Succeeded {
 			n.data.set(len(out.output), out.value)
 		}
 	} else {
 		r.keepElement(key, &row)
 	}
-	r.happen(event{kind: out.kind, node: key.node, index: key.index}, at)
+	r.happen(state.Event{Kind: out.kind, Node: key.node, Index: key.index}, at)
 }
 
-func (r *runner) endStatus(kind eventKind) runs.StepStatus {
+func (r *runner) endStatus(kind state.EventKind) runs.StepStatus {
 	switch kind {
-	case succeeded:
+	case state.Succeeded:
 		return runs.StepSucceeded
-	case unwanted:
+	case state.Unwanted:
 		return runs.StepSkipped
-	case failed:
+	case state.Failed:
 		return runs.StepFailed
 	default:
-		return r.state.stoppedStatus()
+		return r.state.StoppedStatus()
 	}
 }
 
@@ -189,9 +192,9 @@ func (r *runner) postpone(key stepKey, step *liveStep, until time.Time, row runs
 	}
 	r.rows = append(r.rows, row)
 	r.awake = false
-	r.happen(event{kind: postponed, node: key.node, index: key.index}, r.newest)
+	r.happen(state.Event{Kind: state.Postponed, Node: key.node, Index: key.index}, r.newest)
 	if step.awaits != "" && r.brought[key] != nil { // it came early
-		r.happen(event{kind: due, node: key.node, index: key.index}, r.tick())
+		r.happen(state.Event{Kind: state.Due, Node: key.node, Index: key.index}, r.tick())
 	}
 }
 

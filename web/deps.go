@@ -12,10 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"keyflow/credentials"
-	"keyflow/credentials/authtype"
-	"keyflow/credentials/presets"
 	"keyflow/credentials/vault"
 	"keyflow/engine"
+	"keyflow/engine/live"
 	"keyflow/engine/runs"
 	"keyflow/internal/identity"
 	"keyflow/triggers"
@@ -109,8 +108,8 @@ type credentialConnects interface {
 
 // credentialForms says what a credential can be.
 type credentialForms interface {
-	Types() []authtype.Type
-	Presets() []presets.Preset
+	Types() []vault.Type
+	Presets() []vault.Preset
 }
 
 // masterKeys are for administrators.
@@ -155,7 +154,7 @@ type runReads interface {
 	Steps(ctx context.Context, f runs.StepFilter) ([]runs.Step, error)
 	StepCounts(ctx context.Context, id runs.ID) (map[runs.StepStatus]int, error)
 	Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error)
-	Watch(ctx context.Context, id runs.ID) (<-chan engine.Update, error)
+	Watch(ctx context.Context, id runs.ID) (<-chan live.Update, error)
 }
 
 type runChanges interface {

@@ -11,7 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
-	"keyflow/engine"
+	"keyflow/engine/live"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
@@ -79,7 +79,7 @@ func (s *server) runEvents(ctx context.Context, who session.Who, in *runEventsOf
 
 // stream writes until the run has ended, the reader is gone or not allowed any more, or the
 // server stops.
-func (s *server) stream(r *http.Request, e *eventWriter, updates <-chan engine.Update) {
+func (s *server) stream(r *http.Request, e *eventWriter, updates <-chan live.Update) {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()
 	err := e.text(":\n\n") // so that the reader sees at once that it is connected
@@ -110,7 +110,7 @@ type eventWriter struct {
 	newest  int64 // the last id that was written
 }
 
-func (e *eventWriter) update(u engine.Update) error {
+func (e *eventWriter) update(u live.Update) error {
 	if u.Run != nil {
 		view := runEvent{RunSummary: viewRunSummary(*u.Run), Output: shortOutput(u.Run.Output)}
 		return e.event("run", instantOf(u.Run), view)

@@ -15,6 +15,7 @@ import (
 	credentialssql "keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/engine"
+	"keyflow/engine/live"
 	"keyflow/engine/runs"
 	"keyflow/internal/cloudevent"
 	"keyflow/internal/database"
@@ -201,7 +202,7 @@ func (f *fakeRuns) Runs(_ context.Context, filter runs.Filter) (list []runs.Run,
 	return list, nil
 }
 
-func (f *fakeRuns) Watch(context.Context, runs.ID) (<-chan engine.Update, error) {
+func (f *fakeRuns) Watch(context.Context, runs.ID) (<-chan live.Update, error) {
 	return nil, fault.New(fault.Unavailable, "watching is tested with the engine")
 }
 

@@ -49,7 +49,7 @@ func readAll(r io.Reader) ([]byte, error) {
 	return data, nil
 }
 
-// terminal is the descriptor of stdin, if that is a terminal.
+// terminal is stdin when a person sits there.
 func terminal(p process) (int, bool) {
 	f, ok := p.stdin.(*os.File)
 	if !ok {

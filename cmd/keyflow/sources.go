@@ -9,8 +9,8 @@ import (
 	"keyflow/internal/egress"
 )
 
-// openSources returns the readers of secrets that are stored elsewhere. Vault has its own
-// transport, so that workflows may not call its address.
+// openSources makes what reads secrets that are kept elsewhere. Vault has a transport of its
+// own: that its address may be dialled is no permission for workflows.
 func (c *core) openSources(cfg config) (*sources.Sources, error) {
 	lookup := func(name string) (string, bool) {
 		if cfg.getenv == nil {
@@ -31,7 +31,7 @@ func (c *core) openSources(cfg config) (*sources.Sources, error) {
 	return sources.New(o)
 }
 
-// vaultHost is the --egress-allow entry of a URL; none when the URL is not valid.
+// vaultHost is the entry of --egress-allow for an address; none when it is no address.
 func vaultHost(address string) []string {
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" {

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// listedTrigger is a trigger as tables show it.
+// listedTrigger is what tables show of a trigger.
 type listedTrigger struct {
 	Workflow string      `json:"workflow"`
 	ID       string      `json:"id"`
@@ -39,7 +39,6 @@ func triggersCommand(p process) *cobra.Command {
 func triggersListCommand(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List triggers with their next fire times", Args: cobra.NoArgs,
-		Example: "  keyflow triggers list",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
 			items, err := list[received[listedTrigger]](cmd.Context(), c, "/api/v1/triggers", url.Values{}, 0)
 			if err != nil {
@@ -59,14 +58,14 @@ func triggersListCommand(p process) *cobra.Command {
 	}
 }
 
-// state says whether the trigger fires, and counts what did not start.
+// state is whether the trigger fires, and what did not run.
 func (t listedTrigger) state() string {
 	state := "enabled"
 	if !t.Enabled {
 		state = "disabled"
 	}
 	if t.Waiting != nil {
-		state += ", one waiting"
+		state += ", one waits"
 	}
 	if t.Missed > 0 {
 		state += fmt.Sprintf(", %d missed", t.Missed)
@@ -115,7 +114,7 @@ func triggersNextCommand(p process) *cobra.Command {
 			for i, t := range times {
 				lines[i] = []string{clock(&t.At), t.Workflow, t.Trigger}
 			}
-			return show(cmd, times, rows("AT\tWORKFLOW\tTRIGGER", lines, "no schedule fires"))
+			return show(cmd, times, rows("AT\tWORKFLOW\tTRIGGER", lines, "nothing is planned"))
 		}),
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"keyflow/credentials"
-	"keyflow/credentials/document"
 	"keyflow/credentials/internal/reach"
 	"keyflow/internal/jsonvalue"
 )
@@ -21,7 +20,7 @@ func Export(c credentials.Credential) (map[string]any, error) {
 	if slices.Equal(c.AllowedWorkflows, reach.OwnFolder(c.Folder)) {
 		c.AllowedWorkflows = nil // the default, wherever the credential goes
 	}
-	doc, err := document.Of(c)
+	doc, err := inputDocument(c)
 	if err != nil {
 		return nil, fmt.Errorf("export credential %q: %w", c.ID, err)
 	}

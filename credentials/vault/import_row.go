@@ -8,9 +8,6 @@ import (
 	"strings"
 
 	"keyflow/credentials"
-	"keyflow/credentials/authtype"
-	"keyflow/credentials/document"
-	"keyflow/credentials/internal/problem"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/internal/jsonvalue"
@@ -19,26 +16,26 @@ import (
 // checkRow joins row n with the record of its id, nil without one.
 func (m *importing) checkRow(n int, was *credentials.Record) (c checkedRow) {
 	row := &m.file.rows[n]
-	found := &problem.List{Items: slices.Clone(row.wrong.Items)}
+	found := &problems{list: slices.Clone(row.wrong.list)}
 	id := row.id()
 	if first, ok := m.first[id]; ok && first != n {
-		found.Add("/id", problem.Duplicate, fmt.Sprintf("is given twice: %s has it too", m.file.rows[first].place(first)))
+		found.add("/id", codeDuplicate, fmt.Sprintf("is given twice: %s has it too", m.file.rows[first].place(first)))
 	}
 	switch {
 	case was != nil && m.caller.May(identity.View, was.Folder):
 		m.update(row, was, &c, found)
 	case m.options.Mode == credentials.ImportUpdate && id != "":
-		found.Add("/id", problem.NotFound, fmt.Sprintf("credential %q does not exist; this import changes existing credentials only", id))
+		found.add("/id", codeNotFound, fmt.Sprintf("credential %q does not exist; this import changes existing credentials only", id))
 	default:
 		m.create(row, &c, found)
 		if was != nil {
-			found.Add("/id", problem.Exists, fmt.Sprintf("credential %q already exists", id))
+			found.add("/id", codeExists, fmt.Sprintf("credential %q already exists", id))
 		}
 	}
-	if c.next != nil && len(found.Items) == 0 {
+	if c.next != nil && len(found.list) == 0 {
 		c.item = m.vault.item(c.old, c.next, row)
 	}
-	c.wrong = row.located(n, found.Items)
+	c.wrong = row.located(n, found.list)
 	return c
 }
 
@@ -62,7 +59,7 @@ func (r *importRow) located(n int, list []fault.Problem) []fault.Problem {
 	return list
 }
 
-func (m *importing) create(row *importRow, c *checkedRow, found *problem.List) {
+func (m *importing) create(row *importRow, c *checkedRow, found *problems) {
 	if row.doc == nil {
 		return
 	}
@@ -76,30 +73,30 @@ func (m *importing) create(row *importRow, c *checkedRow, found *problem.List) {
 	if e.typ != nil {
 		c.next = e.merge(nil)
 	}
-	found.AddNew(e.Items)
+	found.addNew(e.list)
 	m.checkPlace(e.in.Folder, found)
 }
 
-func (m *importing) update(row *importRow, was *credentials.Record, c *checkedRow, found *problem.List) {
+func (m *importing) update(row *importRow, was *credentials.Record, c *checkedRow, found *problems) {
 	if err := m.caller.Require(identity.ManageCredentials, was.Folder); err != nil {
-		found.Add("/id", problem.Forbidden, fault.Message(err))
+		found.add("/id", codeForbidden, fault.Message(err))
 		return
 	}
 	old, err := m.vault.readStored(*was)
 	if err != nil {
-		found.Add("/id", problem.Damaged, fault.Message(err))
+		found.add("/id", codeDamaged, fault.Message(err))
 		return
 	}
-	doc, err := document.Patched(old.Credential, row.changes(old.opened.typ, found))
+	doc, err := patched(old.Credential, row.changes(old.opened.typ, found))
 	if err != nil {
-		found.Add("/id", problem.Damaged, "cannot be changed: "+credentials.MessageDamaged)
+		found.add("/id", codeDamaged, "cannot be changed: "+credentials.MessageDamaged)
 		return
 	}
-	in, wrong := document.ReadParts(doc)
-	found.AddNew(wrong.Items)
+	in, wrong := readParts(doc)
+	found.addNew(wrong.list)
 	c.old = old
 	c.next, err = m.vault.compose(m.caller, old, in)
-	found.AddNew(fault.ProblemsOf(err))
+	found.addNew(fault.ProblemsOf(err))
 	m.checkPlace(old.Folder, found)
 	if c.next.Folder != old.Folder {
 		m.checkPlace(c.next.Folder, found)
@@ -107,28 +104,41 @@ func (m *importing) update(row *importRow, was *credentials.Record, c *checkedRo
 }
 
 // input reads the row of a new credential.
-func (m *importing) input(row *importRow, typ *authtype.Type, doc map[string]any, found *problem.List) credentials.Input {
+func (m *importing) input(row *importRow, typ *Type, doc map[string]any, found *problems) credentials.Input {
 	if fields := row.changes(typ, found)["fields"]; fields != nil {
 		doc["fields"] = fields
 	}
-	in, wrong := document.ReadParts(doc)
-	found.AddNew(wrong.Items)
+	in, wrong := readParts(doc)
+	found.addNew(wrong.list)
 	return in
 }
 
 // checkPlace checks the right in a folder, and that the import is meant for it.
-func (m *importing) checkPlace(folder string, found *problem.List) {
+func (m *importing) checkPlace(folder string, found *problems) {
 	if root := m.options.Folder; root != "" && !inFolder(folder, root) {
-		found.AddNew([]fault.Problem{{Path: "/folder", Code: problem.OutsideFolder, Message: fmt.Sprintf("%s is outside of %s, which this import is limited to", folder, root)}})
+		found.addNew([]fault.Problem{{Path: "/folder", Code: codeOutside, Message: fmt.Sprintf("%s is outside of %s, which this import is limited to", folder, root)}})
 	}
 	if err := m.caller.Require(identity.ManageCredentials, folder); err != nil {
-		found.AddNew([]fault.Problem{{Path: "/folder", Code: problem.Forbidden, Message: fault.Message(err)}})
+		found.addNew([]fault.Problem{{Path: "/folder", Code: codeForbidden, Message: fault.Message(err)}})
+	}
+}
+
+// addNew adds the problems of parts about which nothing is known to be wrong yet: one mistake
+// is not told twice.
+func (p *problems) addNew(list []fault.Problem) {
+	known := p.list
+	for _, next := range list {
+		if !slices.ContainsFunc(known, func(k fault.Problem) bool {
+			return next.Path == k.Path || strings.HasPrefix(next.Path, k.Path+"/") && k.Path != ""
+		}) {
+			p.list = append(p.list, next)
+		}
 	}
 }
 
 // changes is the row's patch with the values of fields in the form that their kind has. Cells
 // are texts: of a boolean field they say true or false, of a map they hold JSON.
-func (r *importRow) changes(typ *authtype.Type, found *problem.List) map[string]any {
+func (r *importRow) changes(typ *Type, found *problems) map[string]any {
 	fields, ok := r.doc["fields"].(map[string]any)
 	if !r.cells || !ok || typ == nil {
 		return r.doc
@@ -137,19 +147,19 @@ func (r *importRow) changes(typ *authtype.Type, found *problem.List) map[string]
 	for name, value := range fields {
 		read[name] = value
 		text, ok := value.(string)
-		f := typ.Field(name)
+		f := typ.field(name)
 		switch {
 		case !ok || f == nil:
 		case referenceCell(f, text) != nil:
 			read[name] = referenceCell(f, text)
-		case f.Kind == authtype.KindBoolean && strings.EqualFold(text, "true"):
+		case f.Kind == KindBoolean && strings.EqualFold(text, "true"):
 			read[name] = true
-		case f.Kind == authtype.KindBoolean && strings.EqualFold(text, "false"):
+		case f.Kind == KindBoolean && strings.EqualFold(text, "false"):
 			read[name] = false
-		case f.Kind == authtype.KindMap:
+		case f.Kind == KindMap:
 			v, err := jsonvalue.DecodeStrict([]byte(text))
 			if _, isObject := v.(map[string]any); err != nil || !isObject {
-				found.Add(problem.Pointer("fields", name), problem.InvalidType, `must be a JSON object of texts, for example {"audience": "api"}`)
+				found.add(pointer("fields", name), codeInvalidType, `must be a JSON object of texts, for example {"audience": "api"}`)
 				delete(read, name)
 				continue
 			}
@@ -162,7 +172,7 @@ func (r *importRow) changes(typ *authtype.Type, found *problem.List) map[string]
 }
 
 // referenceCell reads a cell of a secret field that holds a reference as JSON; nil is none.
-func referenceCell(f *authtype.Field, text string) map[string]any {
+func referenceCell(f *Field, text string) map[string]any {
 	if !f.Secret && f.SecretIf == "" || !strings.HasPrefix(text, "{") {
 		return nil
 	}
@@ -186,7 +196,7 @@ func (v *Vault) item(old *stored, next *opened, row *importRow) credentials.Impo
 				for field := range fields {
 					it.Changed = append(it.Changed, "fields."+field)
 				}
-			} else if name != "id" && !slices.Contains(document.ReadOnly(), name) {
+			} else if name != "id" && !slices.Contains(ReadOnly(), name) {
 				it.Changed = append(it.Changed, name)
 			}
 		}
@@ -204,15 +214,15 @@ func (v *Vault) item(old *stored, next *opened, row *importRow) credentials.Impo
 // changedParts names the parts in which two states of a credential differ, in order.
 func (v *Vault) changedParts(old *stored, next *opened) []string {
 	changed := []string{}
-	was, is := document.InputOf(v.view(old.Credential)), document.InputOf(v.view(next.Credential))
-	before, after := document.Parts(&was), document.Parts(&is)
+	was, is := inputOf(v.view(old.Credential)), inputOf(v.view(next.Credential))
+	before, after := inputParts(&was), inputParts(&is)
 	for name := range before {
-		if name != "fields" && !sameJSON(before[name].Target, after[name].Target) {
+		if name != "fields" && !sameJSON(before[name].target, after[name].target) {
 			changed = append(changed, name)
 		}
 	}
 	for _, f := range next.typ.Fields {
-		if !old.opened.Secret[f.Name].Equal(next.Secret[f.Name]) || old.opened.Refs[f.Name] != next.Refs[f.Name] || !sameJSON(was.Fields[f.Name], is.Fields[f.Name]) {
+		if !old.opened.secrets[f.Name].Equal(next.secrets[f.Name]) || old.opened.refs[f.Name] != next.refs[f.Name] || !sameJSON(was.Fields[f.Name], is.Fields[f.Name]) {
 			changed = append(changed, "fields."+f.Name)
 		}
 	}

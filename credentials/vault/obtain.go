@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"keyflow/credentials"
-	"keyflow/credentials/authtype"
 	"keyflow/credentials/oauth"
 	"keyflow/internal/egress"
 )
@@ -117,7 +116,7 @@ func (v *Vault) release(ctx context.Context, id credentials.ID) {
 // request asks the provider. That it was asked is stored first, so that a successor after a
 // crash knows that a one-time refresh token may be spent.
 func (v *Vault) request(ctx context.Context, o *opened, before *held) (oauth.Token, error) {
-	if o.Text("grant_type") == authtype.ClientCredentials {
+	if o.text("grant_type") == grantClientCredentials {
 		return v.oauthClient().ClientCredentials(ctx, v.oauthConfig(o))
 	}
 	if !before.fits(o) {

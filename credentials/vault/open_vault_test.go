@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
-	"keyflow/credentials/document"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database"
@@ -228,7 +227,7 @@ func BenchmarkOpen(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	in, err := document.Parse([]byte(erp))
+	in, err := vault.ParseInput([]byte(erp))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"keyflow/credentials"
-	"keyflow/credentials/authtype"
 )
 
 // replays remembers signed requests until they are too old to be accepted anyway. It knows
@@ -26,18 +25,18 @@ type replay struct {
 const sweepPause = time.Minute
 
 // first notes a request and reports whether it is new.
-func (r *replays) first(id credentials.ID, found authtype.Proven, now time.Time) bool {
+func (r *replays) first(id credentials.ID, found proven, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sweep(now)
-	key := replay{id, found.Once}
+	key := replay{id, found.once}
 	if until, ok := r.seen[key]; ok && now.Before(until) {
 		return false
 	}
 	if r.seen == nil {
 		r.seen = make(map[replay]time.Time)
 	}
-	r.seen[key] = found.Until
+	r.seen[key] = found.until
 	return true
 }
 
@@ -53,8 +52,8 @@ func (r *replays) sweep(now time.Time) {
 	}
 }
 
-func (r *replays) forget(id credentials.ID, found authtype.Proven) {
+func (r *replays) forget(id credentials.ID, found proven) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.seen, replay{id, found.Once})
+	delete(r.seen, replay{id, found.once})
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"keyflow/credentials"
-	"keyflow/credentials/authtype"
 	"keyflow/credentials/oauth"
 	"keyflow/internal/egress"
 )
@@ -35,7 +34,7 @@ func (v *Vault) refusedToken(ctx context.Context, o *opened, a attempt) error {
 		return err
 	case e.Kind == oauth.Transient:
 		return o.failed(transientCode(e), err, "no token for credential %q: %s", o.ID, e.Message)
-	case e.Kind == oauth.Grant && o.Text("grant_type") == authtype.AuthorizationCode:
+	case e.Kind == oauth.Grant && o.text("grant_type") == grantAuthorizationCode:
 		message := e.Message
 		if a.interrupted {
 			message += "; an earlier renewal was sent and its answer lost, which spends the refresh token at some providers"

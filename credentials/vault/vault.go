@@ -16,15 +16,12 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"keyflow/credentials"
-	"keyflow/credentials/authtype"
-	"keyflow/credentials/internal/coalesce"
 	"keyflow/credentials/internal/reach"
-	"keyflow/credentials/presets"
+	"keyflow/credentials/joined"
 	"keyflow/credentials/sources"
 	"keyflow/internal/identity"
 )
@@ -78,10 +75,10 @@ type Vault struct {
 	transport http.RoundTripper
 	now       func() time.Time
 	log       *slog.Logger
-	types     map[credentials.TypeName]*authtype.Type
+	types     map[credentials.TypeName]*Type
 
 	cache     cache
-	stamps    coalesce.Reads[credentials.ID, credentials.Stamp]
+	stamps    joined.Reads[credentials.ID, credentials.Stamp]
 	uses      uses
 	seen      seenUses
 	renewals  renewals
@@ -90,7 +87,7 @@ type Vault struct {
 	fallBacks fallBacks
 	rotation  rotation
 
-	presets    []presets.Preset
+	presets    []Preset
 	identities identities
 	replays    replays
 }
@@ -112,10 +109,10 @@ func New(o Options) (*Vault, error) {
 		sources:   o.Sources,
 		users:     o.Users, seenStore: o.Seen, reminders: o.Reminders, planned: make(chan struct{}, 1),
 		usages: o.Usages, transport: o.Transport, now: o.Now, log: o.Logger, connected: o.Connected,
-		types: make(map[credentials.TypeName]*authtype.Type),
+		types: make(map[credentials.TypeName]*Type),
 	}
 	var err error
-	if v.presets, err = presets.All(); err != nil {
+	if v.presets, err = Presets(); err != nil {
 		return nil, err
 	}
 	if v.usages == nil {
@@ -130,15 +127,15 @@ func New(o Options) (*Vault, error) {
 	if v.log == nil {
 		v.log = slog.New(slog.DiscardHandler)
 	}
-	for _, t := range authtype.All() {
+	for _, t := range builtinTypes() {
 		v.types[t.Name] = &t
 	}
 	return v, nil
 }
 
 // Types lists the authentication types in the order of the form.
-func (v *Vault) Types() []authtype.Type {
-	types := authtype.All()
+func (v *Vault) Types() []Type {
+	types := builtinTypes()
 	for _, t := range types {
 		for i := range t.Fields {
 			if t.Fields[i].Secret || t.Fields[i].SecretIf != "" {
@@ -197,7 +194,7 @@ func (v *Vault) view(c credentials.Credential) credentials.Credential {
 	if c.FailureRules == nil {
 		c.FailureRules = []credentials.FailureRule{}
 	}
-	if c.Type == credentials.TypeOAuth2 && c.Fields["grant_type"] == authtype.AuthorizationCode {
+	if c.Type == credentials.TypeOAuth2 && c.Fields["grant_type"] == grantAuthorizationCode {
 		c.RedirectURL = v.RedirectURL()
 	}
 	c.Expires = credentials.ExpiryOf(&c)
@@ -214,6 +211,3 @@ func orEmpty[V any](m map[string]V) map[string]V {
 	}
 	return m
 }
-
-// Presets lists the presets, ordered by id.
-func (v *Vault) Presets() []presets.Preset { return slices.Clone(v.presets) }

@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
-	"keyflow/credentials/document"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database"
@@ -84,7 +83,7 @@ func (k *keep) text(t *testing.T, id credentials.ID, field string) string {
 
 func input(t *testing.T, text string) credentials.Input {
 	t.Helper()
-	in, err := document.Parse([]byte(text))
+	in, err := vault.ParseInput([]byte(text))
 	if err != nil {
 		t.Fatalf("input: %v", err)
 	}
@@ -376,7 +375,7 @@ func TestParseInput(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := document.Parse([]byte(tt.in))
+			_, err := vault.ParseInput([]byte(tt.in))
 			if fault.KindOf(err) != tt.kind {
 				t.Errorf("kind %v, want %v", fault.KindOf(err), tt.kind)
 			}

@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/credentials"
-	"keyflow/engine"
+	"keyflow/engine/journal"
 	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
@@ -36,7 +36,7 @@ func BenchmarkDurableRuns(b *testing.B) {
 }
 
 func benchmarkRuns(b *testing.B, db *database.DB, concurrent int) {
-	j := engine.NewJournal(newStore(b, db), engine.JournalOptions{})
+	j := journal.New(newStore(b, db), journal.Options{})
 	ctx, stop := context.WithCancel(context.Background())
 	served := make(chan error)
 	go func() { served <- j.Serve(ctx) }()
@@ -81,7 +81,7 @@ func diskSize(b *testing.B, db *database.DB) (size int64) {
 }
 
 // oneRun stores what an inbound webhook with one HTTP call makes.
-func oneRun(ctx context.Context, j *engine.Journal) error {
+func oneRun(ctx context.Context, j *journal.Journal) error {
 	now := time.Now()
 	run := runs.Run{
 		ID: runs.ID(uuid.Must(uuid.NewV7())), Workflow: "order-sync", Version: 4, Folder: "/sales/orders",

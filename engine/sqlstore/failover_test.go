@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"keyflow/engine"
+	"keyflow/engine/journal"
 	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
@@ -15,9 +15,9 @@ import (
 )
 
 // serveJournal runs a journal on db until the test ends.
-func serveJournal(t *testing.T, db *database.DB, o engine.JournalOptions) *engine.Journal {
+func serveJournal(t *testing.T, db *database.DB, o journal.Options) *journal.Journal {
 	t.Helper()
-	j := engine.NewJournal(newStore(t, db), o)
+	j := journal.New(newStore(t, db), o)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- j.Serve(ctx) }()
@@ -55,7 +55,7 @@ func ownRun() runs.Run {
 func TestReadOnlyServer(t *testing.T) {
 	t.Parallel()
 	db := databasetest.Postgres(t)
-	j := serveJournal(t, db, engine.JournalOptions{})
+	j := serveJournal(t, db, journal.Options{})
 	run := ownRun()
 	if out := outcome(t, j.Send(runs.Entry{Create: &runs.NewRun{Run: run}})); out.Err != nil {
 		t.Fatal(out.Err)
@@ -113,7 +113,7 @@ func TestCommitOutlivesItsSender(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	j := serveJournal(t, db, engine.JournalOptions{CommitTimeout: 300 * time.Millisecond})
+	j := serveJournal(t, db, journal.Options{CommitTimeout: 300 * time.Millisecond})
 	run := ownRun()
 	if out := outcome(t, j.Send(runs.Entry{Create: &runs.NewRun{Run: run}})); out.Err != nil || out.Run != run.ID || out.Waits || out.Duplicate {
 		t.Errorf("%+v", out)
@@ -145,7 +145,7 @@ func TestUnreadClaim(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		j := serveJournal(t, db, engine.JournalOptions{})
+		j := serveJournal(t, db, journal.Options{})
 		run := ownRun()
 		run.Status, run.Owner, run.Fence, run.StartedAt = runs.Queued, runs.OwnerID{}, 0, nil
 		if out := outcome(t, j.Send(runs.Entry{Create: &runs.NewRun{Run: run}})); out.Err != nil {

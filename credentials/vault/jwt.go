@@ -1,0 +1,225 @@
+package vault
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/google/uuid"
+
+	"keyflow/credentials"
+)
+
+const (
+	jwtLeeway   = time.Minute // between our clock and a sender's
+	maxLifetime = 24 * time.Hour
+	minRSABits  = 2048 // RFC 7518 section 3.3
+	minHMAC     = 32   // bytes of a shared secret, RFC 7518 section 3.2
+)
+
+// jwtType makes a short-lived token of its own for each request (RFC 7519), and verifies those
+// of others.
+func jwtType() Type {
+	return Type{
+		Name:    credentials.TypeJWT,
+		Label:   "JWT",
+		Summary: "A short-lived bearer token that Keyflow signs itself.",
+		Fields: []Field{
+			{
+				Name: "algorithm", Label: "Algorithm", Kind: KindChoice, Required: true, Default: "RS256",
+				Choices: []string{"RS256", "ES256", "HS256"}, Help: "RS256 and ES256 sign with a private key, HS256 with a shared secret.",
+			},
+			{
+				Name: "key", Label: "Signing key", Kind: KindLines, Secret: true,
+				Help: "A private key in PEM form without pass phrase; for HS256 the shared secret, at least 32 bytes.",
+			},
+			{
+				Name: "public_key", Label: "Public key", Kind: KindLines,
+				Help: "In PEM form. For webhooks that others sign; without it they are verified by the signing key.",
+			},
+			{Name: "key_id", Label: "Key ID", Kind: KindText, Help: "The kid of the token's header, where the service asks for one."},
+			{Name: "issuer", Label: "Issuer", Kind: KindText, Help: "The claim iss. Of inbound webhooks: the only issuer that is accepted."},
+			{Name: "subject", Label: "Subject", Kind: KindText, Help: "The claim sub."},
+			{Name: "audience", Label: "Audience", Kind: KindText, Help: "The claim aud."},
+			{Name: "claims", Label: "More claims", Kind: KindMap, Help: "Texts added to the token. They are shown; do not put secrets here."},
+			{
+				Name: "lifetime", Label: "Lifetime", Kind: KindText, format: formatDuration, Default: "5m",
+				Help: "How long a token is valid, at most 24h.",
+			},
+		},
+		check:        checkJWT,
+		authenticate: authenticateJWT,
+		verify:       verifyJWT,
+		placement:    inAuthorization,
+	}
+}
+
+func checkJWT(o *values) []issue {
+	var found []issue
+	algorithm := o.text("algorithm")
+	if o.text("key") == "" && (algorithm == "HS256" || o.text("public_key") == "") {
+		found = append(found, issue{"key", codeRequired, "is required, unless a public_key only verifies webhooks"})
+	} else if _, err := signingKey(algorithm, o.text("key")); err != nil && o.text("key") != "" {
+		found = append(found, issue{"key", codeInvalidValue, err.Error()})
+	}
+	if text := o.text("public_key"); strings.Contains(text, "PRIVATE KEY") {
+		found = append(found, issue{"public_key", codeInvalidValue, "is shown to everyone who may see the credential, and this is a private key: enter its public half"})
+	} else if text != "" {
+		if _, err := verifyingKey(algorithm, text); err != nil {
+			found = append(found, issue{"public_key", codeInvalidValue, err.Error()})
+		}
+	}
+	for _, name := range []string{"iss", "sub", "aud", "iat", "nbf", "exp", "jti"} {
+		if _, ok := o.stringMap("claims")[name]; ok {
+			found = append(found, issue{"claims", codeInvalidValue, "cannot hold " + name + ", which has a field of its own or is set for each token"})
+		}
+	}
+	if d, err := credentials.ParseDuration(o.text("lifetime")); err == nil && d > maxLifetime {
+		found = append(found, issue{"lifetime", codeInvalidValue, "is longer than 24h"})
+	}
+	return found
+}
+
+func authenticateJWT(o *values, req *http.Request, with proof) ([]string, error) {
+	lifetime, err := credentials.ParseDuration(o.text("lifetime"))
+	if err != nil {
+		return nil, err
+	}
+	claims := jwt.MapClaims{"iat": with.now.Unix(), "exp": with.now.Add(lifetime).Unix(), "jti": uuid.NewString()}
+	for claim, field := range map[string]string{"iss": "issuer", "sub": "subject", "aud": "audience"} {
+		if text := o.text(field); text != "" {
+			claims[claim] = text
+		}
+	}
+	for name, value := range o.stringMap("claims") {
+		claims[name] = value
+	}
+	token, err := signJWT(o.text("algorithm"), o.text("key"), map[string]any{"kid": o.text("key_id")}, claims)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	return []string{"Bearer " + token, token}, nil
+}
+
+// signJWT signs claims. Empty header values are left out.
+func signJWT(algorithm, key string, header map[string]any, claims jwt.MapClaims) (string, error) {
+	signer, err := signingKey(algorithm, key)
+	if err != nil {
+		return "", err
+	}
+	token := jwt.NewWithClaims(jwt.GetSigningMethod(algorithm), claims)
+	for name, value := range header {
+		if value != "" {
+			token.Header[name] = value
+		}
+	}
+	return token.SignedString(signer)
+}
+
+// verifyJWT accepts the algorithm of the credential only: what a token says of itself never
+// chooses how it is verified (RFC 8725 section 3.1). A token must end.
+func verifyJWT(o *values, r inbound) (proven, bool) {
+	held := proven{held: []string{"Authorization"}}
+	text, sent := bearerOf(r.Request)
+	algorithm, key := o.text("algorithm"), o.text("public_key")
+	if key == "" {
+		key = o.text("key")
+	}
+	verifier, err := verifyingKey(algorithm, key)
+	if !sent || err != nil {
+		return held, false
+	}
+	options := []jwt.ParserOption{
+		jwt.WithValidMethods([]string{algorithm}), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
+		jwt.WithLeeway(jwtLeeway), jwt.WithTimeFunc(func() time.Time { return r.now }),
+	}
+	for field, option := range map[string]func(string) jwt.ParserOption{
+		"issuer": jwt.WithIssuer, "subject": jwt.WithSubject, "audience": func(a string) jwt.ParserOption { return jwt.WithAudience(a) },
+	} {
+		if want := o.text(field); want != "" {
+			options = append(options, option(want))
+		}
+	}
+	claims := jwt.MapClaims{}
+	if _, err := jwt.ParseWithClaims(text, claims, func(*jwt.Token) (any, error) { return verifier, nil }, options...); err != nil {
+		return held, false
+	}
+	for name, want := range o.stringMap("claims") {
+		if claims[name] != want {
+			return held, false
+		}
+	}
+	return held, true
+}
+
+// signingKey reads what signs with an algorithm. Its errors hold nothing of the key.
+func signingKey(algorithm, text string) (any, error) {
+	switch algorithm {
+	case "HS256":
+		if len(text) < minHMAC {
+			return nil, fmt.Errorf("is shorter than %d bytes, which HS256 needs (RFC 7518 section 3.2)", minHMAC)
+		}
+		return []byte(text), nil
+	case "ES256":
+		key, err := jwt.ParseECPrivateKeyFromPEM([]byte(text))
+		if err != nil {
+			return nil, errors.New("is not an EC private key in PEM form without pass phrase")
+		}
+		return key, fitsES256(&key.PublicKey)
+	default: // RS256, PS256
+		key, err := jwt.ParseRSAPrivateKeyFromPEM([]byte(text))
+		if err != nil {
+			return nil, errors.New("is not an RSA private key in PEM form without pass phrase")
+		}
+		return key, fitsRSA(&key.PublicKey)
+	}
+}
+
+// verifyingKey reads what verifies: a public key, a certificate or a private key in PEM form,
+// or the shared secret of HS256.
+func verifyingKey(algorithm, text string) (any, error) {
+	if algorithm == "HS256" {
+		return signingKey(algorithm, text)
+	}
+	if strings.Contains(text, "PRIVATE KEY") {
+		key, err := signingKey(algorithm, text)
+		if err != nil {
+			return nil, err
+		}
+		return key.(crypto.Signer).Public(), nil
+	}
+	if algorithm == "ES256" {
+		key, err := jwt.ParseECPublicKeyFromPEM([]byte(text))
+		if err != nil {
+			return nil, errors.New("is not an EC public key in PEM form")
+		}
+		return key, fitsES256(key)
+	}
+	key, err := jwt.ParseRSAPublicKeyFromPEM([]byte(text))
+	if err != nil {
+		return nil, errors.New("is not an RSA public key in PEM form")
+	}
+	return key, fitsRSA(key)
+}
+
+func fitsES256(key *ecdsa.PublicKey) error {
+	if key.Curve != elliptic.P256() {
+		return errors.New("is not a key of the curve P-256, which ES256 needs")
+	}
+	return nil
+}
+
+func fitsRSA(key *rsa.PublicKey) error {
+	if key.N.BitLen() < minRSABits {
+		return fmt.Errorf("is shorter than %d bits (RFC 7518 section 3.3)", minRSABits)
+	}
+	return nil
+}

@@ -1,9 +1,0 @@
-//go:build !linux
-
-package engine
-
-import "time"
-
-// bootClock falls back to the wall clock: it counts time asleep, and the monotonic clock
-// does not.
-func bootClock() time.Duration { return time.Duration(time.Now().UnixNano()) }
