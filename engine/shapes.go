@@ -9,7 +9,7 @@ import (
 // TriggerShape is what expressions find in "trigger".
 func TriggerShape() expression.Shape {
 	s := expression.Members("id", "type", "fired_at", "scheduled_at", "request", "event")
-	s["request"] = expression.Members("method", "path", "params", "query", "headers", "body", "raw_body")
+	s["request"] = expression.Members("method", "path", "params", "query", "headers", "body", "raw_body", "warning")
 	return s
 }
 

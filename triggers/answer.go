@@ -5,9 +5,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"keyflow/engine/runs"
@@ -74,13 +72,3 @@ func writeJSON(w http.ResponseWriter, status int, contentType string, text []byt
 }
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
-
-// parseForm reads a form; repeated fields are joined with commas, as repeated headers are.
-func parseForm(text string) any {
-	values, _ := url.ParseQuery(text) // the fields that are valid
-	out := make(map[string]any, len(values))
-	for name, list := range values {
-		out[name] = strings.Join(list, ", ")
-	}
-	return out
-}

@@ -38,10 +38,13 @@ func (m *Manager) serveCallback(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &call{body: body}
 	if err := c.read(r); err != nil {
-		refuse(w, http.StatusBadRequest, "the body is not valid JSON")
+		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	request := map[string]any{"method": r.Method, "headers": c.request["headers"], "query": c.request["query"], "body": c.request["body"]}
+	if warning, ok := c.request["warning"]; ok {
+		request["warning"] = warning
+	}
 	switch err := m.waiters.Callback(r.Context(), token, request); {
 	case err == nil:
 		writeJSON(w, http.StatusAccepted, "application/json", []byte(`{"accepted":true}`))

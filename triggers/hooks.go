@@ -102,7 +102,7 @@ func (m *Manager) start(w http.ResponseWriter, r *http.Request, c *call) (engine
 	}
 	defer exit()
 	if err := c.read(r); err != nil {
-		refuse(w, http.StatusBadRequest, "the body is not valid JSON")
+		refuse(w, http.StatusBadRequest, err.Error())
 		return engine.Started{}, false
 	}
 	start, ok := m.prepare(w, r, c)

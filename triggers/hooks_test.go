@@ -128,7 +128,7 @@ func TestHookRefuses(t *testing.T) {
 		{"options", call{method: "OPTIONS", path: "/hooks/plain"}, 405, problemText(405, "Method Not Allowed", "this webhook takes POST, GET")},
 		{"method override", call{method: "PUT", path: "/hooks/plain", header: http.Header{"X-Http-Method-Override": {"POST"}}}, 405, problemText(405, "Method Not Allowed", "this webhook takes POST, GET")},
 		{"broken JSON", call{path: "/hooks/plain", header: jsonHeader(), body: `{"a":`}, 400, problemText(400, "Bad Request", "the body is not valid JSON")},
-		{"JSON that is not UTF-8", call{path: "/hooks/plain", header: jsonHeader(), body: "{\"a\":\"\xff\"}"}, 400, problemText(400, "Bad Request", "the body is not valid JSON")},
+		{"JSON that is not UTF-8", call{path: "/hooks/plain", header: jsonHeader(), body: "{\"a\":\"\xff\"}"}, 400, problemText(400, "Bad Request", "the body is not valid utf-8 (byte 7)")},
 		{"deep JSON", call{path: "/hooks/plain", header: jsonHeader(), body: strings.Repeat("[", 1_000_000)}, 400, problemText(400, "Bad Request", "the body is not valid JSON")},
 		{"too large", call{path: "/hooks/plain", body: strings.Repeat("a", 5<<20+1)}, 413, problemText(413, "Request Entity Too Large", "the body is larger than 5 MiB")},
 		{"compressed", call{path: "/hooks/plain", header: http.Header{"Content-Encoding": {"gzip"}}, body: "x"}, 415, problemText(415, "Unsupported Media Type", "send the body without Content-Encoding")},
@@ -254,7 +254,7 @@ func TestHookHidesSecrets(t *testing.T) {
 	if diff := cmp.Diff(members, slices.Sorted(maps.Keys(requests[2]))); diff != "" {
 		t.Errorf("members that expressions may read: -want +got\n%s", diff)
 	}
-	want := map[string]any{"method": "POST", "path": "/hooks/orders/o1/lines/l2", "params": map[string]any{"id": "o1", "line": "l2"}, "query": map[string]any{}, "body": "\x00raw\uFFFD", "raw_body": "\x00raw\uFFFD"}
+	want := map[string]any{"method": "POST", "path": "/hooks/orders/o1/lines/l2", "params": map[string]any{"id": "o1", "line": "l2"}, "query": map[string]any{}, "body": "\x00raw\uFFFD", "raw_body": "\x00raw\uFFFD", "warning": "the body is not valid utf-8 (byte 5)"}
 	delete(requests[2], "headers")
 	if diff := cmp.Diff(want, requests[2]); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

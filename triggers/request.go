@@ -3,12 +3,9 @@ package triggers
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"mime"
 	"net/http"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"keyflow/engine/runs"
 	"keyflow/internal/expression"
@@ -44,18 +41,11 @@ func (c *call) read(r *http.Request) error {
 			query[name] = strings.Join(values, ", ")
 		}
 	}
-	text := string(c.body)
-	if _, password, basic := r.BasicAuth(); basic && len(c.verified) > 0 {
-		text = hideSecret(text, password)
+	body, err := readInbound(r.Header.Get("Content-Type"), c.body, hider(c.presented(r, query, headers)))
+	if err != nil {
+		return err
 	}
 	for _, name := range c.verified {
-		for _, presented := range []any{query[name], headers[strings.ToLower(name)]} {
-			secret, _ := presented.(string)
-			if scheme, token, ok := strings.Cut(secret, " "); ok && len(scheme) < 10 {
-				secret = token
-			}
-			text = hideSecret(text, secret)
-		}
 		if _, ok := query[name]; ok {
 			query[name] = hidden
 		}
@@ -65,53 +55,49 @@ func (c *call) read(r *http.Request) error {
 			headers[name] = hidden
 		}
 	}
-	parsed, err := parseBody(r.Header.Get("Content-Type"), text)
-	if err != nil {
-		return err
-	}
 	params := c.params
 	if params == nil {
 		params = map[string]any{}
 	}
 	c.request = map[string]any{
 		"method": r.Method, "path": r.URL.Path, "params": params, "query": query, "headers": headers,
-		"body": parsed, "raw_body": strings.ToValidUTF8(text, "�"),
+		"body": body.parsed, "raw_body": body.text,
+	}
+	if body.warning != "" {
+		c.request["warning"] = body.warning
 	}
 	c.raw, err = jsonvalue.Encode(c.request)
 	return err
 }
 
-// hideSecret replaces a presented secret in a body that repeats it. A very short one stays:
-// replacing it would garble the body and hide nothing that cannot be guessed.
-func hideSecret(text, secret string) string {
-	if len(secret) < 6 {
-		return text
+// presented returns the secrets with which the caller proved who it is.
+func (c *call) presented(r *http.Request, query, headers map[string]any) []string {
+	var secrets []string
+	if _, password, basic := r.BasicAuth(); basic && len(c.verified) > 0 {
+		secrets = append(secrets, password)
 	}
-	return strings.ReplaceAll(text, secret, hidden)
+	for _, name := range c.verified {
+		for _, value := range []any{query[name], headers[strings.ToLower(name)]} {
+			secret, _ := value.(string)
+			if scheme, token, ok := strings.Cut(secret, " "); ok && len(scheme) < 10 {
+				secret = token
+			}
+			secrets = append(secrets, secret)
+		}
+	}
+	return secrets
 }
 
-// parseBody parses by content type. Without one, JSON is tried and text is the rest.
-func parseBody(contentType, text string) (any, error) {
-	media, _, _ := mime.ParseMediaType(contentType)
-	switch {
-	case text == "":
-		return nil, nil
-	case media == "application/json", strings.HasSuffix(media, "+json"):
-		if !utf8.ValidString(text) { // encoding/json would replace what is wrong
-			return nil, errors.New("not UTF-8")
+// hider returns a function that replaces presented secrets in a body that repeats them. A very
+// short one stays: replacing it would garble the body and hide nothing that cannot be guessed.
+func hider(secrets []string) func(string) string {
+	return func(text string) string {
+		for _, secret := range secrets {
+			if len(secret) >= 6 {
+				text = strings.ReplaceAll(text, secret, hidden)
+			}
 		}
-		return jsonvalue.Decode([]byte(text))
-	case media == "application/x-www-form-urlencoded":
-		return parseForm(text), nil
-	case media == "":
-		if v, err := jsonvalue.Decode([]byte(text)); err == nil {
-			return v, nil
-		}
-		return strings.ToValidUTF8(text, "�"), nil
-	case strings.HasPrefix(media, "text/"):
-		return strings.ToValidUTF8(text, "�"), nil
-	default:
-		return nil, nil
+		return text
 	}
 }
 

@@ -90,7 +90,7 @@ type TriggerRef struct {
 	Type        string          `json:"type"` // manual, cron, webhook, event
 	FiredAt     time.Time       `json:"fired_at"`
 	ScheduledAt *time.Time      `json:"scheduled_at,omitempty"`
-	Request     json.RawMessage `json:"request,omitempty"` // {method, path, params, query, headers, body, raw_body}
+	Request     json.RawMessage `json:"request,omitempty"` // {method, path, params, query, headers, body, raw_body, warning}
 	Event       json.RawMessage `json:"event,omitempty"`   // CloudEvent
 }
 

@@ -18,7 +18,7 @@ func waitType() nodes.Type {
 			{Name: "callback", Kind: nodes.Boolean, Help: "Wait for a call of the URL that callback_url gives; it is the output: {method, headers, query, body}."},
 		},
 		Check:  checkWait,
-		Output: []string{"until", "method", "headers", "query", "body"},
+		Output: []string{"until", "method", "headers", "query", "body", "warning"},
 		New:    func() nodes.Node { return wait{} },
 	}
 }
