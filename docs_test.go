@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 var (
@@ -19,6 +20,7 @@ var (
 	inlineLink  = regexp.MustCompile(`\]\(([^()\s]+)\)`)
 	heading     = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
 	notInSlug   = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
+	namedPath   = regexp.MustCompile("`((?:[a-z_]+/)+(?:[a-z0-9_]+\\.go)?)`")
 	errorCode   = regexp.MustCompile(`^"[a-z]+(_[a-z]+)*"$`)
 	docsPath    = regexp.MustCompile(`(?:^|[^/\w])(docs/[a-z0-9_/-]+\.md)\b`)
 )
@@ -49,6 +51,52 @@ func TestLinksInMarkdownResolve(t *testing.T) {
 	}
 }
 
+// TestEveryPageIsListed holds the index of docs/, or of a page's folder, to link to the page.
+func TestEveryPageIsListed(t *testing.T) {
+	t.Parallel()
+	for _, page := range sourceFiles(t, ".md") {
+		if !strings.HasPrefix(page, "docs"+string(filepath.Separator)) || page == filepath.Join("docs", "README.md") {
+			continue
+		}
+		listed := false
+		for _, index := range []string{filepath.Join("docs", "README.md"), filepath.Join(filepath.Dir(page), "README.md")} {
+			link, err := filepath.Rel(filepath.Dir(index), page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(index); err == nil && strings.Contains(read(t, index), "]("+filepath.ToSlash(link)+")") {
+				listed = true
+			}
+		}
+		if !listed {
+			t.Errorf("%s is in no index: add it to the README.md of its folder or of docs", page)
+		}
+	}
+}
+
+// TestLinesOfPagesAreShort holds prose to 100 columns; tables, code and links may be longer.
+func TestLinesOfPagesAreShort(t *testing.T) {
+	t.Parallel()
+	for _, page := range sourceFiles(t, ".md") {
+		code := false
+		number := 0
+		for line := range strings.Lines(read(t, page)) {
+			number++
+			line = strings.TrimRight(line, "\n")
+			if strings.HasPrefix(strings.TrimSpace(line), "```") {
+				code = !code
+			}
+			words := strings.Fields(line)
+			if code || strings.HasPrefix(line, "|") || strings.HasPrefix(line, "    ") || strings.HasPrefix(line, "<!--") || len(words) < 4 {
+				continue
+			}
+			if columns := utf8.RuneCountInString(line); columns > 110 {
+				t.Errorf("%s:%d has %d columns: break it at 100", page, number, columns)
+			}
+		}
+	}
+}
+
 // TestPagesNamedInCodeExist holds comments, messages and build files that name a page of docs/
 // to a page that exists.
 func TestPagesNamedInCodeExist(t *testing.T) {
@@ -59,6 +107,25 @@ func TestPagesNamedInCodeExist(t *testing.T) {
 				t.Errorf("%s names %s, which does not exist", file, page[1])
 			}
 		}
+	}
+}
+
+// TestArchitectureNamesWhatExists holds the page that everybody reads first to the files and
+// folders of today, and to one screen.
+func TestArchitectureNamesWhatExists(t *testing.T) {
+	t.Parallel()
+	page := read(t, filepath.Join("docs", "explanation", "architecture.md"))
+	paths := namedPath.FindAllStringSubmatch(page, -1)
+	if len(paths) < 20 {
+		t.Errorf("the page names only %d paths", len(paths))
+	}
+	for _, path := range paths {
+		if _, err := os.Stat(filepath.FromSlash(path[1])); err != nil {
+			t.Errorf("docs/explanation/architecture.md names %s, which does not exist", path[1])
+		}
+	}
+	if lines := strings.Count(page, "\n"); lines > 80 {
+		t.Errorf("docs/explanation/architecture.md has %d lines: it fits a screen no more", lines)
 	}
 }
 

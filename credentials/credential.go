@@ -101,3 +101,10 @@ const (
 	TypeJWT               TypeName = "jwt"
 	TypeClientCertificate TypeName = "client_certificate"
 )
+
+const (
+	RuleRenew  = "renew"
+	RuleRefuse = "refuse"
+	RuleWait   = "wait"
+	RuleQuota  = "quota"
+)

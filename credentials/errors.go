@@ -64,6 +64,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Unknown is the error of a use of a credential that does not exist.
 func Unknown(id ID) *Error {
 	return &Error{
 		Code: CodeUnknown, ID: id,
@@ -71,6 +72,8 @@ func Unknown(id ID) *Error {
 	}
 }
 
+// NotFound is the fault of an operation on a credential that does not exist, or that the caller
+// may not see.
 func NotFound(id ID) *fault.Error {
 	return fault.New(fault.NotFound, "credential %q does not exist", id)
 }

@@ -296,7 +296,8 @@ func TestChildRefused(t *testing.T) {
 	for name, test := range map[string]struct{ with, message string }{
 		"unknown":         {`{"workflow": "nope"}`, `with.workflow: there is no workflow "nope"`},
 		"wrong input":     {`{"workflow": "child", "input": {"n": "x"}}`, `with.workflow: workflow "child" cannot be started: the input does not match the workflow's schema; `},
-		"another folder":  {`{"workflow": "{{ 'h' + 'r' }}"}`, `with.workflow: workflow "hr" in folder /hr may not be started from folder /it by a computed name; write its id into the definition`},
+		"another folder":  {`{"workflow": "{{ 'h' + 'r' }}"}`, `with.workflow: there is no workflow "hr" in folder /it or below; to start one in another folder, write its id into the definition`},
+		"unknown there":   {`{"workflow": "{{ 'n' + 'o' }}"}`, `with.workflow: there is no workflow "no" in folder /it or below; to start one in another folder, write its id into the definition`},
 		"itself for ever": {`{"workflow": "p"}`, `more than 16 workflows have started one another in a row; this looks like a loop`},
 		"no id":           {`{"workflow": "{{ '' }}"}`, `with.workflow: must be the id of a workflow`},
 	} {

@@ -32,11 +32,11 @@ func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*runs.NewRun, *n
 	}
 	id := workflows.ID(ask.Workflow)
 	n, err := e.newStart(ctx, id, ask.Input, Start{Depth: parent.Depth + 1, Trigger: runs.TriggerRef{ID: string(s.plan.id), Type: triggerWorkflow}})
+	if n == nil && fault.Is(err, fault.NotFound) || n != nil && !s.mayStart(n.Run.Folder) {
+		return nil, s.notStartable(id)
+	}
 	if err != nil {
 		return nil, startError(ctx, id, err)
-	}
-	if err := s.mayStart(n); err != nil {
-		return nil, err
 	}
 	if ask.Wait {
 		n.Run.Parent = &runs.StepRef{Run: parent.ID, Node: s.plan.id, Index: s.key.index}
@@ -49,7 +49,7 @@ func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*runs.NewRun, *n
 
 // newStart prepares a run of a workflow's current version, to be stored with the progress of
 // another run. It waits while the database cannot be read, which is no fault of either run, until
-// ctx is done. Other faults as those of Start.
+// ctx is done. Other faults as those of Start. With an error about the input, the run comes too.
 func (e *Engine) newStart(ctx context.Context, id workflows.ID, input any, s Start) (*runs.NewRun, error) {
 	for failures := 1; ; failures++ {
 		n, err := e.prepareStart(ctx, id, input, s)
@@ -69,35 +69,37 @@ func (e *Engine) prepareStart(ctx context.Context, id workflows.ID, input any, s
 	if err != nil {
 		return nil, err
 	}
+	n := &runs.NewRun{Run: runs.Run{Workflow: id, Version: summary.Version, Folder: summary.Folder}}
 	if input != nil {
 		if s.Input, err = jsonvalue.Encode(input); err != nil {
-			return nil, fault.New(fault.Invalid, "the input cannot be written as JSON").Because(err)
+			return n, fault.New(fault.Invalid, "the input cannot be written as JSON").Because(err)
 		}
 	}
-	n := &runs.NewRun{Run: runs.Run{Workflow: id, Version: summary.Version, Folder: summary.Folder}}
 	if err := e.fill(&n.Run, plan, s); err != nil {
-		return nil, err
+		return n, err
 	}
 	return n, needSlots(ctx, plan, n)
 }
 
-// mayStart refuses a workflow that is outside of the run's folder, unless the definition names it
-// literally and whoever applied that may start it where it is now.
-func (s *stepRun) mayStart(n *runs.NewRun) *nodes.Error {
-	parent, child := &s.runner.run, &n.Run
-	literal := slices.ContainsFunc(s.plan.params, func(p param) bool { return p.decl.Name == "workflow" && p.literal })
-	switch {
-	case startable(child.Folder, parent.Folder):
-		return nil
-	case !literal:
-		return refusedStart("workflow %q in folder %s may not be started from folder %s by a computed name; write its id into the definition",
-			child.Workflow, child.Folder, parent.Folder)
-	case startable(child.Folder, s.runner.plan.definition.StartScope):
-		return nil
-	default: // the folder is not told: the author may not know of the workflow
-		return refusedStart("workflow %q may not be started by whoever applied version %d of %q: somebody who may has to apply the next one",
-			child.Workflow, parent.Version, parent.Workflow)
+// mayStart reports whether the step may start a workflow in a folder: below that of its run, or,
+// when the definition names the workflow literally, where whoever applied that may start it now.
+func (s *stepRun) mayStart(folder string) bool {
+	return startable(folder, s.runner.run.Folder) || s.namesLiterally() && startable(folder, s.runner.plan.definition.StartScope)
+}
+
+func (s *stepRun) namesLiterally() bool {
+	return slices.ContainsFunc(s.plan.params, func(p param) bool { return p.decl.Name == "workflow" && p.literal })
+}
+
+// notStartable is the failure of a step whose workflow does not exist or may not be started. It
+// does not say which: the author may not see the workflow.
+func (s *stepRun) notStartable(id workflows.ID) *nodes.Error {
+	run := &s.runner.run
+	if !s.namesLiterally() {
+		return refusedStart("there is no workflow %q in folder %s or below; to start one in another folder, write its id into the definition", id, run.Folder)
 	}
+	return refusedStart("there is no workflow %q, or it may not be started by whoever applied version %d of %q: somebody who may start it has to apply the next version",
+		id, run.Version, run.Workflow)
 }
 
 // startable reports whether who may start workflows below scope may do so in folder.
@@ -114,8 +116,6 @@ func startError(ctx context.Context, id workflows.ID, err error) *nodes.Error {
 	switch {
 	case ctx.Err() != nil:
 		return contextError(ctx)
-	case fault.Is(err, fault.NotFound):
-		return refusedStart("there is no workflow %q", id)
 	case fault.Is(err, fault.Invalid):
 		out := refusedStart("workflow %q cannot be started: %s", id, fault.Message(err))
 		for _, p := range fault.ProblemsOf(err) {

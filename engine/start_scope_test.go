@@ -57,3 +57,26 @@ func TestNamesReachAsFarAsTheirAuthor(t *testing.T) {
 		t.Errorf("%d runs of the secret workflow, want that of the administrator alone (%v)", len(list), err)
 	}
 }
+
+// A step that names a workflow which its author may not see fails in the same words whether it
+// exists or not, whatever input it wants.
+func TestAStartDoesNotTellWhatExistsElsewhere(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.apply(`{"id": "secret", "folder": "/hr", "input": {"type": "object", "required": ["n"]}, "nodes": {"n": {"type": "call", "with": {"name": "n"}}}}`)
+	editor := identity.Caller{Name: "kim", Role: identity.Editor, Folder: "/a"}
+	for name, with := range map[string]string{"literal": `"%s"`, "computed": `"{{ '%s' }}"`} {
+		messages := map[string]string{}
+		for _, target := range []string{"secret", "absent"} {
+			definition := `{"id": "names", "folder": "/a", "nodes": {"n": {"type": "workflow", "with": {"workflow": ` + strings.ReplaceAll(with, "%s", target) + `}}}}`
+			if _, err := w.catalog.Apply(t.Context(), editor, "names", []byte(definition), -1); err != nil {
+				t.Fatalf("%s: %s: %v", name, target, err)
+			}
+			run, _ := w.wait(w.start("names", ""))
+			messages[target] = strings.NewReplacer(target, "TARGET", "version 1", "version N", "version 2", "version N", "version 3", "version N", "version 4", "version N").Replace(run.Error.Message)
+		}
+		if messages["secret"] != messages["absent"] {
+			t.Errorf("%s: one that exists: %q, one that does not: %q", name, messages["secret"], messages["absent"])
+		}
+	}
+}

@@ -6,7 +6,9 @@ import (
 	"net/url"
 
 	"keyflow/credentials"
-	"keyflow/credentials/vault"
+	"keyflow/credentials/authtype"
+	"keyflow/credentials/document"
+	"keyflow/credentials/presets"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/web/session"
@@ -48,7 +50,7 @@ type credentialTypeView struct {
 	ID      credentials.TypeName `json:"id"`
 	Name    string               `json:"name"`
 	Summary string               `json:"summary"`
-	Fields  []vault.Field        `json:"fields" nullable:"false"`
+	Fields  []authtype.Field     `json:"fields" nullable:"false"`
 }
 
 func (s *server) listCredentials(ctx context.Context, who session.Who, in *credentialList) (*answer[page[credentials.Credential]], error) {
@@ -64,7 +66,7 @@ func (s *server) listCredentials(ctx context.Context, who session.Who, in *crede
 }
 
 func (s *server) createCredential(ctx context.Context, who session.Who, in *JSONBody) (*answer[credentials.Credential], error) {
-	input, err := decode[credentials.Input](in.RawBody, vault.ReadOnly()...)
+	input, err := decode[credentials.Input](in.RawBody, document.ReadOnly()...)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +92,7 @@ func (s *server) replaceCredential(ctx context.Context, who session.Who, in *cre
 	if err != nil {
 		return nil, err
 	}
-	input, err := decode[credentials.Input](in.RawBody, vault.ReadOnly()...)
+	input, err := decode[credentials.Input](in.RawBody, document.ReadOnly()...)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +109,7 @@ func (s *server) patchCredential(ctx context.Context, who session.Who, in *crede
 		return nil, err
 	}
 	// The vault applies the patch; here only its shape is checked, which is that of an input.
-	if _, err := decode[credentials.Input](in.RawBody, vault.ReadOnly()...); err != nil {
+	if _, err := decode[credentials.Input](in.RawBody, document.ReadOnly()...); err != nil {
 		return nil, err
 	}
 	c, err := s.credentials.Patch(ctx, who.Caller, in.ID, in.copied(), expect)
@@ -165,7 +167,7 @@ func (s *server) credentialVersions(ctx context.Context, who session.Who, in *Cr
 }
 
 func (s *server) testUnsaved(ctx context.Context, who session.Who, in *JSONBody) (*answer[credentials.TestResult], error) {
-	input, err := decode[credentials.Input](in.RawBody, vault.ReadOnly()...)
+	input, err := decode[credentials.Input](in.RawBody, document.ReadOnly()...)
 	if err != nil {
 		return nil, err
 	}
@@ -214,13 +216,13 @@ func (s *server) refreshCredential(ctx context.Context, who session.Who, in *Cre
 }
 
 func (s *server) credentialTypes(context.Context, session.Who, *struct{}) (*answer[page[credentialTypeView]], error) {
-	return listOf(s.credentials.Types(), func(t vault.Type) credentialTypeView {
-		return credentialTypeView{ID: t.Name, Name: t.Label, Summary: t.Summary, Fields: append([]vault.Field{}, t.Fields...)}
+	return listOf(s.credentials.Types(), func(t authtype.Type) credentialTypeView {
+		return credentialTypeView{ID: t.Name, Name: t.Label, Summary: t.Summary, Fields: append([]authtype.Field{}, t.Fields...)}
 	}), nil
 }
 
-func (s *server) credentialPresets(context.Context, session.Who, *struct{}) (*answer[page[vault.Preset]], error) {
-	return listOf(s.credentials.Presets(), same[vault.Preset]), nil
+func (s *server) credentialPresets(context.Context, session.Who, *struct{}) (*answer[page[presets.Preset]], error) {
+	return listOf(s.credentials.Presets(), same[presets.Preset]), nil
 }
 
 func credentialAnswer(c credentials.Credential) *answer[credentials.Credential] {

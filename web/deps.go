@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
+	"keyflow/credentials/presets"
 	"keyflow/credentials/vault"
 	"keyflow/engine"
 	"keyflow/engine/live"
@@ -108,8 +110,8 @@ type credentialConnects interface {
 
 // credentialForms says what a credential can be.
 type credentialForms interface {
-	Types() []vault.Type
-	Presets() []vault.Preset
+	Types() []authtype.Type
+	Presets() []presets.Preset
 }
 
 // masterKeys are for administrators.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"keyflow/credentials/vault"
+	"keyflow/credentials/document"
 	"keyflow/workflows"
 )
 
@@ -99,7 +99,7 @@ func (s *server) workflowSchema(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *server) credentialSchema(w http.ResponseWriter, r *http.Request) {
-	s.schema(w, r, vault.Schema)
+	s.schema(w, r, document.Schema)
 }
 
 func (s *server) schema(w http.ResponseWriter, r *http.Request, of func() ([]byte, error)) {

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"html/template"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -176,14 +177,35 @@ func (s *server) routed(next http.Handler) http.Handler {
 			return
 		}
 		requestFrom(r.Context()).route = pattern
-		for name, values := range r.URL.Query() {
-			if !isText(name) || slices.ContainsFunc(values, func(v string) bool { return !isText(v) }) {
-				s.fail(r.Context(), w, fault.New(fault.Malformed, "a query parameter is not text in UTF-8"))
-				return
-			}
+		if err := checkQuery(r.URL.Query()); err != nil {
+			s.fail(r.Context(), w, err)
+			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// checkQuery refuses parameters that are not text, or given twice: of two values one would count
+// silently.
+func checkQuery(query url.Values) error {
+	var repeated []fault.Problem
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if !isText(name) || slices.ContainsFunc(query[name], func(v string) bool { return !isText(v) }) {
+			return fault.New(fault.Malformed, "a query parameter is not text in UTF-8")
+		}
+		if len(query[name]) < 2 {
+			continue
+		}
+		p := fault.Problem{Path: "?", Code: "repeated_parameter", Message: "a query parameter is given more than once: give it once"}
+		if isName(name) {
+			p.Path, p.Message = "?"+name, name+": is given more than once: give it once"
+		}
+		repeated = append(repeated, p)
+	}
+	if len(repeated) == 0 {
+		return nil
+	}
+	return fault.Problems(repeated[0].Message, repeated)
 }
 
 // isText reports whether s can be a name or a value of ours: databases differ in what they

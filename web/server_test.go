@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -67,6 +68,38 @@ func TestPageFiles(t *testing.T) {
 	}
 }
 
+// A probe of a path that is none must fail; the page answers its own routes alone.
+func TestOnlyTheRoutesOfThePageAreThePage(t *testing.T) {
+	t.Parallel()
+	router, err := os.ReadFile("ui/src/router.tsx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var routes []string
+	for _, route := range regexp.MustCompile(`path: '/([^/']*)`).FindAllStringSubmatch(string(router), -1) {
+		if !slices.Contains(routes, route[1]) {
+			routes = append(routes, route[1])
+		}
+	}
+	slices.Sort(routes)
+	if want := slices.Sorted(slices.Values(sections())); !slices.Equal(routes, want) {
+		t.Errorf("the routes of the page are %q, and served are %q", routes, want)
+	}
+	s := newSetup(t)
+	for _, section := range sections() {
+		if got := s.anonymous().do("GET", "/"+section, ""); got.status != 200 || !strings.HasPrefix(got.header.Get("Content-Type"), "text/html") {
+			t.Errorf("/%s: %d, %s", section, got.status, got.header.Get("Content-Type"))
+		}
+	}
+	for _, path := range []string{"/health", "/livez", "/live", "/ready", "/status", "/version", "/ping", "/healthz/x", "/credential", "/Runs", "/.env", "/admin"} {
+		for _, method := range []string{"GET", "HEAD"} {
+			if got := s.anonymous().do(method, path, ""); got.status != 404 || got.header.Get("Content-Type") != "application/problem+json" {
+				t.Errorf("%s %s: %d, %s", method, path, got.status, got.header.Get("Content-Type"))
+			}
+		}
+	}
+}
+
 func TestSubPath(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t, func(d *Deps) { d.PublicURL = &url.URL{Scheme: "https", Host: "acme.kr", Path: "/flow/"} }).withAdmin()
@@ -82,7 +115,7 @@ func TestSubPath(t *testing.T) {
 		}
 	}
 	for path, status := range map[string]int{
-		"/flow/app.js": 200, "/flow/healthz": 200, "/flow": 200, "/flow/api/v1/credentials": 401, "/flowers": 200,
+		"/flow/app.js": 200, "/flow/healthz": 200, "/flow": 200, "/flow/api/v1/credentials": 401, "/flowers": 404,
 		"/flow/hooks/x": 200, "/flow//api/v1/credentials": 404,
 	} {
 		if got := c.do("GET", path, ""); got.status != status {
@@ -110,6 +143,48 @@ func TestOnlyText(t *testing.T) {
 	})
 	s.anonymous().run([]scenario{
 		{name: "sign in as nobody", method: "POST", path: "/api/v1/session", body: `{"username":"adm\u0000in","password":"x"}`, status: 401, has: []string{"the username or the password is wrong"}},
+	})
+}
+
+// Of a parameter that is given twice one value would count silently, whichever it is.
+func TestRepeatedQueryParametersAreRefused(t *testing.T) {
+	t.Parallel()
+	data, err := OpenAPI("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Paths map[string]map[string]struct {
+			Parameters []struct{ Name, In string }
+		}
+	}
+	if err := json.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	s := newSetup(t)
+	admin := s.admin()
+	tried := 0
+	for path, operations := range doc.Paths {
+		for method, op := range operations {
+			for _, p := range op.Parameters {
+				if p.In != "query" {
+					continue
+				}
+				tried++
+				target := strings.NewReplacer("{", "", "}", "").Replace(path)
+				admin.run([]scenario{{
+					name: "repeated", method: strings.ToUpper(method), path: target + "?" + p.Name + "=1&" + p.Name + "=2", status: 422,
+					has: []string{`"path":"?` + p.Name + `","code":"repeated_parameter"`},
+				}})
+			}
+		}
+	}
+	if tried < 30 {
+		t.Errorf("only %d parameters were tried", tried)
+	}
+	admin.run([]scenario{
+		{name: "status", method: "GET", path: "/api/v1/runs?status=failed&status=queued", status: 422, has: []string{"status: is given more than once: give it once"}},
+		{name: "no name", method: "GET", path: "/api/v1/runs?canary-value=1&canary-value=2", status: 422, hasNot: []string{"canary-value"}},
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,7 +28,7 @@ type asset struct {
 	gzipped     func() []byte // made at the first request for it
 }
 
-// pages serves the admin page: its files, and index.html for every other path below it.
+// pages serves the admin page: its files, and index.html for each of its routes.
 type pages struct {
 	assets map[string]*asset
 	base   string // the public URL's path: "" or "/keyflow"
@@ -78,8 +79,8 @@ func compress(content []byte) []byte {
 	return buf.Bytes()
 }
 
-// serve answers GET and HEAD for the page and reports whether the path is one of its own:
-// a file, or a path without an extension outside the server's own folders.
+// serve answers GET and HEAD for the page and reports whether the path is one of its own: a
+// file, or a path below one of its sections.
 func (p *pages) serve(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
@@ -88,21 +89,17 @@ func (p *pages) serve(w http.ResponseWriter, r *http.Request) bool {
 		a.serve(w, r)
 		return true
 	}
-	if path.Ext(r.URL.Path) != "" || isServers(r.URL.Path) {
+	section, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	if path.Ext(r.URL.Path) != "" || !slices.Contains(sections(), section) {
 		return false
 	}
 	return p.serveIndex(w, r)
 }
 
-// isServers reports paths that never belong to the page, so that a mistyped API path is a
-// 404 and not a page.
-func isServers(urlPath string) bool {
-	first, _, _ := strings.Cut(strings.TrimPrefix(urlPath, "/"), "/")
-	switch strings.ToLower(first) {
-	case "api", "hooks", "callbacks", "metrics", "healthz", "readyz", "docs":
-		return true
-	}
-	return false
+// sections are the first segments of the page's own routes (ui/src/router.tsx). Everything else is
+// a 404, so that a wrong probe or a mistyped API path never succeeds.
+func sections() []string {
+	return []string{"", "setup", "signin", "credentials", "attention", "import", "keys", "workflows", "runs", "triggers"}
 }
 
 func (p *pages) serveIndex(w http.ResponseWriter, r *http.Request) bool {

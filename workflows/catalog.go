@@ -125,7 +125,9 @@ func explained(p Problem, structural []Problem) bool {
 // the definition is unchanged. expect is the version the caller saw: -1 any, 0 none.
 //
 // Errors: Malformed when source is not JSON, Invalid with all problems, Forbidden when the
-// caller may not edit the folder (of the stored definition too), Stale.
+// caller may not edit the folder (of the stored definition too), Stale. A workflow that d starts is
+// not looked up: whether it exists is told to nobody who may not see it. At run it is started only
+// where the caller may start workflows (Definition.StartScope), or below the folder of the run.
 func (c *Catalog) Apply(ctx context.Context, caller identity.Caller, id ID, source []byte, expect int) (Applied, error) {
 	d, problems, warnings := c.check(ctx, source)
 	if d == nil {
@@ -139,9 +141,6 @@ func (c *Catalog) Apply(ctx context.Context, caller identity.Caller, id ID, sour
 		return Applied{}, err
 	}
 	if err := c.requireCredentials(ctx, caller, d); err != nil {
-		return Applied{}, err
-	}
-	if err := c.requireStarts(ctx, caller, d); err != nil {
 		return Applied{}, err
 	}
 	if d.ID != id && d.ID != "" {
@@ -184,26 +183,6 @@ func (c *Catalog) requireCredentials(ctx context.Context, caller identity.Caller
 	for _, id := range slices.Sorted(maps.Keys(d.Usages())) {
 		if err := c.credentials.RequireUse(ctx, caller, id); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// requireStarts requires the right to start every workflow that d starts by a literal id, since
-// its runs do so on behalf of the caller. A workflow that is created or moved later is started
-// only where the caller may (Definition.StartScope), one with a computed id only within the
-// folder of the run.
-func (c *Catalog) requireStarts(ctx context.Context, caller identity.Caller, d *Definition) error {
-	for _, id := range d.Starts() {
-		s, err := c.store.Get(ctx, id)
-		if fault.Is(err, fault.NotFound) {
-			continue // StartScope limits it, once it exists
-		}
-		if err != nil {
-			return err
-		}
-		if !caller.May(identity.Operate, s.Folder) {
-			return fault.New(fault.Forbidden, "%s may not start the workflow %q", caller.Name, id)
 		}
 	}
 	return nil

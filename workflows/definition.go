@@ -10,9 +10,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"keyflow/internal/fault"
@@ -239,19 +236,4 @@ type Checker interface {
 // Listener is told after a workflow's stored state changed (applied, switched, deleted).
 type Listener interface {
 	WorkflowChanged(ctx context.Context, id ID) error
-}
-
-// Starts lists the other workflows that runs of this one start by a literal id, sorted.
-func (d *Definition) Starts() []ID {
-	found := map[ID]bool{}
-	if d.OnFailure != "" {
-		found[d.OnFailure] = true
-	}
-	for _, n := range d.Nodes {
-		if id, ok := n.With["workflow"].(string); ok && n.Type == "workflow" && !strings.Contains(id, "{{") {
-			found[ID(id)] = true
-		}
-	}
-	delete(found, d.ID)
-	return slices.Sorted(maps.Keys(found))
 }

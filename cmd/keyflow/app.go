@@ -40,7 +40,7 @@ import (
 
 const shutdownTimeout = 30 * time.Second
 
-// core is what runs workflows, with or without a web server around it.
+// core runs workflows, with or without a web server around it.
 type core struct {
 	log    *slog.Logger
 	db     *database.DB
@@ -57,7 +57,7 @@ type core struct {
 	public      *url.URL
 	now         func() time.Time
 	keep        runstore.Keep
-	// callbackURL stands before the token of a callback; "" when nobody can call.
+	// callbackURL is the URL before the token of a callback; "" without a server.
 	callbackURL string
 }
 
@@ -100,7 +100,7 @@ func (c *core) wire(cfg config) error {
 	}
 	types := nodes.NewRegistry(standard.Types()...)
 	shared := c.db.Dialect() == database.Postgres
-	var refresh time.Duration // of what another process may have changed
+	var refresh time.Duration // of workflows that another process may have changed
 	if shared {
 		refresh = time.Second
 	}
@@ -158,7 +158,7 @@ func (c *core) openVault(cfg config) error {
 	return err
 }
 
-// users asks the catalog in the words of the vault.
+// users adapts the catalog to what the vault asks.
 func (c *core) users(ctx context.Context, ids []credentials.ID, ran []string) (credentials.Users, error) {
 	names := make([]string, len(ids))
 	for i, id := range ids {
@@ -181,7 +181,7 @@ func (c *core) users(ctx context.Context, ids []credentials.ID, ran []string) (c
 	return users, err
 }
 
-// serveEvents hands events out.
+// serveEvents delivers events.
 func (c *core) serveEvents(ctx context.Context) error {
 	return outbox.Serve(ctx, c.events, newSubscriber(c.log, c.metrics, c.manager.Deliver).deliver, c.log)
 }
@@ -192,7 +192,7 @@ type changed func(ctx context.Context, id workflows.ID) error
 // WorkflowChanged implements workflows.Listener.
 func (f changed) WorkflowChanged(ctx context.Context, id workflows.ID) error { return f(ctx, id) }
 
-// naming is the vault as the catalog asks it.
+// naming adapts the vault to workflows.CredentialRights.
 type naming struct{ vault *vault.Vault }
 
 // RequireUse implements workflows.CredentialRights.
@@ -200,7 +200,7 @@ func (n naming) RequireUse(ctx context.Context, caller identity.Caller, credenti
 	return n.vault.RequireUse(ctx, caller, credentials.ID(credential))
 }
 
-// routes asks the manager, which is made after the catalog that checks with it.
+// routes returns the manager, which is created after the catalog that checks with it.
 type routes func() *triggers.Manager
 
 // Taken implements triggers.Routes.
@@ -208,8 +208,8 @@ func (r routes) Taken(path string, except workflows.ID) (workflows.ID, bool) {
 	return r().Taken(path, except)
 }
 
-// serve runs the engine, the vault's background work and the handing out of events, and fire
-// beside them, until ctx is done. What is fired stops before the engine does.
+// serve runs the engine, the background work of the vault, the delivery of events, and fire beside
+// them, until ctx is done. fire ends before the engine.
 func (c *core) serve(ctx context.Context, fire func(context.Context) error) error {
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngine()
@@ -218,7 +218,7 @@ func (c *core) serve(ctx context.Context, fire func(context.Context) error) erro
 	defer fail(nil)
 	for _, serve := range []func(context.Context) error{c.engine.Serve, c.vault.Serve, c.serveEvents, c.prune} {
 		inner.Go(func() error {
-			defer fail(errPartEnded) // takes the rest down
+			defer fail(errPartEnded) // ends the others
 			return serve(engineCtx)
 		})
 	}
@@ -250,7 +250,7 @@ type server struct {
 	setup    string      // one-time link; "" when an administrator exists
 }
 
-// newServer listens first, so that a taken port is known before anything is written.
+// newServer listens first: when the port is in use, nothing has been written.
 func newServer(ctx context.Context, cfg config, log *slog.Logger) (*server, error) {
 	config, err := cfg.tls(log)
 	if err != nil {
@@ -270,7 +270,7 @@ func newServer(ctx context.Context, cfg config, log *slog.Logger) (*server, erro
 	return s, nil
 }
 
-// plainNetError drops the address, which the message already has.
+// plainNetError drops the address, which the message has.
 func plainNetError(err error) error {
 	if op, ok := errors.AsType[*net.OpError](err); ok {
 		return op.Err
@@ -360,7 +360,7 @@ func (s *server) ready(ctx context.Context) error {
 	return s.engine.Ready()
 }
 
-// run serves until ctx is done: first nothing new comes in, then work in flight ends.
+// run serves until ctx is done. Then it accepts nothing new and finishes the work in progress.
 func (s *server) run(ctx context.Context) error {
 	err := s.serve(ctx, func(ctx context.Context) error {
 		g, ctx := errgroup.WithContext(ctx)

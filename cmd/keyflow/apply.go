@@ -44,13 +44,13 @@ func workflowsApply(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "apply PATH…", Short: "Create or replace workflows from files or folders", Args: atLeastOne("file or folder"),
 		Long: "Every file is checked before the first is applied: a bad file changes nothing.\n" +
-			"--dry-run shows what would change. --prune deletes the workflows that no file holds, in --folder\n" +
-			"and below, after asking; their runs and history stay.",
+			"--dry-run shows what would change. --prune deletes the workflows that no file defines, in --folder\n" +
+			"and below, after asking; their runs and history stay. The URLs of webhooks are printed.",
 		Example: "  keyflow workflows apply sync.json\n  keyflow workflows apply workflows/ --dry-run\n" +
 			"  keyflow workflows apply workflows/ --prune --folder /marketing --yes",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			if folder != "" && !prune {
-				return usagef("--folder says where --prune deletes: give both")
+				return usagef("--folder limits --prune: give both, or leave --folder out")
 			}
 			plan, err := makePlan(cmd.Context(), p, c, scope{args, prune, folder})
 			if err != nil {
@@ -59,33 +59,33 @@ func workflowsApply(p process) *cobra.Command {
 			if dryRun {
 				return show(cmd, plan, func(w io.Writer) error { return printPlan(w, plan, "would ") })
 			}
-			if n := doomed(plan); n > 0 {
-				if err := confirm(p, yes, fmt.Sprintf("Delete %s that no file holds (%s)? This cannot be undone.", count(n, "workflow"), listDoomed(plan))); err != nil {
+			if n := deletions(plan); n > 0 {
+				if err := confirm(p, yes, fmt.Sprintf("Delete %s that no file defines (%s)? This cannot be undone.", count(n, "workflow"), listDeletions(plan))); err != nil {
 					return err
 				}
 			}
-			if err := carryOut(cmd.Context(), c, plan); err != nil {
+			if err := execute(cmd.Context(), c, plan); err != nil {
 				return err
 			}
 			return show(cmd, plan, func(w io.Writer) error { return printPlan(w, plan, "") })
 		}),
 	}
-	cmd.Flags().BoolVar(&prune, "prune", false, "delete workflows that no file holds")
+	cmd.Flags().BoolVar(&prune, "prune", false, "delete workflows that no file defines")
 	cmd.Flags().StringVar(&folder, "folder", "", "prune only this folder and below")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show what would change and change nothing")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
 }
 
-// scope is what an apply is about.
+// scope is what an apply changes.
 type scope struct {
 	paths  []string
 	prune  bool
 	folder string // where it prunes; "" is everywhere
 }
 
-// makePlan finds out what applying files does. What is pruned is known first: a file may take
-// the webhook path of a workflow that goes.
+// makePlan returns what applying files would do. It plans deletions first: a file may use the
+// webhook path of a workflow that is deleted.
 func makePlan(ctx context.Context, p process, c *client, of scope) ([]planned, error) {
 	names, err := definitionFiles(of.paths)
 	if err != nil {
@@ -95,18 +95,18 @@ func makePlan(ctx context.Context, p process, c *client, of scope) ([]planned, e
 	if err != nil {
 		return nil, err
 	}
-	var leaving siblings
-	var deletions []planned
+	var deleted siblings
+	var removals []planned
 	if of.prune {
-		if deletions, leaving, err = planPrune(ctx, c, files, of.folder); err != nil {
+		if removals, deleted, err = planPrune(ctx, c, files, of.folder); err != nil {
 			return nil, err
 		}
 	}
-	if err := checkOnServer(ctx, c, files, leaving); err != nil {
+	if err := checkOnServer(ctx, c, files, deleted); err != nil {
 		return nil, err
 	}
 	plan, err := planFiles(ctx, p, c, files)
-	return append(plan, deletions...), err
+	return append(plan, removals...), err
 }
 
 // planFiles compares checked files with what is stored.
@@ -127,8 +127,8 @@ func planFiles(ctx context.Context, p process, c *client, files []checkedFile) (
 	return plan, nil
 }
 
-// compare finds out what applying would do. A definition that says the same can still turn
-// the workflow on or off.
+// compare sets what applying would do. An equal definition can still enable or disable the
+// workflow.
 func (a *planned) compare(ctx context.Context, c *client, d *workflows.Definition) error {
 	var stored struct {
 		Version    int             `json:"version"`
@@ -155,8 +155,8 @@ func (a *planned) compare(ctx context.Context, c *client, d *workflows.Definitio
 	return nil
 }
 
-// planPrune deletes the workflows that no file holds; leaving is what they are now.
-func planPrune(ctx context.Context, c *client, files []checkedFile, folder string) (deletions []planned, leaving siblings, err error) {
+// planPrune plans to delete the workflows that no file defines; deleted are their definitions.
+func planPrune(ctx context.Context, c *client, files []checkedFile, folder string) (deletions []planned, deleted siblings, err error) {
 	q := url.Values{}
 	setIf(q, "folder", folder)
 	stored, err := list[workflowItem](ctx, c, "/api/v1/workflows", q, 0)
@@ -175,12 +175,12 @@ func planPrune(ctx context.Context, c *client, files []checkedFile, folder strin
 		}
 		d, _ := workflows.Parse(now.Definition)
 		deletions = append(deletions, planned{ID: item.ID, Action: actionDelete, Version: item.Version})
-		leaving = append(leaving, checkedFile{definition: d})
+		deleted = append(deleted, checkedFile{definition: d})
 	}
-	return deletions, leaving, nil
+	return deletions, deleted, nil
 }
 
-func doomed(plan []planned) (n int) {
+func deletions(plan []planned) (n int) {
 	for _, a := range plan {
 		if a.Action == actionDelete {
 			n++
@@ -189,8 +189,8 @@ func doomed(plan []planned) (n int) {
 	return n
 }
 
-// listDoomed names the workflows that would be deleted, the first ten.
-func listDoomed(plan []planned) string {
+// listDeletions names the workflows that would be deleted, the first ten.
+func listDeletions(plan []planned) string {
 	var ids []string
 	for _, a := range plan {
 		if a.Action == actionDelete {
@@ -203,9 +203,9 @@ func listDoomed(plan []planned) string {
 	return strings.Join(ids, ", ")
 }
 
-// carryOut deletes, which frees webhook paths, and then applies in the order of the plan. Files
-// that change nothing are sent too: whether something changed meanwhile is for the server to say.
-func carryOut(ctx context.Context, c *client, plan []planned) error {
+// execute deletes, which frees webhook paths, and then applies in the order of the plan. It also
+// sends files that change nothing: the server knows whether something changed meanwhile.
+func execute(ctx context.Context, c *client, plan []planned) error {
 	for _, a := range plan {
 		if a.Action != actionDelete {
 			continue
@@ -253,7 +253,7 @@ func (a *planned) findWebhooks(ctx context.Context, c *client) error {
 	return err
 }
 
-// printPlan prints a line for each workflow and below it what differs.
+// printPlan prints a line for each workflow, with its changes, warnings and webhooks below.
 func printPlan(w io.Writer, plan []planned, would string) error {
 	for _, a := range plan {
 		_, _ = fmt.Fprintln(w, a.line(would))

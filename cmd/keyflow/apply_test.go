@@ -41,7 +41,7 @@ func TestApplyShowsWhatItWouldDo(t *testing.T) {
 	}{
 		{"dry run", []string{"--dry-run", "--prune"}, 0, "a version 1 unchanged\nb would update\n  ~ /nodes/a/with/value: 1 -> 2\nd would create\nc would delete\n", ""},
 		{"nothing was done", []string{"--dry-run", "--prune"}, 0, "a version 1 unchanged\nb would update\n  ~ /nodes/a/with/value: 1 -> 2\nd would create\nc would delete\n", ""},
-		{"prune asks", []string{"--prune"}, exitUsage, "", "Delete 1 workflow that no file holds (c)? This cannot be undone. Repeat with --yes to confirm"},
+		{"prune asks", []string{"--prune"}, exitUsage, "", "Delete 1 workflow that no file defines (c)? This cannot be undone. Repeat with --yes to confirm"},
 		{"only below a folder", []string{"--prune", "--folder", "/hr", "--dry-run"}, 0, "a version 1 unchanged\nb would update\n  ~ /nodes/a/with/value: 1 -> 2\nd would create\n", ""},
 		{"folder without prune", []string{"--folder", "/hr"}, exitUsage, "", "give both"},
 		{"prune", []string{"--prune", "--yes"}, 0, "a version 1 unchanged\nb version 2\n  ~ /nodes/a/with/value: 1 -> 2\nd version 1\nc deleted\n", ""},

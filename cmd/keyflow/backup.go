@@ -22,10 +22,10 @@ func backupCommand(p process) *cobra.Command {
 	var cfg config
 	cmd := &cobra.Command{
 		Use: "backup FILE|DIR", Short: "Copy the SQLite database while the server runs", Args: oneOf("FILE or DIR"),
-		Long: "Writes a copy of the database as it is at one moment. The server that holds the data folder makes it; without\n" +
-			"one it is made from the files. master.key and admin-token are not in it: without the master key nobody can\n" +
-			"read the secrets of a backup, so keep a copy of that file elsewhere. On Postgres use pg_dump.",
-		Example: "  keyflow backup /backups/                # a name with the time\n  keyflow backup keyflow-2026.db --data-dir /var/lib/keyflow",
+		Long: "Writes a consistent copy of the database. The server that uses the data folder makes it; without a server it\n" +
+			"is made from the files. It does not contain master.key, and without that key nobody can read its secrets: keep\n" +
+			"a copy of master.key elsewhere. On Postgres use pg_dump.",
+		Example: "  keyflow backup /backups/                # a file named by the time\n  keyflow backup keyflow-2026.db --data-dir /var/lib/keyflow",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			target := backupFile(args[0], time.Now())
 			return onData(cmd, p, &cfg, func(ctx context.Context, c *client) error {
@@ -39,7 +39,7 @@ func backupCommand(p process) *cobra.Command {
 	return cmd
 }
 
-// backupFile is where a backup goes: into a folder that exists under a name of its own.
+// backupFile is the file of a backup: target, or in an existing folder a file named by the time.
 func backupFile(target string, now time.Time) string {
 	if info, err := os.Stat(target); err == nil && info.IsDir() {
 		return filepath.Join(target, "keyflow-"+now.UTC().Format("20060102T150405Z")+".db")
@@ -47,8 +47,8 @@ func backupFile(target string, now time.Time) string {
 	return target
 }
 
-// keepBackup has a backup made beside its place and then, complete, put into it. A file that
-// exists is never replaced.
+// keepBackup writes a backup beside target and links it there when it is complete. It never
+// replaces a file.
 func keepBackup(cmd *cobra.Command, target string, write func(path string) error) error {
 	dir, err := os.MkdirTemp(filepath.Dir(target), ".keyflow-backup-*") // mode 0700
 	if err != nil {
@@ -60,14 +60,14 @@ func keepBackup(cmd *cobra.Command, target string, write func(path string) error
 		return failure(err)
 	}
 	if err := os.Link(path, target); err != nil {
-		return usagef("%s exists, or cannot be made; backups are never replaced: choose another name", target)
+		return usagef("%s exists or cannot be created; backups are never replaced: choose another name", target)
 	}
 	info, err := os.Stat(target)
 	if err != nil {
 		return failure(err)
 	}
 	return show(cmd, map[string]any{"file": target, "bytes": info.Size()},
-		line("%s, %d bytes; it holds no %s: keep a copy of that file elsewhere", target, info.Size(), vault.KeyFileName))
+		line("%s, %d bytes; it does not contain %s: keep a copy of that file elsewhere", target, info.Size(), vault.KeyFileName))
 }
 
 // failure gives an error its exit code, if it has none.
@@ -93,7 +93,7 @@ func (c *client) download(ctx context.Context, route, path string) (err error) {
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode >= http.StatusBadRequest {
-		answer, _ := io.ReadAll(io.LimitReader(res.Body, maxInputSize)) // what came tells enough
+		answer, _ := io.ReadAll(io.LimitReader(res.Body, maxInputSize)) // a part is enough for a message
 		return refusal(res, answer)
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
@@ -111,9 +111,9 @@ func restoreCommand(p process) *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use: "restore FILE", Short: "Put a backup into a data folder that no server uses", Args: oneOf("FILE"),
-		Long: "Checks the backup and that the master key in the folder (or KEYFLOW_MASTER_KEY) opens it; without the right\n" +
-			"key nothing is changed, and the exit code is 3. A database that is there is replaced only with --force, and\n" +
-			"stays beside the new one. On Postgres use pg_restore or psql.",
+		Long: "Checks the backup, and that the master key in the folder (or KEYFLOW_MASTER_KEY) decrypts it. With another\n" +
+			"key nothing changes and the exit code is 3. --force replaces an existing database and keeps it beside the\n" +
+			"new one. On Postgres use pg_restore or psql.",
 		Example: "  cp /safe/master.key /var/lib/keyflow/ && keyflow restore keyflow-2026.db --data-dir /var/lib/keyflow",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cfg.databaseURL != "" {
@@ -134,11 +134,11 @@ func restoreCommand(p process) *cobra.Command {
 		},
 	}
 	cfg.dataFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&force, "force", false, "replace the database that is there")
+	cmd.Flags().BoolVar(&force, "force", false, "replace an existing database")
 	return cmd
 }
 
-// keyFits is an error unless the master key opens the database.
+// keyFits returns an error unless the master key decrypts the database.
 func (c *config) keyFits(ctx context.Context, db *database.DB) error {
 	keys, err := vault.OpenKeyset(c.dataDir, c.masterKey)
 	if err != nil {

@@ -42,7 +42,7 @@ func TestBackupAndRestore(t *testing.T) {
 	works(t, s)
 	backups := t.TempDir()
 	r := keyflow(t, s.env(), "backup", backups)
-	if r.code != exitOK || !strings.Contains(r.stdout, "it holds no master.key") {
+	if r.code != exitOK || !strings.Contains(r.stdout, "it does not contain master.key") {
 		t.Fatalf("backup: %d %s%s", r.code, r.stdout, r.stderr)
 	}
 	found, err := filepath.Glob(filepath.Join(backups, "keyflow-*.db"))

@@ -18,7 +18,7 @@ import (
 	"keyflow/credentials/vault"
 )
 
-// The forms of a file of credentials.
+// The formats of a file of credentials.
 const (
 	formatJSON = "json"
 	formatCSV  = "csv"
@@ -33,7 +33,7 @@ type importFlags struct {
 func (f *importFlags) bind(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringVar(&f.format, "format", "", "json or csv (default: by the file's name, else by its content)")
-	fs.BoolVar(&f.dryRun, "dry-run", false, "show what would happen and change nothing")
+	fs.BoolVar(&f.dryRun, "dry-run", false, "show what would change and change nothing")
 	fs.BoolVar(&f.yes, "yes", false, "do not ask")
 }
 
@@ -42,8 +42,8 @@ func credentialsImport(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "import FILE|-", Short: "Create and change many credentials, all or none", Args: oneOf("FILE"),
 		Long: "The file is JSON ({\"items\": [...]} or a list) or CSV whose first row names the columns: id, name, type,\n" +
-			"folder, allowed_hosts, fields.<name>, labels.<key> and so on. A row changes what it names and leaves the\n" +
-			"rest; an empty cell names nothing. One bad row, and nothing is imported.",
+			"folder, allowed_hosts, fields.<name>, labels.<key> and so on. A row changes the columns that it has\n" +
+			"values for. When one row is not valid, nothing is imported.",
 		Example: "  keyflow credentials import partners.csv --dry-run\n  keyflow credentials import partners.json --folder /partners\n" +
 			"  pass show partners.csv | keyflow credentials import - --format csv",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
@@ -51,7 +51,7 @@ func credentialsImport(p process) *cobra.Command {
 		}),
 	}
 	f.bind(cmd)
-	cmd.Flags().StringVar(&f.folder, "folder", "", "every credential must be in this folder or below; new ones are made there")
+	cmd.Flags().StringVar(&f.folder, "folder", "", "every credential must be in this folder or below; new ones are created there")
 	cmd.Flags().StringVar(&f.mode, "mode", f.mode, "upsert creates what is missing; update refuses an unknown id")
 	return cmd
 }
@@ -70,7 +70,7 @@ func (f *credentialFlags) updateFolder(cmd *cobra.Command, p process, c *client,
 	return bulk.run(cmd, p, c, f.fromFile)
 }
 
-// run sends a file. A person who sits there sees the plan first and is asked.
+// run sends a file. On a terminal it shows the plan first and asks.
 func (f *importFlags) run(cmd *cobra.Command, p process, c *client, name string) error {
 	data, err := readFile(p, name)
 	if err != nil {
@@ -109,7 +109,7 @@ type importSource struct {
 	data         []byte
 }
 
-// formatOf is the form that was asked for, else that of the file's name, else of its content.
+// formatOf is the given format, else that of the file's name, else that of its content.
 func formatOf(asked, name string, data []byte) (string, error) {
 	extension := strings.TrimPrefix(strings.ToLower(filepath.Ext(name)), ".")
 	switch {
@@ -139,17 +139,17 @@ func (f *importFlags) send(cmd *cobra.Command, c *client, file importSource, dry
 		return plan, printImportProblems(cmd.ErrOrStderr(), file.name, err)
 	}
 	if err := json.Unmarshal(answer, &plan); err != nil {
-		return plan, &exitError{exitFailed, fmt.Errorf("the answer of %s is not what this version expects: %w", c.base, err)}
+		return plan, &exitError{exitFailed, fmt.Errorf("%s sent a response that this version does not understand: %w", c.base, err)}
 	}
 	return plan, nil
 }
 
-// printImportProblems prints one problem a line, as file:line: pointer: message; what remains
-// to be said is the error.
+// printImportProblems prints one problem a line, as file:line: pointer: message, and returns the
+// error of the command.
 func printImportProblems(w io.Writer, file string, err error) error {
 	refused, ok := errors.AsType[*apiError](err)
 	if !ok || refused.Status != http.StatusUnprocessableEntity || len(refused.Errors) == 0 || strings.HasPrefix(refused.Errors[0].Path, "?") {
-		return err // of the command, not of the file
+		return err // about the command, not about the file
 	}
 	if file == "-" {
 		file = "stdin"
@@ -168,7 +168,7 @@ func printImportProblems(w io.Writer, file string, err error) error {
 	return &exitError{exitUsage, errors.New(refused.Detail)}
 }
 
-// planTable shows what happens, without the rows that change nothing.
+// planTable shows the changes, without rows that change nothing.
 func planTable(plan credentials.ImportPlan) func(io.Writer) error {
 	var lines [][]string
 	for _, item := range plan.Items {
@@ -195,7 +195,7 @@ func credentialsExport(p process) *cobra.Command {
 	var folder, format, out string
 	cmd := &cobra.Command{
 		Use: "export", Short: "Write credentials to a file, without their secrets", Args: cobra.NoArgs,
-		Long: "The file can be imported again. No secret is in it; JSON says which secrets are set.",
+		Long: "The file can be imported again. It contains no secrets; JSON says which secrets are set.",
 		Example: "  keyflow credentials export --folder /partners --out partners.csv\n" +
 			"  keyflow credentials export --format csv > all.csv",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
@@ -217,7 +217,7 @@ func credentialsExport(p process) *cobra.Command {
 				return err
 			}
 			if len(damaged) > 0 {
-				return &exitError{exitFailed, fmt.Errorf("left out, because they are damaged in the database: %s", strings.Join(damaged, ", "))}
+				return &exitError{exitFailed, fmt.Errorf("not exported, because they are damaged in the database: %s; enter their secrets again", strings.Join(damaged, ", "))}
 			}
 			return nil
 		}),

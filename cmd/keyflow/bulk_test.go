@@ -169,7 +169,7 @@ func TestServerWithADamagedRow(t *testing.T) {
 		t.Errorf("webhook with the damaged credential: %d %s", a.status, a.body)
 	}
 	r := s.cli(exitFailed, "credentials", "export")
-	if !strings.Contains(r.stderr, "left out, because they are damaged in the database: bad") || !strings.Contains(r.stdout, `"good"`) || strings.Contains(r.stdout, `"bad"`) {
+	if !strings.Contains(r.stderr, "not exported, because they are damaged in the database: bad") || !strings.Contains(r.stdout, `"good"`) || strings.Contains(r.stdout, `"bad"`) {
 		t.Errorf("export: %s%s", r.stdout, r.stderr)
 	}
 	s.apply("good", `{"id": "good", "nodes": {"x": {"type": "transform", "with": {"value": 2}}}}`)

@@ -25,7 +25,7 @@ const (
 	maxAnswerSize = 64 << 20
 )
 
-// client talks to a server's API as the command line's user.
+// client calls the API of a server with the user's token.
 type client struct {
 	base  string
 	token secret.Text
@@ -60,7 +60,7 @@ func newClient(p process) (*client, error) {
 	return c, nil
 }
 
-// apiError is the server's refusal: a problem of RFC 9457.
+// apiError is an error response of the server (RFC 9457).
 type apiError struct {
 	Status    int    `json:"status"`
 	Title     string `json:"title"`
@@ -73,7 +73,7 @@ type apiError struct {
 	} `json:"errors"`
 }
 
-// Error shows the detail, every problem and the request id, which also stands in the server's log.
+// Error shows the detail, every problem and the request id, which the server's log has too.
 func (e *apiError) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Detail)
@@ -113,7 +113,7 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 		return err
 	}
 	if err := json.Unmarshal(answer, out); err != nil {
-		return &exitError{exitFailed, fmt.Errorf("the answer of %s is not what this version expects: %w", c.base, err)}
+		return &exitError{exitFailed, fmt.Errorf("%s sent a response that this version does not understand: %w", c.base, err)}
 	}
 	return nil
 }
@@ -129,7 +129,7 @@ type request struct {
 	body                []byte
 }
 
-// sendAs is send for a body of another kind than JSON.
+// sendAs is send for another media type than JSON.
 func (c *client) sendAs(ctx context.Context, r request) ([]byte, error) {
 	req, err := c.prepare(ctx, r)
 	if err != nil {
@@ -142,7 +142,7 @@ func (c *client) sendAs(ctx context.Context, r request) ([]byte, error) {
 	defer func() { _ = res.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswerSize))
 	if err != nil {
-		return nil, &exitError{exitUnreachable, fmt.Errorf("the connection to %s broke in the middle of an answer", c.base)}
+		return nil, &exitError{exitUnreachable, fmt.Errorf("the connection to %s broke in the middle of a response", c.base)}
 	}
 	return answer, nil
 }
@@ -162,7 +162,7 @@ func (c *client) prepare(ctx context.Context, r request) (*http.Request, error) 
 	return req, nil
 }
 
-// do sends a request. The answer is a success, and the caller closes its body.
+// do sends a request and returns a successful response, whose body the caller closes.
 func (c *client) do(req *http.Request) (*http.Response, error) {
 	res, err := c.http.Do(req)
 	if err != nil {
@@ -177,16 +177,16 @@ func (c *client) do(req *http.Request) (*http.Response, error) {
 	defer func() { _ = res.Body.Close() }()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswerSize))
 	if err != nil {
-		return nil, &exitError{exitUnreachable, fmt.Errorf("the connection to %s broke in the middle of an answer", c.base)}
+		return nil, &exitError{exitUnreachable, fmt.Errorf("the connection to %s broke in the middle of a response", c.base)}
 	}
 	return nil, refusal(res, answer)
 }
 
-// unreachable says why there was no answer. A certificate that is not trusted is one, and no
-// server that has to be started.
+// unreachable says why there was no response. With a certificate that is not trusted there is a
+// server, which need not be started.
 func (c *client) unreachable(err error) error {
 	if untrusted, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fmt.Errorf("the certificate of %s (KEYFLOW_URL) is not trusted: %w; name the file of the one that signed it in SSL_CERT_FILE", c.base, untrusted.Err)
+		return fmt.Errorf("the certificate of %s (KEYFLOW_URL) is not trusted: %w; set SSL_CERT_FILE to the certificate of the authority that signed it", c.base, untrusted.Err)
 	}
 	if errors.Is(err, http.ErrSchemeMismatch) {
 		return fmt.Errorf("%s (KEYFLOW_URL) does not speak TLS: write http:// for a server without a certificate", c.base)
@@ -212,7 +212,7 @@ type page[T any] struct {
 	NextCursor string `json:"next_cursor"`
 }
 
-// received is a value of the API that prints as it came, also what this version does not know.
+// received is a value of the API that prints as it was received, with unknown fields.
 type received[T any] struct {
 	value T
 	raw   json.RawMessage
@@ -248,7 +248,7 @@ func list[T any](ctx context.Context, c *client, path string, query url.Values, 
 	}
 }
 
-// withClient makes the RunE of a command that needs a server.
+// withClient returns the RunE of a command that needs a server.
 func withClient(p process, fn func(cmd *cobra.Command, c *client, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		c, err := newClient(p)

@@ -12,9 +12,9 @@ import (
 const clockEvery = 100 * time.Millisecond
 
 // testClock is the clock of KEYFLOW_TEST_CLOCK_OFFSET, for tests that set the clock of a
-// process: a duration by which it is ahead ("-1h", "72h"), or a file that holds one and is
-// read again and again. An empty offset is the machine's clock. Heartbeats and timeouts are
-// measured in real time all the same.
+// process: a duration by which it is ahead ("-1h", "72h"), or a file that contains one and is read
+// repeatedly. An empty offset is the machine's clock. Heartbeats and timeouts are measured in real
+// time in any case.
 func testClock(offset string) (func() time.Time, error) {
 	if offset == "" {
 		return time.Now, nil
@@ -24,12 +24,12 @@ func testClock(offset string) (func() time.Time, error) {
 	}
 	c := &fileClock{file: offset, began: time.Now()}
 	if err := c.read(); err != nil {
-		return nil, fmt.Errorf("KEYFLOW_TEST_CLOCK_OFFSET is neither a duration nor a file that holds one: %w", err)
+		return nil, fmt.Errorf("KEYFLOW_TEST_CLOCK_OFFSET is neither a duration nor a file that contains one: %w", err)
 	}
 	return c.now, nil
 }
 
-// fileClock is ahead by what a file says. It is safe for concurrent use.
+// fileClock is ahead by the duration in a file. It is safe for concurrent use.
 type fileClock struct {
 	file  string
 	began time.Time
@@ -41,7 +41,7 @@ func (c *fileClock) now() time.Time {
 	now := time.Now()
 	due, since := c.next.Load(), int64(now.Sub(c.began))
 	if since >= due && c.next.CompareAndSwap(due, since+int64(clockEvery)) {
-		_ = c.read() // half written: the offset stays as it was
+		_ = c.read() // partly written: the offset stays as it was
 	}
 	return now.Add(time.Duration(c.ahead.Load()))
 }

@@ -33,7 +33,7 @@ func TestTestClock(t *testing.T) {
 	}
 	set("soon")
 	for _, wrong := range []string{file, filepath.Join(t.TempDir(), "missing"), "tomorrow"} {
-		if _, err := testClock(wrong); err == nil || !strings.Contains(err.Error(), "KEYFLOW_TEST_CLOCK_OFFSET is neither a duration nor a file that holds one") {
+		if _, err := testClock(wrong); err == nil || !strings.Contains(err.Error(), "KEYFLOW_TEST_CLOCK_OFFSET is neither a duration nor a file that contains one") {
 			t.Errorf("%s: %v", wrong, err)
 		}
 	}

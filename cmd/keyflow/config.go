@@ -24,8 +24,8 @@ const (
 	defaultKeepFor = 90 * 24 * time.Hour
 )
 
-// config is everything that decides how a server is built. It is read once, from flags over
-// environment variables, and not changed afterwards.
+// config is the configuration of a server. It is read once, from flags and from environment
+// variables, which flags override.
 type config struct {
 	listen      string
 	publicURL   string
@@ -34,7 +34,7 @@ type config struct {
 	concurrency int
 	folder      string // of workflow files; "" is none
 	egressAllow []string
-	sources     []string // where references to secrets may lead
+	sources     []string // places that references to secrets may name
 	logFormat   string
 	logLevel    string
 	keepFor     workflows.Duration // of runs that have ended; 0: for ever
@@ -58,10 +58,10 @@ type config struct {
 func (c *config) storageFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.dataDir, "data-dir", defaultDataDir, "folder of the database, the master key and the admin token")
 	f.StringVar(&c.databaseURL, "database-url", "", "postgres://… (default: SQLite in the data folder)")
-	f.StringSliceVar(&c.egressAllow, "egress-allow", nil, `addresses beside public ones that workflows may call: CIDR, host, host:port, or "private"`)
+	f.StringSliceVar(&c.egressAllow, "egress-allow", nil, `addresses that workflows may call besides public ones: CIDR, host, host:port, or "private"`)
 	f.StringVar(&c.egressProxy, "egress-proxy", "", "forward proxy for all requests of workflows, such as http://proxy.example.com:3128; a password only in KEYFLOW_EGRESS_PROXY")
 	f.TextVar(&c.maxOutput, "max-output", defaultMaxOutput, "how large the output of one step may be: bytes, 512KiB or 2MiB, at most 10MiB")
-	f.StringSliceVar(&c.sources, "secret-sources", nil, "where references to secrets may lead: env, env:PREFIX_, file, file:/folder, vault, vault:path (default: nowhere)")
+	f.StringSliceVar(&c.sources, "secret-sources", nil, "places that references to secrets may name: env, env:PREFIX_, file, file:/folder, vault, vault:path (default: none)")
 	f.IntVar(&c.concurrency, "concurrency", 256, "steps that run at once")
 	f.StringVar(&c.logFormat, "log-format", "text", "text or json")
 	f.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
@@ -69,17 +69,17 @@ func (c *config) storageFlags(f *pflag.FlagSet) {
 
 func (c *config) serverFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.listen, "listen", "127.0.0.1:8080", "address of the page, the API and inbound webhooks")
-	f.StringVar(&c.publicURL, "public-url", "", "where people and providers reach this server (default: the listening address)")
-	f.StringVar(&c.tlsCert, "tls-cert", "", "serve HTTPS with this certificate (PEM, with its chain); read again when it changes")
+	f.StringVar(&c.publicURL, "public-url", "", "URL at which people and providers reach this server (default: the listening address)")
+	f.StringVar(&c.tlsCert, "tls-cert", "", "serve HTTPS with this certificate (PEM, with its chain); changes are loaded while the server runs")
 	f.StringVar(&c.tlsKey, "tls-key", "", "the key of --tls-cert (PEM)")
 	f.StringVar(&c.folder, "workflows", "", "folder of workflow files, applied at the start and when they change")
-	f.StringSliceVar(&c.trustedProxies, "trusted-proxies", nil, "CIDRs of proxies whose X-Forwarded-For counts (default: none)")
+	f.StringSliceVar(&c.trustedProxies, "trusted-proxies", nil, "CIDRs of proxies whose X-Forwarded-For is trusted (default: none)")
 	f.TextVar(&c.keepFor, "keep-runs-for", workflows.Duration(defaultKeepFor), "how long runs are kept after their end, such as 90d or 12h; 0 is for ever")
 	f.IntVar(&c.keepRuns, "keep-runs", 0, "how many ended runs of each workflow are kept, the newest; 0 is all")
 	c.storageFlags(f)
 }
 
-// secrets reads what must not stand in a process list, and what is for tests only.
+// secrets reads what must not be in a process list, and what is for tests only.
 func (c *config) secrets(getenv func(string) string) {
 	c.getenv = getenv
 	c.masterKey, c.clockOffset = getenv("KEYFLOW_MASTER_KEY"), getenv("KEYFLOW_TEST_CLOCK_OFFSET")
@@ -137,7 +137,7 @@ func (c *config) validateLimits() error {
 	return nil
 }
 
-// scheme is how this server is spoken to.
+// scheme is that of this server's URLs.
 func (c *config) scheme() string {
 	if c.tlsCert != "" {
 		return "https"

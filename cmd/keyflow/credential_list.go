@@ -15,8 +15,8 @@ func credentialsList(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List credentials", Args: cobra.NoArgs,
 		Example: "  keyflow credentials list --folder /partners\n" +
-			"  keyflow credentials list --attention            # what needs a person, or ends within 30 days\n" +
-			"  keyflow credentials list --unused --output json  # what nobody has used for 90 days",
+			"  keyflow credentials list --attention            # those that need a person or expire within 30 days\n" +
+			"  keyflow credentials list --unused --output json  # those unused for 90 days",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
 			q := url.Values{}
 			setIf(q, "folder", folder)
@@ -45,7 +45,7 @@ func credentialsList(p process) *cobra.Command {
 			}
 			empty := "no credentials yet; create one with: keyflow credentials create"
 			if narrowed {
-				empty = "no credential fits"
+				empty = "no credential matches"
 			}
 			return show(cmd, items, rows("ID\tTYPE\tFOLDER\tSTATE\tEXPIRES\tVERSION\tUSED BY\tLAST USED\tNAME", lines, empty))
 		}),

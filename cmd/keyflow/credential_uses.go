@@ -14,8 +14,9 @@ import (
 
 func credentialsUsages(p process) *cobra.Command {
 	return &cobra.Command{
-		Use: "usages ID", Short: "List the workflows that name a credential, or used it when they ran", Args: oneOf("ID"),
-		Long: "BY NAME says that the workflow names the ID; without it the node got the ID from a template.\nA credential that was used in the last 30 days, or is named, is not deleted without --force.",
+		Use: "usages ID", Short: "List the workflows that name or have used a credential", Args: oneOf("ID"),
+		Example: "  keyflow credentials usages erp",
+		Long:    "BY NAME: yes for workflows that name the ID, no when a node got the ID from a template.\nA credential that is named, or was used in the last 30 days, is deleted only with --force.",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			var all page[received[credentials.Usage]]
 			if err := c.call(cmd.Context(), http.MethodGet, credentialPath(args[0], "/usages"), nil, &all); err != nil {
@@ -41,7 +42,7 @@ func credentialsUsages(p process) *cobra.Command {
 	}
 }
 
-// useItem is one request that carried a credential.
+// useItem is one request with a credential.
 type useItem struct {
 	Run         string     `json:"run"`
 	Workflow    string     `json:"workflow"`
@@ -58,7 +59,7 @@ func credentialsUses(p process) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use: "uses ID", Short: "List the requests made with a credential, those of the newest runs first", Args: oneOf("ID"),
-		Long:    "Every request of a run that carried the credential: when, by which workflow, where to, with which\nversion and fingerprint of the secret, and the answer's status. It is part of the run history.",
+		Long:    "The requests of runs with the credential: time, workflow, target, version and fingerprint of the\nsecret, and status of the response. The list is part of the run history.",
 		Example: "  keyflow credentials uses erp --limit 20\n  keyflow credentials uses erp --limit 0 --output json     # all of them",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			items, err := list[received[useItem]](cmd.Context(), c, credentialPath(args[0], "/uses"), url.Values{}, limit)
@@ -73,6 +74,6 @@ func credentialsUses(p process) *cobra.Command {
 			return show(cmd, items, rows("AT\tWORKFLOW\tNODE\tVERSION\tFINGERPRINT\tSTATUS\tREQUEST\tRUN", lines, "no run has used this credential"))
 		}),
 	}
-	cmd.Flags().IntVar(&limit, "limit", 50, "at most so many; 0 is all")
+	cmd.Flags().IntVar(&limit, "limit", 50, "at most this many (0: all)")
 	return cmd
 }

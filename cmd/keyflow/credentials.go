@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyflow/credentials"
-	"keyflow/credentials/vault"
+	"keyflow/credentials/authtype"
 	"keyflow/internal/jsonvalue"
 )
 
@@ -40,6 +40,7 @@ func setIf(q url.Values, key, value string) {
 func credentialsGet(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "get ID", Short: "Show one credential; secrets only as fingerprints", Args: oneOf("ID"),
+		Example: "  keyflow credentials get erp",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			var it json.RawMessage
 			if err := c.call(cmd.Context(), http.MethodGet, credentialPath(args[0]), nil, &it); err != nil {
@@ -50,7 +51,7 @@ func credentialsGet(p process) *cobra.Command {
 	}
 }
 
-// credentialFlags are the parts of a credential that may stand on a command line.
+// credentialFlags are the parts of a credential that flags can set.
 type credentialFlags struct {
 	name, folder, description, fromFile, testURL string
 	fields, refs, hosts, workflows               []string
@@ -59,22 +60,22 @@ type credentialFlags struct {
 
 func (f *credentialFlags) bind(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.StringVar(&f.name, "name", "", "name for people")
+	fs.StringVar(&f.name, "name", "", "display name")
 	fs.StringVar(&f.folder, "folder", "", "folder, for example /partners/acme")
 	fs.StringVar(&f.description, "description", "", "description")
-	fs.StringVar(&f.testURL, "test-url", "", "where a test request goes")
+	fs.StringVar(&f.testURL, "test-url", "", "URL of a test request")
 	f.bindFields(cmd)
-	fs.StringArrayVar(&f.hosts, "allowed-host", nil, "host that may get the secret (repeat)")
+	fs.StringArrayVar(&f.hosts, "allowed-host", nil, "host that the secret may be sent to (repeat)")
 	fs.StringArrayVar(&f.workflows, "allowed-workflow", nil, "folder/id pattern of workflows that may use it (repeat)")
 	fs.StringVar(&f.fromFile, "from-file", "", "JSON of the credential, secrets included; - is stdin")
 }
 
 func (f *credentialFlags) bindFields(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.fields, "field", nil, "non-secret field as name=value (repeat)")
-	cmd.Flags().StringArrayVar(&f.refs, "ref", nil, "secret field that is kept elsewhere, as name=env:NAME, name=file:/path or name=vault:path#key (repeat)")
+	cmd.Flags().StringArrayVar(&f.refs, "ref", nil, "secret field that is stored elsewhere, as name=env:NAME, name=file:/path or name=vault:path#key (repeat)")
 }
 
-// input merges the file and the flags; flags win.
+// input merges the file and the flags; flags override the file.
 func (f *credentialFlags) input(p process) (map[string]any, error) {
 	in := map[string]any{}
 	if f.fromFile != "" {
@@ -102,7 +103,7 @@ func (f *credentialFlags) input(p process) (map[string]any, error) {
 	return in, nil
 }
 
-// mergeFields adds --field values, where a secret field is refused, and references.
+// mergeFields adds references and --field values; a secret field is refused there.
 func (f *credentialFlags) mergeFields(in map[string]any, t credentialType) (map[string]any, error) {
 	fields, _ := in["fields"].(map[string]any)
 	if fields == nil {
@@ -113,7 +114,7 @@ func (f *credentialFlags) mergeFields(in map[string]any, t credentialType) (map[
 		if !ok {
 			return nil, usagef("--field needs name=value")
 		}
-		i := slices.IndexFunc(t.Fields, func(f vault.Field) bool { return f.Name == name })
+		i := slices.IndexFunc(t.Fields, func(f authtype.Field) bool { return f.Name == name })
 		switch {
 		case i >= 0 && t.Fields[i].Secret:
 			return nil, usagef("%s is a secret: it must not be an argument. Leave it out and type it at the prompt or pipe it in, or use --from-file FILE", name)
@@ -138,8 +139,8 @@ func (f *credentialFlags) mergeFields(in map[string]any, t credentialType) (map[
 
 // credentialType is an authentication type as the API describes it.
 type credentialType struct {
-	ID     string        `json:"id"`
-	Fields []vault.Field `json:"fields"`
+	ID     string           `json:"id"`
+	Fields []authtype.Field `json:"fields"`
 }
 
 func typeOf(cmd *cobra.Command, c *client, id any) (credentialType, error) {
@@ -164,6 +165,7 @@ func credentialsCreate(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "create", Short: "Create a credential", Args: cobra.NoArgs,
 		Example: "  keyflow credentials create --id erp --type basic_auth --field username=it@acme.kr --allowed-host erp.acme.kr\n" +
+			"  pass show erp | keyflow credentials create --id erp --type basic_auth --field username=it@acme.kr --allowed-host erp.acme.kr\n" +
 			"  keyflow credentials create --id erp --type basic_auth --field username=it --ref password=env:ERP_PASSWORD --allowed-host erp.acme.kr\n" +
 			"  keyflow credentials create --id marketo --preset marketo --blank tenant=123-ABC-456 --field client_id=7fd2a1\n" +
 			"  keyflow credentials create --from-file erp.json\n  pass show erp.json | keyflow credentials create --from-file -",
@@ -229,9 +231,9 @@ func credentialsUpdate(p process) *cobra.Command {
 	var f credentialFlags
 	var bulk importFlags
 	cmd := &cobra.Command{
-		Use: "update ID | update --folder FOLDER --from-file FILE", Short: "Change a credential; fields that are not given stay as they are",
-		Long: "With an ID: changes one credential. Without: changes many credentials of one folder from a JSON or CSV file\n" +
-			"of their ids and what is new, all or none.",
+		Use: "update ID | update --folder FOLDER --from-file FILE", Short: "Change a credential; other fields stay as they are",
+		Long: "With an ID, changes one credential. Without, changes credentials of one folder from a JSON or CSV file that\n" +
+			"lists their ids and new values, all or none.",
 		Args: cobra.MaximumNArgs(1),
 		Example: "  keyflow credentials update erp --secret password      # asks for the new password\n" +
 			"  pass show erp | keyflow credentials update erp --secret password\n" +
@@ -269,7 +271,7 @@ func (f *credentialFlags) updateOne(cmd *cobra.Command, p process, c *client, id
 	return show(cmd, out, created(out))
 }
 
-// changes is what is to be new about a credential, as a merge patch; secrets are asked for.
+// changes returns the changes of a credential as a merge patch; it asks for secrets.
 func (f *credentialFlags) changes(cmd *cobra.Command, p process, c *client, id string) (map[string]any, error) {
 	if f.fromFile == "-" && len(f.prompts) > 0 {
 		return nil, usagef("--from-file - and --secret both read stdin: put the secret into the JSON, or leave out --from-file")
@@ -303,6 +305,7 @@ func credentialsDelete(p process) *cobra.Command {
 	var force, yes bool
 	cmd := &cobra.Command{
 		Use: "delete ID", Short: "Delete a credential and its secrets", Args: oneOf("ID"),
+		Example: "  keyflow credentials delete erp --yes",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			if err := confirm(p, yes, fmt.Sprintf("Delete credential %s and its secrets? This cannot be undone.", args[0])); err != nil {
 				return err
@@ -317,7 +320,7 @@ func credentialsDelete(p process) *cobra.Command {
 			return show(cmd, map[string]any{"id": args[0], "deleted": true}, line("credential %s deleted", args[0]))
 		}),
 	}
-	cmd.Flags().BoolVar(&force, "force", false, "delete although workflows use it")
+	cmd.Flags().BoolVar(&force, "force", false, "delete it although workflows use it")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
 }
@@ -325,7 +328,7 @@ func credentialsDelete(p process) *cobra.Command {
 func credentialsTest(p process) *cobra.Command {
 	var candidate bool
 	cmd := &cobra.Command{
-		Use: "test ID", Short: "Try a credential; exits 1 when it does not work", Args: oneOf("ID"),
+		Use: "test ID", Short: "Test a credential; exits 1 when it does not work", Args: oneOf("ID"),
 		Example: "  keyflow credentials test erp\n  keyflow credentials test erp --candidate",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			var r credentials.TestResult
@@ -345,13 +348,14 @@ func credentialsTest(p process) *cobra.Command {
 			return err
 		}),
 	}
-	cmd.Flags().BoolVar(&candidate, "candidate", false, "try the candidate, not the current version")
+	cmd.Flags().BoolVar(&candidate, "candidate", false, "test the candidate, not the current version")
 	return cmd
 }
 
 func credentialsRefresh(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "refresh ID", Short: "Get a new OAuth token now", Args: oneOf("ID"),
+		Example: "  keyflow credentials refresh salesforce",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			var out credentials.Credential
 			if err := c.call(cmd.Context(), http.MethodPost, credentialPath(args[0], "/refresh"), nil, &out); err != nil {
@@ -364,7 +368,8 @@ func credentialsRefresh(p process) *cobra.Command {
 
 func credentialsConnect(p process) *cobra.Command {
 	return &cobra.Command{
-		Use: "connect ID", Short: "Print the page where a person gives consent (OAuth authorization code)", Args: oneOf("ID"),
+		Use: "connect ID", Short: "Print the URL where a person gives consent (OAuth authorization code)", Args: oneOf("ID"),
+		Example: "  keyflow credentials connect salesforce",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			var out struct {
 				AuthorizationURL string `json:"authorization_url"`

@@ -40,7 +40,7 @@ func demoCommand(p process) *cobra.Command {
 	}
 	cmd.AddCommand(demoAPICommand(p))
 	cmd.Flags().BoolVar(&once, "once", false, "exit after the runs")
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address of the page; another port is taken when this one is in use")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address of the page; when it is in use, a free port")
 	return cmd
 }
 
@@ -77,7 +77,7 @@ func runDemo(ctx context.Context, p process, o demoOptions) error {
 	go func() { served <- s.run(ctx) }()
 	err = showDemo(ctx, p.stdout, &demoRun{api: api, base: base, core: s.core})
 	if err == nil && !o.once {
-		_, _ = fmt.Fprintf(p.stdout, "\nThe page is open at http://%s\nMake your administrator: %s\nCtrl-C ends the demo and removes everything.\n",
+		_, _ = fmt.Fprintf(p.stdout, "\nThe page is open at http://%s\nCreate the administrator: %s\nCtrl-C ends the demo and removes everything.\n",
 			dialable(s.listener.Addr()), s.setup)
 		<-ctx.Done()
 	}
@@ -130,8 +130,8 @@ func showDemo(ctx context.Context, w io.Writer, d *demoRun) error {
 // demoRow is a line of the table: workflow, status, calls, output.
 const demoRow = "%-15s %-10s %-56s %s\n"
 
-// rotate shows promise P1: the API's password changes, the stored credential is edited once,
-// and the next run uses the new one; the run in between is refused.
+// rotate shows that one update reaches every call: the password of the API changes and a run is
+// refused; the credential is edited once, and the next run succeeds.
 func (d *demoRun) rotate(ctx context.Context, w io.Writer) error {
 	const workflow = "demo-2-erp"
 	password := d.api.ChangePassword()

@@ -11,7 +11,7 @@ import (
 	"keyflow/internal/outbox"
 )
 
-// subscriber takes all events of the outbox: it logs and counts them, and gives them to the event
+// subscriber gets all events of the outbox: it logs and counts them, and delivers them to the event
 // triggers.
 type subscriber struct {
 	log   *slog.Logger
@@ -22,13 +22,13 @@ type subscriber struct {
 func newSubscriber(log *slog.Logger, registry *prometheus.Registry, next outbox.Deliver) *subscriber {
 	s := &subscriber{log: log, next: next, count: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "keyflow_events_total",
-		Help: "Events handed out, by type; those of emit nodes together as emitted. One that was handed out again after a failure counts again.",
+		Help: "Deliveries of events, by type; events of emit nodes count as emitted. A repeated delivery counts again.",
 	}, []string{"type"})}
 	registry.MustRegister(s.count)
 	return s
 }
 
-// deliver implements outbox.Deliver. What authors write is neither for the log nor a label.
+// deliver implements outbox.Deliver. Types of emit nodes, which authors choose, are no label.
 func (s *subscriber) deliver(ctx context.Context, e outbox.Entry) error {
 	kind, level, about := "emitted", slog.LevelDebug, []any{"type", e.Type, "id", e.ID, "subject", e.Subject, "folder", e.Folder}
 	if strings.HasPrefix(e.Type, cloudevent.Reserved) {

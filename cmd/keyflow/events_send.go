@@ -17,7 +17,7 @@ import (
 // sentEvent are the flags of one event.
 type sentEvent struct{ Type, Source, ID, Subject, data, file string }
 
-// receipt is what the server says of one event.
+// receipt is the server's result of one event.
 type receipt struct {
 	ID     string   `json:"id"`
 	RunIDs []string `json:"run_ids"`
@@ -38,8 +38,8 @@ func eventsSendCommand(p process) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "send", Short: "Send CloudEvents and print the runs that they started", Args: cobra.NoArgs,
 		Long: "Sends one event made from flags, or the events of a file: a CloudEvent 1.0 as JSON, or a list of them.\n" +
-			"An event with the same source and id starts nothing twice within 24 hours. Without --id each call is\n" +
-			"an event of its own. The exit code is 1 when an event of a list was not accepted.",
+			"An event with the same source and id starts nothing twice within 24 hours. Without --id each call\n" +
+			"sends a new event. The exit code is 1 when an event of a list was not accepted.",
 		Example: "  keyflow events send --type com.example.ticket.created --source https://tickets.example.com --data '{\"priority\": \"high\"}'\n" +
 			"  keyflow events send --type com.example.ticket.created --source /tickets --id 4711 --data @ticket.json\n" +
 			"  jq '.[]' export.json | jq -s . | keyflow events send --file -",
@@ -54,7 +54,7 @@ func eventsSendCommand(p process) *cobra.Command {
 			}
 			var answer received[page[receipt]]
 			if err := json.Unmarshal(text, &answer); err != nil {
-				return &exitError{exitFailed, fmt.Errorf("the answer of %s is not what this version expects: %w", c.base, err)}
+				return &exitError{exitFailed, fmt.Errorf("%s sent a response that this version does not understand: %w", c.base, err)}
 			}
 			return showReceipts(cmd, answer)
 		}),
@@ -73,7 +73,7 @@ func eventsSendCommand(p process) *cobra.Command {
 func (e *sentEvent) body(p process) (body []byte, media string, err error) {
 	if e.file != "" {
 		if *e != (sentEvent{file: e.file}) {
-			return nil, "", usagef("--file holds whole events: leave the other flags out")
+			return nil, "", usagef("--file contains whole events: leave the other flags out")
 		}
 		body, err = readFile(p, e.file)
 		if strings.HasPrefix(strings.TrimSpace(string(body)), "[") {
@@ -97,7 +97,7 @@ func (e *sentEvent) body(p process) (body []byte, media string, err error) {
 			return nil, "", err
 		}
 		if !json.Valid(data) {
-			return nil, "", usagef("--data is not JSON")
+			return nil, "", usagef("--data is not valid JSON; quote it for the shell, or use --data @FILE")
 		}
 		event["data"], event["datacontenttype"] = json.RawMessage(data), "application/json"
 	}

@@ -260,7 +260,7 @@ func TestEventsSend(t *testing.T) {
 		"file":           {send("", "--file", file), exitFailed, "not accepted: /1/source: the attribute is required", "one event was not accepted"},
 		"nothing":        {send(""), exitUsage, "", "--type and --source are required"},
 		"both":           {send("", "--file", file, "--type", "t"), exitUsage, "", "leave the other flags out"},
-		"no JSON":        {send("", "--type", "t", "--source", "/s", "--data", "{"), exitUsage, "", "--data is not JSON"},
+		"no JSON":        {send("", "--type", "t", "--source", "/s", "--data", "{"), exitUsage, "", "--data is not valid JSON"},
 		"own type":       {send("", "--type", "keyflow.x", "--source", "/s"), exitUsage, "", "Keyflow's own"},
 	} {
 		if tt.got.code != tt.code || !strings.Contains(tt.got.stdout, tt.stdout) || !strings.Contains(tt.got.stderr, tt.err) {

@@ -36,14 +36,14 @@ func definitionFiles(paths []string) ([]string, error) {
 			return nil, usagef("%w", err)
 		}
 		if len(found) == 0 {
-			return nil, usagef("%s holds no .json file%s", path, yamlHint(path))
+			return nil, usagef("%s contains no .json file%s", path, yamlHint(path))
 		}
 		files = append(files, found...)
 	}
 	return files, nil
 }
 
-// yamlHint says why the YAML files of a folder, if it has any, are no workflows.
+// yamlHint explains why the YAML files of a folder, if it has any, are not read.
 func yamlHint(dir string) string {
 	for _, pattern := range []string{"*.yaml", "*.yml"} {
 		if found, _ := fs.Glob(os.DirFS(dir), pattern); len(found) > 0 { // the pattern is well formed
@@ -53,7 +53,7 @@ func yamlHint(dir string) string {
 	return ""
 }
 
-// jsonFiles are the .json files directly in a folder, sorted. The folder's name is no pattern.
+// jsonFiles are the .json files directly in a folder, sorted. The name of the folder is taken literally.
 func jsonFiles(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -68,14 +68,14 @@ func jsonFiles(dir string) ([]string, error) {
 	return files, nil
 }
 
-// checkedFile is a workflow file with what is wrong with it.
+// checkedFile is a workflow file with its problems.
 type checkedFile struct {
 	File     string              `json:"file"`
 	Valid    bool                `json:"valid"`
 	Errors   []workflows.Problem `json:"errors"`
 	Warnings []workflows.Problem `json:"warnings"`
 
-	definition *workflows.Definition // nil when it is no workflow at all
+	definition *workflows.Definition // nil when it is not JSON
 	source     []byte
 }
 
@@ -84,7 +84,7 @@ func (c *checkedFile) found(problems, warnings []workflows.Problem) {
 	c.Valid = len(problems) == 0
 }
 
-// readFiles reads and parses files; what is wrong with them is for a check to say.
+// readFiles reads and parses files; a check reports their problems.
 func readFiles(p process, files []string) ([]checkedFile, error) {
 	read := make([]checkedFile, len(files))
 	for i, f := range files {
@@ -110,10 +110,10 @@ func checkOffline(ctx context.Context, files []checkedFile) {
 	}
 }
 
-// checkOnServer lets the server check files, which knows its other workflows and its
-// credentials, and checks that they do not contradict one another. What is leaving is in
-// nobody's way.
-func checkOnServer(ctx context.Context, c *client, files []checkedFile, leaving siblings) error {
+// checkOnServer asks the server, which knows its workflows and credentials, to check files, and
+// checks that they do not conflict with one another. Conflicts with workflows that are deleted do
+// not count.
+func checkOnServer(ctx context.Context, c *client, files []checkedFile, deleted siblings) error {
 	for i := range files {
 		f := &files[i]
 		answer, err := c.send(ctx, http.MethodPost, "/api/v1/workflows/validate", f.source)
@@ -121,27 +121,27 @@ func checkOnServer(ctx context.Context, c *client, files []checkedFile, leaving 
 			return fmt.Errorf("%s: %w", f.File, err)
 		}
 		if err := json.Unmarshal(answer, f); err != nil {
-			return &exitError{exitFailed, fmt.Errorf("the answer of %s is not what this version expects: %w", c.base, err)}
+			return &exitError{exitFailed, fmt.Errorf("%s sent a response that this version does not understand: %w", c.base, err)}
 		}
 		if f.definition == nil {
 			continue
 		}
-		f.forgive(ctx, leaving)
+		f.ignorePathsOf(ctx, deleted)
 		f.compareWith(ctx, siblings(files[:i]))
 	}
 	return nil
 }
 
-// forgive takes back that webhook paths are taken by workflows that leave.
-func (c *checkedFile) forgive(ctx context.Context, leaving siblings) {
-	freed, _ := triggers.NewChecker(leaving).Check(ctx, c.definition)
+// ignorePathsOf drops the problems that webhook paths are used by deleted workflows.
+func (c *checkedFile) ignorePathsOf(ctx context.Context, deleted siblings) {
+	freed, _ := triggers.NewChecker(deleted).Check(ctx, c.definition)
 	c.Errors = slices.DeleteFunc(c.Errors, func(p workflows.Problem) bool {
 		return p.Code == "path_taken" && slices.ContainsFunc(freed, func(f workflows.Problem) bool { return f.Path == p.Path && f.Code == p.Code })
 	})
 	c.Valid = len(c.Errors) == 0
 }
 
-// compareWith adds what contradicts the files before this one.
+// compareWith adds the conflicts with the files before this one.
 func (c *checkedFile) compareWith(ctx context.Context, others siblings) {
 	twice, _ := others.Check(ctx, c.definition)
 	taken, _ := triggers.NewChecker(others).Check(ctx, c.definition)
@@ -164,7 +164,7 @@ var (
 func (s siblings) Check(_ context.Context, d *workflows.Definition) (problems, warnings []workflows.Problem) {
 	for _, f := range s {
 		if f.definition != nil && f.definition.ID == d.ID && d.ID != "" {
-			return []workflows.Problem{d.Problemf("/id", "duplicate", "the file %s has the id %q too", f.File, d.ID)}, nil
+			return []workflows.Problem{d.Problemf("/id", "duplicate", "the file %s also has the id %q; give each workflow its own id", f.File, d.ID)}, nil
 		}
 	}
 	return nil, nil

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 // writeFiles writes files into a new folder, which becomes part of no message.
@@ -38,7 +40,7 @@ func TestFilesMustNotContradictOneAnother(t *testing.T) {
 		r := keyflow(t, s.env(), command...)
 		said := strings.ReplaceAll(r.stdout+r.stderr, dir+string(filepath.Separator), "")
 		for _, want := range []string{
-			`2.json:1:8: /id: the file 1.json has the id "same" too`,
+			`2.json:1:8: /id: the file 1.json also has the id "same"`,
 			`3.json:1:63: /triggers/t/path: the workflow "same" already has a webhook at this path`,
 		} {
 			if r.code != exitUsage || !strings.Contains(said, want) {
@@ -192,4 +194,19 @@ func TestProblemsAreSaidOnce(t *testing.T) {
 	if r.code != exitCannotStart || !strings.Contains(r.stderr, "is in use by another keyflow process (pid ") || !strings.Contains(r.stderr, "--via-server") {
 		t.Errorf("folder in use: exit code %d: %s", r.code, r.stderr)
 	}
+}
+
+// The help of every command shows how it is used.
+func TestEveryCommandHasAnExample(t *testing.T) {
+	t.Parallel()
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		if cmd.Short == "" || cmd.Example == "" && !cmd.HasSubCommands() {
+			t.Errorf("%s has no summary or no example", cmd.CommandPath())
+		}
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	walk(newRoot(process{getenv: func(string) string { return "" }}))
 }

@@ -12,8 +12,8 @@ import (
 	"keyflow/workflows"
 )
 
-// folderEvery is how often the folder of serve --workflows is looked at. Two looks that see
-// the same make a change: files that are being written are left alone.
+// folderEvery is how often the folder of serve --workflows is read. A change counts when it is the
+// same twice, so that files are not applied while they are written.
 const folderEvery = time.Second
 
 // folder applies the workflow files of a directory, at the start and when they change. All
@@ -23,11 +23,11 @@ type folder struct {
 	catalog *workflows.Catalog
 	log     *slog.Logger
 
-	applied string          // fingerprint of the files that were dealt with
-	known   map[string]bool // workflows that files have held
+	applied string          // fingerprint of the files that were last applied or refused
+	known   map[string]bool // workflows that were in the files
 }
 
-// filesCaller is who applies; it shows as updated_by.
+// filesCaller is the caller of Apply; it is shown as updated_by.
 func filesCaller() identity.Caller {
 	return identity.Caller{Name: "files", Role: identity.Admin, Folder: "/"}
 }
@@ -57,8 +57,8 @@ func (f *folder) serve(ctx context.Context) error {
 	}
 }
 
-// fingerprint changes when a file appears, goes or is written. Links are followed: mounted
-// configuration changes by them.
+// fingerprint changes when a file is created, deleted or written. It follows links, by which
+// mounted configuration changes.
 func (f *folder) fingerprint() (string, error) {
 	names, err := jsonFiles(f.dir)
 	if err != nil {
@@ -75,8 +75,8 @@ func (f *folder) fingerprint() (string, error) {
 	return b.String(), nil
 }
 
-// apply deals with the files as they are now. What cannot be applied is logged and left until
-// a file changes, except when the store is at fault: then it is tried again.
+// apply applies the files. Problems are logged, and the files are tried again when one changes;
+// after an error of the store they are tried again at once.
 func (f *folder) apply(ctx context.Context, seen string) {
 	files, err := f.read()
 	if err != nil {
@@ -89,10 +89,10 @@ func (f *folder) apply(ctx context.Context, seen string) {
 		f.applied = seen
 		return
 	}
-	held := make(map[string]bool, len(files))
+	present := make(map[string]bool, len(files))
 	for _, file := range files {
 		id := file.definition.ID
-		held[string(id)] = true
+		present[string(id)] = true
 		done, err := f.catalog.Apply(ctx, filesCaller(), id, file.source, -1)
 		if err != nil {
 			f.log.ErrorContext(ctx, "workflow file not applied; it is tried again", "file", file.File, "error", err)
@@ -103,11 +103,11 @@ func (f *folder) apply(ctx context.Context, seen string) {
 		}
 	}
 	for id := range f.known {
-		if !held[id] {
+		if !present[id] {
 			f.log.WarnContext(ctx, "a workflow is no longer in the folder; it stays until it is deleted", "folder", f.dir, "workflow", id)
 		}
 	}
-	f.applied, f.known = seen, held
+	f.applied, f.known = seen, present
 }
 
 func (f *folder) read() ([]checkedFile, error) {
@@ -127,7 +127,7 @@ func (f *folder) read() ([]checkedFile, error) {
 	return files, nil
 }
 
-// problems logs what is wrong and returns how many files are bad.
+// problems logs all problems and returns how many files have some.
 func (f *folder) problems(ctx context.Context, files []checkedFile) (bad int) {
 	for i := range files {
 		file := &files[i]

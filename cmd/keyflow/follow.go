@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// reconnectAfter is the pause before a broken stream is opened again, and streamTries how
-// many in a row may bring nothing.
+// reconnectAfter is the pause before a broken stream is opened again, and streamTries how many
+// streams in a row may end without an event.
 const (
 	reconnectAfter = time.Second
 	streamTries    = 5
@@ -33,7 +33,7 @@ func follow(cmd *cobra.Command, p process, c *client, id string) error {
 		before := w.last
 		err := w.stream(ctx)
 		if ctx.Err() != nil {
-			return &exitError{exitFailed, fmt.Errorf("interrupted; the run goes on: keyflow runs watch %s", id)}
+			return &exitError{exitFailed, fmt.Errorf("interrupted; the run continues: keyflow runs watch %s", id)}
 		}
 		if w.last != before {
 			tries = 0
@@ -123,7 +123,7 @@ func (w *watching) event(name, data string) error {
 		}
 	}
 	if err != nil {
-		return &exitError{exitFailed, fmt.Errorf("the events of %s are not what this version expects: %w", w.client.base, err)}
+		return &exitError{exitFailed, fmt.Errorf("%s sent events that this version does not understand: %w", w.client.base, err)}
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"keyflow/credentials/vault"
+	"keyflow/credentials/document"
 	"keyflow/workflows"
 )
 
@@ -20,6 +20,7 @@ var version = "development" //nolint:gochecknoglobals // the linker's only way i
 func versionCommand(process) *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Example: "  keyflow version --output json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			revision := ""
 			if info, ok := debug.ReadBuildInfo(); ok {
@@ -42,7 +43,7 @@ func schemaCommand(process) *cobra.Command {
 		make    func() ([]byte, error)
 	}{
 		{"workflow", "a workflow file", workflows.Schema},
-		{"credential", "a credential as written for create --from-file", vault.Schema},
+		{"credential", "a credential as written for create --from-file", document.Schema},
 	} {
 		cmd.AddCommand(&cobra.Command{
 			Use: each.use, Short: "Print the JSON Schema (2020-12) of " + each.of, Args: cobra.NoArgs,
@@ -62,6 +63,7 @@ func schemaCommand(process) *cobra.Command {
 func openapiCommand(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "openapi", Short: "Print the server's OpenAPI 3.1 document", Args: cobra.NoArgs,
+		Example: "  keyflow openapi > openapi.json",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
 			var doc json.RawMessage
 			if err := c.call(cmd.Context(), http.MethodGet, "/openapi.json", nil, &doc); err != nil {
@@ -74,7 +76,8 @@ func openapiCommand(p process) *cobra.Command {
 
 func healthCommand(p process) *cobra.Command {
 	return &cobra.Command{
-		Use: "health", Short: "Ask a server whether it is ready; exits 1 when not, 4 when nobody answers", Args: cobra.NoArgs,
+		Use: "health", Short: "Ask a server whether it is ready; exits 1 when it is not, 4 when no server answers", Args: cobra.NoArgs,
+		Example: "  keyflow health && echo ready",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
 			var out json.RawMessage
 			if err := c.call(cmd.Context(), http.MethodGet, "/readyz", nil, &out); err != nil {

@@ -49,7 +49,7 @@ func readAll(r io.Reader) ([]byte, error) {
 	return data, nil
 }
 
-// terminal is stdin when a person sits there.
+// terminal is the descriptor of stdin, if that is a terminal.
 func terminal(p process) (int, bool) {
 	f, ok := p.stdin.(*os.File)
 	if !ok {

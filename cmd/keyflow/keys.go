@@ -23,8 +23,8 @@ import (
 func keysCommand(p process) *cobra.Command {
 	cmd := group("keys", "Master keys: what they have sealed, and rotation")
 	cmd.Long = "Every secret is sealed with a master key. A rotation adds a key and re-encrypts everything with it while\n" +
-		"runs go on. Earlier keys stay in the key file: backups made before need them.\n" +
-		"A server that runs on the data folder is asked; without one the files are worked on here."
+		"runs continue. Earlier keys stay in the key file, because earlier backups need them.\n" +
+		"The commands ask the server that uses the data folder; without a server they work on the files."
 	cmd.AddCommand(keysStatus(p), keysRotate(p))
 	return cmd
 }
@@ -59,8 +59,8 @@ func keysRotate(p process) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "rotate", Short: "Add a master key and re-encrypt every secret with it", Args: cobra.NoArgs,
-		Long: "Adds a key to master.key and re-encrypts everything while runs go on. It may be killed at any moment: all\n" +
-			"stays readable, and the next start or the next rotate goes on.\n\n" +
+		Long: "Adds a key to master.key and re-encrypts everything while runs continue. It can be interrupted at any time:\n" +
+			"everything stays readable, and the next start or rotate continues.\n\n" +
 			"On Postgres it takes two calls. The first adds the key; put the file into the data folder of every other\n" +
 			"process on the database, and call it again to re-encrypt. Keep a copy of the new file: see keyflow backup.",
 		Example: "  keyflow keys rotate\n  keyflow keys rotate --yes     # the second call on Postgres, when all processes have the file",
@@ -71,7 +71,7 @@ func keysRotate(p process) *cobra.Command {
 		},
 	}
 	cfg.dataFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&yes, "yes", false, "every process on the database has the key file: do not ask")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask whether every process on the database has the key file")
 	return cmd
 }
 
@@ -109,7 +109,7 @@ func rotateHere(ctx context.Context, cmd *cobra.Command, p process, vault *vault
 	return showKeys(cmd, status)
 }
 
-// confirmKeys asks before a key seals that other processes must have by then.
+// confirmKeys asks before a key is used that other processes must have first.
 func confirmKeys(p process, yes bool, s credentials.KeyStatus) error {
 	last := s.Keys[len(s.Keys)-1]
 	if s.Source != "file" || last.Primary || last.Missing || s.Rotation.Running {
@@ -144,14 +144,14 @@ func showKeys(cmd *cobra.Command, s credentials.KeyStatus) error {
 	})
 }
 
-// dataFlags name the data that a command works on when no server does.
+// dataFlags name the data that a command uses when there is no server.
 func (c *config) dataFlags(f *pflag.FlagSet) {
 	f.StringVar(&c.dataDir, "data-dir", defaultDataDir, "folder of the database, the master key and the admin token")
 	f.StringVar(&c.databaseURL, "database-url", "", "postgres://… (default: SQLite in the data folder)")
 }
 
-// onData asks the server at KEYFLOW_URL, when that is set, or the one that holds the data
-// folder; otherwise it opens the data in this process.
+// onData asks the server at KEYFLOW_URL, when that is set, or the server that uses the data folder;
+// without a server it opens the data in this process.
 func onData(cmd *cobra.Command, p process, cfg *config, remote func(context.Context, *client) error, local func(context.Context, *core) error) (err error) {
 	ctx := cmd.Context()
 	ask := func() error {
@@ -166,7 +166,7 @@ func onData(cmd *cobra.Command, p process, cfg *config, remote func(context.Cont
 		return ask()
 	}
 	c, err := openData(ctx, p, cfg)
-	if fault.Is(err, fault.Conflict) { // a server holds the folder
+	if fault.Is(err, fault.Conflict) { // a server uses the folder
 		return ask()
 	}
 	if err != nil {

@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// logRoom and logBytes are how many lines, and how long in all, wait for a slow reader.
+	// logRoom and logBytes bound the lines that wait for a slow reader.
 	logRoom  = 8192
 	logBytes = 4 << 20
-	// logFlush is how long the end of the process waits for such a reader.
+	// logFlush is how long the process waits for such a reader at its end.
 	logFlush = time.Second
 )
 
-// logPipe writes the log so that nobody waits for its reader: when a reader is stuck, runs go on,
-// and the lines for which there is no room are counted and dropped.
+// logPipe writes the log without waiting for its reader: when the reader is stuck, runs continue,
+// and lines beyond the bounds are counted and dropped.
 type logPipe struct {
 	lines   chan []byte
 	stop    chan struct{}
@@ -65,7 +65,7 @@ func (p *logPipe) pump(w io.Writer) {
 }
 
 func (p *logPipe) pass(w io.Writer, line []byte) {
-	_, _ = w.Write(line) // there is nobody to tell
+	_, _ = w.Write(line) // there is no other log
 	p.waiting.Add(-int64(len(line)))
 }
 
@@ -84,6 +84,6 @@ func (p *logPipe) close() {
 func (p *logPipe) metric() prometheus.Collector {
 	return prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "keyflow_log_lines_dropped_total",
-		Help: "Lines of the log that nobody read in time.",
+		Help: "Lines of the log that were dropped because its reader was too slow.",
 	}, func() float64 { return float64(p.dropped.Load()) })
 }

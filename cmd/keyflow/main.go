@@ -1,7 +1,7 @@
 // Command keyflow is the whole product in one binary: server, worker and command line.
 //
 // It owns the wiring (the only place that knows every adapter), flags, environment
-// variables and exit codes. What the parts do is in the packages it joins.
+// variables and exit codes. The packages that it connects do the work.
 package main
 
 import (

@@ -7,15 +7,16 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"keyflow/credentials/vault"
+	"keyflow/credentials/authtype"
+	"keyflow/credentials/presets"
 )
 
 func credentialsPresets(p process) *cobra.Command {
 	return &cobra.Command{
-		Use: "presets", Short: "List the presets: credentials for known providers that lack little", Args: cobra.NoArgs,
+		Use: "presets", Short: "List the presets: almost complete credentials for known providers", Args: cobra.NoArgs,
 		Example: "  keyflow credentials presets\n  keyflow credentials create --id marketo --preset marketo --blank tenant=123-ABC-456 --field client_id=7fd2a1",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
-			items, err := presets(cmd, c)
+			items, err := readPresets(cmd, c)
 			if err != nil {
 				return err
 			}
@@ -32,17 +33,17 @@ func credentialsPresets(p process) *cobra.Command {
 	}
 }
 
-func presets(cmd *cobra.Command, c *client) ([]vault.Preset, error) {
-	var all page[vault.Preset]
+func readPresets(cmd *cobra.Command, c *client) ([]presets.Preset, error) {
+	var all page[presets.Preset]
 	err := c.call(cmd.Context(), http.MethodGet, "/api/v1/credential-presets", nil, &all)
 	return all.Items, err
 }
 
-// applyPreset puts what the preset holds under what the file and the flags say.
+// applyPreset adds the values of the preset; those of the file and the flags override them.
 func applyPreset(cmd *cobra.Command, c *client, in map[string]any, id string, texts []string) error {
 	if id == "" {
 		if len(texts) > 0 {
-			return usagef("--blank goes with --preset")
+			return usagef("--blank needs --preset")
 		}
 		return nil
 	}
@@ -54,11 +55,11 @@ func applyPreset(cmd *cobra.Command, c *client, in map[string]any, id string, te
 		}
 		blanks[name] = value
 	}
-	items, err := presets(cmd, c)
+	items, err := readPresets(cmd, c)
 	if err != nil {
 		return err
 	}
-	preset, err := vault.FindPreset(items, id)
+	preset, err := presets.Find(items, id)
 	if err != nil {
 		return usagef("%v", err)
 	}
@@ -91,7 +92,7 @@ func applyPreset(cmd *cobra.Command, c *client, in map[string]any, id string, te
 }
 
 // applies reports whether a field is shown for these values and the defaults of the others.
-func applies(field vault.Field, t credentialType, fields map[string]any) bool {
+func applies(field authtype.Field, t credentialType, fields map[string]any) bool {
 	for name, want := range field.ShowIf {
 		got, given := fields[name]
 		if !given {

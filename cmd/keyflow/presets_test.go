@@ -21,7 +21,7 @@ func TestCreateFromPreset(t *testing.T) {
 		{[]string{"--preset", "marketo"}, "--blank tenant is required: Munchkin account ID, for example 123-ABC-456"},
 		{[]string{"--preset", "marketo", "--blank", "tenant=x", "--blank", "zone=1"}, "--blank tenant must match [0-9]{3}-[A-Za-z]{3}-[0-9]{3}, for example 123-ABC-456\n--blank zone is not a blank of the preset marketo; it has tenant"},
 		{[]string{"--preset", "marketo", "--blank", "tenant"}, "--blank needs name=value"},
-		{[]string{"--type", "no_auth", "--blank", "tenant=x"}, "--blank goes with --preset"},
+		{[]string{"--type", "no_auth", "--blank", "tenant=x"}, "--blank needs --preset"},
 		{[]string{"--preset", "marketo", "--blank", "tenant=123-ABC-456", "--type", "api_key"}, "the preset marketo is of type oauth2; leave out --type"},
 	} {
 		r := keyflow(t, s.env(), append([]string{"credentials", "create", "--id", "x"}, tt.args...)...)

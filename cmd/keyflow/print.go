@@ -45,7 +45,7 @@ func rows(header string, lines [][]string, empty string) func(io.Writer) error {
 	}
 }
 
-// oneLine keeps stored text from drawing on the terminal.
+// oneLine replaces control characters, so that stored text cannot control the terminal.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {

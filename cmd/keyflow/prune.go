@@ -12,17 +12,17 @@ import (
 
 const (
 	pruneEvery = time.Minute
-	pruneBatch = 500 // dedupe keys: few enough that no run waits for the database
-	// usagesEvery is how often usages of credentials are looked for whose workflow is gone.
+	pruneBatch = 500 // dedupe keys, so that runs do not wait for the database
+	// usagesEvery is how often usages by deleted workflows are deleted.
 	usagesEvery = time.Hour
 )
 
-// pruner deletes what is not needed any more. Any number of processes may do so.
+// pruner deletes old data. Any number of processes may run one.
 type pruner struct {
 	*core
 	runs   *runstore.Pruner
 	count  prometheus.Counter
-	usages time.Time // when usages were last looked at
+	usages time.Time // when usages were last pruned
 }
 
 // prune works until ctx is done.
@@ -36,7 +36,7 @@ func (c *core) prune(ctx context.Context) error {
 	for {
 		for _, prune := range []func(context.Context) error{p.pruneKeys, p.pruneRuns, p.pruneUsages} {
 			if err := prune(ctx); err != nil && ctx.Err() == nil {
-				c.log.Warn("cannot delete what is not needed any more; it is tried again", "error", fault.Message(err))
+				c.log.Warn("old data cannot be deleted now; it is tried again", "error", fault.Message(err))
 			}
 		}
 		select {
@@ -55,7 +55,7 @@ func (p *pruner) pruneKeys(ctx context.Context) error {
 	}
 }
 
-// pruneRuns leaves the database to others for as long as it used it.
+// pruneRuns pauses after each batch for as long as the batch took.
 func (p *pruner) pruneRuns(ctx context.Context) error {
 	p.runs.Begin(p.now())
 	total := 0
@@ -79,7 +79,7 @@ func (p *pruner) pruneRuns(ctx context.Context) error {
 	}
 }
 
-// pruneUsages forgets where credentials were used by workflows that do not exist.
+// pruneUsages deletes the usages of credentials by deleted workflows.
 func (p *pruner) pruneUsages(ctx context.Context) error {
 	now := p.now()
 	if now.Sub(p.usages) < usagesEvery {

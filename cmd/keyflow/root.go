@@ -15,7 +15,7 @@ import (
 	"keyflow/internal/suggest"
 )
 
-// process is what a command gets from the operating system, so that tests can give it.
+// process is what a command gets from the operating system; tests provide it.
 type process struct {
 	args   []string
 	getenv func(string) string
@@ -75,7 +75,7 @@ func run(ctx context.Context, p process) int {
 	return code
 }
 
-// describe is an error for people: a fault's message and its problems, one a line.
+// describe renders an error for people: the message of a fault and its problems, one a line.
 func describe(err error) string {
 	f, ok := errors.AsType[*fault.Error](err)
 	if !ok || f.Message == "" {
@@ -102,12 +102,12 @@ func newRoot(p process) *cobra.Command {
 		Short: "Workflow automation with a centralized credential store",
 		Long: "Keyflow runs workflows written as JSON. Their nodes name credentials by ID; the secret is\n" +
 			"looked up at the moment of each call, so one change takes effect everywhere at once.",
-		Example:       "  keyflow demo                 # see it work, nothing to set up\n  keyflow serve                # server, API and admin page on http://127.0.0.1:8080\n  keyflow validate sync.json   # check a workflow offline",
+		Example:       "  keyflow demo                 # try it without any set-up\n  keyflow serve                # server, API and admin page on http://127.0.0.1:8080\n  keyflow validate sync.json   # check a workflow offline",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	asGroup(root, "worker", "users", "migrate", "workers")
-	root.PersistentFlags().String("output", "table", "how results are printed: table or json")
+	root.PersistentFlags().String("output", "table", "format of results: table or json")
 	root.AddCommand(
 		serveCommand(p), demoCommand(p), validateCommand(p), runCommand(p),
 		workflowsCommand(p), credentialsCommand(p), runsCommand(p), triggersCommand(p), eventsCommand(p), tokensCommand(p), keysCommand(p), backupCommand(p), restoreCommand(p),
@@ -144,15 +144,14 @@ func bindEnvironment(flags *pflag.FlagSet, getenv func(string) string) error {
 	return errors.Join(errs...)
 }
 
-// group is a command that only holds others; later names those of releases to come.
+// group is a command that has only subcommands; later names subcommands of later releases.
 func group(use, short string, later ...string) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short}
 	asGroup(cmd, later...)
 	return cmd
 }
 
-// asGroup makes a word that is no command an error. Cobra would print the help and succeed,
-// and a script would believe that something was done.
+// asGroup makes an unknown subcommand an error. Cobra would print the help and exit with 0.
 func asGroup(cmd *cobra.Command, later ...string) {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
@@ -170,7 +169,7 @@ func asGroup(cmd *cobra.Command, later ...string) {
 	}
 }
 
-// atLeastOne is a positional-arguments rule with a message that says what is meant.
+// atLeastOne is a rule for positional arguments, with a message that names the missing one.
 func atLeastOne(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
@@ -180,7 +179,6 @@ func atLeastOne(what string) cobra.PositionalArgs {
 	}
 }
 
-// oneOf is a positional-arguments rule with a message that says what is meant.
 // runAndNode are the arguments of a command that works on one node of a run.
 func runAndNode(cmd *cobra.Command, args []string) error {
 	if len(args) != 2 {
@@ -189,6 +187,7 @@ func runAndNode(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+// oneOf is a rule for positional arguments, with a message that names the missing one.
 func oneOf(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {

@@ -12,6 +12,7 @@ import (
 func credentialsVersions(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "versions ID", Short: "List the versions of a credential's fields", Args: oneOf("ID"),
+		Example: "  keyflow credentials versions erp",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			var all page[received[credentials.VersionInfo]]
 			if err := c.call(cmd.Context(), http.MethodGet, credentialPath(args[0], "/versions"), nil, &all); err != nil {
@@ -36,8 +37,8 @@ func credentialsRollback(p process) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "rollback ID", Short: "Make the fields of an earlier version the current ones", Args: oneOf("ID"),
-		Long: "The fields of an earlier version become a new version, in force for every workflow at once.\n" +
-			"Without --version it is the former one, as long as the credential's grace lasts.",
+		Long: "Makes a new version with the fields of an earlier one, for every workflow at once. Without --version it is\n" +
+			"the former version, while the grace period of the credential lasts.",
 		Example: "  keyflow credentials rollback erp\n  keyflow credentials rollback erp --version 3 --yes",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			which := "the former version"
@@ -55,7 +56,7 @@ func credentialsRollback(p process) *cobra.Command {
 			return show(cmd, out, created(out))
 		}),
 	}
-	cmd.Flags().IntVar(&version, "version", 0, "the version to go back to (see: keyflow credentials versions ID)")
+	cmd.Flags().IntVar(&version, "version", 0, "the version to restore (see: keyflow credentials versions ID)")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
 }
@@ -64,8 +65,8 @@ func credentialsCandidate(p process) *cobra.Command {
 	var f credentialFlags
 	var drop bool
 	cmd := &cobra.Command{
-		Use: "candidate ID", Short: "Put new values beside the current ones, to be tested and promoted", Args: oneOf("ID"),
-		Long: "No run uses the candidate before it is promoted. Fields that are not given are those of the current version.\n" +
+		Use: "candidate ID", Short: "Store new values beside the current ones, to test and promote them", Args: oneOf("ID"),
+		Long: "Runs use the candidate only after it is promoted. Other fields are those of the current version.\n" +
 			"Changing the current version drops the candidate.",
 		Example: "  keyflow credentials candidate erp --secret password      # asks for the new password\n" +
 			"  echo '{\"fields\":{\"password\":\"new\"}}' | keyflow credentials candidate erp --from-file -\n" +
@@ -76,7 +77,7 @@ func credentialsCandidate(p process) *cobra.Command {
 				if err := c.call(cmd.Context(), http.MethodDelete, credentialPath(args[0], "/candidate"), nil, &out); err != nil {
 					return err
 				}
-				return show(cmd, out, line("credential %s has no candidate any more", out.ID))
+				return show(cmd, out, line("credential %s: the candidate was dropped", out.ID))
 			}
 			in, err := f.changes(cmd, p, c, args[0])
 			if err != nil {
@@ -105,8 +106,8 @@ func credentialsPromote(p process) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "promote ID", Short: "Test the candidate and make it the current version", Args: oneOf("ID"),
-		Long: "The candidate is tested first; when that fails nothing changes. Then it is in force for every workflow at once.\n" +
-			"Before the credential's grace ends, the former version comes back with: keyflow credentials rollback ID",
+		Long: "Tests the candidate and makes it the current version of every workflow at once; when the test fails, nothing\n" +
+			"changes. During the grace period, keyflow credentials rollback ID restores the former version.",
 		Example: "  keyflow credentials promote erp --fall-back\n  keyflow credentials promote erp --force --yes",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			if err := confirm(p, yes, fmt.Sprintf("Use the candidate of credential %s in every workflow from now on?", args[0])); err != nil {
@@ -119,8 +120,8 @@ func credentialsPromote(p process) *cobra.Command {
 			return show(cmd, out, created(out))
 		}),
 	}
-	cmd.Flags().BoolVar(&how.FallBack, "fall-back", false, "let the former values come back by themselves when the new ones are refused")
-	cmd.Flags().BoolVar(&how.Force, "force", false, "without a test")
+	cmd.Flags().BoolVar(&how.FallBack, "fall-back", false, "restore the former values automatically when the new ones are refused")
+	cmd.Flags().BoolVar(&how.Force, "force", false, "promote without a test")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd
 }

@@ -55,7 +55,7 @@ func runCommand(p process) *cobra.Command {
 	return cmd
 }
 
-// isFile tells FILE from ID: an ID has neither a dot nor a slash.
+// isFile reports whether an argument is a file: an ID has neither a dot nor a slash.
 func isFile(arg string) bool { return strings.ContainsAny(arg, "./") }
 
 func runInput(p process, value string) (json.RawMessage, error) {
@@ -67,12 +67,12 @@ func runInput(p process, value string) (json.RawMessage, error) {
 		return nil, err
 	}
 	if !json.Valid(data) {
-		return nil, usagef("--input is not JSON")
+		return nil, usagef("--input is not valid JSON; quote it for the shell, or use --input @FILE")
 	}
 	return data, nil
 }
 
-// runFile runs a definition in this process. Without a data folder it leaves none behind.
+// runFile runs a definition in this process. When there is no data folder it does not create one.
 func runFile(cmd *cobra.Command, p process, cfg config, file string, input json.RawMessage) (err error) {
 	files, err := readFiles(p, []string{file})
 	if err != nil {
@@ -111,7 +111,7 @@ func runFile(cmd *cobra.Command, p process, cfg config, file string, input json.
 }
 
 func runHere(ctx context.Context, cmd *cobra.Command, p process, e *engine.Engine, d *workflows.Definition, input json.RawMessage) error {
-	d.StartScope = "/" // who holds the data folder may start everything in it
+	d.StartScope = "/" // who can read the data folder may start everything in it
 	started, err := e.StartDefinition(ctx, d, engine.Start{Input: input})
 	if err != nil {
 		return &exitError{exitUsage, err}
@@ -166,7 +166,7 @@ func runOnServer(cmd *cobra.Command, p process, c *client, arg string, input jso
 	if isFile(arg) {
 		plan, err := makePlan(cmd.Context(), p, c, scope{paths: []string{arg}})
 		if err == nil {
-			err = carryOut(cmd.Context(), c, plan)
+			err = execute(cmd.Context(), c, plan)
 		}
 		if err != nil {
 			return err

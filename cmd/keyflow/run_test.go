@@ -138,7 +138,7 @@ func TestRunRefusals(t *testing.T) {
 		want string
 	}{
 		"folder in use":         {[]string{"run", good, "--data-dir", s.dir}, nil, exitCannotStart, "is in use by another keyflow process (pid "},
-		"input not JSON":        {[]string{"run", good, "--input", "{"}, nil, exitUsage, "--input is not JSON"},
+		"input not JSON":        {[]string{"run", good, "--input", "{"}, nil, exitUsage, "--input is not valid JSON"},
 		"input against schema":  {[]string{"run", good, "--input", "{}"}, nil, exitUsage, "n"},
 		"no such file":          {[]string{"run", "./nope.json"}, nil, exitUsage, "no such file"},
 		"no such workflow":      {[]string{"run", "nope"}, s.env(), exitFailed, "nope"},

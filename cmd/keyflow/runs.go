@@ -81,7 +81,7 @@ func runsList(p process) *cobra.Command {
 	return cmd
 }
 
-// runFilter is which runs of all are listed.
+// runFilter selects the runs of a list.
 type runFilter struct {
 	workflow, status, folder, trigger string
 	since, until                      time.Time // zero: no bound
@@ -116,6 +116,7 @@ func runPath(id, rest string) string { return "/api/v1/runs/" + url.PathEscape(i
 func runsWatch(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "watch ID", Short: "Follow a run until it ends; exits 1 when it fails", Args: oneOf("run ID"),
+		Example: "  keyflow runs watch 01a20433-6380-7c45-a07c-a90ef96a4aea",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			return follow(cmd, p, c, args[0])
 		}),
@@ -124,7 +125,8 @@ func runsWatch(p process) *cobra.Command {
 
 func runsCancel(p process) *cobra.Command {
 	return &cobra.Command{
-		Use: "cancel ID", Short: "Cancel a run: nothing more of it starts", Args: oneOf("run ID"),
+		Use: "cancel ID", Short: "Cancel a run: no further step of it starts", Args: oneOf("run ID"),
+		Example: "  keyflow runs cancel 01a20433-6380-7c45-a07c-a90ef96a4aea",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			if err := c.call(cmd.Context(), http.MethodPost, runPath(args[0], "/cancel"), nil, nil); err != nil {
 				return err
@@ -138,9 +140,9 @@ func runsRetry(p process) *cobra.Command {
 	var from string
 	var newest, watch bool
 	cmd := &cobra.Command{
-		Use: "retry ID", Short: "Start an ended run again, from what failed or from the start", Args: oneOf("run ID"),
-		Long: "A new run with the same input. From failed (default), steps that succeeded keep their results and\n" +
-			"are not called again; from start, every step runs.",
+		Use: "retry ID", Short: "Run an ended run again, from the failed steps or from the start", Args: oneOf("run ID"),
+		Long: "Starts a new run with the same input. From failed (default), steps that succeeded keep their outputs and do\n" +
+			"not run again; from start, every step runs.",
 		Example: "  keyflow runs retry 01a20433-6380-7c45-a07c-a90ef96a4aea --watch\n" +
 			"  keyflow runs retry 01a20433-6380-7c45-a07c-a90ef96a4aea --from start --newest",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {

@@ -12,8 +12,8 @@ func runsDelete(p process) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "delete ID…", Short: "Delete ended runs with their steps and outputs", Args: cobra.MinimumNArgs(1),
-		Long: "A run that goes on is refused (cancel it first); the others are deleted. Old runs go by themselves:\n" +
-			"keyflow serve --keep-runs-for, --keep-runs.",
+		Long: "A running run is refused (cancel it first); the others are deleted. The server deletes old runs itself:\n" +
+			"see keyflow serve --keep-runs-for and --keep-runs.",
 		Example: "  keyflow runs delete 01a20433-6380-7c45-a07c-a90ef96a4aea --yes",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			what := "run " + args[0]

@@ -25,7 +25,8 @@ func (r *runDetail) total() (n int) {
 func runsGet(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "get ID", Short: "Show a run with its steps", Args: oneOf("run ID"),
-		Long: "Of a run with more than 200 steps it shows the first of them; keyflow runs steps shows all.",
+		Example: "  keyflow runs get 01a20433-6380-7c45-a07c-a90ef96a4aea",
+		Long:    "Of a run with more than 200 steps it shows the first of them; keyflow runs steps shows all.",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			var run received[runDetail]
 			if err := c.call(cmd.Context(), http.MethodGet, runPath(args[0], ""), nil, &run); err != nil {

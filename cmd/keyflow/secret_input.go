@@ -8,19 +8,19 @@ import (
 
 	"golang.org/x/term"
 
-	"keyflow/credentials/vault"
+	"keyflow/credentials/authtype"
 )
 
-// peekTime is how long a command that needs no secret waits to see whether stdin holds data.
+// peekTime is how long a command that needs no secret waits to see whether stdin has data.
 const peekTime = 200 * time.Millisecond
 
 // askSecrets sets the secret fields that a new credential of type t lacks. A terminal is asked
-// for the required ones, or for the one that is likely meant; other input can supply one value.
+// for the required ones, else for the likely optional one. Other input can supply one value.
 func askSecrets(p process, t credentialType, fields map[string]any) error {
 	missing := missingSecrets(t, fields)
 	if _, ok := terminal(p); ok {
-		if len(missing) > 1 && !missing[0].Required || len(missing) == 1 && missing[0].Kind == vault.KindMap {
-			return nil // several ways are possible: the server says what is missing
+		if len(missing) > 1 && !missing[0].Required || len(missing) == 1 && missing[0].Kind == authtype.KindMap {
+			return nil // several are possible: the server reports what is missing
 		}
 		return promptSecrets(p, missing, fields)
 	}
@@ -28,27 +28,27 @@ func askSecrets(p process, t credentialType, fields map[string]any) error {
 	case len(missing) == 1:
 		return pipedSecret(p, missing[0], fields)
 	case len(missing) > 1 && missing[0].Required:
-		return usagef("%s are missing, and stdin can hold only one: %s", fieldNames(missing), fromFileAdvice(missing...))
+		return usagef("%s are missing, and stdin can supply only one: %s", fieldNames(missing), fromFileAdvice(missing...))
 	case !hasData(p):
 		return nil
 	case len(missing) > 1:
-		return usagef("stdin holds data, but it could be %s: %s", strings.ReplaceAll(fieldNames(missing), " and ", " or "), fromFileAdvice(missing...))
+		return usagef("stdin contains data, but it could be %s: %s", strings.ReplaceAll(fieldNames(missing), " and ", " or "), fromFileAdvice(missing...))
 	default:
-		return usagef("stdin holds data, but no secret field is missing: leave the input out (< /dev/null), or read all of the credential from it with --from-file -")
+		return usagef("stdin contains data, but no secret field is missing: leave the input out (< /dev/null), or read all of the credential from it with --from-file -")
 	}
 }
 
 // missingSecrets lists the secret fields that apply and have no value: the required ones, or if
 // there are none the optional ones, of which a single line of text comes before keys and maps.
-func missingSecrets(t credentialType, fields map[string]any) []vault.Field {
-	var required, optional, texts []vault.Field
+func missingSecrets(t credentialType, fields map[string]any) []authtype.Field {
+	var required, optional, texts []authtype.Field
 	for _, field := range t.Fields {
 		secret := field.Secret || field.SecretIf != "" && fields[field.SecretIf] == true
 		switch _, given := fields[field.Name]; {
 		case given || !secret || !applies(field, t, fields):
 		case field.Required:
 			required = append(required, field)
-		case field.Kind == vault.KindText:
+		case field.Kind == authtype.KindText:
 			texts = append(texts, field)
 			fallthrough
 		default:
@@ -67,9 +67,9 @@ func missingSecrets(t credentialType, fields map[string]any) []vault.Field {
 
 // askNamed sets the secret fields that --secret names.
 func askNamed(p process, t credentialType, names []string, fields map[string]any) error {
-	named := make([]vault.Field, len(names))
+	named := make([]authtype.Field, len(names))
 	for i, name := range names {
-		named[i] = vault.Field{Name: name, Label: name, Required: true}
+		named[i] = authtype.Field{Name: name, Label: name, Required: true}
 		for _, f := range t.Fields {
 			if f.Name == name {
 				named[i].Kind = f.Kind
@@ -80,13 +80,13 @@ func askNamed(p process, t credentialType, names []string, fields map[string]any
 		return promptSecrets(p, named, fields)
 	}
 	if len(named) > 1 {
-		return usagef("--secret was given %d times, and stdin can hold only one value: %s", len(named), fromFileAdvice(named...))
+		return usagef("--secret was given %d times, and stdin can supply only one value: %s", len(named), fromFileAdvice(named...))
 	}
 	return pipedSecret(p, named[0], fields)
 }
 
 // promptSecrets asks for values without echo. An optional field that is left empty is not set.
-func promptSecrets(p process, missing []vault.Field, fields map[string]any) error {
+func promptSecrets(p process, missing []authtype.Field, fields map[string]any) error {
 	fd, _ := terminal(p)
 	for _, field := range missing {
 		note := "not shown"
@@ -106,9 +106,9 @@ func promptSecrets(p process, missing []vault.Field, fields map[string]any) erro
 	return nil
 }
 
-// pipedSecret sets a field to what stdin holds, without the line's end. What cannot be meant as
-// the value is refused; no message repeats it.
-func pipedSecret(p process, field vault.Field, fields map[string]any) error {
+// pipedSecret sets a field to the text on stdin, without the line end. It refuses text that cannot
+// be the value; no message repeats it.
+func pipedSecret(p process, field authtype.Field, fields map[string]any) error {
 	data, err := readAll(p.stdin)
 	if err != nil {
 		return err
@@ -122,18 +122,18 @@ func pipedSecret(p process, field vault.Field, fields map[string]any) error {
 	case value == "":
 		return nil
 	case object["fields"] != nil:
-		return usagef("stdin holds the JSON of a credential: add --from-file -")
-	case field.Kind == vault.KindMap:
+		return usagef("stdin contains the JSON of a credential: add --from-file -")
+	case field.Kind == authtype.KindMap:
 		return usagef("%s has several values, which one text on stdin cannot give: %s", field.Name, fromFileAdvice(field))
-	case field.Kind != vault.KindLines && strings.Contains(value, "\n"):
-		return usagef("stdin holds several lines, and %s is one: pipe the value alone, or use %s", field.Name, otherWays(field))
+	case field.Kind != authtype.KindLines && strings.Contains(value, "\n"):
+		return usagef("stdin contains several lines, and %s is one: pipe the value alone, or use %s", field.Name, otherWays(field))
 	}
 	fields[field.Name] = value
 	return nil
 }
 
-// hasData reports whether stdin, which is no terminal, holds anything. A pipe that stays open
-// and silent holds nothing.
+// hasData reports whether stdin, which is no terminal, has data. A pipe that stays open without
+// data has none.
 func hasData(p process) bool {
 	read := make(chan bool, 1)
 	go func() {
@@ -150,7 +150,7 @@ func hasData(p process) bool {
 	}
 }
 
-func fieldNames(fields []vault.Field) string {
+func fieldNames(fields []authtype.Field) string {
 	names := make([]string, len(fields))
 	for i, f := range fields {
 		names[i] = f.Name
@@ -163,7 +163,7 @@ func fieldNames(fields []vault.Field) string {
 }
 
 // fromFileAdvice shows the JSON that sets fields.
-func fromFileAdvice(fields ...vault.Field) string {
+func fromFileAdvice(fields ...authtype.Field) string {
 	values := make([]string, len(fields))
 	for i, f := range fields {
 		values[i] = fmt.Sprintf("%q: …", f.Name)
@@ -172,6 +172,6 @@ func fromFileAdvice(fields ...vault.Field) string {
 }
 
 // otherWays lists how a secret can be given without stdin.
-func otherWays(field vault.Field) string {
+func otherWays(field authtype.Field) string {
 	return fmt.Sprintf("--from-file FILE (JSON; - is stdin) or --ref %s=env:NAME", field.Name)
 }

@@ -18,9 +18,9 @@ func serveCommand(p process) *cobra.Command {
 	var profile string
 	cmd := &cobra.Command{
 		Use: "serve", Short: "Run the server: page, API, triggers and workers in one process", Args: cobra.NoArgs,
-		Long: "Starts with nothing: the data folder, its SQLite database and the master key are made at the first\n" +
-			"start. Every flag can also be given as a variable: --data-dir as KEYFLOW_DATA_DIR. Secrets only as\n" +
-			"variables: KEYFLOW_MASTER_KEY (32 bytes in base64), KEYFLOW_ADMIN_TOKEN, KEYFLOW_ADMIN_PASSWORD.",
+		Long: "Needs no set-up: the first start creates the data folder, its SQLite database and the master key.\n" +
+			"Every flag has a variable: KEYFLOW_DATA_DIR for --data-dir. Secrets are read from variables only:\n" +
+			"KEYFLOW_MASTER_KEY (32 bytes in base64), KEYFLOW_ADMIN_TOKEN, KEYFLOW_ADMIN_PASSWORD.",
 		Example: "  keyflow serve\n  keyflow serve --listen 0.0.0.0:8080 --public-url https://keyflow.example.com --database-url postgres://keyflow@db/keyflow",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.secrets(p.getenv)
@@ -50,7 +50,7 @@ func serveCommand(p process) *cobra.Command {
 			}
 			_, _ = fmt.Fprintf(p.stdout, "listening on %s\n", cfg.scheme()+"://"+dialable(s.listener.Addr()))
 			if s.setup != "" {
-				_, _ = fmt.Fprintf(p.stdout, "first start: open %s to make the administrator\n", s.setup)
+				_, _ = fmt.Fprintf(p.stdout, "first start: open %s to create the administrator\n", s.setup)
 			}
 			if err := s.run(cmd.Context()); err != nil {
 				return &exitError{exitFailed, err}
@@ -60,7 +60,7 @@ func serveCommand(p process) *cobra.Command {
 	}
 	cfg.serverFlags(cmd.Flags())
 	cmd.Flags().StringVar(&profile, "cpu-profile", "", "write a CPU profile to this file at the end")
-	_ = cmd.Flags().MarkHidden("cpu-profile") // for make bench; the flag exists
+	_ = cmd.Flags().MarkHidden("cpu-profile") // for make bench
 	return cmd
 }
 

@@ -6,12 +6,12 @@ import (
 	"net/http"
 )
 
-// errPartEnded is why everything ends when one part of a process has: for its sake nothing is
-// waited for.
+// errPartEnded is the cause when a part of the process ends and the others end with it, without
+// waiting for anything.
 var errPartEnded = errors.New("a part of the process ended")
 
-// shutDown waits until ctx is done, then ends a server. Requests at work may go on to their
-// end, unless the engine is gone: their callers would wait for runs that another process ends.
+// shutDown waits until ctx is done, then ends a server. It waits for open requests, unless the
+// engine has ended: their callers would wait for runs that another process finishes.
 func shutDown(ctx context.Context, server *http.Server) error {
 	<-ctx.Done()
 	if errors.Is(context.Cause(ctx), errPartEnded) {

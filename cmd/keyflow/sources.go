@@ -9,8 +9,8 @@ import (
 	"keyflow/internal/egress"
 )
 
-// openSources makes what reads secrets that are kept elsewhere. Vault has a transport of its
-// own: that its address may be dialled is no permission for workflows.
+// openSources returns the readers of secrets that are stored elsewhere. Vault has its own
+// transport, so that workflows may not call its address.
 func (c *core) openSources(cfg config) (*sources.Sources, error) {
 	lookup := func(name string) (string, bool) {
 		if cfg.getenv == nil {
@@ -31,7 +31,7 @@ func (c *core) openSources(cfg config) (*sources.Sources, error) {
 	return sources.New(o)
 }
 
-// vaultHost is the entry of --egress-allow for an address; none when it is no address.
+// vaultHost is the --egress-allow entry of a URL; none when the URL is not valid.
 func vaultHost(address string) []string {
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" {

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// lookAtCertificate is how often a handshake looks whether the files have changed.
-const lookAtCertificate = time.Second
+// checkCertificate is how often handshakes check whether the files have changed.
+const checkCertificate = time.Second
 
-// certificate is what this server shows to its callers. When its files change, handshakes from
-// then on get the new one; connections that are open stay.
+// certificate is the certificate of this server. When its files change, later handshakes get the
+// new one; open connections stay.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
@@ -26,13 +26,13 @@ type certificate struct {
 	seen    [2]fileState
 }
 
-// fileState tells one content of a file from the next, well enough.
+// fileState identifies the content of a file by size and time.
 type fileState struct {
 	changed time.Time
 	size    int64
 }
 
-// openCertificate reads the files. An error names the one that is wrong.
+// openCertificate reads the files. An error names the file that is wrong.
 func openCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, error) {
 	c := &certificate{certFile: certFile, keyFile: keyFile, log: log, now: time.Now}
 	seen, err := c.look()
@@ -46,7 +46,7 @@ func openCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, 
 	return c, nil
 }
 
-// tls is how this server encrypts; nil when it does not.
+// tls is the TLS configuration of this server; nil for plain HTTP.
 func (c *config) tls(log *slog.Logger) (*tls.Config, error) {
 	if c.tlsCert == "" {
 		return nil, nil
@@ -58,13 +58,13 @@ func (c *config) tls(log *slog.Logger) (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: shown.get}, nil
 }
 
-// get implements tls.Config.GetCertificate. Files that cannot be used, such as one of a pair
-// that is being replaced, change nothing.
+// get implements tls.Config.GetCertificate. It keeps the certificate when the files do not match,
+// for example while they are being replaced.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
-	if now.Sub(c.looked).Abs() < lookAtCertificate {
+	if now.Sub(c.looked).Abs() < checkCertificate {
 		return c.current, nil
 	}
 	c.looked = now

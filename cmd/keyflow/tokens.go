@@ -30,7 +30,7 @@ func tokensCreate(p process) *cobra.Command {
 	var name, role, folder string
 	var expires time.Duration
 	cmd := &cobra.Command{
-		Use: "create", Short: "Create an API token; it is shown this once", Args: cobra.NoArgs,
+		Use: "create", Short: "Create an API token and print it, this once", Args: cobra.NoArgs,
 		Example: "  keyflow tokens create --name ci --role editor --folder /marketing --expires 2160h",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
 			in := map[string]any{"name": name, "role": role, "folder": folder}
@@ -49,7 +49,7 @@ func tokensCreate(p process) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&name, "name", "", "what the token is for (required)")
 	cmd.Flags().StringVar(&role, "role", "viewer", "viewer, operator, editor, credential_manager or admin")
-	cmd.Flags().StringVar(&folder, "folder", "/", "the role holds in this folder and below")
+	cmd.Flags().StringVar(&folder, "folder", "/", "folder of the role; it includes the folders below")
 	cmd.Flags().DurationVar(&expires, "expires", 0, "how long it is valid (default: until it is revoked)")
 	return cmd
 }
@@ -57,6 +57,7 @@ func tokensCreate(p process) *cobra.Command {
 func tokensList(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List API tokens", Args: cobra.NoArgs,
+		Example: "  keyflow tokens list",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
 			items, err := list[received[tokenItem]](cmd.Context(), c, "/api/v1/tokens", url.Values{}, 0)
 			if err != nil {
@@ -75,6 +76,7 @@ func tokensList(p process) *cobra.Command {
 func tokensRevoke(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke ID", Short: "Revoke an API token; its next request is refused", Args: oneOf("token ID"),
+		Example: "  keyflow tokens revoke 01a20433-6380-7c45-a07c-a90ef96a4aea",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			if err := c.call(cmd.Context(), http.MethodDelete, "/api/v1/tokens/"+url.PathEscape(args[0]), nil, nil); err != nil {
 				return err

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/term"
 )
 
-// tree shows the steps of a run as they change: on a terminal in place, elsewhere a line
-// per step and state.
+// tree shows the steps of a run as they change: in place on a terminal, else one line per step and
+// state.
 type tree struct {
 	w     io.Writer
 	live  bool
@@ -85,7 +85,7 @@ func describeStep(s stepItem) string {
 	return text
 }
 
-// end prints how the run ended, and its output as JSON; the error carries the exit code.
+// end prints the result of the run, and its output as JSON; the error has the exit code.
 func (t *tree) end(out io.Writer, r runItem) error {
 	_, _ = fmt.Fprintf(t.w, "run %s %s in %s\n", r.ID, r.Status, span(r.StartedAt, r.FinishedAt))
 	if r.Status == "succeeded" {

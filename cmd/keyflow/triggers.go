@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// listedTrigger is what tables show of a trigger.
+// listedTrigger is a trigger as tables show it.
 type listedTrigger struct {
 	Workflow string      `json:"workflow"`
 	ID       string      `json:"id"`
@@ -39,6 +39,7 @@ func triggersCommand(p process) *cobra.Command {
 func triggersListCommand(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List triggers with their next fire times", Args: cobra.NoArgs,
+		Example: "  keyflow triggers list",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
 			items, err := list[received[listedTrigger]](cmd.Context(), c, "/api/v1/triggers", url.Values{}, 0)
 			if err != nil {
@@ -58,14 +59,14 @@ func triggersListCommand(p process) *cobra.Command {
 	}
 }
 
-// state is whether the trigger fires, and what did not run.
+// state says whether the trigger fires, and counts what did not start.
 func (t listedTrigger) state() string {
 	state := "enabled"
 	if !t.Enabled {
 		state = "disabled"
 	}
 	if t.Waiting != nil {
-		state += ", one waits"
+		state += ", one waiting"
 	}
 	if t.Missed > 0 {
 		state += fmt.Sprintf(", %d missed", t.Missed)
@@ -114,7 +115,7 @@ func triggersNextCommand(p process) *cobra.Command {
 			for i, t := range times {
 				lines[i] = []string{clock(&t.At), t.Workflow, t.Trigger}
 			}
-			return show(cmd, times, rows("AT\tWORKFLOW\tTRIGGER", lines, "nothing is planned"))
+			return show(cmd, times, rows("AT\tWORKFLOW\tTRIGGER", lines, "no schedule fires"))
 		}),
 	}
 }

@@ -33,7 +33,7 @@ func TestOverlapOfRuns(t *testing.T) {
 			return strings.Count(s.must(http.MethodGet, "/api/v1/runs?workflow=cancel_previous&status=canceled", nil).body, `"status":"canceled"`) >= 2
 		})
 		if a, b := s.runs("skip"), s.runs("queue"); a != 1 || b != 2 {
-			t.Errorf("while the first run goes on: %d and %d runs, want 1 and 2, of which one waits", a, b)
+			t.Errorf("while the first run goes on: %d and %d runs, want 1 and 2, of which one waiting", a, b)
 		}
 		up.open()
 		for _, policy := range policies {
@@ -59,7 +59,7 @@ func TestTriggersCommands(t *testing.T) {
 	if r := keyflow(t, s.env(), "triggers", "next", "a"); r.code != exitOK || strings.Count(r.stdout, "\n") != 3 || !strings.HasPrefix(r.stdout, "AT ") {
 		t.Errorf("next of one: %d %s%s", r.code, r.stdout, r.stderr)
 	}
-	if r := keyflow(t, s.env(), "triggers", "next", "none"); r.code != exitOK || r.stdout != "nothing is planned\n" {
+	if r := keyflow(t, s.env(), "triggers", "next", "none"); r.code != exitOK || r.stdout != "no schedule fires\n" {
 		t.Errorf("next of none: %d %s%s", r.code, r.stdout, r.stderr)
 	}
 	if r := keyflow(t, s.env(), "triggers", "list"); r.code != exitOK || !strings.Contains(r.stdout, "0 0 1 1 * UTC") {
@@ -76,7 +76,7 @@ func TestTriggerStates(t *testing.T) {
 	for want, trigger := range map[string]listedTrigger{
 		"enabled":            {Enabled: true},
 		"disabled, 3 missed": {Missed: 3},
-		"enabled, one waits, 1 missed, 2 skipped": {Enabled: true, Waiting: new(time.Time), Missed: 1, Skipped: 2},
+		"enabled, one waiting, 1 missed, 2 skipped": {Enabled: true, Waiting: new(time.Time), Missed: 1, Skipped: 2},
 	} {
 		if got := trigger.state(); got != want {
 			t.Errorf("got %q, want %q", got, want)

@@ -11,7 +11,7 @@ func validateCommand(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "validate FILE…|DIR", Short: "Check workflow files, offline", Args: atLeastOne("FILE or folder"),
 		Long: "Prints one line per problem: file:line:col: pointer: message. Exits 2 when there is one.\n" +
-			"Files are checked against one another too: an ID or a webhook path belongs to one of them.",
+			"It also checks that no two files have the same ID or webhook path.",
 		Example: "  keyflow validate sync.json\n  keyflow validate workflows/",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, err := definitionFiles(args)
@@ -26,7 +26,7 @@ func validateCommand(p process) *cobra.Command {
 			if err := show(cmd, files, validationReport(files)); err != nil {
 				return err
 			}
-			return refuse(io.Discard, files) // what is wrong was the result
+			return refuse(io.Discard, files) // the problems were printed as the result
 		},
 	}
 }

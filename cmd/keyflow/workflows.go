@@ -11,7 +11,7 @@ import (
 )
 
 func workflowsCommand(p process) *cobra.Command {
-	cmd := group("workflows", "Apply, list and switch workflows on a server", "graph")
+	cmd := group("workflows", "Apply, list, enable and disable workflows on a server", "graph")
 	cmd.AddCommand(
 		workflowsApply(p), workflowsList(p), workflowsGet(p), workflowsVersions(p),
 		workflowsSwitch(p, "enable", "Let the triggers of a workflow fire"),
@@ -39,6 +39,7 @@ func workflowsList(p process) *cobra.Command {
 	var folder string
 	cmd := &cobra.Command{
 		Use: "list", Short: "List workflows", Args: cobra.NoArgs,
+		Example: "  keyflow workflows list --folder /marketing",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, _ []string) error {
 			q := url.Values{}
 			setIf(q, "folder", folder)
@@ -61,6 +62,7 @@ func workflowsList(p process) *cobra.Command {
 func workflowsGet(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "get ID", Short: "Show a workflow with its definition", Args: oneOf("ID"),
+		Example: "  keyflow workflows get sync-leads",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			var it json.RawMessage
 			if err := c.call(cmd.Context(), http.MethodGet, workflowPath(args[0], ""), nil, &it); err != nil {
@@ -74,6 +76,7 @@ func workflowsGet(p process) *cobra.Command {
 func workflowsVersions(p process) *cobra.Command {
 	return &cobra.Command{
 		Use: "versions ID", Short: "List the versions of a workflow", Args: oneOf("ID"),
+		Example: "  keyflow workflows versions sync-leads",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			var all page[struct {
 				Version   int        `json:"version"`
@@ -95,6 +98,7 @@ func workflowsVersions(p process) *cobra.Command {
 func workflowsSwitch(p process, verb, short string) *cobra.Command {
 	return &cobra.Command{
 		Use: verb + " ID", Short: short, Args: oneOf("ID"),
+		Example: "  keyflow workflows " + verb + " sync-leads",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			var out json.RawMessage
 			if err := c.call(cmd.Context(), http.MethodPost, workflowPath(args[0], "/"+verb), nil, &out); err != nil {
@@ -109,6 +113,7 @@ func workflowsDelete(p process) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
 		Use: "delete ID", Short: "Delete a workflow; its runs and their history stay", Args: oneOf("ID"),
+		Example: "  keyflow workflows delete sync-leads --yes",
 		RunE: withClient(p, func(cmd *cobra.Command, c *client, args []string) error {
 			if err := confirm(p, yes, fmt.Sprintf("Delete workflow %s? This cannot be undone.", args[0])); err != nil {
 				return err

@@ -18,7 +18,7 @@ import (
 	"slices"
 	"strings"
 
-	"keyflow/credentials/joined"
+	"keyflow/credentials/internal/coalesce"
 	"keyflow/internal/fault"
 	"keyflow/internal/secret"
 )
@@ -53,7 +53,7 @@ type Sources struct {
 	dataDir   string
 	getenv    func(string) (string, bool)
 	transport http.RoundTripper
-	reads     joined.Reads[string, map[string]any] // of Vault, by path
+	reads     coalesce.Reads[string, map[string]any] // of Vault, by path
 }
 
 // Error says why a reference is refused or could not be read. The message names the reference

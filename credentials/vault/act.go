@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
 	"keyflow/credentials/internal/reach"
 	"keyflow/internal/egress"
 	"keyflow/internal/fault"
@@ -54,7 +55,7 @@ func (v *Vault) actTest(ctx context.Context, o *opened) (map[string]any, error) 
 }
 
 func (v *Vault) actRefresh(ctx context.Context, use credentials.Use, o *opened) (map[string]any, error) {
-	if !o.typ.renews {
+	if !o.typ.Renews {
 		return nil, o.failed(egress.CodeInvalidParam, nil, "credential %q has no token to refresh: only oauth2 has", o.ID)
 	}
 	h, err := v.renewNow(ctx, o)
@@ -75,7 +76,7 @@ func (v *Vault) actRefresh(ctx context.Context, use credentials.Use, o *opened) 
 // checkSealed refuses secrets that do not come from a sensitive node: they would stand in the
 // definition or in the history of the run.
 func (o *opened) checkSealed(a credentials.Action) error {
-	for _, name := range secretNames(o.typ, o.Fields, a.Fields) {
+	for _, name := range authtype.SecretNames(o.typ, o.Fields, a.Fields) {
 		if value, given := a.Fields[name]; given && value != nil && !slices.Contains(a.Sealed, name) {
 			return o.failed(egress.CodeInvalidParam, nil,
 				"with.fields.%s: a secret must come from the output of a sensitive node, as \"{{ nodes.ID.output... }}\"", name)
@@ -98,7 +99,7 @@ func (v *Vault) CheckAct(ctx context.Context, id credentials.ID, workflow, folde
 	if t == nil {
 		return nil, nil
 	}
-	return secretNames(t, r.Fields, nil), nil
+	return authtype.SecretNames(t, r.Fields, nil), nil
 }
 
 func notRotatable(id credentials.ID, folder, workflow string) string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/failurerule"
 )
 
 // amends are what has been done about refusals of one request.
@@ -12,18 +13,18 @@ type amends struct{ renewed, left bool }
 
 // amend does what there is to do when the credential was refused, each once: another token, or
 // the former version back. Otherwise the error says that it was refused.
-func (t *transport) amend(ctx context.Context, s *sent, v *verdict, done *amends) error {
+func (t *transport) amend(ctx context.Context, s *sent, v *failurerule.Verdict, done *amends) error {
 	if t.draft {
 		return t.refused(ctx, s)
 	}
-	if v.action == actionRenew && s.token != nil && !done.renewed {
+	if v.Action == credentials.RuleRenew && s.token != nil && !done.renewed {
 		err := t.renew(ctx, s)
 		if err == nil {
 			done.renewed = true
 			return nil
 		}
 		if done.left || !refusedByProvider(err) || !t.vault.leave(ctx, s.opened) {
-			if v.repeatable && !t.use.AtMostOnce {
+			if v.Repeatable && !t.use.AtMostOnce {
 				err = t.held(err)
 			}
 			return t.withAnswer(s, err)

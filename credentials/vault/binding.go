@@ -138,7 +138,7 @@ func pruned(v any) any {
 
 // openFields decrypts the secrets that o says are set.
 func (v *Vault) openFields(o *opened, at sealing.Place, sealed map[string][]byte) error {
-	o.secrets = make(map[string]secret.Text, len(sealed))
+	o.Secret = make(map[string]secret.Text, len(sealed))
 	var errs []error
 	for _, field := range slices.Sorted(maps.Keys(o.Secrets)) {
 		info := o.Secrets[field]
@@ -146,7 +146,7 @@ func (v *Vault) openFields(o *opened, at sealing.Place, sealed map[string][]byte
 			continue
 		}
 		if info.Ref != "" { // the binding proves it
-			o.setReference(field, info.Ref)
+			o.SetReference(field, info.Ref)
 			continue
 		}
 		at.Field = field
@@ -155,7 +155,7 @@ func (v *Vault) openFields(o *opened, at sealing.Place, sealed map[string][]byte
 			errs = append(errs, err)
 			continue
 		}
-		o.secrets[field] = text
+		o.Secret[field] = text
 	}
 	return errors.Join(errs...)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"keyflow/credentials"
+	"keyflow/credentials/document"
+	"keyflow/credentials/internal/problem"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/internal/jsonvalue"
@@ -126,7 +128,7 @@ func failedTest(id credentials.ID, r credentials.TestResult) error {
 	if r.Suggestion != "" {
 		message += " " + r.Suggestion
 	}
-	f.Problems = []fault.Problem{{Path: "/candidate", Code: codeTestFailed, Message: message}}
+	f.Problems = []fault.Problem{{Path: "/candidate", Code: problem.TestFailed, Message: message}}
 	return f
 }
 
@@ -156,7 +158,7 @@ func (v *Vault) composeFields(caller identity.Caller, old *stored, fields map[st
 	if err != nil {
 		return nil, fault.New(fault.Malformed, "the fields are no JSON values").Because(err)
 	}
-	in, err := applyPatch(old.Credential, patch)
+	in, err := document.ApplyPatch(old.Credential, patch)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
+	"keyflow/credentials/internal/problem"
 	"keyflow/credentials/internal/reach"
 	"keyflow/credentials/internal/sealing"
 	"keyflow/internal/secret"
@@ -26,7 +28,7 @@ type stored struct {
 // force, and adds what is wrong with the whole. An absent secret keeps its value.
 func (e *edit) merge(old *stored) *opened {
 	o := &opened{
-		typ: e.typ, hosts: reach.ParseHosts(e.in.AllowedHosts), values: values{plain: fieldTexts(e.typ, e.plain), secrets: make(map[string]secret.Text)},
+		typ: e.typ, hosts: reach.ParseHosts(e.in.AllowedHosts), Values: authtype.Values{Plain: authtype.Texts(e.typ, e.plain), Secret: make(map[string]secret.Text)},
 		Credential: credentials.Credential{
 			ID: e.in.ID, Name: e.in.Name, Description: e.in.Description, Labels: e.in.Labels, Folder: e.in.Folder,
 			Type: e.in.Type, Fields: e.plain, AllowedHosts: e.in.AllowedHosts, AllowedWorkflows: e.in.AllowedWorkflows,
@@ -35,13 +37,13 @@ func (e *edit) merge(old *stored) *opened {
 		},
 	}
 	for _, f := range e.typ.Fields {
-		if !f.secretIn(e.plain) {
+		if !f.SecretIn(e.plain) {
 			continue
 		}
-		delete(o.plain, f.Name)
+		delete(o.Plain, f.Name)
 		if text, given := e.given[f.Name]; given {
 			if text.IsSet() {
-				o.secrets[f.Name] = text
+				o.Secret[f.Name] = text
 			}
 		} else if _, refers := e.refs[f.Name]; refers {
 			e.takeReference(old, o, f.Name)
@@ -50,14 +52,14 @@ func (e *edit) merge(old *stored) *opened {
 		}
 	}
 	for _, f := range e.typ.Fields {
-		if f.Required && o.text(f.Name) == "" && o.refs[f.Name] == "" && f.shownIn(o.plain) && !e.reported(f.Name) {
-			e.add(pointer("fields", f.Name), codeRequired, "is required")
+		if f.Required && o.Text(f.Name) == "" && o.Refs[f.Name] == "" && f.ShownIn(o.Plain) && !e.reported(f.Name) {
+			e.Add(problem.Pointer("fields", f.Name), problem.Required, "is required")
 		}
 	}
-	if e.typ.check != nil {
-		for _, i := range e.typ.check(&o.values) {
-			if !e.reported(i.field) && o.refs[i.field] == "" { // what a reference leads to is checked when it is used
-				e.add(pointer("fields", i.field), i.code, i.message)
+	if e.typ.Check != nil {
+		for _, i := range e.typ.Check(&o.Values) {
+			if !e.reported(i.Field) && o.Refs[i.Field] == "" { // what a reference leads to is checked when it is used
+				e.Add(problem.Pointer("fields", i.Field), i.Code, i.Message)
 			}
 		}
 	}
@@ -71,21 +73,21 @@ func (e *edit) merge(old *stored) *opened {
 // keep takes the stored value of a secret field. One that was plain until now becomes secret.
 func (e *edit) keep(old *stored, o *opened, field string) {
 	if _, damaged := old.broken[field]; damaged {
-		e.add(pointer("fields", field), codeSecretRequired, "the stored value is damaged: enter it again")
+		e.Add(problem.Pointer("fields", field), problem.SecretRequired, "the stored value is damaged: enter it again")
 		return
 	}
-	if ref, ok := old.opened.refs[field]; ok {
-		o.setReference(field, ref)
-	} else if text, ok := old.opened.secrets[field]; ok {
-		o.secrets[field] = text
+	if ref, ok := old.opened.Refs[field]; ok {
+		o.SetReference(field, ref)
+	} else if text, ok := old.opened.Secret[field]; ok {
+		o.Secret[field] = text
 	} else if text, ok := old.Fields[field].(string); ok {
-		o.secrets[field] = secret.New(text)
+		o.Secret[field] = secret.New(text)
 	}
 }
 
 func (e *edit) reported(field string) bool {
-	path := pointer("fields", field)
-	for _, p := range e.list {
+	path := problem.Pointer("fields", field)
+	for _, p := range e.Items {
 		if p.Path == path || strings.HasPrefix(p.Path, path+"/") {
 			return true
 		}
@@ -97,8 +99,8 @@ func (e *edit) reported(field string) bool {
 // stored secret is given again: otherwise whoever may edit could read them.
 func (e *edit) checkWidening(old *stored, o *opened) {
 	var kept []string
-	for name := range old.opened.secrets {
-		if _, given := e.given[name]; !given && o.secrets[name].IsSet() {
+	for name := range old.opened.Secret {
+		if _, given := e.given[name]; !given && o.Secret[name].IsSet() {
 			kept = append(kept, name)
 		}
 	}
@@ -107,7 +109,7 @@ func (e *edit) checkWidening(old *stored, o *opened) {
 	}
 	slices.Sort(kept)
 	for _, path := range widenings(old.opened, o) {
-		e.add(path, codeSecretRequired, "this change could send the stored secret somewhere new: enter "+strings.Join(kept, " and ")+" again together with it")
+		e.Add(path, problem.SecretRequired, "this change could send the stored secret somewhere new: enter "+strings.Join(kept, " and ")+" again together with it")
 	}
 }
 
@@ -123,8 +125,8 @@ func widenings(old, next *opened) []string {
 		paths = append(paths, "/test_url")
 	}
 	for _, f := range next.typ.Fields {
-		if f.steers && old.text(f.Name) != next.text(f.Name) {
-			paths = append(paths, pointer("fields", f.Name))
+		if f.Steers && old.Text(f.Name) != next.Text(f.Name) {
+			paths = append(paths, problem.Pointer("fields", f.Name))
 		}
 	}
 	return paths
@@ -181,15 +183,15 @@ func (v *Vault) record(old *stored, o *opened, by author) (*credentials.Record, 
 
 // advance counts a change of fields as a version and settles what it means for tokens and state.
 func (v *Vault) advance(r *credentials.Record, old *stored, o *opened, by author) {
-	changed := len(old.broken) > 0 || !reflect.DeepEqual(orEmpty(old.Fields), orEmpty(o.Fields)) || !maps.EqualFunc(old.opened.secrets, o.secrets, secret.Text.Equal) ||
-		!maps.Equal(old.opened.refs, o.refs)
+	changed := len(old.broken) > 0 || !reflect.DeepEqual(orEmpty(old.Fields), orEmpty(o.Fields)) || !maps.EqualFunc(old.opened.Secret, o.Secret, secret.Text.Equal) ||
+		!maps.Equal(old.opened.Refs, o.Refs)
 	if changed {
 		r.Version++
 		r.Made = by.made()
 	}
 	regrant := old.broken[""] != nil || len(widenings(old.opened, o)) > 0
 	for _, f := range o.typ.Fields {
-		regrant = regrant || f.grants && (old.opened.text(f.Name) != o.text(f.Name) || old.opened.refs[f.Name] != o.refs[f.Name])
+		regrant = regrant || f.Grants && (old.opened.Text(f.Name) != o.Text(f.Name) || old.opened.Refs[f.Name] != o.Refs[f.Name])
 	}
 	if regrant {
 		r.Grant = by.revision
@@ -198,11 +200,11 @@ func (v *Vault) advance(r *credentials.Record, old *stored, o *opened, by author
 		r.State = credentials.State{Status: credentials.OK, Since: by.at} // the rule that said so is another
 	}
 	switch {
-	case o.text("grant_type") != grantAuthorizationCode:
+	case o.Text("grant_type") != authtype.AuthorizationCode:
 		if changed {
 			r.State = initialState(o, by.at)
 		}
-	case old.opened.text("grant_type") != grantAuthorizationCode:
+	case old.opened.Text("grant_type") != authtype.AuthorizationCode:
 		r.State = initialState(o, by.at)
 	case regrant && old.State.Status != credentials.NeedsConnect:
 		r.State = credentials.State{Status: credentials.NeedsReconnect, Message: "changed since it was connected; connect it again", Since: by.at}
@@ -219,7 +221,7 @@ func initialState(o *opened, at time.Time) credentials.State {
 	switch {
 	case o.Type == credentials.TypeNoAuth:
 		return credentials.State{Status: credentials.OK, Since: at}
-	case o.text("grant_type") == grantAuthorizationCode:
+	case o.Text("grant_type") == authtype.AuthorizationCode:
 		return credentials.State{Status: credentials.NeedsConnect, Message: "connect it once to let a person agree", Since: at}
 	default:
 		return credentials.State{Status: credentials.Untested, Since: at}
@@ -242,18 +244,18 @@ func (v *Vault) sealFields(r *credentials.Record, old *stored, o *opened, key se
 func (v *Vault) sealSecrets(old *stored, o *opened, in sealing.Place, now time.Time) (infos map[string]credentials.SecretInfo, sealed map[string][]byte, err error) {
 	infos, sealed = make(map[string]credentials.SecretInfo), make(map[string][]byte)
 	for _, f := range o.typ.Fields {
-		if !f.secretIn(o.Fields) {
+		if !f.SecretIn(o.Fields) {
 			continue
 		}
 		at, was := now, o.Secrets[f.Name]
-		if ref := o.refs[f.Name]; ref != "" {
-			if old != nil && old.opened.refs[f.Name] == ref && old.Secrets[f.Name].UpdatedAt != nil {
+		if ref := o.Refs[f.Name]; ref != "" {
+			if old != nil && old.opened.Refs[f.Name] == ref && old.Secrets[f.Name].UpdatedAt != nil {
 				at = *old.Secrets[f.Name].UpdatedAt
 			}
 			infos[f.Name] = credentials.SecretInfo{Set: true, UpdatedAt: &at, Ref: ref}
 			continue
 		}
-		text, set := o.secrets[f.Name]
+		text, set := o.Secret[f.Name]
 		if !set {
 			infos[f.Name] = credentials.SecretInfo{}
 			continue
@@ -261,7 +263,7 @@ func (v *Vault) sealSecrets(old *stored, o *opened, in sealing.Place, now time.T
 		info := credentials.SecretInfo{Set: true, UpdatedAt: &at, Fingerprint: fingerprint(o.key, text.Reveal())}
 		if was.Set && was.Fingerprint == info.Fingerprint { // brought back
 			info = was
-		} else if old != nil && old.Secrets[f.Name].Set && old.opened.secrets[f.Name].Equal(text) {
+		} else if old != nil && old.Secrets[f.Name].Set && old.opened.Secret[f.Name].Equal(text) {
 			info.UpdatedAt = old.Secrets[f.Name].UpdatedAt
 		}
 		in.Field = f.Name

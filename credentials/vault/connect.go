@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
 	"keyflow/credentials/oauth"
 	"keyflow/credentials/redact"
 	"keyflow/internal/fault"
@@ -67,7 +68,7 @@ func (v *Vault) Connect(ctx context.Context, caller identity.Caller, id credenti
 }
 
 func connectable(o *opened) error {
-	if o.Type != credentials.TypeOAuth2 || o.text("grant_type") != grantAuthorizationCode {
+	if o.Type != credentials.TypeOAuth2 || o.Text("grant_type") != authtype.AuthorizationCode {
 		return fault.New(fault.Conflict, "credential %q is not connected by a person: only oauth2 with grant_type authorization_code is", o.ID)
 	}
 	return nil
@@ -175,7 +176,7 @@ func issuedBy(o *opened, issuer string) bool {
 		return false
 	}
 	for _, field := range []string{"authorization_url", "access_token_url"} {
-		if own, err := url.Parse(o.text(field)); err == nil && own.Scheme == u.Scheme && strings.EqualFold(own.Host, u.Host) {
+		if own, err := url.Parse(o.Text(field)); err == nil && own.Scheme == u.Scheme && strings.EqualFold(own.Host, u.Host) {
 			return true
 		}
 	}
@@ -244,7 +245,7 @@ func (v *Vault) Refresh(ctx context.Context, caller identity.Caller, id credenti
 	if err != nil {
 		return err
 	}
-	if !o.typ.renews {
+	if !o.typ.Renews {
 		return fault.New(fault.Conflict, "credential %q has no token to refresh: only oauth2 has", id)
 	}
 	_, err = v.renewNow(ctx, o)

@@ -8,7 +8,10 @@ import (
 	"strings"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
+	"keyflow/credentials/document"
 	"keyflow/credentials/internal/cells"
+	"keyflow/credentials/internal/problem"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
 	"keyflow/internal/suggest"
@@ -75,7 +78,7 @@ func (f *ImportFile) readHeader(line cells.Row) ([]column, error) {
 		if len(names) == 1 && strings.ContainsAny(names[0], ";\t") {
 			message += "; the cells of a row are separated by commas"
 		}
-		return nil, fault.Problems("the import is not valid: "+message, []fault.Problem{{Code: codeUnknownColumn, Message: message, Line: line.Line}})
+		return nil, fault.Problems("the import is not valid: "+message, []fault.Problem{{Code: problem.UnknownColumn, Message: message, Line: line.Line}})
 	}
 	known := columnKinds()
 	columns := make([]column, len(names))
@@ -91,7 +94,7 @@ func (f *ImportFile) readHeader(line cells.Row) ([]column, error) {
 			message = fmt.Sprintf("column %d, %.60q, is there twice", i+1, name)
 		}
 		if message != "" {
-			f.wrong = append(f.wrong, fault.Problem{Code: codeUnknownColumn, Message: fmt.Sprintf("line %d: %s", line.Line, message), Line: line.Line})
+			f.wrong = append(f.wrong, fault.Problem{Code: problem.UnknownColumn, Message: fmt.Sprintf("line %d: %s", line.Line, message), Line: line.Line})
 			columns[i] = column{}
 		}
 		seen[name] = true
@@ -102,8 +105,8 @@ func (f *ImportFile) readHeader(line cells.Row) ([]column, error) {
 // columnKinds are the parts of a credential that have columns.
 func columnKinds() map[string]cellKind {
 	kinds := make(map[string]cellKind)
-	for name, part := range inputParts(new(credentials.Input)) {
-		switch part.target.(type) {
+	for name, part := range document.Parts(new(credentials.Input)) {
+		switch part.Target.(type) {
 		case *[]string:
 			kinds[name] = listCell
 		case **credentials.Limits, *[]credentials.FailureRule:
@@ -132,7 +135,7 @@ func columnOf(name string, known map[string]cellKind) (column, bool) {
 // fieldNames are the names of the fields of all types.
 func fieldNames() []string {
 	names := make(map[string]bool)
-	for _, t := range builtinTypes() {
+	for _, t := range authtype.All() {
 		for _, f := range t.Fields {
 			names[f.Name] = true
 		}
@@ -157,7 +160,7 @@ func knownColumns(known map[string]cellKind) []string {
 func readRow(columns []column, line cells.Row) importRow {
 	row := importRow{line: line.Line, cells: true}
 	if len(line.Texts) != len(columns) { // nobody knows which cell is which
-		row.wrong.add("", codeWrongCells, fmt.Sprintf("has %d cells, the first row has %d; a cell with commas, quotes or line breaks stands in quotes", len(line.Texts), len(columns)))
+		row.wrong.Add("", problem.WrongCells, fmt.Sprintf("has %d cells, the first row has %d; a cell with commas, quotes or line breaks stands in quotes", len(line.Texts), len(columns)))
 		return row
 	}
 	row.doc = make(map[string]any)
@@ -186,7 +189,7 @@ func (r *importRow) put(c column, text string) {
 	case c.kind == jsonCell:
 		v, err := jsonvalue.DecodeStrict([]byte(text))
 		if err != nil {
-			r.wrong.add(pointer(c.part), codeInvalidValue, "must be JSON")
+			r.wrong.Add(problem.Pointer(c.part), problem.InvalidValue, "must be JSON")
 			return
 		}
 		r.doc[c.part] = v

@@ -9,6 +9,9 @@ import (
 	"unicode"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
+	"keyflow/credentials/document"
+	"keyflow/credentials/internal/problem"
 	"keyflow/credentials/internal/reach"
 	"keyflow/credentials/sources"
 	"keyflow/internal/identity"
@@ -18,19 +21,15 @@ import (
 
 // Sizes that no honest credential reaches.
 const (
-	maxName        = 200
-	maxDescription = 4096
-	maxEntries     = 100
-	maxText        = 64 << 10
-	maxYear        = 9999 // the last that RFC 3339 can write
-	shortSecret    = 8    // secrets below this length cannot be redacted wherever they appear
+	maxYear     = 9999 // the last that RFC 3339 can write
+	shortSecret = 8    // secrets below this length cannot be redacted wherever they appear
 )
 
 // edit is an input on its way to become a record: checked, normalized, its secrets apart.
 type edit struct {
-	problems
+	problem.List
 	in    credentials.Input
-	typ   *Type
+	typ   *authtype.Type
 	plain map[string]any         // plain fields as written
 	given map[string]secret.Text // secret fields of the input; one that is not set clears
 	refs  map[string]string      // those that are references
@@ -63,43 +62,43 @@ func (e *edit) checkDescription() {
 	in := &e.in
 	if !reach.IsID(string(in.ID)) {
 		if in.ID == "" {
-			e.add("/id", codeRequired, "is required: workflows name the credential by it"+proposeID(in.Name))
+			e.Add("/id", problem.Required, "is required: workflows name the credential by it"+proposeID(in.Name))
 		} else {
-			e.add("/id", codeInvalidValue, "must be 1 to 63 lower-case letters, digits, '-' or '_', beginning with a letter or digit"+proposeID(string(in.ID)))
+			e.Add("/id", problem.InvalidValue, "must be 1 to 63 lower-case letters, digits, '-' or '_', beginning with a letter or digit"+proposeID(string(in.ID)))
 		}
 	}
 	if in.Name == "" {
 		in.Name = string(in.ID)
 	}
-	if len(in.Name) > maxName || strings.ContainsFunc(in.Name, unicode.IsControl) {
-		e.add("/name", codeInvalidValue, fmt.Sprintf("must be at most %d bytes on one line", maxName))
+	if len(in.Name) > document.MaxName || strings.ContainsFunc(in.Name, unicode.IsControl) {
+		e.Add("/name", problem.InvalidValue, fmt.Sprintf("must be at most %d bytes on one line", document.MaxName))
 	}
-	if len(in.Description) > maxDescription {
-		e.add("/description", codeTooLong, fmt.Sprintf("must be at most %d bytes", maxDescription))
+	if len(in.Description) > document.MaxDescription {
+		e.Add("/description", problem.TooLong, fmt.Sprintf("must be at most %d bytes", document.MaxDescription))
 	}
-	if len(in.Labels) > maxEntries {
-		e.add("/labels", codeTooLong, fmt.Sprintf("can hold at most %d labels", maxEntries))
+	if len(in.Labels) > document.MaxEntries {
+		e.Add("/labels", problem.TooLong, fmt.Sprintf("can hold at most %d labels", document.MaxEntries))
 	}
 	for key, value := range in.Labels {
-		if key == "" || len(key) > maxName || len(value) > maxName {
-			e.add(pointer("labels", key), codeInvalidValue, fmt.Sprintf("keys have 1 to %d bytes, values at most %d", maxName, maxName))
+		if key == "" || len(key) > document.MaxName || len(value) > document.MaxName {
+			e.Add(problem.Pointer("labels", key), problem.InvalidValue, fmt.Sprintf("keys have 1 to %d bytes, values at most %d", document.MaxName, document.MaxName))
 		}
 	}
 	if in.Folder == "" {
 		in.Folder = "/"
 	}
 	if err := reach.CheckFolder(in.Folder); err != nil {
-		e.add("/folder", codeInvalidValue, err.Error())
+		e.Add("/folder", problem.InvalidValue, err.Error())
 	}
 	if in.RotateEvery != "" {
 		if _, err := credentials.ParseDuration(in.RotateEvery); err != nil {
-			e.add("/rotate_every", codeInvalidValue, err.Error())
+			e.Add("/rotate_every", problem.InvalidValue, err.Error())
 		}
 	}
 	if in.ExpiresAt != nil {
 		at := in.ExpiresAt.UTC()
 		if at.Year() < 1 || at.Year() > maxYear {
-			e.add("/expires_at", codeInvalidValue, "must lie in the years 1 to 9999, in UTC")
+			e.Add("/expires_at", problem.InvalidValue, "must lie in the years 1 to 9999, in UTC")
 		}
 		in.ExpiresAt = &at
 	}
@@ -124,26 +123,26 @@ func proposeID(name string) string {
 	return `, for example "` + id + `"`
 }
 
-func (v *Vault) checkType(e *edit, name credentials.TypeName) *Type {
+func (v *Vault) checkType(e *edit, name credentials.TypeName) *authtype.Type {
 	if t, ok := v.types[name]; ok {
 		return t
 	}
 	var known []string
-	for _, t := range builtinTypes() {
+	for _, t := range authtype.All() {
 		known = append(known, string(t.Name))
 	}
 	list := strings.Join(known, ", ")
 	switch name {
 	case "":
-		e.add("/type", codeRequired, "is required: one of "+list)
+		e.Add("/type", problem.Required, "is required: one of "+list)
 	case "aws_sigv4", "digest_auth":
-		e.add("/type", codeNotSupported, fmt.Sprintf("%q is not supported yet; this release has %s", name, list))
+		e.Add("/type", problem.NotSupported, fmt.Sprintf("%q is not supported yet; this release has %s", name, list))
 	default:
 		what := "this"
-		if nameForm.MatchString(string(name)) { // anything else could be a secret in the wrong place
+		if problem.IsName(string(name)) { // anything else could be a secret in the wrong place
 			what = strconv.Quote(string(name))
 		}
-		e.add("/type", codeInvalidValue, fmt.Sprintf("%s is not an authentication type%s; there are %s", what, suggest.DidYouMean(string(name), known), list))
+		e.Add("/type", problem.InvalidValue, fmt.Sprintf("%s is not an authentication type%s; there are %s", what, suggest.DidYouMean(string(name), known), list))
 	}
 	return nil
 }
@@ -151,41 +150,41 @@ func (v *Vault) checkType(e *edit, name credentials.TypeName) *Type {
 // checkReach checks and normalizes where and by whom the credential may be used.
 func (e *edit) checkReach() {
 	in := &e.in
-	if len(in.AllowedHosts) == 0 && !e.typ.anywhere {
-		e.add("/allowed_hosts", codeRequired, `is required: the hosts that may receive this credential, for example ["api.example.com"]`)
+	if len(in.AllowedHosts) == 0 && !e.typ.Anywhere {
+		e.Add("/allowed_hosts", problem.Required, `is required: the hosts that may receive this credential, for example ["api.example.com"]`)
 	}
-	if len(in.AllowedHosts) > maxEntries || len(in.AllowedWorkflows) > maxEntries {
-		e.add("", codeTooLong, fmt.Sprintf("allowed_hosts and allowed_workflows can hold at most %d patterns each", maxEntries))
+	if len(in.AllowedHosts) > document.MaxEntries || len(in.AllowedWorkflows) > document.MaxEntries {
+		e.Add("", problem.TooLong, fmt.Sprintf("allowed_hosts and allowed_workflows can hold at most %d patterns each", document.MaxEntries))
 	}
 	normal := make([]string, len(in.AllowedHosts))
 	for i, text := range in.AllowedHosts {
 		p, err := reach.ParseHost(text)
 		if err != nil {
-			e.add(fmt.Sprintf("/allowed_hosts/%d", i), codeInvalidValue, err.Error())
+			e.Add(fmt.Sprintf("/allowed_hosts/%d", i), problem.InvalidValue, err.Error())
 		}
 		normal[i] = p.String()
 	}
 	in.AllowedHosts = normal
 	for i, pattern := range in.AllowedWorkflows {
 		if err := reach.CheckWorkflows(pattern); err != nil {
-			e.add(fmt.Sprintf("/allowed_workflows/%d", i), codeInvalidValue, err.Error())
+			e.Add(fmt.Sprintf("/allowed_workflows/%d", i), problem.InvalidValue, err.Error())
 		}
 	}
 }
 
 // checkRotation checks by whom and within which time the fields may be changed for others.
 func (e *edit) checkRotation() {
-	if len(e.in.RotatableBy) > maxEntries {
-		e.add("/rotatable_by", codeTooLong, fmt.Sprintf("can hold at most %d patterns", maxEntries))
+	if len(e.in.RotatableBy) > document.MaxEntries {
+		e.Add("/rotatable_by", problem.TooLong, fmt.Sprintf("can hold at most %d patterns", document.MaxEntries))
 	}
 	for i, pattern := range e.in.RotatableBy {
 		if err := reach.CheckWorkflows(pattern); err != nil {
-			e.add(fmt.Sprintf("/rotatable_by/%d", i), codeInvalidValue, err.Error())
+			e.Add(fmt.Sprintf("/rotatable_by/%d", i), problem.InvalidValue, err.Error())
 		}
 	}
 	if e.in.Grace != "" {
 		if _, err := credentials.ParseDuration(e.in.Grace); err != nil {
-			e.add("/grace", codeInvalidValue, err.Error())
+			e.Add("/grace", problem.InvalidValue, err.Error())
 		}
 	}
 }
@@ -197,9 +196,9 @@ func (e *edit) checkTestURL() {
 	u, message := checkURL(e.in.TestURL)
 	switch {
 	case message != "":
-		e.add("/test_url", codeInvalidValue, message)
+		e.Add("/test_url", problem.InvalidValue, message)
 	case len(e.in.AllowedHosts) > 0 && !reach.ParseHosts(e.in.AllowedHosts).Allow(u):
-		e.add("/test_url", codeInvalidValue, "its host is not in allowed_hosts"+insecureHint(u))
+		e.Add("/test_url", problem.InvalidValue, "its host is not in allowed_hosts"+insecureHint(u))
 	}
 }
 
@@ -238,7 +237,7 @@ func warnings(o *opened) []string {
 		}
 	}
 	for _, f := range o.typ.Fields {
-		text, ok := o.secrets[f.Name]
+		text, ok := o.Secret[f.Name]
 		if ok && slices.ContainsFunc(o.secretTexts(f.Name, text), isShort) {
 			list = append(list, fmt.Sprintf("%s is shorter than %d characters: easy to guess, and not recognized when an answer repeats it alone", f.Name, shortSecret))
 		}

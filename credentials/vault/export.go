@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"keyflow/credentials"
+	"keyflow/credentials/document"
 	"keyflow/credentials/internal/reach"
 	"keyflow/internal/jsonvalue"
 )
@@ -20,7 +21,7 @@ func Export(c credentials.Credential) (map[string]any, error) {
 	if slices.Equal(c.AllowedWorkflows, reach.OwnFolder(c.Folder)) {
 		c.AllowedWorkflows = nil // the default, wherever the credential goes
 	}
-	doc, err := inputDocument(c)
+	doc, err := document.Of(c)
 	if err != nil {
 		return nil, fmt.Errorf("export credential %q: %w", c.ID, err)
 	}

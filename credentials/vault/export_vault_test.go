@@ -17,7 +17,7 @@ func (v *Vault) OpenText(ctx context.Context, id credentials.ID, field string) (
 	if err != nil {
 		return "", err
 	}
-	return o.text(field), nil
+	return o.Text(field), nil
 }
 
 // OpenGrant gives tests the number that binds tokens to a configuration.
@@ -35,7 +35,7 @@ func (v *Vault) DraftText(ctx context.Context, caller identity.Caller, in creden
 	if err != nil {
 		return "", err
 	}
-	return o.text(field), nil
+	return o.Text(field), nil
 }
 
 // SetState stores a state as the resolver does after seeing the credential as it is now.
@@ -65,9 +65,6 @@ func (v *Vault) SetStateSeenBefore(ctx context.Context, id credentials.ID, s cre
 
 // Touch notes a use.
 func (v *Vault) Touch(id credentials.ID, now time.Time) { v.touch(id, now) }
-
-// UntilAfter reads the `until` of a failure rule.
-func UntilAfter(text string, now time.Time) (time.Time, error) { return untilAfter(text, now) }
 
 // KeepAlive renews what is idle, as Serve does from time to time.
 func (v *Vault) KeepAlive(ctx context.Context) error { return v.keepAlive(ctx) }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
+	"keyflow/credentials/internal/problem"
 	"keyflow/credentials/oauth"
 	"keyflow/internal/fault"
 )
@@ -22,15 +24,15 @@ const (
 func (o *opened) canFallBack() error {
 	var message string
 	switch {
-	case o.text("grant_type") == grantAuthorizationCode:
+	case o.Text("grant_type") == authtype.AuthorizationCode:
 		message = "a credential that a person connects cannot fall back: somebody has to connect it"
-	case o.TestURL == "" && !o.typ.renews:
+	case o.TestURL == "" && !o.typ.Renews:
 		message = "falling back needs a test_url, where the former secret is tried first"
 	default:
 		return nil
 	}
 	f := fault.New(fault.Conflict, "credential %q cannot fall back: %s", o.ID, message)
-	f.Problems = []fault.Problem{{Path: "/fall_back", Code: codeNoFallBack, Message: message}}
+	f.Problems = []fault.Problem{{Path: "/fall_back", Code: problem.NoFallBack, Message: message}}
 	return f
 }
 

@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
+	"keyflow/credentials/document"
+	"keyflow/credentials/internal/problem"
 	"keyflow/credentials/internal/reach"
 	"keyflow/internal/jsonvalue"
 	"keyflow/internal/secret"
@@ -17,7 +20,7 @@ import (
 // value: it may be a secret in the wrong place.
 func (e *edit) checkFields() {
 	for _, name := range slices.Sorted(maps.Keys(e.in.Fields)) {
-		f := e.typ.field(name)
+		f := e.typ.Field(name)
 		if f == nil {
 			e.unknownField(name)
 			continue
@@ -26,11 +29,11 @@ func (e *edit) checkFields() {
 		if texts, ok := value.(map[string]string); ok {
 			value = anyMap(texts)
 		}
-		if text, ok := value.(string); ok && text == "" && !f.blank {
+		if text, ok := value.(string); ok && text == "" && !f.Blank {
 			value = nil
 		}
 		switch {
-		case f.secretIn(e.in.Fields):
+		case f.SecretIn(e.in.Fields):
 			e.checkSecret(f, value)
 		case value != nil && e.checkValue(f, value):
 			e.plain[name] = value
@@ -39,9 +42,9 @@ func (e *edit) checkFields() {
 }
 
 func (e *edit) unknownField(name string) {
-	path := pointer("fields", name)
-	if slices.Contains(e.typ.later, name) {
-		e.add(path, codeNotSupported, "is not supported yet; leave it out")
+	path := problem.Pointer("fields", name)
+	if slices.Contains(e.typ.Later, name) {
+		e.Add(path, problem.NotSupported, "is not supported yet; leave it out")
 		return
 	}
 	known := make([]string, len(e.typ.Fields))
@@ -52,15 +55,15 @@ func (e *edit) unknownField(name string) {
 	if len(known) > 0 {
 		what = "has " + strings.Join(known, ", ")
 	}
-	e.add(path, codeUnknownField, "is not a field of "+string(e.typ.Name)+suggest.DidYouMean(name, known)+"; it "+what)
+	e.Add(path, problem.UnknownField, "is not a field of "+string(e.typ.Name)+suggest.DidYouMean(name, known)+"; it "+what)
 }
 
-func (e *edit) checkSecret(f *Field, value any) {
+func (e *edit) checkSecret(f *authtype.Field, value any) {
 	if ref, ok := givenReference(f, value); ok {
 		e.checkReference(f, ref)
 		return
 	}
-	if f.Kind == KindMap && value != nil {
+	if f.Kind == authtype.KindMap && value != nil {
 		e.checkSecretMap(f, value)
 		return
 	}
@@ -72,19 +75,19 @@ func (e *edit) checkSecret(f *Field, value any) {
 			e.given[f.Name] = secret.New(value)
 		}
 	default:
-		e.add(pointer("fields", f.Name), codeInvalidType, `must be a text, or a reference such as {"ref": "env:NAME"}`)
+		e.Add(problem.Pointer("fields", f.Name), problem.InvalidType, `must be a text, or a reference such as {"ref": "env:NAME"}`)
 	}
 }
 
 // checkSecretMap keeps a map of secrets as one secret, its JSON text. An empty map clears it.
-func (e *edit) checkSecretMap(f *Field, value any) {
-	if !e.checkMap(pointer("fields", f.Name), value) {
+func (e *edit) checkSecretMap(f *authtype.Field, value any) {
+	if !e.checkMap(problem.Pointer("fields", f.Name), value) {
 		return
 	}
 	text, err := jsonvalue.Encode(value)
 	switch {
-	case err != nil || len(text) > maxText:
-		e.add(pointer("fields", f.Name), codeInvalidValue, "is longer than 64 KiB")
+	case err != nil || len(text) > document.MaxText:
+		e.Add(problem.Pointer("fields", f.Name), problem.InvalidValue, "is longer than 64 KiB")
 	case len(value.(map[string]any)) == 0: //nolint:forcetypeassert // checkMap has seen to it
 		e.given[f.Name] = secret.Text{}
 	default:
@@ -93,50 +96,50 @@ func (e *edit) checkSecretMap(f *Field, value any) {
 }
 
 // checkValue reports whether a plain value is what the field takes.
-func (e *edit) checkValue(f *Field, value any) bool {
-	path := pointer("fields", f.Name)
+func (e *edit) checkValue(f *authtype.Field, value any) bool {
+	path := problem.Pointer("fields", f.Name)
 	switch f.Kind {
-	case KindBoolean:
+	case authtype.KindBoolean:
 		if _, ok := value.(bool); !ok {
-			e.add(path, codeInvalidType, "must be true or false")
+			e.Add(path, problem.InvalidType, "must be true or false")
 			return false
 		}
 		return true
-	case KindMap:
+	case authtype.KindMap:
 		return e.checkMap(path, value)
 	}
 	text, ok := value.(string)
 	if !ok {
-		e.add(path, codeInvalidType, "must be a text")
+		e.Add(path, problem.InvalidType, "must be a text")
 		return false
 	}
-	if f.Kind == KindChoice && !slices.Contains(f.Choices, text) {
-		if slices.Contains(f.later, text) {
-			e.add(path, codeNotSupported, text+" is not supported yet; this release has "+strings.Join(f.Choices, ", "))
+	if f.Kind == authtype.KindChoice && !slices.Contains(f.Choices, text) {
+		if slices.Contains(f.Later, text) {
+			e.Add(path, problem.NotSupported, text+" is not supported yet; this release has "+strings.Join(f.Choices, ", "))
 		} else {
-			e.add(path, codeInvalidValue, "must be one of "+strings.Join(f.Choices, ", "))
+			e.Add(path, problem.InvalidValue, "must be one of "+strings.Join(f.Choices, ", "))
 		}
 		return false
 	}
 	return e.checkText(f, text)
 }
 
-func (e *edit) checkText(f *Field, text string) bool {
+func (e *edit) checkText(f *authtype.Field, text string) bool {
 	message := ""
 	switch {
-	case len(text) > maxText:
+	case len(text) > document.MaxText:
 		message = "is longer than 64 KiB"
 	case f.Pattern != "" && !regexp.MustCompile(`^(?:`+f.Pattern+`)$`).MatchString(text):
 		message = "must match " + f.Pattern
-	case f.format == formatURL:
+	case f.Format == authtype.FormatURL:
 		message = e.checkTokenURL(text)
-	case f.format == formatDuration:
+	case f.Format == authtype.FormatDuration:
 		if _, err := credentials.ParseDuration(text); err != nil {
 			message = "is not a duration such as 90m, 12h or 30d"
 		}
 	}
 	if message != "" {
-		e.add(pointer("fields", f.Name), codeInvalidValue, message)
+		e.Add(problem.Pointer("fields", f.Name), problem.InvalidValue, message)
 	}
 	return message == ""
 }
@@ -153,17 +156,17 @@ func (e *edit) checkTokenURL(text string) string {
 func (e *edit) checkMap(path string, value any) bool {
 	m, ok := value.(map[string]any)
 	if !ok {
-		e.add(path, codeInvalidType, "must be an object of texts")
+		e.Add(path, problem.InvalidType, "must be an object of texts")
 		return false
 	}
-	if len(m) > maxEntries {
-		e.add(path, codeTooLong, "holds too many entries")
+	if len(m) > document.MaxEntries {
+		e.Add(path, problem.TooLong, "holds too many entries")
 		return false
 	}
 	valid := true
 	for key, value := range m {
-		if text, ok := value.(string); !ok || key == "" || len(key)+len(text) > maxText {
-			e.add(path+pointer(key), codeInvalidType, "must be a text with a name")
+		if text, ok := value.(string); !ok || key == "" || len(key)+len(text) > document.MaxText {
+			e.Add(path+problem.Pointer(key), problem.InvalidType, "must be a text with a name")
 			valid = false
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/document"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database"
@@ -39,7 +40,7 @@ var fuzzNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func createOn(tb testing.TB, v *vault.Vault, text string) {
 	tb.Helper()
-	in, err := vault.ParseInput([]byte(text))
+	in, err := document.Parse([]byte(text))
 	if err == nil {
 		_, err = v.Create(tb.Context(), admin, in)
 	}

@@ -33,7 +33,7 @@ var _ certifier = (*egress.Transport)(nil)
 
 // route returns what sends requests authenticated by o; nil is a hop without authentication.
 func (t *transport) route(o *opened) (http.RoundTripper, error) {
-	if o == nil || o.typ.certificate == nil || o.text("client_certificate") == "" {
+	if o == nil || o.typ.Certificate == nil || o.Text("client_certificate") == "" {
 		return t.base, nil
 	}
 	if t.draft {
@@ -57,7 +57,7 @@ func (t *transport) route(o *opened) (http.RoundTripper, error) {
 // tokenRoute returns what sends token requests for o when it shows a certificate, else nil.
 // They are rare: each has a connection of its own.
 func (v *Vault) tokenRoute(o *opened) http.RoundTripper {
-	if o.text("client_certificate") == "" {
+	if o.Text("client_certificate") == "" {
 		return nil
 	}
 	own, err := v.certified(o)
@@ -100,7 +100,7 @@ func (v *Vault) identity(o *opened) (*egress.Transport, error) {
 }
 
 func (v *Vault) certified(o *opened) (*egress.Transport, error) {
-	pair, err := o.typ.certificate(&o.values)
+	pair, err := o.typ.Certificate(&o.Values)
 	if pair == nil || err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/problem"
 	"keyflow/credentials/internal/reach"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
@@ -22,7 +23,7 @@ const maxProblems = 1000
 func (v *Vault) Import(ctx context.Context, caller identity.Caller, o credentials.ImportOptions, file ImportFile) (credentials.ImportPlan, error) {
 	if o.Folder != "" {
 		if err := reach.CheckFolder(o.Folder); err != nil {
-			return credentials.ImportPlan{}, fault.Problems("the folder is not valid", []fault.Problem{{Path: "?folder", Code: codeInvalidValue, Message: err.Error()}})
+			return credentials.ImportPlan{}, fault.Problems("the folder is not valid", []fault.Problem{{Path: "?folder", Code: problem.InvalidValue, Message: err.Error()}})
 		}
 	}
 	if err := caller.Require(identity.ManageCredentials, cmp.Or(o.Folder, caller.Folder)); err != nil {
@@ -136,7 +137,7 @@ func (m *importing) err() error {
 		return nil
 	}
 	if total > maxProblems {
-		list = append(list[:maxProblems], fault.Problem{Code: codeMore, Message: fmt.Sprintf("and %d more problems", total-maxProblems)})
+		list = append(list[:maxProblems], fault.Problem{Code: problem.More, Message: fmt.Sprintf("and %d more problems", total-maxProblems)})
 	}
 	return fault.Problems(fmt.Sprintf("nothing was imported: %d of %d rows are not valid, %d problems", bad, len(m.checked), total), list)
 }

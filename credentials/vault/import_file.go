@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/problem"
 	"keyflow/credentials/internal/reach"
 	"keyflow/internal/fault"
 	"keyflow/internal/suggest"
@@ -30,7 +31,7 @@ type importRow struct {
 	line  int            // where it begins in a CSV text; 0 in JSON
 	cells bool           // the values of fields are texts still to be read by their kind
 	doc   map[string]any // as decoded JSON
-	wrong problems
+	wrong problem.List
 }
 
 // Format implements fmt.Formatter: it shows no more than the number of rows.
@@ -47,7 +48,7 @@ func JSONImport(v any) (ImportFile, error) {
 		for _, name := range slices.Sorted(maps.Keys(doc)) {
 			if name != "items" {
 				file.wrong = append(file.wrong, fault.Problem{
-					Path: namePointer(name), Code: codeUnknownField,
+					Path: problem.NamePointer(name), Code: problem.UnknownField,
 					Message: "is not part of an import" + suggest.DidYouMean(name, []string{"items"}) + `; it has "items", a list of credentials`,
 				})
 			}
@@ -56,13 +57,13 @@ func JSONImport(v any) (ImportFile, error) {
 	}
 	items, ok := v.([]any)
 	if !ok {
-		file.wrong = append(file.wrong, fault.Problem{Path: "/items", Code: codeInvalidType, Message: "must be a list of credentials"})
+		file.wrong = append(file.wrong, fault.Problem{Path: "/items", Code: problem.InvalidType, Message: "must be a list of credentials"})
 		return file, fault.Problems("the import is not valid: it must be a list of credentials", file.wrong)
 	}
 	for _, item := range items {
 		row := importRow{}
 		if row.doc, ok = item.(map[string]any); !ok {
-			row.wrong.add("", codeInvalidType, "must be an object")
+			row.wrong.Add("", problem.InvalidType, "must be an object")
 		}
 		file.rows = append(file.rows, row)
 	}
@@ -79,7 +80,7 @@ func (f ImportFile) checkSize() error {
 	default:
 		return nil
 	}
-	return fault.Problems("the import "+message, append(f.wrong, fault.Problem{Path: "/items", Code: codeInvalidValue, Message: message}))
+	return fault.Problems("the import "+message, append(f.wrong, fault.Problem{Path: "/items", Code: problem.InvalidValue, Message: message}))
 }
 
 // id is what the row says about which credential it means; "" when it is no id.

@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
+	"keyflow/credentials/document"
+	"keyflow/credentials/internal/problem"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/internal/jsonvalue"
@@ -16,26 +19,26 @@ import (
 // checkRow joins row n with the record of its id, nil without one.
 func (m *importing) checkRow(n int, was *credentials.Record) (c checkedRow) {
 	row := &m.file.rows[n]
-	found := &problems{list: slices.Clone(row.wrong.list)}
+	found := &problem.List{Items: slices.Clone(row.wrong.Items)}
 	id := row.id()
 	if first, ok := m.first[id]; ok && first != n {
-		found.add("/id", codeDuplicate, fmt.Sprintf("is given twice: %s has it too", m.file.rows[first].place(first)))
+		found.Add("/id", problem.Duplicate, fmt.Sprintf("is given twice: %s has it too", m.file.rows[first].place(first)))
 	}
 	switch {
 	case was != nil && m.caller.May(identity.View, was.Folder):
 		m.update(row, was, &c, found)
 	case m.options.Mode == credentials.ImportUpdate && id != "":
-		found.add("/id", codeNotFound, fmt.Sprintf("credential %q does not exist; this import changes existing credentials only", id))
+		found.Add("/id", problem.NotFound, fmt.Sprintf("credential %q does not exist; this import changes existing credentials only", id))
 	default:
 		m.create(row, &c, found)
 		if was != nil {
-			found.add("/id", codeExists, fmt.Sprintf("credential %q already exists", id))
+			found.Add("/id", problem.Exists, fmt.Sprintf("credential %q already exists", id))
 		}
 	}
-	if c.next != nil && len(found.list) == 0 {
+	if c.next != nil && len(found.Items) == 0 {
 		c.item = m.vault.item(c.old, c.next, row)
 	}
-	c.wrong = row.located(n, found.list)
+	c.wrong = row.located(n, found.Items)
 	return c
 }
 
@@ -59,7 +62,7 @@ func (r *importRow) located(n int, list []fault.Problem) []fault.Problem {
 	return list
 }
 
-func (m *importing) create(row *importRow, c *checkedRow, found *problems) {
+func (m *importing) create(row *importRow, c *checkedRow, found *problem.List) {
 	if row.doc == nil {
 		return
 	}
@@ -73,30 +76,30 @@ func (m *importing) create(row *importRow, c *checkedRow, found *problems) {
 	if e.typ != nil {
 		c.next = e.merge(nil)
 	}
-	found.addNew(e.list)
+	found.AddNew(e.Items)
 	m.checkPlace(e.in.Folder, found)
 }
 
-func (m *importing) update(row *importRow, was *credentials.Record, c *checkedRow, found *problems) {
+func (m *importing) update(row *importRow, was *credentials.Record, c *checkedRow, found *problem.List) {
 	if err := m.caller.Require(identity.ManageCredentials, was.Folder); err != nil {
-		found.add("/id", codeForbidden, fault.Message(err))
+		found.Add("/id", problem.Forbidden, fault.Message(err))
 		return
 	}
 	old, err := m.vault.readStored(*was)
 	if err != nil {
-		found.add("/id", codeDamaged, fault.Message(err))
+		found.Add("/id", problem.Damaged, fault.Message(err))
 		return
 	}
-	doc, err := patched(old.Credential, row.changes(old.opened.typ, found))
+	doc, err := document.Patched(old.Credential, row.changes(old.opened.typ, found))
 	if err != nil {
-		found.add("/id", codeDamaged, "cannot be changed: "+credentials.MessageDamaged)
+		found.Add("/id", problem.Damaged, "cannot be changed: "+credentials.MessageDamaged)
 		return
 	}
-	in, wrong := readParts(doc)
-	found.addNew(wrong.list)
+	in, wrong := document.ReadParts(doc)
+	found.AddNew(wrong.Items)
 	c.old = old
 	c.next, err = m.vault.compose(m.caller, old, in)
-	found.addNew(fault.ProblemsOf(err))
+	found.AddNew(fault.ProblemsOf(err))
 	m.checkPlace(old.Folder, found)
 	if c.next.Folder != old.Folder {
 		m.checkPlace(c.next.Folder, found)
@@ -104,41 +107,28 @@ func (m *importing) update(row *importRow, was *credentials.Record, c *checkedRo
 }
 
 // input reads the row of a new credential.
-func (m *importing) input(row *importRow, typ *Type, doc map[string]any, found *problems) credentials.Input {
+func (m *importing) input(row *importRow, typ *authtype.Type, doc map[string]any, found *problem.List) credentials.Input {
 	if fields := row.changes(typ, found)["fields"]; fields != nil {
 		doc["fields"] = fields
 	}
-	in, wrong := readParts(doc)
-	found.addNew(wrong.list)
+	in, wrong := document.ReadParts(doc)
+	found.AddNew(wrong.Items)
 	return in
 }
 
 // checkPlace checks the right in a folder, and that the import is meant for it.
-func (m *importing) checkPlace(folder string, found *problems) {
+func (m *importing) checkPlace(folder string, found *problem.List) {
 	if root := m.options.Folder; root != "" && !inFolder(folder, root) {
-		found.addNew([]fault.Problem{{Path: "/folder", Code: codeOutside, Message: fmt.Sprintf("%s is outside of %s, which this import is limited to", folder, root)}})
+		found.AddNew([]fault.Problem{{Path: "/folder", Code: problem.OutsideFolder, Message: fmt.Sprintf("%s is outside of %s, which this import is limited to", folder, root)}})
 	}
 	if err := m.caller.Require(identity.ManageCredentials, folder); err != nil {
-		found.addNew([]fault.Problem{{Path: "/folder", Code: codeForbidden, Message: fault.Message(err)}})
-	}
-}
-
-// addNew adds the problems of parts about which nothing is known to be wrong yet: one mistake
-// is not told twice.
-func (p *problems) addNew(list []fault.Problem) {
-	known := p.list
-	for _, next := range list {
-		if !slices.ContainsFunc(known, func(k fault.Problem) bool {
-			return next.Path == k.Path || strings.HasPrefix(next.Path, k.Path+"/") && k.Path != ""
-		}) {
-			p.list = append(p.list, next)
-		}
+		found.AddNew([]fault.Problem{{Path: "/folder", Code: problem.Forbidden, Message: fault.Message(err)}})
 	}
 }
 
 // changes is the row's patch with the values of fields in the form that their kind has. Cells
 // are texts: of a boolean field they say true or false, of a map they hold JSON.
-func (r *importRow) changes(typ *Type, found *problems) map[string]any {
+func (r *importRow) changes(typ *authtype.Type, found *problem.List) map[string]any {
 	fields, ok := r.doc["fields"].(map[string]any)
 	if !r.cells || !ok || typ == nil {
 		return r.doc
@@ -147,19 +137,19 @@ func (r *importRow) changes(typ *Type, found *problems) map[string]any {
 	for name, value := range fields {
 		read[name] = value
 		text, ok := value.(string)
-		f := typ.field(name)
+		f := typ.Field(name)
 		switch {
 		case !ok || f == nil:
 		case referenceCell(f, text) != nil:
 			read[name] = referenceCell(f, text)
-		case f.Kind == KindBoolean && strings.EqualFold(text, "true"):
+		case f.Kind == authtype.KindBoolean && strings.EqualFold(text, "true"):
 			read[name] = true
-		case f.Kind == KindBoolean && strings.EqualFold(text, "false"):
+		case f.Kind == authtype.KindBoolean && strings.EqualFold(text, "false"):
 			read[name] = false
-		case f.Kind == KindMap:
+		case f.Kind == authtype.KindMap:
 			v, err := jsonvalue.DecodeStrict([]byte(text))
 			if _, isObject := v.(map[string]any); err != nil || !isObject {
-				found.add(pointer("fields", name), codeInvalidType, `must be a JSON object of texts, for example {"audience": "api"}`)
+				found.Add(problem.Pointer("fields", name), problem.InvalidType, `must be a JSON object of texts, for example {"audience": "api"}`)
 				delete(read, name)
 				continue
 			}
@@ -172,7 +162,7 @@ func (r *importRow) changes(typ *Type, found *problems) map[string]any {
 }
 
 // referenceCell reads a cell of a secret field that holds a reference as JSON; nil is none.
-func referenceCell(f *Field, text string) map[string]any {
+func referenceCell(f *authtype.Field, text string) map[string]any {
 	if !f.Secret && f.SecretIf == "" || !strings.HasPrefix(text, "{") {
 		return nil
 	}
@@ -196,7 +186,7 @@ func (v *Vault) item(old *stored, next *opened, row *importRow) credentials.Impo
 				for field := range fields {
 					it.Changed = append(it.Changed, "fields."+field)
 				}
-			} else if name != "id" && !slices.Contains(ReadOnly(), name) {
+			} else if name != "id" && !slices.Contains(document.ReadOnly(), name) {
 				it.Changed = append(it.Changed, name)
 			}
 		}
@@ -214,15 +204,15 @@ func (v *Vault) item(old *stored, next *opened, row *importRow) credentials.Impo
 // changedParts names the parts in which two states of a credential differ, in order.
 func (v *Vault) changedParts(old *stored, next *opened) []string {
 	changed := []string{}
-	was, is := inputOf(v.view(old.Credential)), inputOf(v.view(next.Credential))
-	before, after := inputParts(&was), inputParts(&is)
+	was, is := document.InputOf(v.view(old.Credential)), document.InputOf(v.view(next.Credential))
+	before, after := document.Parts(&was), document.Parts(&is)
 	for name := range before {
-		if name != "fields" && !sameJSON(before[name].target, after[name].target) {
+		if name != "fields" && !sameJSON(before[name].Target, after[name].Target) {
 			changed = append(changed, name)
 		}
 	}
 	for _, f := range next.typ.Fields {
-		if !old.opened.secrets[f.Name].Equal(next.secrets[f.Name]) || old.opened.refs[f.Name] != next.refs[f.Name] || !sameJSON(was.Fields[f.Name], is.Fields[f.Name]) {
+		if !old.opened.Secret[f.Name].Equal(next.Secret[f.Name]) || old.opened.Refs[f.Name] != next.Refs[f.Name] || !sameJSON(was.Fields[f.Name], is.Fields[f.Name]) {
 			changed = append(changed, "fields."+f.Name)
 		}
 	}

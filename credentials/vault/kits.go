@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
+	"keyflow/credentials/internal/failurerule"
 	"keyflow/credentials/redact"
 	"keyflow/internal/secret"
 )
@@ -18,7 +20,7 @@ type kit struct {
 	generation int64 // of the token; 0 for types without
 	wire       []string
 	redactor   *redact.Redactor // nil: there is nothing to hide
-	rules      ruleSet
+	rules      failurerule.Set
 }
 
 // kits keeps the last kit of each credential. Its zero value is empty.
@@ -51,7 +53,7 @@ func (v *Vault) kitOf(o *opened, token *held, wire []string) *kit {
 }
 
 func (v *Vault) newKit(o *opened, token *held, wire []string) *kit {
-	k := &kit{opened: o, revision: o.Revision, wire: wire, rules: compileRules(o, v.log)}
+	k := &kit{opened: o, revision: o.Revision, wire: wire, rules: failurerule.Compile(&o.Credential, o.typ.Renews, v.log)}
 	values := o.hidden(token)
 	if len(values)+len(wire) > 0 {
 		k.redactor = redact.New(redact.Secrets{Values: values, Wire: wire})
@@ -62,7 +64,7 @@ func (v *Vault) newKit(o *opened, token *held, wire []string) *kit {
 // hidden lists the secret texts of a credential and its token.
 func (o *opened) hidden(token *held) []string {
 	var values []string
-	for name, text := range o.secrets {
+	for name, text := range o.Secret {
 		values = append(values, o.secretTexts(name, text)...)
 	}
 	if token != nil {
@@ -73,8 +75,8 @@ func (o *opened) hidden(token *held) []string {
 
 // secretTexts lists what is secret in a field: the text, or each value of a map.
 func (o *opened) secretTexts(name string, text secret.Text) []string {
-	if f := o.typ.field(name); f != nil && f.Kind == KindMap {
-		return slices.Collect(maps.Values(o.stringMap(name)))
+	if f := o.typ.Field(name); f != nil && f.Kind == authtype.KindMap {
+		return slices.Collect(maps.Values(o.Map(name)))
 	}
 	return []string{text.Reveal()}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/problem"
 	"keyflow/internal/fault"
 )
 
@@ -33,21 +34,21 @@ func (e *edit) checkLimits() {
 		return
 	}
 	if l.Requests < 0 || l.Requests > maxLimit {
-		e.add("/limits/requests", codeInvalidValue, fmt.Sprintf("must be from 1 to %d", maxLimit))
+		e.Add("/limits/requests", problem.InvalidValue, fmt.Sprintf("must be from 1 to %d", maxLimit))
 	}
 	if l.Concurrency < 0 || l.Concurrency > maxLimit {
-		e.add("/limits/concurrency", codeInvalidValue, fmt.Sprintf("must be from 1 to %d", maxLimit))
+		e.Add("/limits/concurrency", problem.InvalidValue, fmt.Sprintf("must be from 1 to %d", maxLimit))
 	}
 	switch {
 	case l.Requests != 0 && l.Per == "":
-		e.add("/limits/per", codeRequired, "is required with requests, for example 20s")
+		e.Add("/limits/per", problem.Required, "is required with requests, for example 20s")
 	case l.Requests == 0 && l.Per != "":
-		e.add("/limits/requests", codeRequired, "is required with per")
+		e.Add("/limits/requests", problem.Required, "is required with per")
 	case l.Per != "":
 		if per, err := credentials.ParseDuration(l.Per); err != nil {
-			e.add("/limits/per", codeInvalidValue, err.Error())
+			e.Add("/limits/per", problem.InvalidValue, err.Error())
 		} else if per < time.Second || per > maxPer {
-			e.add("/limits/per", codeInvalidValue, "must be from 1s to 31d")
+			e.Add("/limits/per", problem.InvalidValue, "must be from 1s to 31d")
 		}
 	}
 }

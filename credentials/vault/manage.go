@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
+	"keyflow/credentials/document"
+	"keyflow/credentials/internal/problem"
 	"keyflow/credentials/internal/reach"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
@@ -30,7 +33,7 @@ func (v *Vault) Create(ctx context.Context, caller identity.Caller, in credentia
 	if e.typ != nil {
 		o = e.merge(nil)
 	}
-	if err := e.err(); err != nil {
+	if err := e.Err(); err != nil {
 		return credentials.Credential{}, err
 	}
 	return v.change(ctx, e.in.ID, func(old *credentials.Record, revision int64) (*credentials.Record, error) {
@@ -67,7 +70,7 @@ func (v *Vault) List(ctx context.Context, caller identity.Caller, f credentials.
 		f.Limit = defaultPage
 	case f.Limit < 0 || f.Limit > maxPage:
 		return nil, fault.Problems("limit is out of range", []fault.Problem{{
-			Path: "/limit", Code: codeInvalidValue, Message: fmt.Sprintf("must be 1 to %d", maxPage),
+			Path: "/limit", Code: problem.InvalidValue, Message: fmt.Sprintf("must be 1 to %d", maxPage),
 		}})
 	}
 	f.Now = v.moment()
@@ -95,7 +98,7 @@ func (v *Vault) Replace(ctx context.Context, caller identity.Caller, id credenti
 // Patch changes the parts that are in patch, a JSON merge patch (RFC 7396): lists replace,
 // null removes. Errors as Replace, and Malformed when patch is not JSON.
 func (v *Vault) Patch(ctx context.Context, caller identity.Caller, id credentials.ID, patch []byte, expect int64) (credentials.Credential, error) {
-	return v.edit(ctx, caller, id, expect, func(old *stored) (credentials.Input, error) { return applyPatch(old.Credential, patch) })
+	return v.edit(ctx, caller, id, expect, func(old *stored) (credentials.Input, error) { return document.ApplyPatch(old.Credential, patch) })
 }
 
 // edit changes an existing credential into the input that next makes of it.
@@ -135,18 +138,18 @@ func (v *Vault) edit(ctx context.Context, caller identity.Caller, id credentials
 func (v *Vault) compose(caller identity.Caller, old *stored, in credentials.Input) (*opened, error) {
 	wrong := settle(old, &in)
 	e := v.check(caller, in)
-	e.list = append(wrong.list, e.list...)
+	e.Items = append(wrong.Items, e.Items...)
 	o := e.merge(old)
-	return o, e.err()
+	return o, e.Err()
 }
 
 // settle fills in id and type of an edit; a change of them is a problem.
-func settle(old *stored, in *credentials.Input) (wrong problems) {
+func settle(old *stored, in *credentials.Input) (wrong problem.List) {
 	if in.ID != "" && in.ID != old.ID {
-		wrong.add("/id", codeImmutable, fmt.Sprintf("cannot change: workflows name %q; create another credential instead", old.ID))
+		wrong.Add("/id", problem.Immutable, fmt.Sprintf("cannot change: workflows name %q; create another credential instead", old.ID))
 	}
 	if in.Type != "" && in.Type != old.Type {
-		wrong.add("/type", codeImmutable, fmt.Sprintf("cannot change from %s; create another credential instead", old.Type))
+		wrong.Add("/type", problem.Immutable, fmt.Sprintf("cannot change from %s; create another credential instead", old.Type))
 	}
 	in.ID, in.Type = old.ID, old.Type
 	return wrong
@@ -230,7 +233,7 @@ func inUse(id credentials.ID, used []credentials.Usage) error {
 		f.Problems = append(f.Problems, usedProblem(u))
 	}
 	if more := len(used) - maxUsedProblems; more > 0 {
-		f.Problems = append(f.Problems, fault.Problem{Code: codeMore, Message: fmt.Sprintf("and %d more; the usages of the credential list them all", more)})
+		f.Problems = append(f.Problems, fault.Problem{Code: problem.More, Message: fmt.Sprintf("and %d more; the usages of the credential list them all", more)})
 	}
 	return f
 }
@@ -252,9 +255,9 @@ func (v *Vault) draft(ctx context.Context, caller identity.Caller, in credential
 			return nil, err
 		}
 		if e.typ == nil {
-			return nil, e.err()
+			return nil, e.Err()
 		}
-		return finish(e.merge(nil), &e.problems)
+		return finish(e.merge(nil), &e.List)
 	}
 	if err := caller.Require(identity.ManageCredentials, record.Folder); err != nil {
 		return nil, err
@@ -267,16 +270,16 @@ func (v *Vault) draft(ctx context.Context, caller identity.Caller, in credential
 	if err != nil {
 		return nil, err
 	}
-	return finish(o, &problems{})
+	return finish(o, &problem.List{})
 }
 
 // finish gives an unsaved credential what a saved one has.
-func finish(o *opened, p *problems) (*opened, error) {
+func finish(o *opened, p *problem.List) (*opened, error) {
 	o.key = newFingerprintKey()
 	if o.AllowedWorkflows == nil {
 		o.AllowedWorkflows = reach.OwnFolder(o.Folder)
 	}
-	return o, p.err()
+	return o, p.Err()
 }
 
 // moment is now as the store keeps it.
@@ -309,15 +312,15 @@ func (v *Vault) CheckInbound(ctx context.Context, id credentials.ID, workflow, f
 	if err != nil {
 		return err
 	}
-	if t := v.types[r.Type]; t == nil || t.verify == nil {
+	if t := v.types[r.Type]; t == nil || t.Verify == nil {
 		return fault.Problems(fmt.Sprintf("credential %q cannot verify webhooks", id), []fault.Problem{{
-			Code: codeNotSupported, Message: cannotVerify(id, r.Type),
+			Code: problem.NotSupported, Message: authtype.CannotVerify(id, r.Type),
 		}})
 	}
 	if r.Type != credentials.TypeBasicAuth || r.Secrets["password"].Set {
 		return nil
 	}
-	return fault.Problems(fmt.Sprintf("credential %q cannot verify webhooks", id), []fault.Problem{{Code: codeSecretRequired, Message: noSecret(id)}})
+	return fault.Problems(fmt.Sprintf("credential %q cannot verify webhooks", id), []fault.Problem{{Code: problem.SecretRequired, Message: noSecret(id)}})
 }
 
 func (v *Vault) checkUse(ctx context.Context, id credentials.ID, workflow, folder string) (credentials.Record, error) {

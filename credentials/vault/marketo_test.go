@@ -15,7 +15,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/credentials/marketotest"
-	"keyflow/credentials/vault"
+	"keyflow/credentials/presets"
 	"keyflow/internal/fault"
 )
 
@@ -23,7 +23,7 @@ import (
 // limits, which have their own tests, are left out.
 func marketoCredential(t *testing.T, s *marketotest.Server, wait, method string) string {
 	t.Helper()
-	preset, err := vault.FindPreset(presets(t), "marketo")
+	preset, err := presets.Find(listPresets(t), "marketo")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
 	"keyflow/credentials/oauth"
 	"keyflow/internal/egress"
 )
@@ -116,7 +117,7 @@ func (v *Vault) release(ctx context.Context, id credentials.ID) {
 // request asks the provider. That it was asked is stored first, so that a successor after a
 // crash knows that a one-time refresh token may be spent.
 func (v *Vault) request(ctx context.Context, o *opened, before *held) (oauth.Token, error) {
-	if o.text("grant_type") == grantClientCredentials {
+	if o.Text("grant_type") == authtype.ClientCredentials {
 		return v.oauthClient().ClientCredentials(ctx, v.oauthConfig(o))
 	}
 	if !before.fits(o) {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
+	"keyflow/credentials/document"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database"
@@ -227,7 +228,7 @@ func BenchmarkOpen(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	in, err := vault.ParseInput([]byte(erp))
+	in, err := document.Parse([]byte(erp))
 	if err != nil {
 		b.Fatal(err)
 	}

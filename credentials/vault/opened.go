@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
 	"keyflow/credentials/internal/reach"
 	"keyflow/credentials/internal/sealing"
 	"keyflow/internal/fault"
@@ -19,8 +20,8 @@ import (
 // immutable and shared by everyone who uses the credential.
 type opened struct {
 	credentials.Credential
-	typ *Type
-	values
+	typ *authtype.Type
+	authtype.Values
 	hosts reach.Hosts
 	key   secret.Text // of fingerprints
 	grant int64       // see Record.Grant
@@ -54,7 +55,7 @@ func (v *Vault) unseal(r credentials.Record) (o *opened, broken map[string]error
 	}
 	o = &opened{
 		Credential: v.view(r.Credential), typ: t, hosts: reach.ParseHosts(r.AllowedHosts), grant: r.Grant,
-		values: values{plain: fieldTexts(t, r.Fields), secrets: make(map[string]secret.Text, len(r.Sealed))},
+		Values: authtype.Values{Plain: authtype.Texts(t, r.Fields), Secret: make(map[string]secret.Text, len(r.Sealed))},
 	}
 	o.State = r.State // as stored: what is shown of one that ends soon is no state
 	broken = make(map[string]error)
@@ -71,7 +72,7 @@ func (v *Vault) unseal(r credentials.Record) (o *opened, broken map[string]error
 			continue
 		}
 		if info.Ref != "" && broken[""] == nil {
-			o.setReference(field, info.Ref)
+			o.SetReference(field, info.Ref)
 			continue
 		}
 		at := fieldPlace(r.ID, r.Version, field)
@@ -80,10 +81,10 @@ func (v *Vault) unseal(r credentials.Record) (o *opened, broken map[string]error
 			broken[field] = err
 			continue
 		}
-		o.secrets[field] = text
+		o.Secret[field] = text
 	}
 	for _, f := range t.Fields { // saved records have them all: this one was edited by hand
-		if f.Required && broken[f.Name] == nil && o.text(f.Name) == "" && o.refs[f.Name] == "" && f.shownIn(o.plain) {
+		if f.Required && broken[f.Name] == nil && o.Text(f.Name) == "" && o.Refs[f.Name] == "" && f.ShownIn(o.Plain) {
 			broken[f.Name] = fmt.Errorf("field %s of credential %q is missing", f.Name, r.ID)
 		}
 	}

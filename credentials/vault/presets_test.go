@@ -16,13 +16,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
-	"keyflow/credentials/vault"
+	"keyflow/credentials/presets"
 	"keyflow/internal/fault"
 )
 
-func presets(t *testing.T) []vault.Preset {
+func listPresets(t *testing.T) []presets.Preset {
 	t.Helper()
-	list, err := vault.Presets()
+	list, err := presets.All()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func secretsOf(typ credentials.TypeName) map[string]any {
 
 func TestEveryPresetMakesAValidCredential(t *testing.T) {
 	t.Parallel()
-	list := presets(t)
+	list := listPresets(t)
 	ids := make([]string, len(list))
 	for i, p := range list {
 		ids[i] = p.ID
@@ -90,7 +90,7 @@ func TestEveryPresetMakesAValidCredential(t *testing.T) {
 // A blank cannot lead a request, or the client's secret, to another place.
 func TestBlanksStayInTheirPlace(t *testing.T) {
 	t.Parallel()
-	for _, p := range presets(t) {
+	for _, p := range listPresets(t) {
 		for _, b := range p.Blanks {
 			for _, evil := range []string{
 				"evil.example/", "evil.example#", "evil.example?x=", "a@evil.example", "a:b@c", "a/../b", `a\b`, "a b", "a\nb", "%2f", "é", "<tenant>", b.Example + "/x", "javascript:alert(1)", strings.Repeat("a", 1<<20),
@@ -111,16 +111,16 @@ func TestBlanksStayInTheirPlace(t *testing.T) {
 
 func TestFillProblems(t *testing.T) {
 	t.Parallel()
-	marketo, err := vault.FindPreset(presets(t), "marketo")
+	marketo, err := presets.Find(listPresets(t), "marketo")
 	if err != nil {
 		t.Fatal(err)
 	}
-	github, err := vault.FindPreset(presets(t), "github")
+	github, err := presets.Find(listPresets(t), "github")
 	if err != nil {
 		t.Fatal(err)
 	}
 	tests := map[string]struct {
-		preset vault.Preset
+		preset presets.Preset
 		blanks map[string]string
 		want   []string
 	}{
@@ -145,14 +145,14 @@ func TestFillProblems(t *testing.T) {
 			}
 		})
 	}
-	if _, err := vault.FindPreset(presets(t), "marketto"); !fault.Is(err, fault.NotFound) || !strings.HasPrefix(fault.Message(err), `there is no preset "marketto" (did you mean "marketo"?); there are atlassian, `) {
+	if _, err := presets.Find(listPresets(t), "marketto"); !fault.Is(err, fault.NotFound) || !strings.HasPrefix(fault.Message(err), `there is no preset "marketto" (did you mean "marketo"?); there are atlassian, `) {
 		t.Errorf("unknown preset: %v", err)
 	}
 }
 
 func TestMarketoPreset(t *testing.T) {
 	t.Parallel()
-	p, err := vault.FindPreset(presets(t), "marketo")
+	p, err := presets.Find(listPresets(t), "marketo")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestSigningPresets(t *testing.T) {
 	}
 	for id, tt := range tests {
 		t.Run(id, func(t *testing.T) { // at once: waiting for its turn it could outlive its timestamp
-			p, err := vault.FindPreset(presets(t), id)
+			p, err := presets.Find(listPresets(t), id)
 			if err != nil {
 				t.Fatal(err)
 			}

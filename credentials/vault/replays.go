@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
 )
 
 // replays remembers signed requests until they are too old to be accepted anyway. It knows
@@ -25,18 +26,18 @@ type replay struct {
 const sweepPause = time.Minute
 
 // first notes a request and reports whether it is new.
-func (r *replays) first(id credentials.ID, found proven, now time.Time) bool {
+func (r *replays) first(id credentials.ID, found authtype.Proven, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sweep(now)
-	key := replay{id, found.once}
+	key := replay{id, found.Once}
 	if until, ok := r.seen[key]; ok && now.Before(until) {
 		return false
 	}
 	if r.seen == nil {
 		r.seen = make(map[replay]time.Time)
 	}
-	r.seen[key] = found.until
+	r.seen[key] = found.Until
 	return true
 }
 
@@ -52,8 +53,8 @@ func (r *replays) sweep(now time.Time) {
 	}
 }
 
-func (r *replays) forget(id credentials.ID, found proven) {
+func (r *replays) forget(id credentials.ID, found authtype.Proven) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.seen, replay{id, found.once})
+	delete(r.seen, replay{id, found.Once})
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
 	"keyflow/credentials/oauth"
 	"keyflow/internal/egress"
 )
@@ -34,7 +35,7 @@ func (v *Vault) refusedToken(ctx context.Context, o *opened, a attempt) error {
 		return err
 	case e.Kind == oauth.Transient:
 		return o.failed(transientCode(e), err, "no token for credential %q: %s", o.ID, e.Message)
-	case e.Kind == oauth.Grant && o.text("grant_type") == grantAuthorizationCode:
+	case e.Kind == oauth.Grant && o.Text("grant_type") == authtype.AuthorizationCode:
 		message := e.Message
 		if a.interrupted {
 			message += "; an earlier renewal was sent and its answer lost, which spends the refresh token at some providers"

@@ -5,71 +5,66 @@ import (
 	"strings"
 
 	"keyflow/credentials"
+	"keyflow/credentials/document"
+	"keyflow/credentials/internal/failurerule"
+	"keyflow/credentials/internal/problem"
 	"keyflow/internal/expression"
 	"keyflow/internal/suggest"
 )
 
 // The actions of failure rules.
-const (
-	actionRenew  = "renew"
-	actionRefuse = "refuse"
-	actionWait   = "wait"
-	actionQuota  = "quota"
-)
-
-// ruleScope is what the body expression of a failure rule may read.
-func ruleScope() expression.Scope { return expression.Scope{Names: []string{"response"}} }
+const ()
 
 func (e *edit) checkRules() {
-	if len(e.in.FailureRules) > maxEntries {
-		e.add("/failure_rules", codeTooLong, fmt.Sprintf("can hold at most %d rules", maxEntries))
+	if len(e.in.FailureRules) > document.MaxEntries {
+		e.Add("/failure_rules", problem.TooLong, fmt.Sprintf("can hold at most %d rules", document.MaxEntries))
 	}
 	for i, rule := range e.in.FailureRules {
 		path := fmt.Sprintf("/failure_rules/%d", i)
 		e.checkAction(path, rule)
 		if len(rule.Status) == 0 && len(rule.Headers) == 0 && rule.Body == "" {
-			e.add(path, codeRequired, "needs a condition: status, headers or body")
+			e.Add(path, problem.Required, "needs a condition: status, headers or body")
 		}
 		for j, status := range rule.Status {
 			if status < 100 || status > 599 {
-				e.add(fmt.Sprintf("%s/status/%d", path, j), codeInvalidValue, "must be an HTTP status from 100 to 599")
+				e.Add(fmt.Sprintf("%s/status/%d", path, j), problem.InvalidValue, "must be an HTTP status from 100 to 599")
 			}
 		}
 		if rule.Body == "" {
 			continue
 		}
-		scope := ruleScope()
+		scope := failurerule.Scope()
 		scope.Shapes = map[string]expression.Shape{"response": expression.Members("status", "headers", "body")}
 		if _, err := expression.Compile(rule.Body, scope); err != nil {
-			e.add(path+"/body", codeInvalidValue, "is not an expression over response: "+err.Error())
+			e.Add(path+"/body", problem.InvalidValue, "is not an expression over response: "+err.Error())
 		}
 	}
 }
 
 func (e *edit) checkAction(path string, rule credentials.FailureRule) {
-	actions := []string{actionRenew, actionRefuse, actionWait, actionQuota}
+	actions := []string{credentials.RuleRenew, credentials.RuleRefuse, credentials.RuleWait, credentials.RuleQuota}
 	lasts := false // until says how long
 	switch rule.Action {
-	case actionRefuse:
-	case actionRenew:
-		if !e.typ.renews {
-			e.add(path+"/action", codeInvalidValue, "renew is possible only for types with tokens; use refuse")
+	case credentials.RuleRefuse:
+	case credentials.RuleRenew:
+		if !e.typ.Renews {
+			e.Add(path+"/action", problem.InvalidValue, "renew is possible only for types with tokens; use refuse")
 		}
-	case actionWait:
+	case credentials.RuleWait:
 		lasts = true
 		if !rule.NotExecuted {
-			e.add(path+"/not_executed", codeRequired, "must be true with wait: only a request that was not carried out can be repeated later")
+			e.Add(path+"/not_executed", problem.Required, "must be true with wait: only a request that was not carried out can be repeated later")
 		}
-	case actionQuota:
+	case credentials.RuleQuota:
 		lasts = true
 		if rule.Until == "" {
-			e.add(path+"/until", codeRequired, "is required with quota: a time of day with its zone such as 00:00 America/Chicago, or a duration such as 1h")
+			e.Add(path+"/until", problem.Required, "is required with quota: a time of day with its zone such as 00:00 America/Chicago, or a duration such as 1h")
 		}
 	case "":
-		e.add(path+"/action", codeRequired, "is required: "+strings.Join(actions, ", "))
+		e.Add(path+"/action", problem.Required, "is required: "+strings.Join(actions, ", "))
 		return
 	default:
-		e.add(path+"/action", codeInvalidValue, fmt.Sprintf("%.40q is no action%s; there are %s",
+		e.Add(path+"/action", problem.InvalidValue, fmt.Sprintf("%.40q is no action%s; there are %s",
 			rule.Action, suggest.DidYouMean(rule.Action, actions), strings.Join(actions, ", ")))
 		return
 	}
@@ -77,8 +72,8 @@ func (e *edit) checkAction(path string, rule credentials.FailureRule) {
 		return
 	}
 	if !lasts {
-		e.add(path+"/until", codeInvalidValue, "goes with wait and quota only")
-	} else if err := checkUntil(rule.Until); err != nil {
-		e.add(path+"/until", codeInvalidValue, err.Error())
+		e.Add(path+"/until", problem.InvalidValue, "goes with wait and quota only")
+	} else if err := failurerule.CheckUntil(rule.Until); err != nil {
+		e.Add(path+"/until", problem.InvalidValue, err.Error())
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"keyflow/credentials"
-	"keyflow/credentials/vault"
+	"keyflow/credentials/document"
 )
 
 // What the vault takes the schema takes, and what is plainly wrong neither does.
 func TestSchema(t *testing.T) {
 	t.Parallel()
-	text, err := vault.Schema()
+	text, err := document.Schema()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestSchema(t *testing.T) {
 		}
 		return schema.Validate(value)
 	}
-	for _, p := range presets(t) {
+	for _, p := range listPresets(t) {
 		blanks := make(map[string]string)
 		for _, b := range p.Blanks {
 			blanks[b.Name] = b.Example

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
 	"keyflow/credentials/oauth"
 	"keyflow/credentials/sources"
 	"keyflow/internal/egress"
@@ -108,13 +109,13 @@ func (t *test) run(ctx context.Context) {
 		return
 	}
 	t.opened = full
-	if t.opened.typ.renews && !t.token(ctx) {
+	if t.opened.typ.Renews && !t.token(ctx) {
 		return
 	}
 	switch {
 	case t.opened.TestURL != "":
 		t.request(ctx)
-	case t.opened.typ.renews:
+	case t.opened.typ.Renews:
 	case t.opened.Type == credentials.TypeNoAuth:
 		t.pass("There is nothing to test: no secret is sent.")
 	default:
@@ -131,7 +132,7 @@ func (t *test) fail(message, suggestion string) {
 // token obtains a token and reports whether the test goes on.
 func (t *test) token(ctx context.Context) bool {
 	o, v := t.opened, t.vault
-	if o.text("grant_type") == grantAuthorizationCode {
+	if o.Text("grant_type") == authtype.AuthorizationCode {
 		return t.connected(ctx)
 	}
 	client := v.oauthClient()
@@ -272,8 +273,8 @@ func (t *test) requestFailed(rt *transport, err error) {
 	t.result.Suggestion = "Enter the secret again, and check at the service that it is still valid."
 	res := &http.Response{StatusCode: e.Answer.Status, Header: e.Answer.Header, Body: io.NopCloser(bytes.NewReader(e.Answer.Body))}
 	if k := rt.last.Load(); k != nil {
-		if verdict := k.rules.match(context.Background(), res); verdict != nil {
-			t.trace.Rule = verdict.description
+		if verdict := k.rules.Match(context.Background(), res); verdict != nil {
+			t.trace.Rule = verdict.Description
 		}
 	}
 }
@@ -303,10 +304,10 @@ func (t *test) compareClocks() {
 }
 
 func authenticationOf(o *opened) string {
-	if o.typ.placement == nil {
+	if o.typ.Placement == nil {
 		return "none"
 	}
-	return o.typ.placement(&o.values)
+	return o.typ.Placement(&o.Values)
 }
 
 func lifetimeOf(token oauth.Token) string {

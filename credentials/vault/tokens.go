@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
 	"keyflow/credentials/oauth"
 	"keyflow/internal/secret"
 )
@@ -101,29 +102,29 @@ func (v *Vault) successor(o *opened, before *held, token oauth.Token) *held {
 // oauthConfig reads the fields of an oauth2 credential.
 func (v *Vault) oauthConfig(o *opened) oauth.Config {
 	cfg := oauth.Config{
-		AuthorizationURL: o.text("authorization_url"),
-		TokenURL:         o.text("access_token_url"),
-		RefreshURL:       o.text("refresh_url"),
+		AuthorizationURL: o.Text("authorization_url"),
+		TokenURL:         o.Text("access_token_url"),
+		RefreshURL:       o.Text("refresh_url"),
 		RedirectURL:      v.RedirectURL(),
-		ClientID:         o.text("client_id"),
-		ClientSecret:     secret.New(o.text("client_secret")),
-		Scope:            o.text("scope"),
-		ScopeSeparator:   o.text("scope_separator"),
-		ClientAuth:       oauth.ClientAuth(o.text("client_authentication")),
-		PKCE:             o.flag("pkce"),
-		Method:           o.text("token_method"),
-		Body:             o.text("token_body"),
-		AuthorizeParams:  o.stringMap("authorize_params"),
-		TokenParams:      o.stringMap("token_params"),
-		RefreshParams:    o.stringMap("refresh_params"),
-		Headers:          o.stringMap("token_headers"),
-		AccessTokenPath:  o.text("access_token_path"),
-		RefreshTokenPath: o.text("refresh_token_path"),
-		ExpiresInPath:    o.text("expires_in_path"),
+		ClientID:         o.Text("client_id"),
+		ClientSecret:     secret.New(o.Text("client_secret")),
+		Scope:            o.Text("scope"),
+		ScopeSeparator:   o.Text("scope_separator"),
+		ClientAuth:       oauth.ClientAuth(o.Text("client_authentication")),
+		PKCE:             o.Flag("pkce"),
+		Method:           o.Text("token_method"),
+		Body:             o.Text("token_body"),
+		AuthorizeParams:  o.Map("authorize_params"),
+		TokenParams:      o.Map("token_params"),
+		RefreshParams:    o.Map("refresh_params"),
+		Headers:          o.Map("token_headers"),
+		AccessTokenPath:  o.Text("access_token_path"),
+		RefreshTokenPath: o.Text("refresh_token_path"),
+		ExpiresInPath:    o.Text("expires_in_path"),
 	}
 	cfg.Transport = v.tokenRoute(o)
-	cfg.Assertion = func(tokenURL string) (string, error) { return assertion(&o.values, tokenURL, v.now()) }
-	switch o.text("expires_in_unit") {
+	cfg.Assertion = func(tokenURL string) (string, error) { return authtype.Assertion(&o.Values, tokenURL, v.now()) }
+	switch o.Text("expires_in_unit") {
 	case "milliseconds":
 		cfg.ExpiresInUnit = time.Millisecond
 	case "minutes":
@@ -131,7 +132,7 @@ func (v *Vault) oauthConfig(o *opened) oauth.Config {
 	case "hours":
 		cfg.ExpiresInUnit = time.Hour
 	}
-	if lifetime, err := credentials.ParseDuration(o.text("default_lifetime")); err == nil {
+	if lifetime, err := credentials.ParseDuration(o.Text("default_lifetime")); err == nil {
 		cfg.DefaultLifetime = lifetime
 	}
 	return cfg

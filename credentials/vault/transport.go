@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
+	"keyflow/credentials/internal/failurerule"
 	"keyflow/credentials/redact"
 	"keyflow/internal/charset"
 	"keyflow/internal/egress"
@@ -82,10 +84,10 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 			}
 			return s.res, nil
 		}
-		switch v.action {
-		case actionQuota:
+		switch v.Action {
+		case credentials.RuleQuota:
 			return nil, t.exhausted(ctx, s, v)
-		case actionWait:
+		case credentials.RuleWait:
 			if body, err = t.wait(req, s, v); err != nil {
 				return nil, err
 			}
@@ -104,16 +106,16 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 
 // judge finds the failure rule that the answer matches; nil is none. A hop without
 // authentication says nothing about the credential.
-func (t *transport) judge(ctx context.Context, s *sent) *verdict {
+func (t *transport) judge(ctx context.Context, s *sent) *failurerule.Verdict {
 	if s.opened == nil {
 		return nil
 	}
-	return s.kit.rules.match(ctx, s.res)
+	return s.kit.rules.Match(ctx, s.res)
 }
 
 // again returns the body for a repetition, if one is allowed and possible.
-func (t *transport) again(req *http.Request, v *verdict) (io.ReadCloser, bool) {
-	if t.use.AtMostOnce || !v.repeatable {
+func (t *transport) again(req *http.Request, v *failurerule.Verdict) (io.ReadCloser, bool) {
+	if t.use.AtMostOnce || !v.Repeatable {
 		return nil, false
 	}
 	if req.Body == nil || req.Body == http.NoBody {
@@ -171,7 +173,7 @@ func (t *transport) exchange(req *http.Request, body io.ReadCloser, s *sent) err
 	out.Host = req.URL.Host // the host that was checked
 	maps.Copy(out.Header, t.use.Header)
 	if s.opened != nil {
-		wire, err := s.opened.typ.authenticate(&s.opened.values, out, proof{token: s.accessToken(), now: t.vault.now()})
+		wire, err := s.opened.typ.Authenticate(&s.opened.Values, out, authtype.Proof{Token: s.accessToken(), Now: t.vault.now()})
 		if err != nil {
 			closeBody(body)
 			return cannotAuthenticate(s.opened, err)
@@ -216,11 +218,11 @@ func (t *transport) prepare(req *http.Request) (*sent, error) {
 		case !o.allowsChain(req):
 			s.done()
 			return &sent{}, nil
-		case o.typ.renews && !s.token.fits(o):
+		case o.typ.Renews && !s.token.fits(o):
 			s.token, err = t.token(ctx, o)
 		case o.Limits != nil && s.permit == nil && !t.draft:
 			s.permit, err = t.permit(ctx, o)
-		case len(o.refs) > 0 && (full == nil || full.Revision != o.Revision):
+		case len(o.Refs) > 0 && (full == nil || full.Revision != o.Revision):
 			begun := t.vault.now()
 			full, err = t.vault.resolved(ctx, o)
 			s.permit.extend(t.vault.now().Sub(begun))
@@ -349,7 +351,7 @@ func (t *transport) withAnswer(s *sent, err error) error {
 	if !ok {
 		return err
 	}
-	body, readErr := io.ReadAll(io.LimitReader(s.res.Body, maxRuleBody))
+	body, readErr := io.ReadAll(io.LimitReader(s.res.Body, failurerule.MaxBody))
 	if readErr != nil && len(body) == 0 {
 		body = nil // status and headers still tell something
 	}

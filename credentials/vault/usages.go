@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/problem"
 	"keyflow/internal/egress"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
@@ -216,21 +217,21 @@ func (v *Vault) blocking(list []credentials.Usage) []credentials.Usage {
 
 // usedProblem tells of one usage that keeps a credential.
 func usedProblem(u credentials.Usage) fault.Problem {
-	switch p := (fault.Problem{Code: codeInUse}); {
+	switch p := (fault.Problem{Code: problem.InUse}); {
 	case !u.Literal:
-		p.Path = pointer("workflows", u.Workflow, "nodes", u.Node)
+		p.Path = problem.Pointer("workflows", u.Workflow, "nodes", u.Node)
 		p.Message = fmt.Sprintf("node %q of workflow %q used it at run time, last at %s", u.Node, u.Workflow, u.LastUsedAt.UTC().Format(time.RFC3339))
 		return p
 	case u.Node != "":
-		p.Path = pointer("workflows", u.Workflow, "nodes", u.Node)
+		p.Path = problem.Pointer("workflows", u.Workflow, "nodes", u.Node)
 		p.Message = fmt.Sprintf("node %q of workflow %q uses it", u.Node, u.Workflow)
 		return p
 	case u.Trigger != "":
-		p.Path = pointer("workflows", u.Workflow, "triggers", u.Trigger)
+		p.Path = problem.Pointer("workflows", u.Workflow, "triggers", u.Trigger)
 		p.Message = fmt.Sprintf("trigger %q of workflow %q uses it", u.Trigger, u.Workflow)
 		return p
 	default:
-		p.Path = pointer("workflows", u.Workflow)
+		p.Path = problem.Pointer("workflows", u.Workflow)
 		p.Message = fmt.Sprintf("workflow %q uses it", u.Workflow)
 		return p
 	}

@@ -16,12 +16,15 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
+	"keyflow/credentials/internal/coalesce"
 	"keyflow/credentials/internal/reach"
-	"keyflow/credentials/joined"
+	"keyflow/credentials/presets"
 	"keyflow/credentials/sources"
 	"keyflow/internal/identity"
 )
@@ -75,10 +78,10 @@ type Vault struct {
 	transport http.RoundTripper
 	now       func() time.Time
 	log       *slog.Logger
-	types     map[credentials.TypeName]*Type
+	types     map[credentials.TypeName]*authtype.Type
 
 	cache     cache
-	stamps    joined.Reads[credentials.ID, credentials.Stamp]
+	stamps    coalesce.Reads[credentials.ID, credentials.Stamp]
 	uses      uses
 	seen      seenUses
 	renewals  renewals
@@ -87,7 +90,7 @@ type Vault struct {
 	fallBacks fallBacks
 	rotation  rotation
 
-	presets    []Preset
+	presets    []presets.Preset
 	identities identities
 	replays    replays
 }
@@ -109,10 +112,10 @@ func New(o Options) (*Vault, error) {
 		sources:   o.Sources,
 		users:     o.Users, seenStore: o.Seen, reminders: o.Reminders, planned: make(chan struct{}, 1),
 		usages: o.Usages, transport: o.Transport, now: o.Now, log: o.Logger, connected: o.Connected,
-		types: make(map[credentials.TypeName]*Type),
+		types: make(map[credentials.TypeName]*authtype.Type),
 	}
 	var err error
-	if v.presets, err = Presets(); err != nil {
+	if v.presets, err = presets.All(); err != nil {
 		return nil, err
 	}
 	if v.usages == nil {
@@ -127,15 +130,15 @@ func New(o Options) (*Vault, error) {
 	if v.log == nil {
 		v.log = slog.New(slog.DiscardHandler)
 	}
-	for _, t := range builtinTypes() {
+	for _, t := range authtype.All() {
 		v.types[t.Name] = &t
 	}
 	return v, nil
 }
 
 // Types lists the authentication types in the order of the form.
-func (v *Vault) Types() []Type {
-	types := builtinTypes()
+func (v *Vault) Types() []authtype.Type {
+	types := authtype.All()
 	for _, t := range types {
 		for i := range t.Fields {
 			if t.Fields[i].Secret || t.Fields[i].SecretIf != "" {
@@ -194,7 +197,7 @@ func (v *Vault) view(c credentials.Credential) credentials.Credential {
 	if c.FailureRules == nil {
 		c.FailureRules = []credentials.FailureRule{}
 	}
-	if c.Type == credentials.TypeOAuth2 && c.Fields["grant_type"] == grantAuthorizationCode {
+	if c.Type == credentials.TypeOAuth2 && c.Fields["grant_type"] == authtype.AuthorizationCode {
 		c.RedirectURL = v.RedirectURL()
 	}
 	c.Expires = credentials.ExpiryOf(&c)
@@ -211,3 +214,6 @@ func orEmpty[V any](m map[string]V) map[string]V {
 	}
 	return m
 }
+
+// Presets lists the presets, ordered by id.
+func (v *Vault) Presets() []presets.Preset { return slices.Clone(v.presets) }

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
+	"keyflow/credentials/document"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database"
@@ -83,7 +84,7 @@ func (k *keep) text(t *testing.T, id credentials.ID, field string) string {
 
 func input(t *testing.T, text string) credentials.Input {
 	t.Helper()
-	in, err := vault.ParseInput([]byte(text))
+	in, err := document.Parse([]byte(text))
 	if err != nil {
 		t.Fatalf("input: %v", err)
 	}
@@ -375,7 +376,7 @@ func TestParseInput(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := vault.ParseInput([]byte(tt.in))
+			_, err := document.Parse([]byte(tt.in))
 			if fault.KindOf(err) != tt.kind {
 				t.Errorf("kind %v, want %v", fault.KindOf(err), tt.kind)
 			}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
 	"keyflow/internal/fault"
 )
 
@@ -26,25 +27,25 @@ func (v *Vault) Verify(ctx context.Context, id credentials.ID, workflow, folder 
 				id, strings.TrimSuffix(folder, "/")+"/"+workflow, listOf(o.AllowedWorkflows)),
 		}
 	}
-	if o.typ.verify == nil {
-		return nil, fault.New(fault.Invalid, "%s", cannotVerify(id, o.Type))
+	if o.typ.Verify == nil {
+		return nil, fault.New(fault.Invalid, "%s", authtype.CannotVerify(id, o.Type))
 	}
-	if o.Type == credentials.TypeBasicAuth && !o.holdsSecret() { // a password may be empty for calls; here it would let everyone in
+	if o.Type == credentials.TypeBasicAuth && !o.HoldsSecret() { // a password may be empty for calls; here it would let everyone in
 		return nil, fault.New(fault.Invalid, "%s", noSecret(id))
 	}
 	if o, err = v.resolved(ctx, o); err != nil {
 		return nil, err
 	}
 	now := v.now()
-	found, ok := o.typ.verify(&o.values, inbound{Request: r, body: body, now: now})
+	found, ok := o.typ.Verify(&o.Values, authtype.Inbound{Request: r, Raw: body, Now: now})
 	if !ok {
 		return nil, fault.New(fault.Unauthenticated, "the request does not carry the right credential")
 	}
-	if found.once != "" && !v.replays.first(id, found, now) {
+	if found.Once != "" && !v.replays.first(id, found, now) {
 		return nil, credentials.ErrReceived
 	}
 	v.touch(id, now)
-	return found.held, nil
+	return found.CarriedIn, nil
 }
 
 func noSecret(id credentials.ID) string {
@@ -55,24 +56,13 @@ func noSecret(id credentials.ID) string {
 // after all, so that its sender may repeat it as it is.
 func (v *Vault) Unverify(ctx context.Context, id credentials.ID, r *http.Request, body []byte) {
 	o, err := v.open(ctx, id)
-	if err != nil || o.typ.verify == nil {
+	if err != nil || o.typ.Verify == nil {
 		return
 	}
 	if o, err = v.resolved(ctx, o); err != nil {
 		return
 	}
-	if found, ok := o.typ.verify(&o.values, inbound{Request: r, body: body, now: v.now()}); ok && found.once != "" {
+	if found, ok := o.typ.Verify(&o.Values, authtype.Inbound{Request: r, Raw: body, Now: v.now()}); ok && found.Once != "" {
 		v.replays.forget(id, found)
 	}
-}
-
-func cannotVerify(id credentials.ID, typ credentials.TypeName) string {
-	var able []string
-	for _, t := range builtinTypes() {
-		if t.verify != nil {
-			able = append(able, string(t.Name))
-		}
-	}
-	last := len(able) - 1
-	return fmt.Sprintf("credential %q is of type %s; inbound webhooks are verified by %s or %s", id, typ, strings.Join(able[:last], ", "), able[last])
 }

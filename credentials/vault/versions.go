@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
+	"keyflow/credentials/internal/problem"
 	"keyflow/credentials/internal/reach"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
@@ -108,7 +110,7 @@ func (v *Vault) earlier(ctx context.Context, now *stored, number int) (*opened, 
 // with is the credential with other fields and no secrets yet.
 func (old *stored) with(fields map[string]any, secrets map[string]credentials.SecretInfo) *opened {
 	o := &opened{
-		Credential: old.Credential, typ: old.opened.typ, values: values{plain: fieldTexts(old.opened.typ, fields)}, hosts: reach.ParseHosts(old.AllowedHosts),
+		Credential: old.Credential, typ: old.opened.typ, Values: authtype.Values{Plain: authtype.Texts(old.opened.typ, fields)}, hosts: reach.ParseHosts(old.AllowedHosts),
 		key: old.opened.key, grant: old.Grant,
 	}
 	o.Fields, o.Secrets = fields, secrets
@@ -118,20 +120,20 @@ func (old *stored) with(fields map[string]any, secrets map[string]credentials.Se
 // within refuses secrets that could go to places now that they were not meant for: who may edit
 // could otherwise widen a credential with a secret of his own and then bring the other one back.
 func (o *opened) within(was credentials.Reach, what string) error {
-	if len(o.secrets)+len(o.refs) == 0 {
+	if len(o.Secret)+len(o.Refs) == 0 {
 		return nil
 	}
 	meant := *o
 	meant.AllowedHosts, meant.TestURL, meant.hosts = was.AllowedHosts, was.TestURL, reach.ParseHosts(was.AllowedHosts)
-	var wrong problems
+	var wrong problem.List
 	for _, path := range widenings(&meant, o) {
-		wrong.add(path, codeWiderReach, what+" was not meant for this: narrow it first, or enter the secret again instead")
+		wrong.Add(path, problem.WiderReach, what+" was not meant for this: narrow it first, or enter the secret again instead")
 	}
-	if len(wrong.list) == 0 {
+	if len(wrong.Items) == 0 {
 		return nil
 	}
-	f := fault.New(fault.Conflict, "%s of credential %q cannot be used: the credential may be sent to more places now (%s)", what, o.ID, wrong.list[0].Path)
-	f.Problems = wrong.list
+	f := fault.New(fault.Conflict, "%s of credential %q cannot be used: the credential may be sent to more places now (%s)", what, o.ID, wrong.Items[0].Path)
+	f.Problems = wrong.Items
 	return f
 }
 

@@ -6,16 +6,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/failurerule"
 )
 
-const (
-	defaultWait = 5 * time.Second // of a rule without until, when the answer does not say
-	maxWait     = time.Hour       // of what an answer may ask for
-)
+const ()
 
 // parks reports whether the caller can give up and come back: it can until something was done.
 func (t *transport) parks() bool { return t.use.Park && !t.begun.Load() }
@@ -75,7 +72,7 @@ func (t *transport) renew(ctx context.Context, s *sent) error {
 }
 
 // wait ends the exchange and waits as the rule or the answer says; body is for the repetition.
-func (t *transport) wait(req *http.Request, s *sent, v *verdict) (body io.ReadCloser, err error) {
+func (t *transport) wait(req *http.Request, s *sent, v *failurerule.Verdict) (body io.ReadCloser, err error) {
 	why := s.opened.failed(credentials.CodeLimit, nil, "%s asked to wait (status %d)", s.res.Request.URL.Host, s.res.StatusCode)
 	body, again := t.again(req, v)
 	if !again || t.draft {
@@ -83,7 +80,7 @@ func (t *transport) wait(req *http.Request, s *sent, v *verdict) (body io.ReadCl
 		return nil, t.withAnswer(s, why)
 	}
 	now := t.vault.now()
-	until := v.end(s.res.Header, now)
+	until := v.End(s.res.Header, now)
 	until = until.Add(rand.N(max(until.Sub(now)/8, 1))) //nolint:gosec // not all at the same moment
 	closeBody(s.res.Body)
 	if err := t.pause(req.Context(), until, why); err != nil {
@@ -94,32 +91,15 @@ func (t *transport) wait(req *http.Request, s *sent, v *verdict) (body io.ReadCl
 }
 
 // exhausted notes that a quota is used up, for all workflows.
-func (t *transport) exhausted(ctx context.Context, s *sent, v *verdict) error {
+func (t *transport) exhausted(ctx context.Context, s *sent, v *failurerule.Verdict) error {
 	o, host := s.opened, s.res.Request.URL.Host
-	until := v.end(s.res.Header, t.vault.now()).UTC().Truncate(time.Microsecond)
+	until := v.End(s.res.Header, t.vault.now()).UTC().Truncate(time.Microsecond)
 	if !t.draft {
 		state := credentials.State{Status: credentials.Quota, Message: host + " says that its quota is used up", Since: t.vault.moment(), Until: until}
 		t.vault.reportState(ctx, o, state)
 	}
 	return t.withAnswer(s, o.failed(credentials.CodeQuota, nil, "%s says that the quota of credential %q is used up; no request is sent with it until %s",
 		host, o.ID, until.Format(time.RFC3339)))
-}
-
-// end is until when a rule wants nothing to be sent: its own word, else that of the answer.
-func (v *verdict) end(header http.Header, now time.Time) time.Time {
-	if v.until != "" {
-		if until, err := untilAfter(v.until, now); err == nil {
-			return until
-		}
-	}
-	after := header.Get("Retry-After")
-	if seconds, err := strconv.Atoi(after); err == nil && seconds > 0 {
-		return now.Add(min(time.Duration(seconds)*time.Second, maxWait))
-	}
-	if at, err := http.ParseTime(after); err == nil && at.After(now) {
-		return now.Add(min(at.Sub(now), maxWait))
-	}
-	return now.Add(defaultWait)
 }
 
 // granted is a body whose end gives back what the limits granted.

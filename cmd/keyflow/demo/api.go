@@ -2,8 +2,7 @@
 // authentication type, an OAuth 2.0 provider with both grants, and a Marketo-like API that
 // reports an expired token inside an HTTP 200.
 //
-// It plays the outside world. It knows nothing of Keyflow, keeps everything in memory and
-// listens where its caller says.
+// It stands for the outside world: it knows nothing of Keyflow, and keeps everything in memory.
 package demo
 
 import (
@@ -35,7 +34,7 @@ type Call struct {
 	Status int
 }
 
-// API is the outside world. It is safe for concurrent use.
+// API is the protected API. It is safe for concurrent use.
 type API struct {
 	mux *http.ServeMux
 
@@ -76,7 +75,7 @@ func (a *API) Secrets() Secrets {
 	return a.secrets
 }
 
-// ChangePassword makes a new Basic password; the former one is refused from now on.
+// ChangePassword makes a new Basic password; the former one is refused.
 func (a *API) ChangePassword() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -146,7 +145,7 @@ func (a *API) people(w http.ResponseWriter, r *http.Request) {
 }
 
 // marketo answers like Adobe Marketo: an invalid or expired token is HTTP 200 with error 601
-// or 602 and means that nothing was executed. The first valid call pretends expiry once.
+// or 602 and means that nothing was executed. The first valid call is answered as if the token had expired.
 func (a *API) marketo(w http.ResponseWriter, r *http.Request) {
 	failure := func(code, message string) map[string]any {
 		return map[string]any{"success": false, "errors": []map[string]string{{"code": code, "message": message}}}

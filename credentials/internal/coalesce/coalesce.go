@@ -1,9 +1,9 @@
-// Package joined lets many callers share reads of something that others may change. Whoever
+// Package coalesce lets many callers share reads of something that others may change. Whoever
 // comes while a read of the same thing is under way shares the next one: the one under way may
 // have begun before a change that the caller must see.
 //
 // It owns who waits for which read. It must not know what is read, and keeps no result.
-package joined
+package coalesce
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package vault
+package authtype
 
 import (
 	"net/http"
@@ -13,8 +13,8 @@ func noAuth() Type {
 		Label:    "No Auth",
 		Summary:  "Requests are sent as they are.",
 		Fields:   []Field{},
-		anywhere: true,
-		authenticate: func(*values, *http.Request, proof) ([]string, error) {
+		Anywhere: true,
+		Authenticate: func(*Values, *http.Request, Proof) ([]string, error) {
 			return nil, nil
 		},
 	}

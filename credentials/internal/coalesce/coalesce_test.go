@@ -1,4 +1,4 @@
-package joined_test
+package coalesce_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"keyflow/credentials/joined"
+	"keyflow/credentials/internal/coalesce"
 )
 
 var errBroken = errors.New("broken")
@@ -33,7 +33,7 @@ func (c *counter) read(context.Context) (int, error) {
 func TestWhoeverComesDuringAReadSharesTheNextOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var reads joined.Reads[string, int]
+		var reads coalesce.Reads[string, int]
 		c := &counter{begun: make(chan struct{}), gate: make(chan struct{})}
 		const many = 10
 		results := make(chan int, many+1)
@@ -76,7 +76,7 @@ func TestWhoeverComesDuringAReadSharesTheNextOne(t *testing.T) {
 func TestOneCallersEndDoesNotEndTheRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var reads joined.Reads[string, int]
+		var reads coalesce.Reads[string, int]
 		c := &counter{begun: make(chan struct{}), gate: make(chan struct{})}
 		ctx, cancel := context.WithCancel(t.Context())
 		first := make(chan error, 1)
@@ -113,7 +113,7 @@ func TestOneCallersEndDoesNotEndTheRead(t *testing.T) {
 
 func TestKeysDoNotWaitForOneAnother(t *testing.T) {
 	t.Parallel()
-	var reads joined.Reads[string, string]
+	var reads coalesce.Reads[string, string]
 	var inner string
 	outer, err := reads.Do(t.Context(), "a", func(ctx context.Context) (_ string, err error) {
 		inner, err = reads.Do(ctx, "b", func(context.Context) (string, error) { return "b", nil })

@@ -1,4 +1,6 @@
-package vault
+// Package failurerule compiles the failure rules of a credential and finds the one that a
+// response matches. It must not know how a request is sent or what is done about a refusal.
+package failurerule
 
 import (
 	"bytes"
@@ -14,11 +16,11 @@ import (
 	"keyflow/internal/expression"
 )
 
-// maxRuleBody is how much of an answer a failure rule reads.
-const maxRuleBody = 1 << 20
+// MaxBody is how much of an answer a failure rule reads.
+const MaxBody = 1 << 20
 
-// ruleSet is the failure rules of one revision of a credential, compiled.
-type ruleSet struct {
+// Set is the failure rules of one revision of a credential, compiled.
+type Set struct {
 	rules []compiledRule
 	log   *slog.Logger
 }
@@ -28,34 +30,34 @@ type compiledRule struct {
 	body *expression.Expression // nil: no condition on the body
 }
 
-// verdict is the rule that an answer matched, as much of it as the resolver acts on.
-type verdict struct {
-	action      string
+// Verdict is the rule that an answer matched, as much of it as the resolver acts on.
+type Verdict struct {
+	Action      string
 	until       string
-	repeatable  bool // the upstream did not act on the request
-	description string
+	Repeatable  bool // the upstream did not act on the request
+	Description string
 }
 
-// compileRules prepares the rules of o. A rule that no longer compiles is left out and logged:
+// Compile prepares the rules of c; renews says that its type has tokens. A rule that no longer compiles is left out and logged:
 // it was checked when it was saved.
-func compileRules(o *opened, log *slog.Logger) ruleSet {
-	set := ruleSet{log: log}
-	for _, rule := range o.FailureRules {
+func Compile(c *credentials.Credential, renews bool, log *slog.Logger) Set {
+	set := Set{log: log}
+	for _, rule := range c.FailureRules {
 		compiled := compiledRule{FailureRule: rule}
 		if rule.Body != "" {
-			body, err := expression.Compile(rule.Body, ruleScope())
+			body, err := expression.Compile(rule.Body, Scope())
 			if err != nil {
-				log.Error("failure rule left out", "credential", o.ID, "error", err)
+				log.Error("failure rule left out", "credential", c.ID, "error", err)
 				continue
 			}
 			compiled.body = body
 		}
 		set.rules = append(set.rules, compiled)
 	}
-	if !set.mentions(http.StatusUnauthorized) && o.Type != credentials.TypeNoAuth { // no secret, nothing to refuse
-		action := actionRefuse
-		if o.typ.renews {
-			action = actionRenew
+	if !set.mentions(http.StatusUnauthorized) && c.Type != credentials.TypeNoAuth { // no secret, nothing to refuse
+		action := credentials.RuleRefuse
+		if renews {
+			action = credentials.RuleRenew
 		}
 		set.rules = append(set.rules, compiledRule{
 			FailureRule: credentials.FailureRule{Status: []int{http.StatusUnauthorized}, Action: action},
@@ -64,13 +66,13 @@ func compileRules(o *opened, log *slog.Logger) ruleSet {
 	return set
 }
 
-func (s ruleSet) mentions(status int) bool {
+func (s Set) mentions(status int) bool {
 	return slices.ContainsFunc(s.rules, func(r compiledRule) bool { return slices.Contains(r.Status, status) })
 }
 
-// match returns what the first rule that matches says; nil when none does. It reads the body
+// Match returns what the first rule that matches says; nil when none does. It reads the body
 // only when a rule needs it and leaves it readable from its beginning.
-func (s ruleSet) match(ctx context.Context, res *http.Response) *verdict {
+func (s Set) Match(ctx context.Context, res *http.Response) *Verdict {
 	var response map[string]any
 	for _, rule := range s.rules {
 		if !rule.matchesHead(res) {
@@ -89,11 +91,11 @@ func (s ruleSet) match(ctx context.Context, res *http.Response) *verdict {
 				continue
 			}
 		}
-		return &verdict{
-			action:      rule.Action,
+		return &Verdict{
+			Action:      rule.Action,
 			until:       rule.Until,
-			repeatable:  rule.NotExecuted || res.StatusCode == http.StatusUnauthorized,
-			description: rule.describe(),
+			Repeatable:  rule.NotExecuted || res.StatusCode == http.StatusUnauthorized,
+			Description: rule.describe(),
 		}
 	}
 	return nil
@@ -130,7 +132,7 @@ func (r compiledRule) describe() string {
 
 // peek returns the beginning of the body and puts it back.
 func peek(res *http.Response) []byte {
-	head, err := io.ReadAll(io.LimitReader(res.Body, maxRuleBody))
+	head, err := io.ReadAll(io.LimitReader(res.Body, MaxBody))
 	rest := io.Reader(res.Body)
 	if err != nil {
 		rest = failedReader{err}
@@ -147,3 +149,6 @@ type failedReader struct{ err error }
 
 // Read implements io.Reader.
 func (f failedReader) Read([]byte) (int, error) { return 0, f.err }
+
+// Scope is what the body expression of a failure rule may read.
+func Scope() expression.Scope { return expression.Scope{Names: []string{"response"}} }

@@ -1,13 +1,13 @@
-package vault
+package authtype
 
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"keyflow/credentials"
 	"keyflow/internal/secret"
 )
 
@@ -75,15 +75,15 @@ func TestAuthenticate(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := &values{plain: fieldTexts(&tt.typ, tt.fields), secrets: make(map[string]secret.Text)}
+			o := &Values{Plain: Texts(&tt.typ, tt.fields), Secret: make(map[string]secret.Text)}
 			for field, text := range tt.secrets {
-				o.secrets[field] = secret.New(text)
+				o.Secret[field] = secret.New(text)
 			}
 			r := httptest.NewRequest(http.MethodGet, "https://a.example/p?a=b&c=%20d", nil)
 			if tt.request != nil {
 				tt.request(r)
 			}
-			wire, err := tt.typ.authenticate(o, r, proof{token: tt.token})
+			wire, err := tt.typ.Authenticate(o, r, Proof{Token: tt.token})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,8 +103,8 @@ func TestAuthenticate(t *testing.T) {
 // Every declared field is complete, so that forms and documentation can be made from it.
 func TestTypeDeclarations(t *testing.T) {
 	t.Parallel()
-	for _, typ := range builtinTypes() {
-		if typ.Label == "" || typ.Summary == "" || typ.Fields == nil || typ.authenticate == nil {
+	for _, typ := range All() {
+		if typ.Label == "" || typ.Summary == "" || typ.Fields == nil || typ.Authenticate == nil {
 			t.Errorf("type %s is not complete", typ.Name)
 		}
 		for _, f := range typ.Fields {
@@ -112,36 +112,16 @@ func TestTypeDeclarations(t *testing.T) {
 				t.Errorf("field %s of %s is not complete", f.Name, typ.Name)
 			}
 			for other := range f.ShowIf {
-				if typ.field(other) == nil {
+				if typ.Field(other) == nil {
 					t.Errorf("field %s of %s is shown by the unknown field %s", f.Name, typ.Name, other)
 				}
 			}
-			if f.SecretIf != "" && typ.field(f.SecretIf) == nil {
+			if f.SecretIf != "" && typ.Field(f.SecretIf) == nil {
 				t.Errorf("field %s of %s is secret by the unknown field %s", f.Name, typ.Name, f.SecretIf)
 			}
-			if f.Default != "" && f.Kind == KindChoice {
-				e := &edit{}
-				if !e.checkValue(&f, f.Default) {
-					t.Errorf("default of field %s of %s is not a choice", f.Name, typ.Name)
-				}
+			if f.Default != "" && f.Kind == KindChoice && !slices.Contains(f.Choices, f.Default) {
+				t.Errorf("default of field %s of %s is not a choice", f.Name, typ.Name)
 			}
-		}
-	}
-}
-
-func TestParseDuration(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{"90d": "2160h0m0s", "1d12h": "36h0m0s", "15m": "15m0s", "1h30m": "1h30m0s"} {
-		if got, err := credentials.ParseDuration(text); err != nil || got.String() != want {
-			t.Errorf("parseDuration(%q) = %v, %v; want %s", text, got, err, want)
-		}
-	}
-	for text, want := range map[string]string{
-		"soon": `"soon" is not a duration such as 90d, 12h or 1d12h`, "-1h": `"-1h" is not longer than zero`, "0d": `"0d" is not longer than zero`,
-		"1.5d": `"1.5d" is not a duration such as 90d, 12h or 1d12h`, "99999d": `"99999d" is not a duration such as 90d, 12h or 1d12h`, "": `"" is not longer than zero`,
-	} {
-		if got, err := credentials.ParseDuration(text); err == nil || err.Error() != want {
-			t.Errorf("parseDuration(%q) = %v, %v; want %q", text, got, err, want)
 		}
 	}
 }

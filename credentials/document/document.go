@@ -1,4 +1,7 @@
-package vault
+// Package document reads a credential as people write it in JSON (a request, a merge patch, a
+// row of a file), writes it back without secrets, and describes it as a JSON Schema. It must not
+// know what is stored.
+package document
 
 import (
 	"bytes"
@@ -8,6 +11,7 @@ import (
 	"slices"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/problem"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
 	"keyflow/internal/suggest"
@@ -21,15 +25,16 @@ func ReadOnly() []string {
 	}
 }
 
-// inputPart is one part of an input: where it goes and what it must look like.
-type inputPart struct {
-	target any
+// Part is one part of an input: where it goes and what it must look like.
+type Part struct {
+	Target any
 	want   string
 }
 
-func inputParts(in *credentials.Input) map[string]inputPart {
+// Parts lists the parts of an input by their names in JSON.
+func Parts(in *credentials.Input) map[string]Part {
 	const text, texts = "must be a text", "must be a list of texts"
-	return map[string]inputPart{
+	return map[string]Part{
 		"id":                {&in.ID, text},
 		"name":              {&in.Name, text},
 		"description":       {&in.Description, text},
@@ -49,10 +54,10 @@ func inputParts(in *credentials.Input) map[string]inputPart {
 	}
 }
 
-// ParseInput reads a credential as written in JSON (POST, PUT, files). Read-only parts are
+// Parse reads a credential as written in JSON (POST, PUT, files). Read-only parts are
 // ignored; unknown ones and wrong types are Invalid with every problem, text that is not JSON
 // is Malformed.
-func ParseInput(data []byte) (credentials.Input, error) {
+func Parse(data []byte) (credentials.Input, error) {
 	doc, err := decodeObject(data)
 	if err != nil {
 		return credentials.Input{}, err
@@ -64,7 +69,7 @@ func decodeObject(data []byte) (map[string]any, error) {
 	v, err := jsonvalue.DecodeStrict(data)
 	if repeated, ok := errors.AsType[*jsonvalue.RepeatedKeyError](err); ok {
 		return nil, fault.Problems("the body is not valid", []fault.Problem{{
-			Path: pointer(repeated.Path...), Code: codeDuplicateKey, Message: "is given twice",
+			Path: problem.Pointer(repeated.Path...), Code: problem.DuplicateKey, Message: "is given twice",
 		}})
 	}
 	if err != nil {
@@ -72,35 +77,35 @@ func decodeObject(data []byte) (map[string]any, error) {
 	}
 	doc, ok := v.(map[string]any)
 	if !ok {
-		return nil, fault.Problems("the body must be a JSON object", []fault.Problem{{Code: codeInvalidType, Message: "must be an object"}})
+		return nil, fault.Problems("the body must be a JSON object", []fault.Problem{{Code: problem.InvalidType, Message: "must be an object"}})
 	}
 	return doc, nil
 }
 
 func readInput(doc map[string]any) (credentials.Input, error) {
-	in, wrong := readParts(doc)
-	return in, wrong.err()
+	in, wrong := ReadParts(doc)
+	return in, wrong.Err()
 }
 
-// readParts is readInput that goes on: what is wrong is missing from the result.
-func readParts(doc map[string]any) (in credentials.Input, wrong problems) {
-	parts := inputParts(&in)
+// ReadParts is readInput that goes on: what is wrong is missing from the result.
+func ReadParts(doc map[string]any) (in credentials.Input, wrong problem.List) {
+	parts := Parts(&in)
 	for _, name := range slices.Sorted(maps.Keys(doc)) {
 		part, ok := parts[name]
 		switch {
 		case !ok && slices.Contains(ReadOnly(), name):
 		case !ok:
 			known := slices.Sorted(maps.Keys(parts))
-			wrong.add(namePointer(name), codeUnknownField, "is not part of a credential"+suggest.DidYouMean(name, known))
+			wrong.Add(problem.NamePointer(name), problem.UnknownField, "is not part of a credential"+suggest.DidYouMean(name, known))
 		case name == "fields":
 			fields, ok := doc[name].(map[string]any)
 			if !ok && doc[name] != nil {
-				wrong.add(pointer(name), codeInvalidType, part.want)
+				wrong.Add(problem.Pointer(name), problem.InvalidType, part.want)
 			}
 			in.Fields = fields
 		default:
-			if err := readPart(doc[name], part.target); err != nil {
-				wrong.add(pointer(name), codeInvalidType, part.want)
+			if err := readPart(doc[name], part.Target); err != nil {
+				wrong.Add(problem.Pointer(name), problem.InvalidType, part.want)
 			}
 		}
 	}
@@ -118,23 +123,23 @@ func readPart(value, target any) error {
 	return d.Decode(target)
 }
 
-// applyPatch makes the complete input that a merge patch of c asks for. A null for a field
+// ApplyPatch makes the complete input that a merge patch of c asks for. A null for a field
 // stays as null, because for a secret field it means to clear and absence means to keep.
-func applyPatch(c credentials.Credential, patch []byte) (credentials.Input, error) {
+func ApplyPatch(c credentials.Credential, patch []byte) (credentials.Input, error) {
 	changes, err := decodeObject(patch)
 	if err != nil {
 		return credentials.Input{}, err
 	}
-	doc, err := patched(c, changes)
+	doc, err := Patched(c, changes)
 	if err != nil {
 		return credentials.Input{}, err
 	}
 	return readInput(doc)
 }
 
-// patched is the document of c after changes; it leaves changes as they are.
-func patched(c credentials.Credential, changes map[string]any) (map[string]any, error) {
-	base, err := inputDocument(c)
+// Patched is the document of c after changes; it leaves changes as they are.
+func Patched(c credentials.Credential, changes map[string]any) (map[string]any, error) {
+	base, err := Of(c)
 	if err != nil {
 		return nil, err
 	}
@@ -151,9 +156,9 @@ func patched(c credentials.Credential, changes map[string]any) (map[string]any, 
 	return doc, nil
 }
 
-// inputDocument is c as an input without secrets.
-func inputDocument(c credentials.Credential) (map[string]any, error) {
-	text, err := json.Marshal(inputOf(c))
+// Of is c as an input without secrets.
+func Of(c credentials.Credential) (map[string]any, error) {
+	text, err := json.Marshal(InputOf(c))
 	if err != nil {
 		return nil, err
 	}
@@ -169,8 +174,8 @@ func inputDocument(c credentials.Credential) (map[string]any, error) {
 	return doc, nil
 }
 
-// inputOf is c as an input without secrets, id and type.
-func inputOf(c credentials.Credential) credentials.Input {
+// InputOf is c as an input without secrets, id and type.
+func InputOf(c credentials.Credential) credentials.Input {
 	return credentials.Input{
 		Name: c.Name, Description: c.Description, Labels: c.Labels, Folder: c.Folder, Fields: c.Fields,
 		AllowedHosts: c.AllowedHosts, AllowedWorkflows: c.AllowedWorkflows, RotatableBy: c.RotatableBy, Limits: c.Limits, FailureRules: c.FailureRules,
@@ -197,3 +202,10 @@ func mergePatch(target, patch any) any {
 	}
 	return merged
 }
+
+const (
+	MaxName        = 200
+	MaxDescription = 4096
+	MaxEntries     = 100
+	MaxText        = 64 << 10
+)

@@ -1,10 +1,11 @@
-package vault
+package authtype
 
 import (
 	"net/http"
 	"strings"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/problem"
 )
 
 // bearerToken sends a token that somebody got elsewhere (RFC 6750 section 2.1).
@@ -17,30 +18,30 @@ func bearerToken() Type {
 			Name: "token", Label: "Token", Kind: KindText, Secret: true, Required: true,
 			Help: "The token alone, without the word Bearer. A token that ends is better kept as OAuth 2.0, which renews it.",
 		}},
-		check:        checkBearer,
-		authenticate: authenticateBearer,
-		verify:       verifyBearer,
-		placement:    inAuthorization,
+		Check:        checkBearer,
+		Authenticate: authenticateBearer,
+		Verify:       verifyBearer,
+		Placement:    inAuthorization,
 	}
 }
 
-func checkBearer(o *values) []issue {
-	token := o.text("token")
+func checkBearer(v *Values) []Issue {
+	token := v.Text("token")
 	if scheme, _, ok := strings.Cut(token, " "); ok && strings.EqualFold(scheme, "Bearer") {
-		return []issue{{"token", codeInvalidValue, "begins with the word Bearer: leave it out, it is added"}}
+		return []Issue{{"token", problem.InvalidValue, "begins with the word Bearer: leave it out, it is added"}}
 	}
 	return checkHeader("token", "Authorization", "token", token)
 }
 
-func authenticateBearer(o *values, req *http.Request, _ proof) ([]string, error) {
-	token := o.text("token")
+func authenticateBearer(v *Values, req *http.Request, _ Proof) ([]string, error) {
+	token := v.Text("token")
 	req.Header.Set("Authorization", "Bearer "+token)
 	return []string{"Bearer " + token, token}, nil
 }
 
-func verifyBearer(o *values, r inbound) (proven, bool) {
+func verifyBearer(v *Values, r Inbound) (Proven, bool) {
 	token, sent := bearerOf(r.Request)
-	return proven{held: []string{"Authorization"}}, sameText(token, o.text("token")) == 1 && sent
+	return Proven{CarriedIn: []string{"Authorization"}}, sameText(token, v.Text("token")) == 1 && sent
 }
 
 // bearerOf reads the bearer token of a request; the scheme's case does not matter (RFC 9110

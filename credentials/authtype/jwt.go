@@ -1,4 +1,4 @@
-package vault
+package authtype
 
 import (
 	"crypto"
@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/problem"
 )
 
 const (
@@ -50,58 +51,58 @@ func jwtType() Type {
 			{Name: "audience", Label: "Audience", Kind: KindText, Help: "The claim aud."},
 			{Name: "claims", Label: "More claims", Kind: KindMap, Help: "Texts added to the token. They are shown; do not put secrets here."},
 			{
-				Name: "lifetime", Label: "Lifetime", Kind: KindText, format: formatDuration, Default: "5m",
+				Name: "lifetime", Label: "Lifetime", Kind: KindText, Format: FormatDuration, Default: "5m",
 				Help: "How long a token is valid, at most 24h.",
 			},
 		},
-		check:        checkJWT,
-		authenticate: authenticateJWT,
-		verify:       verifyJWT,
-		placement:    inAuthorization,
+		Check:        checkJWT,
+		Authenticate: authenticateJWT,
+		Verify:       verifyJWT,
+		Placement:    inAuthorization,
 	}
 }
 
-func checkJWT(o *values) []issue {
-	var found []issue
-	algorithm := o.text("algorithm")
-	if o.text("key") == "" && (algorithm == "HS256" || o.text("public_key") == "") {
-		found = append(found, issue{"key", codeRequired, "is required, unless a public_key only verifies webhooks"})
-	} else if _, err := signingKey(algorithm, o.text("key")); err != nil && o.text("key") != "" {
-		found = append(found, issue{"key", codeInvalidValue, err.Error()})
+func checkJWT(v *Values) []Issue {
+	var found []Issue
+	algorithm := v.Text("algorithm")
+	if v.Text("key") == "" && (algorithm == "HS256" || v.Text("public_key") == "") {
+		found = append(found, Issue{"key", problem.Required, "is required, unless a public_key only verifies webhooks"})
+	} else if _, err := signingKey(algorithm, v.Text("key")); err != nil && v.Text("key") != "" {
+		found = append(found, Issue{"key", problem.InvalidValue, err.Error()})
 	}
-	if text := o.text("public_key"); strings.Contains(text, "PRIVATE KEY") {
-		found = append(found, issue{"public_key", codeInvalidValue, "is shown to everyone who may see the credential, and this is a private key: enter its public half"})
+	if text := v.Text("public_key"); strings.Contains(text, "PRIVATE KEY") {
+		found = append(found, Issue{"public_key", problem.InvalidValue, "is shown to everyone who may see the credential, and this is a private key: enter its public half"})
 	} else if text != "" {
 		if _, err := verifyingKey(algorithm, text); err != nil {
-			found = append(found, issue{"public_key", codeInvalidValue, err.Error()})
+			found = append(found, Issue{"public_key", problem.InvalidValue, err.Error()})
 		}
 	}
 	for _, name := range []string{"iss", "sub", "aud", "iat", "nbf", "exp", "jti"} {
-		if _, ok := o.stringMap("claims")[name]; ok {
-			found = append(found, issue{"claims", codeInvalidValue, "cannot hold " + name + ", which has a field of its own or is set for each token"})
+		if _, ok := v.Map("claims")[name]; ok {
+			found = append(found, Issue{"claims", problem.InvalidValue, "cannot hold " + name + ", which has a field of its own or is set for each token"})
 		}
 	}
-	if d, err := credentials.ParseDuration(o.text("lifetime")); err == nil && d > maxLifetime {
-		found = append(found, issue{"lifetime", codeInvalidValue, "is longer than 24h"})
+	if d, err := credentials.ParseDuration(v.Text("lifetime")); err == nil && d > maxLifetime {
+		found = append(found, Issue{"lifetime", problem.InvalidValue, "is longer than 24h"})
 	}
 	return found
 }
 
-func authenticateJWT(o *values, req *http.Request, with proof) ([]string, error) {
-	lifetime, err := credentials.ParseDuration(o.text("lifetime"))
+func authenticateJWT(v *Values, req *http.Request, with Proof) ([]string, error) {
+	lifetime, err := credentials.ParseDuration(v.Text("lifetime"))
 	if err != nil {
 		return nil, err
 	}
-	claims := jwt.MapClaims{"iat": with.now.Unix(), "exp": with.now.Add(lifetime).Unix(), "jti": uuid.NewString()}
+	claims := jwt.MapClaims{"iat": with.Now.Unix(), "exp": with.Now.Add(lifetime).Unix(), "jti": uuid.NewString()}
 	for claim, field := range map[string]string{"iss": "issuer", "sub": "subject", "aud": "audience"} {
-		if text := o.text(field); text != "" {
+		if text := v.Text(field); text != "" {
 			claims[claim] = text
 		}
 	}
-	for name, value := range o.stringMap("claims") {
+	for name, value := range v.Map("claims") {
 		claims[name] = value
 	}
-	token, err := signJWT(o.text("algorithm"), o.text("key"), map[string]any{"kid": o.text("key_id")}, claims)
+	token, err := signJWT(v.Text("algorithm"), v.Text("key"), map[string]any{"kid": v.Text("key_id")}, claims)
 	if err != nil {
 		return nil, err
 	}
@@ -126,12 +127,12 @@ func signJWT(algorithm, key string, header map[string]any, claims jwt.MapClaims)
 
 // verifyJWT accepts the algorithm of the credential only: what a token says of itself never
 // chooses how it is verified (RFC 8725 section 3.1). A token must end.
-func verifyJWT(o *values, r inbound) (proven, bool) {
-	held := proven{held: []string{"Authorization"}}
+func verifyJWT(v *Values, r Inbound) (Proven, bool) {
+	held := Proven{CarriedIn: []string{"Authorization"}}
 	text, sent := bearerOf(r.Request)
-	algorithm, key := o.text("algorithm"), o.text("public_key")
+	algorithm, key := v.Text("algorithm"), v.Text("public_key")
 	if key == "" {
-		key = o.text("key")
+		key = v.Text("key")
 	}
 	verifier, err := verifyingKey(algorithm, key)
 	if !sent || err != nil {
@@ -139,12 +140,12 @@ func verifyJWT(o *values, r inbound) (proven, bool) {
 	}
 	options := []jwt.ParserOption{
 		jwt.WithValidMethods([]string{algorithm}), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
-		jwt.WithLeeway(jwtLeeway), jwt.WithTimeFunc(func() time.Time { return r.now }),
+		jwt.WithLeeway(jwtLeeway), jwt.WithTimeFunc(func() time.Time { return r.Now }),
 	}
 	for field, option := range map[string]func(string) jwt.ParserOption{
 		"issuer": jwt.WithIssuer, "subject": jwt.WithSubject, "audience": func(a string) jwt.ParserOption { return jwt.WithAudience(a) },
 	} {
-		if want := o.text(field); want != "" {
+		if want := v.Text(field); want != "" {
 			options = append(options, option(want))
 		}
 	}
@@ -152,7 +153,7 @@ func verifyJWT(o *values, r inbound) (proven, bool) {
 	if _, err := jwt.ParseWithClaims(text, claims, func(*jwt.Token) (any, error) { return verifier, nil }, options...); err != nil {
 		return held, false
 	}
-	for name, want := range o.stringMap("claims") {
+	for name, want := range v.Map("claims") {
 		if claims[name] != want {
 			return held, false
 		}

@@ -1,4 +1,6 @@
-package vault
+// Package presets holds credentials for known providers that lack little: data, one JSON file
+// each, and how to fill them in. It must not know what is stored.
+package presets
 
 import (
 	"embed"
@@ -11,11 +13,12 @@ import (
 	"strings"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/problem"
 	"keyflow/internal/fault"
 	"keyflow/internal/suggest"
 )
 
-//go:embed presets/*.json
+//go:embed *.json
 var presetFiles embed.FS
 
 // Preset is a credential for a known provider that lacks little: its blanks, and the secrets.
@@ -47,10 +50,10 @@ type Blank struct {
 
 var blankForm = regexp.MustCompile(`<([a-z_]+)>`)
 
-// Presets lists the presets, ordered by id. They are part of the program: an error is one of
+// All lists the presets, ordered by id. They are part of the program: an error is one of
 // its making.
-func Presets() ([]Preset, error) {
-	names, err := fs.Glob(presetFiles, "presets/*.json")
+func All() ([]Preset, error) {
+	names, err := fs.Glob(presetFiles, "*.json")
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +84,8 @@ func Presets() ([]Preset, error) {
 	return list, nil
 }
 
-// Presets lists the presets, ordered by id.
-func (v *Vault) Presets() []Preset { return slices.Clone(v.presets) }
-
-// FindPreset returns the preset with the id; NotFound lists the ids there are.
-func FindPreset(list []Preset, id string) (Preset, error) {
+// Find returns the preset with the id; NotFound lists the ids there are.
+func Find(list []Preset, id string) (Preset, error) {
 	known := make([]string, len(list))
 	for i, p := range list {
 		if p.ID == id {
@@ -100,17 +100,17 @@ func FindPreset(list []Preset, id string) (Preset, error) {
 // secrets. Unknown, missing and misshapen blanks are problems at /blanks/NAME; their values are
 // not repeated.
 func (p Preset) Fill(blanks map[string]string) (credentials.Input, []fault.Problem) {
-	var wrong problems
+	var wrong problem.List
 	known := make([]string, len(p.Blanks))
 	for i, b := range p.Blanks {
 		known[i] = b.Name
 		value, given := blanks[b.Name]
-		path := pointer("blanks", b.Name)
+		path := problem.Pointer("blanks", b.Name)
 		switch {
 		case !given || value == "":
-			wrong.add(path, codeRequired, "is required: "+b.Label+", for example "+b.Example)
+			wrong.Add(path, problem.Required, "is required: "+b.Label+", for example "+b.Example)
 		case !b.fits(value):
-			wrong.add(path, codeInvalidValue, "must match "+b.Pattern+", for example "+b.Example)
+			wrong.Add(path, problem.InvalidValue, "must match "+b.Pattern+", for example "+b.Example)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(blanks)) {
@@ -119,11 +119,11 @@ func (p Preset) Fill(blanks map[string]string) (credentials.Input, []fault.Probl
 			if len(known) > 0 {
 				has = "has " + strings.Join(known, ", ")
 			}
-			wrong.add(pointer("blanks", name), codeUnknownField, "is not a blank of the preset "+p.ID+suggest.DidYouMean(name, known)+"; it "+has)
+			wrong.Add(problem.Pointer("blanks", name), problem.UnknownField, "is not a blank of the preset "+p.ID+suggest.DidYouMean(name, known)+"; it "+has)
 		}
 	}
-	if len(wrong.list) > 0 {
-		return credentials.Input{}, wrong.list
+	if len(wrong.Items) > 0 {
+		return credentials.Input{}, wrong.Items
 	}
 	in := credentials.Input{
 		Name: p.Name, Type: p.Type, TestURL: fillText(p.TestURL, blanks), FailureRules: slices.Clone(p.FailureRules),

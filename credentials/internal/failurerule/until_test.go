@@ -1,10 +1,10 @@
-package vault_test
+package failurerule_test
 
 import (
 	"testing"
 	"time"
 
-	"keyflow/credentials/vault"
+	"keyflow/credentials/internal/failurerule"
 )
 
 func TestUntil(t *testing.T) {
@@ -26,7 +26,7 @@ func TestUntil(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := vault.UntilAfter(tt.until, now)
+			got, err := failurerule.Until(tt.until, now)
 			if err != nil || got.UTC().Format(time.RFC3339) != tt.want {
 				t.Errorf("%s after %s is %s (%v), want %s", tt.until, tt.now, got, err, tt.want)
 			}

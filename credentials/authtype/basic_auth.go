@@ -1,4 +1,4 @@
-package vault
+package authtype
 
 import (
 	"encoding/base64"
@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/problem"
 )
 
 // basicAuth sends user name and password with every request (RFC 7617, UTF-8).
@@ -20,7 +21,7 @@ func basicAuth() Type {
 				Help: "Where the provider takes an API key as username, set \"Username is secret\" as well.",
 			},
 			{
-				Name: "password", Label: "Password", Kind: KindText, Secret: true, blank: true,
+				Name: "password", Label: "Password", Kind: KindText, Secret: true, Blank: true,
 				Help: "May be empty. Some providers take any text here, for example x.",
 			},
 			{
@@ -28,41 +29,41 @@ func basicAuth() Type {
 				Help: "Encrypts the user name and never shows it again.",
 			},
 		},
-		check:        checkBasicAuth,
-		authenticate: authenticateBasic,
-		verify:       verifyBasic,
-		placement:    inAuthorization,
+		Check:        checkBasicAuth,
+		Authenticate: authenticateBasic,
+		Verify:       verifyBasic,
+		Placement:    inAuthorization,
 	}
 }
 
-func checkBasicAuth(o *values) []issue {
-	var found []issue
-	if strings.Contains(o.text("username"), ":") {
-		found = append(found, issue{"username", codeInvalidValue, "a user name cannot contain a colon (RFC 7617)"})
+func checkBasicAuth(v *Values) []Issue {
+	var found []Issue
+	if strings.Contains(v.Text("username"), ":") {
+		found = append(found, Issue{"username", problem.InvalidValue, "a user name cannot contain a colon (RFC 7617)"})
 	}
 	for _, field := range []string{"username", "password"} {
-		if strings.ContainsFunc(o.text(field), isControl) {
-			found = append(found, issue{field, codeInvalidValue, "line breaks and other control characters are not possible here; was a line break copied along?"})
+		if strings.ContainsFunc(v.Text(field), isControl) {
+			found = append(found, Issue{field, problem.InvalidValue, "line breaks and other control characters are not possible here; was a line break copied along?"})
 		}
 	}
 	return found
 }
 
-func authenticateBasic(o *values, req *http.Request, _ proof) ([]string, error) {
-	pair := base64.StdEncoding.EncodeToString([]byte(o.text("username") + ":" + o.text("password")))
+func authenticateBasic(v *Values, req *http.Request, _ Proof) ([]string, error) {
+	pair := base64.StdEncoding.EncodeToString([]byte(v.Text("username") + ":" + v.Text("password")))
 	header := "Basic " + pair
 	req.Header.Set("Authorization", header)
 	return []string{header, pair}, nil
 }
 
 // Both parts are compared whatever the first says.
-func verifyBasic(o *values, r inbound) (proven, bool) {
+func verifyBasic(v *Values, r Inbound) (Proven, bool) {
 	username, password, sent := r.BasicAuth()
-	sameName, samePassword := sameText(username, o.text("username")), sameText(password, o.text("password"))
+	sameName, samePassword := sameText(username, v.Text("username")), sameText(password, v.Text("password"))
 	once := len(r.Header.Values("Authorization")) == 1 // another reader of the request might take the other
-	return proven{held: []string{"Authorization"}}, sent && once && sameName&samePassword == 1
+	return Proven{CarriedIn: []string{"Authorization"}}, sent && once && sameName&samePassword == 1
 }
 
-func inAuthorization(*values) string { return "header Authorization" }
+func inAuthorization(*Values) string { return "header Authorization" }
 
 func isControl(r rune) bool { return r < 0x20 || r == 0x7f }

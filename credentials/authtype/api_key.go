@@ -1,4 +1,4 @@
-package vault
+package authtype
 
 import (
 	"net/http"
@@ -8,6 +8,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/problem"
 )
 
 // The places of a key or token in a request.
@@ -25,12 +26,12 @@ func apiKey() Type {
 		Summary: "A fixed value in a header, a query parameter or a cookie.",
 		Fields: []Field{
 			{
-				Name: "key", Label: "Key", Kind: KindText, Required: true, steers: true,
+				Name: "key", Label: "Key", Kind: KindText, Required: true, Steers: true,
 				Help: "Name of the header, query parameter or cookie, for example X-Api-Key.",
 			},
 			{Name: "value", Label: "Value", Kind: KindText, Secret: true, Required: true, Help: "The key itself."},
 			{
-				Name: "in", Label: "Add to", Kind: KindChoice, Default: inHeader, steers: true,
+				Name: "in", Label: "Add to", Kind: KindChoice, Default: inHeader, Steers: true,
 				Choices: []string{inHeader, inQuery, inCookie},
 				Help:    "Values in a query often end up in the logs of servers on the way; prefer the header.",
 			},
@@ -39,25 +40,25 @@ func apiKey() Type {
 				Help: "Put before the value as it is, spaces included, for example \"Token \".",
 			},
 		},
-		check:        checkAPIKey,
-		authenticate: authenticateAPIKey,
-		verify:       verifyAPIKey,
-		placement:    func(o *values) string { return o.text("in") + " " + o.text("key") },
+		Check:        checkAPIKey,
+		Authenticate: authenticateAPIKey,
+		Verify:       verifyAPIKey,
+		Placement:    func(v *Values) string { return v.Text("in") + " " + v.Text("key") },
 	}
 }
 
-func checkAPIKey(o *values) []issue {
-	key, value := o.text("key"), o.text("prefix")+o.text("value")
-	switch o.text("in") {
+func checkAPIKey(v *Values) []Issue {
+	key, value := v.Text("key"), v.Text("prefix")+v.Text("value")
+	switch v.Text("in") {
 	case inHeader:
 		return checkHeader("key", key, "value", value)
 	case inCookie:
-		var found []issue
+		var found []Issue
 		if key != "" && !httpguts.ValidHeaderFieldName(key) {
-			found = append(found, issue{"key", codeInvalidValue, "not a possible cookie name: use letters, digits, - and _"})
+			found = append(found, Issue{"key", problem.InvalidValue, "not a possible cookie name: use letters, digits, - and _"})
 		}
 		if strings.ContainsFunc(value, notCookieOctet) {
-			found = append(found, issue{"value", codeInvalidValue, "a cookie cannot hold spaces, quotes, commas, semicolons, backslashes or characters outside ASCII (RFC 6265)"})
+			found = append(found, Issue{"value", problem.InvalidValue, "a cookie cannot hold spaces, quotes, commas, semicolons, backslashes or characters outside ASCII (RFC 6265)"})
 		}
 		return found
 	default:
@@ -65,9 +66,9 @@ func checkAPIKey(o *values) []issue {
 	}
 }
 
-func authenticateAPIKey(o *values, req *http.Request, _ proof) ([]string, error) {
-	key, value := o.text("key"), o.text("prefix")+o.text("value")
-	switch o.text("in") {
+func authenticateAPIKey(v *Values, req *http.Request, _ Proof) ([]string, error) {
+	key, value := v.Text("key"), v.Text("prefix")+v.Text("value")
+	switch v.Text("in") {
 	case inQuery:
 		return setQuery(req, key, value), nil
 	case inCookie:
@@ -78,11 +79,11 @@ func authenticateAPIKey(o *values, req *http.Request, _ proof) ([]string, error)
 	return []string{value}, nil
 }
 
-func verifyAPIKey(o *values, r inbound) (proven, bool) {
-	key := o.text("key")
+func verifyAPIKey(v *Values, r Inbound) (Proven, bool) {
+	key := v.Text("key")
 	var got []string
 	held := key
-	switch o.text("in") {
+	switch v.Text("in") {
 	case inQuery:
 		got = r.URL.Query()[key]
 	case inCookie:
@@ -95,7 +96,7 @@ func verifyAPIKey(o *values, r inbound) (proven, bool) {
 		got = r.Header.Values(key)
 	}
 	// More than one value is refused: another reader of the request might take the other.
-	return proven{held: []string{held}}, len(got) == 1 && sameText(got[0], o.text("prefix")+o.text("value")) == 1
+	return Proven{CarriedIn: []string{held}}, len(got) == 1 && sameText(got[0], v.Text("prefix")+v.Text("value")) == 1
 }
 
 // setQuery makes key occur once, with value, and leaves the other parameters as they were written.
@@ -136,20 +137,20 @@ func keepParts(list, separator string, keep func(part string) bool) []string {
 }
 
 // checkHeader finds why a secret could not be sent in a header.
-func checkHeader(nameField, name, valueField, value string) []issue {
-	var found []issue
+func checkHeader(nameField, name, valueField, value string) []Issue {
+	var found []Issue
 	switch {
 	case name == "":
 	case !httpguts.ValidHeaderFieldName(name):
-		found = append(found, issue{nameField, codeInvalidValue, "not a possible header name: use letters, digits and -"})
+		found = append(found, Issue{nameField, problem.InvalidValue, "not a possible header name: use letters, digits and -"})
 	case framingHeader(name):
-		found = append(found, issue{nameField, codeInvalidValue, "this header belongs to the connection and cannot carry a credential"})
+		found = append(found, Issue{nameField, problem.InvalidValue, "this header belongs to the connection and cannot carry a credential"})
 	}
 	switch {
 	case !httpguts.ValidHeaderFieldValue(value):
-		found = append(found, issue{valueField, codeInvalidValue, "a header cannot hold line breaks or control characters; was a line break copied along?"})
+		found = append(found, Issue{valueField, problem.InvalidValue, "a header cannot hold line breaks or control characters; was a line break copied along?"})
 	case strings.Trim(value, " \t") != value:
-		found = append(found, issue{valueField, codeInvalidValue, "begins or ends with a space, which a header cannot carry; was it copied along?"})
+		found = append(found, Issue{valueField, problem.InvalidValue, "begins or ends with a space, which a header cannot carry; was it copied along?"})
 	}
 	return found
 }

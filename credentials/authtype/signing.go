@@ -1,4 +1,4 @@
-package vault
+package authtype
 
 import (
 	"crypto/hmac"
@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/problem"
 )
 
 // The schemes of signing.
@@ -32,12 +33,12 @@ func signing() Type {
 		Label:        "Signing",
 		Summary:      "Signs outgoing webhooks and verifies inbound ones.",
 		Fields:       append(signingSecrets(), signingForm()...),
-		anywhere:     true,
-		check:        checkSigning,
-		authenticate: authenticateSigning,
-		verify:       verifySigning,
-		placement: func(o *values) string {
-			return "header " + scheme(o).header
+		Anywhere:     true,
+		Check:        checkSigning,
+		Authenticate: authenticateSigning,
+		Verify:       verifySigning,
+		Placement: func(v *Values) string {
+			return "header " + scheme(v).header
 		},
 	}
 }
@@ -55,7 +56,7 @@ func signingSecrets() []Field {
 		{Name: "secret_2", Label: "Second secret", Kind: KindText, Secret: true, Help: "Verifies too, while a secret is being replaced."},
 		{Name: "secret_3", Label: "Third secret", Kind: KindText, Secret: true, Help: "Verifies too, while a secret is being replaced."},
 		{
-			Name: "tolerance", Label: "Tolerance", Kind: KindText, format: formatDuration, Default: "5m",
+			Name: "tolerance", Label: "Tolerance", Kind: KindText, Format: FormatDuration, Default: "5m",
 			Help: "How far the time of a request may be from ours.",
 		},
 	}
@@ -104,12 +105,12 @@ type signature struct {
 	tolerance time.Duration
 }
 
-func scheme(o *values) signature {
+func scheme(v *Values) signature {
 	s := signature{newHash: sha256.New, tolerance: 5 * time.Minute}
-	if d, err := credentials.ParseDuration(o.text("tolerance")); err == nil {
+	if d, err := credentials.ParseDuration(v.Text("tolerance")); err == nil {
 		s.tolerance = d
 	}
-	if o.text("scheme") == schemeStandard {
+	if v.Text("scheme") == schemeStandard {
 		s.header, s.prefix, s.separator, s.base64 = "Webhook-Signature", "v1,", " ", true
 		s.timeHeader, s.idHeader, s.template = "Webhook-Timestamp", "Webhook-Id", "{id}.{timestamp}.{body}"
 		s.key = func(text string) ([]byte, error) {
@@ -117,17 +118,17 @@ func scheme(o *values) signature {
 		}
 		return s
 	}
-	switch o.text("algorithm") {
+	switch v.Text("algorithm") {
 	case "sha1":
 		s.newHash = sha1.New
 	case "sha512":
 		s.newHash = sha512.New
 	}
-	s.header, s.prefix, s.base64 = http.CanonicalHeaderKey(o.text("header")), o.text("prefix"), o.text("encoding") == "base64"
-	s.pairs, s.timeKey, s.signKey = o.text("header_form") == "pairs", o.text("timestamp_key"), o.text("signature_key")
-	s.timeHeader, s.idHeader = http.CanonicalHeaderKey(o.text("timestamp_header")), http.CanonicalHeaderKey(o.text("id_header"))
-	s.template = o.text("template")
-	switch o.text("secret_encoding") {
+	s.header, s.prefix, s.base64 = http.CanonicalHeaderKey(v.Text("header")), v.Text("prefix"), v.Text("encoding") == "base64"
+	s.pairs, s.timeKey, s.signKey = v.Text("header_form") == "pairs", v.Text("timestamp_key"), v.Text("signature_key")
+	s.timeHeader, s.idHeader = http.CanonicalHeaderKey(v.Text("timestamp_header")), http.CanonicalHeaderKey(v.Text("id_header"))
+	s.template = v.Text("template")
+	switch v.Text("secret_encoding") {
 	case "base64":
 		s.key = base64.StdEncoding.DecodeString
 	case "hex":
@@ -141,31 +142,31 @@ func scheme(o *values) signature {
 // timed reports whether requests say when they were signed.
 func (s signature) timed() bool { return s.pairs || s.timeHeader != "" }
 
-func checkSigning(o *values) []issue {
-	s := scheme(o)
-	var found []issue
+func checkSigning(v *Values) []Issue {
+	s := scheme(v)
+	var found []Issue
 	for _, field := range []string{"secret", "secret_2", "secret_3"} {
-		text := o.text(field)
+		text := v.Text(field)
 		if key, err := s.key(text); text != "" && (err != nil || len(key) == 0) {
-			message := "is not written in " + o.text("secret_encoding")
-			if o.text("scheme") == schemeStandard {
+			message := "is not written in " + v.Text("secret_encoding")
+			if v.Text("scheme") == schemeStandard {
 				message = "is not a Standard Webhooks secret: whsec_ and base64"
 			}
-			found = append(found, issue{field, codeInvalidValue, message})
+			found = append(found, Issue{field, problem.InvalidValue, message})
 		}
 	}
-	if o.text("scheme") == schemeStandard {
+	if v.Text("scheme") == schemeStandard {
 		return found
 	}
 	for _, field := range []string{"header", "timestamp_header", "id_header"} {
-		found = append(found, checkHeader(field, o.text(field), field, "x")...)
+		found = append(found, checkHeader(field, v.Text(field), field, "x")...)
 	}
 	found = append(found, checkHeader("header", "X", "prefix", s.prefix+"x")...)
 	return append(found, checkTemplate(s)...)
 }
 
-func checkTemplate(s signature) []issue {
-	wrong := func(message string) []issue { return []issue{{"template", codeInvalidValue, message}} }
+func checkTemplate(s signature) []Issue {
+	wrong := func(message string) []Issue { return []Issue{{"template", problem.InvalidValue, message}} }
 	rest := strings.NewReplacer("{body}", "", "{timestamp}", "", "{id}", "").Replace(s.template)
 	signsTime, signsID := strings.Contains(s.template, "{timestamp}"), strings.Contains(s.template, "{id}")
 	switch {
@@ -180,17 +181,17 @@ func checkTemplate(s signature) []issue {
 	case signsID && s.idHeader == "":
 		return wrong("signs {id}: name the id_header")
 	case s.pairs && (s.timeHeader != "" || s.timeKey == "" || s.signKey == ""):
-		return []issue{{"header_form", codeInvalidValue, "pairs hold the time themselves: leave out timestamp_header and name timestamp_key and signature_key"}}
+		return []Issue{{"header_form", problem.InvalidValue, "pairs hold the time themselves: leave out timestamp_header and name timestamp_key and signature_key"}}
 	default:
 		return nil
 	}
 }
 
 // secrets lists the active secrets as keys, the one that signs first.
-func (s signature) secrets(o *values) ([][]byte, error) {
+func (s signature) secrets(v *Values) ([][]byte, error) {
 	var keys [][]byte
 	for _, field := range []string{"secret", "secret_2", "secret_3"} {
-		text := o.text(field)
+		text := v.Text(field)
 		if text == "" {
 			continue
 		}
@@ -219,9 +220,9 @@ func (s signature) sign(key []byte, id, timestamp string, body []byte) string {
 
 // authenticateSigning signs the body as it is now; each attempt has its own time. The delivery
 // id that the node has set is kept. A signature is no secret: it serves for this body only.
-func authenticateSigning(o *values, req *http.Request, with proof) ([]string, error) {
-	s := scheme(o)
-	keys, err := s.secrets(o)
+func authenticateSigning(v *Values, req *http.Request, with Proof) ([]string, error) {
+	s := scheme(v)
+	keys, err := s.secrets(v)
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +230,7 @@ func authenticateSigning(o *values, req *http.Request, with proof) ([]string, er
 	if err != nil {
 		return nil, err
 	}
-	timestamp, id := strconv.FormatInt(with.now.Unix(), 10), ""
+	timestamp, id := strconv.FormatInt(with.Now.Unix(), 10), ""
 	if s.idHeader != "" {
 		if id = req.Header.Get(s.idHeader); id == "" {
 			id = uuid.NewString()
@@ -259,10 +260,10 @@ const maxSignatures = 10
 
 // verifySigning compares every signature of the request with that of every secret. A request
 // with a time is accepted once; one without may come again, as senders repeat it unchanged.
-func verifySigning(o *values, r inbound) (proven, bool) {
-	s := scheme(o)
-	found := proven{held: []string{s.header}}
-	keys, err := s.secrets(o)
+func verifySigning(v *Values, r Inbound) (Proven, bool) {
+	s := scheme(v)
+	found := Proven{CarriedIn: []string{s.header}}
+	keys, err := s.secrets(v)
 	headers := r.Header.Values(s.header)
 	if err != nil || len(headers) != 1 {
 		return found, false
@@ -274,7 +275,7 @@ func verifySigning(o *values, r inbound) (proven, bool) {
 	}
 	matches := 0
 	for _, key := range keys {
-		want := s.sign(key, id, timestamp, r.body)
+		want := s.sign(key, id, timestamp, r.Raw)
 		for _, text := range got {
 			matches |= sameText(text, want)
 		}
@@ -284,13 +285,13 @@ func verifySigning(o *values, r inbound) (proven, bool) {
 	}
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)
 	at := time.Unix(seconds, 0)
-	fresh := err == nil && r.now.Sub(at).Abs() <= s.tolerance
-	found.once, found.until = s.sign(keys[0], id, timestamp, r.body), at.Add(s.tolerance+time.Second)
+	fresh := err == nil && r.Now.Sub(at).Abs() <= s.tolerance
+	found.Once, found.Until = s.sign(keys[0], id, timestamp, r.Raw), at.Add(s.tolerance+time.Second)
 	return found, matches == 1 && fresh && (s.idHeader == "" || id != "")
 }
 
 // read takes the time and the signatures, with their prefixes, out of a request.
-func (s signature) read(r inbound, header string) (timestamp string, got []string) {
+func (s signature) read(r Inbound, header string) (timestamp string, got []string) {
 	timestamp = r.Header.Get(s.timeHeader)
 	switch {
 	case s.pairs:

@@ -1,4 +1,4 @@
-package vault
+package authtype
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/problem"
 )
 
 // maxSigned bounds a request body that an authentication reads: to sign it or to add to it.
@@ -33,58 +34,58 @@ func custom() Type {
 			{Name: "secret_body", Label: "Secret body values", Kind: KindMap, Secret: true, Help: "Added to bodies that are a JSON object or a form; any other body is an error."},
 			{Name: "body", Label: "Body values", Kind: KindMap, Help: "Values are shown; secrets belong above."},
 		},
-		check:        checkCustom,
-		authenticate: authenticateCustom,
-		placement:    placementCustom,
+		Check:        checkCustom,
+		Authenticate: authenticateCustom,
+		Placement:    placementCustom,
 	}
 }
 
-func checkCustom(o *values) []issue {
-	var found []issue
+func checkCustom(v *Values) []Issue {
+	var found []Issue
 	empty := true
 	for _, f := range custom().Fields {
-		empty = empty && len(o.stringMap(f.Name)) == 0 && o.refs[f.Name] == ""
+		empty = empty && len(v.Map(f.Name)) == 0 && v.Refs[f.Name] == ""
 	}
 	if empty {
-		found = append(found, issue{"secret_headers", codeRequired, "is required, or another of the fields: without any the type is no_auth"})
+		found = append(found, Issue{"secret_headers", problem.Required, "is required, or another of the fields: without any the type is no_auth"})
 	}
 	for _, pair := range [][2]string{{"secret_headers", "headers"}, {"secret_query", "query"}, {"secret_body", "body"}} {
-		sealed := o.stringMap(pair[0])
-		for name := range o.stringMap(pair[1]) {
+		sealed := v.Map(pair[0])
+		for name := range v.Map(pair[1]) {
 			if _, twice := sealed[name]; twice {
-				found = append(found, issue{pair[1], codeInvalidValue, "holds " + name + ", which " + pair[0] + " holds too"})
+				found = append(found, Issue{pair[1], problem.InvalidValue, "holds " + name + ", which " + pair[0] + " holds too"})
 			}
 		}
 	}
 	for _, field := range []string{"secret_headers", "headers"} {
-		values := o.stringMap(field)
+		values := v.Map(field)
 		for _, name := range slices.Sorted(maps.Keys(values)) {
 			for _, i := range checkHeader(field, name, field, values[name]) {
-				found = append(found, issue{field, i.code, "header " + strconv.Quote(name) + ": " + i.message})
+				found = append(found, Issue{field, i.Code, "header " + strconv.Quote(name) + ": " + i.Message})
 			}
 		}
 	}
 	return found
 }
 
-func placementCustom(o *values) string {
+func placementCustom(v *Values) string {
 	var places []string
 	for _, part := range []string{"headers", "query", "body"} {
-		if len(o.stringMap(part))+len(o.stringMap("secret_"+part)) > 0 {
+		if len(v.Map(part))+len(v.Map("secret_"+part)) > 0 {
 			places = append(places, part)
 		}
 	}
 	return strings.Join(places, ", ")
 }
 
-func authenticateCustom(o *values, req *http.Request, _ proof) (wire []string, err error) {
-	for name, value := range o.stringMap("headers") {
+func authenticateCustom(v *Values, req *http.Request, _ Proof) (wire []string, err error) {
+	for name, value := range v.Map("headers") {
 		req.Header.Set(name, value)
 	}
-	for name, value := range o.stringMap("query") {
+	for name, value := range v.Map("query") {
 		setQuery(req, name, value)
 	}
-	secretHeaders, secretQuery := o.stringMap("secret_headers"), o.stringMap("secret_query")
+	secretHeaders, secretQuery := v.Map("secret_headers"), v.Map("secret_query")
 	for _, name := range slices.Sorted(maps.Keys(secretHeaders)) {
 		req.Header.Set(name, secretHeaders[name])
 		wire = append(wire, secretHeaders[name])
@@ -92,7 +93,7 @@ func authenticateCustom(o *values, req *http.Request, _ proof) (wire []string, e
 	for _, name := range slices.Sorted(maps.Keys(secretQuery)) {
 		wire = append(wire, setQuery(req, name, secretQuery[name])...)
 	}
-	open, sealed := o.stringMap("body"), o.stringMap("secret_body")
+	open, sealed := v.Map("body"), v.Map("secret_body")
 	for _, name := range slices.Sorted(maps.Keys(sealed)) {
 		wire = append(wire, sealed[name], url.QueryEscape(sealed[name]))
 	}
