@@ -3,7 +3,9 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
+	"time"
 
 	"keyflow/engine/backoff"
 	"keyflow/engine/runs"
@@ -41,10 +43,58 @@ func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*runs.NewRun, *n
 	if ask.Wait {
 		n.Run.Parent = &runs.StepRef{Run: parent.ID, Node: s.plan.id, Index: s.key.index}
 	}
+	if !e.queue.Reserve(n.Run.ID, id, e.o.QueueLimit) {
+		return nil, s.queueIsFull()
+	}
+	s.reserved = n.Run.ID
 	if err := s.childSlots(ctx, n, ask.Wait); err != nil {
 		return nil, err
 	}
 	return n, nil
+}
+
+// How long a step waits before it asks again for a place for the run that it starts: longer and
+// longer, so that many that wait do not keep the process busy. From parkAfter on its run is parked.
+const (
+	firstQueueWait = parkAfter
+	lastQueueWait  = 30 * time.Second
+)
+
+// queueIsFull lets the step wait and try again. It fails once the step has waited for longer than
+// its timeout, when it has one.
+func (s *stepRun) queueIsFull() *nodes.Error {
+	now, timeout := s.runner.engine.now(), s.plan.timeout
+	waited := now.Sub(s.readyToTry)
+	if timeout > 0 && waited >= timeout {
+		return &nodes.Error{
+			Code:    nodes.CodeTimeout,
+			Message: fmt.Sprintf("the workflow could not be started within the step's timeout of %s: the queue is full", workflows.Duration(timeout)),
+		}
+	}
+	wait := min(max(waited/2, firstQueueWait), lastQueueWait)
+	wait += time.Duration(jitter() * float64(wait/2))
+	if timeout > 0 {
+		wait = min(wait, timeout-waited)
+	}
+	return &nodes.Error{Code: nodes.CodeWaitsForTime, Message: "the queue is full; the start is tried again", Until: now.Add(wait)}
+}
+
+// unreserve frees the places of runs that are not stored, after all.
+func (e *Engine) unreserve(starts []runs.NewRun) {
+	for i := range starts {
+		e.queue.Unreserve(starts[i].Run.ID)
+	}
+}
+
+// leaveQueue frees the place of a run that the attempt wanted to start and did not. r.mu is held.
+func (r *runner) leaveQueue(s *stepRun) {
+	if s == nil || s.reserved == (runs.ID{}) {
+		return
+	}
+	started := func(n runs.NewRun) bool { return n.Run.ID == s.reserved }
+	if !slices.ContainsFunc(r.starts, started) {
+		r.engine.queue.Unreserve(s.reserved)
+	}
 }
 
 // newStart prepares a run of a workflow's current version, to be stored with the progress of

@@ -100,6 +100,18 @@ func (s *liveStep) begins(out *outcome, at time.Time) {
 	}
 }
 
+// readyToTry is when the attempt at work could have begun, also when it had to wait since.
+func (s *liveStep) readyToTry(retry *retryPolicy) time.Time {
+	at := s.started
+	if n := len(s.attempts); n > 0 && s.attempts[n-1].FinishedAt != nil {
+		at = s.attempts[n-1].FinishedAt.Add(retry.delay(n, 0, 0))
+	}
+	if at.IsZero() || at.After(s.current) {
+		return s.current
+	}
+	return at
+}
+
 // into fills in what a stored step says about its attempts.
 func (s *liveStep) into(row *runs.Step) {
 	if !s.started.IsZero() {
@@ -264,6 +276,7 @@ func (r *runner) leave(cause error) {
 	r.gone = true
 	r.interrupt(cause)
 	r.stopTimers()
+	r.engine.unreserve(r.starts)
 	r.engine.forget(r)
 	close(r.done)
 }

@@ -192,6 +192,9 @@ func (r *runner) stored(p *runs.Progress) {
 
 // refused deals with an entry that was not stored. r.mu is held.
 func (r *runner) refused(p *runs.Progress, err error) {
+	if p != nil && !errors.Is(err, runs.ErrSignals) {
+		r.engine.unreserve(p.Starts)
+	}
 	switch {
 	case errors.Is(err, runs.ErrSignals):
 		r.rows, r.starts, r.tell = append(p.Steps, r.rows...), append(p.Starts, r.starts...), append(p.Signals, r.tell...)

@@ -16,7 +16,8 @@ import (
 	"keyflow/workflows"
 )
 
-// childSlots looks at the slots of a run that a step starts. Of a run that the step waits for it
+// childSlots looks at the slots of a run that a step starts. How many wait for a slot is not bounded
+// for it: its parent may hold the slot that they wait for, and would wait for ever. Of a run that the step waits for it
 // notes which groups the waiting ones are in: a run that waited for the slot of one that waits
 // for it would wait for ever, and one that cancels the oldest would cancel it, and itself with it.
 func (s *stepRun) childSlots(ctx context.Context, n *runs.NewRun, wait bool) *nodes.Error {
@@ -67,7 +68,9 @@ func (s *stepRun) startNow(ctx context.Context, n *runs.NewRun) *nodes.Error {
 		return &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: out.Err}
 	}
 	n.Run.ID = out.Run // of the first time
-	if !out.Waits {
+	if out.Waits {     // for a slot, not for its turn in the queue
+		e.queue.Unreserve(s.reserved)
+	} else {
 		e.enqueue(runs.DueRun{Run: out.Run, Workflow: n.Run.Workflow}, nil)
 	}
 	return nil

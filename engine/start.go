@@ -79,18 +79,18 @@ func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run runs.Run) (
 		return Started{}, err
 	}
 	own := e.queue.HasFreeSlot() && e.owner.Confirmed()
-	switch {
-	case own:
+	if own {
 		started := run.CreatedAt
 		run.Status, run.Owner, run.Fence, run.StartedAt = runs.Running, e.owner.ID(), 1, &started
-	case !e.queue.Accepts(run.Workflow, e.o.QueueLimit):
-		return Started{}, errUnavailable("the queue is full")
 	}
 	create := &runs.NewRun{Run: run, Steps: s.kept, Dedupe: s.Dedupe, RecordSkip: s.isOccurrence()}
 	if err := needSlots(ctx, plan, create); err != nil {
 		return Started{}, err
 	}
 	boundWaiting(create, e.o.QueueLimit)
+	if !own && !e.queue.Reserve(run.ID, run.Workflow, e.o.QueueLimit) {
+		return Started{}, errUnavailable("the queue is full")
+	}
 	sure := e.owner.Gaps() // the answer can be late
 	stored := e.journal.Send(runs.Entry{Create: create})
 	select {
@@ -163,6 +163,7 @@ const triggerManual = "manual"
 // created goes on after a run was stored, or was not. sure is as for newRunner.
 func (e *Engine) created(plan *Plan, n *runs.NewRun, out runs.Outcome, sure int64) (Started, error) {
 	run := n.Run
+	defer e.queue.Unreserve(run.ID) // unless it waits to be claimed
 	e.tell(out.Woken)
 	if out.Err != nil {
 		return Started{}, out.Err

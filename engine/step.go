@@ -49,6 +49,9 @@ type stepRun struct {
 	itemKey any
 	sealed  map[int]any // sealed outputs that a parameter reads, by node: []byte, or a list of them
 	fresh   bool        // `if` and for_each have not been evaluated
+	// readyToTry is when the attempt could have begun: it may have had to wait.
+	readyToTry time.Time
+	reserved   runs.ID // the run that the step starts and for which the queue keeps a place
 
 	ctx        context.Context // of the attempt, set before the node runs
 	clock      *attemptClock   // of its timeout; nil without

@@ -57,6 +57,7 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 		fresh: len(step.attempts) == 0 && key.index == runs.NoIndex,
 	}
 	step.begun, step.current = true, r.engine.now()
+	s.readyToTry = step.readyToTry(&plan.retry)
 	if r.engine.hub.Watched() {
 		now := r.atWorkStep(key, step)
 		r.engine.hub.Publish(r.run.ID, live.Update{Step: &now})
@@ -100,6 +101,7 @@ func (r *runner) finished(key stepKey, s *stepRun, out outcome) {
 		}
 		r.outcome(key, step, &out)
 	}
+	r.leaveQueue(s)
 	r.settle()
 }
 

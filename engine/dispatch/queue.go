@@ -24,7 +24,7 @@ type Queue struct {
 	served    uint64 // slots given so far
 	workflows map[workflows.ID]*workflowQueue
 	waiting   heapOf[*workflowQueue] // those with waiting tasks
-	claims    map[runs.ID]bool
+	claims    map[runs.ID]*claim
 	claiming  int // workflows with claims
 }
 
@@ -39,6 +39,13 @@ type Task struct {
 	Drop func() // instead of Do, when the queue closes; may be nil
 
 	single RunQueue
+}
+
+// claim is a run that waits to be claimed.
+type claim struct {
+	of *workflowQueue
+	// reserved: the run is being stored, and has no task yet.
+	reserved bool
 }
 
 // workflowQueue is a workflow's share of the queue.
@@ -63,7 +70,7 @@ const keepIdle = 1024
 
 // NewQueue returns a queue for so many slots.
 func NewQueue(slots int) *Queue {
-	return &Queue{free: slots, workflows: map[workflows.ID]*workflowQueue{}, claims: map[runs.ID]bool{}}
+	return &Queue{free: slots, workflows: map[workflows.ID]*workflowQueue{}, claims: map[runs.ID]*claim{}}
 }
 
 // Submit runs t now when a slot is free, else when the queue serves it.
@@ -76,23 +83,16 @@ func (q *Queue) Submit(t *Task) {
 		}
 		return
 	}
-	if t.Claim && q.claims[t.Run] {
+	if c := q.claims[t.Run]; t.Claim && c != nil && !c.reserved {
 		q.mu.Unlock()
 		return
 	}
 	if t.Queue == nil {
 		t.single.Run, t.Queue = t.Run, &t.single
 	}
-	g := q.workflows[t.Workflow]
-	if g == nil {
-		g = &workflowQueue{}
-		q.workflows[t.Workflow] = g
-	}
+	g := q.of(t.Workflow)
 	if t.Claim {
-		q.claims[t.Run] = true
-		if g.claims++; g.claims == 1 {
-			q.claiming++
-		}
+		q.addClaim(t.Run, g).reserved = false
 	}
 	if q.free > 0 {
 		q.free--
@@ -102,6 +102,41 @@ func (q *Queue) Submit(t *Task) {
 	}
 	q.wait(t, g)
 	q.mu.Unlock()
+}
+
+// of returns the share of a workflow. q.mu is held.
+func (q *Queue) of(workflow workflows.ID) *workflowQueue {
+	g := q.workflows[workflow]
+	if g == nil {
+		g = &workflowQueue{}
+		q.workflows[workflow] = g
+	}
+	return g
+}
+
+// addClaim counts a run that waits to be claimed, once. q.mu is held.
+func (q *Queue) addClaim(run runs.ID, g *workflowQueue) *claim {
+	c := q.claims[run]
+	if c == nil {
+		c = &claim{of: g}
+		q.claims[run] = c
+		if g.claims++; g.claims == 1 {
+			q.claiming++
+		}
+	}
+	return c
+}
+
+// dropClaim takes a run out of the count. q.mu is held.
+func (q *Queue) dropClaim(run runs.ID) {
+	c := q.claims[run]
+	if c == nil {
+		return
+	}
+	delete(q.claims, run)
+	if c.of.claims--; c.of.claims == 0 {
+		q.claiming--
+	}
 }
 
 // begin carries a task out. q.mu is held.
@@ -143,10 +178,7 @@ func (q *Queue) release(t *Task, g *workflowQueue) {
 	g.running--
 	t.Queue.running--
 	if t.Claim {
-		delete(q.claims, t.Run)
-		if g.claims--; g.claims == 0 {
-			q.claiming--
-		}
+		q.dropClaim(t.Run)
 	}
 	if len(t.Queue.waiting) > 0 {
 		heap.Fix(&g.waiting, t.Queue.position)
@@ -154,7 +186,7 @@ func (q *Queue) release(t *Task, g *workflowQueue) {
 	switch {
 	case len(g.waiting) > 0:
 		heap.Fix(&q.waiting, g.position)
-	case g.running == 0 && len(q.workflows) > keepIdle:
+	case g.running == 0 && g.claims == 0 && len(q.workflows) > keepIdle:
 		delete(q.workflows, t.Workflow)
 	}
 	if len(q.waiting) == 0 {
@@ -189,18 +221,38 @@ func (q *Queue) HasFreeSlot() bool {
 	return q.free > 0 && !q.closed
 }
 
-// Queued is the number of runs that wait to be claimed, or are being claimed.
+// Queued is the number of runs that are being stored, wait to be claimed, or are being claimed.
 func (q *Queue) Queued() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.claims)
 }
 
-// Accepts reports whether one more run of a workflow may wait to be claimed: while less than
-// limit do, and then as long as the workflow's own are less than its share.
-func (q *Queue) Accepts(workflow workflows.ID, limit int) bool {
+// Reserve keeps a place for a run of a workflow that is about to be stored, so that not more than
+// limit runs wait to be claimed. It is false when as many wait, and the workflow's own are not less
+// than its share. The task that claims the run takes the place; when there is none, call Unreserve.
+func (q *Queue) Reserve(run runs.ID, workflow workflows.ID, limit int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if !q.accepts(workflow, limit) {
+		return false
+	}
+	q.addClaim(run, q.of(workflow)).reserved = true
+	return true
+}
+
+// Unreserve frees the place of a run that was not stored, or is not to be claimed. It does nothing
+// when a task has taken the place.
+func (q *Queue) Unreserve(run runs.ID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if c := q.claims[run]; c != nil && c.reserved {
+		q.dropClaim(run)
+	}
+}
+
+// accepts reports whether one more run of a workflow may wait to be claimed. q.mu is held.
+func (q *Queue) accepts(workflow workflows.ID, limit int) bool {
 	if len(q.claims) < limit {
 		return true
 	}

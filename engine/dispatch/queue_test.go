@@ -151,11 +151,12 @@ func TestQueueTakesAShareOfEach(t *testing.T) {
 	hold := make(chan struct{})
 	var all sync.WaitGroup
 	claim := func(workflow workflows.ID, n byte) bool {
-		if !q.Accepts(workflow, 8) {
+		run := runs.ID{n, workflow[0]}
+		if !q.Reserve(run, workflow, 8) {
 			return false
 		}
 		all.Add(1)
-		q.Submit(&Task{Run: runs.ID{n, workflow[0]}, Workflow: workflow, Claim: true, Do: func(func()) { defer all.Done(); <-hold }})
+		q.Submit(&Task{Run: run, Workflow: workflow, Claim: true, Do: func(func()) { defer all.Done(); <-hold }})
 		return true
 	}
 	accepted := map[workflows.ID]int{}
@@ -171,7 +172,11 @@ func TestQueueTakesAShareOfEach(t *testing.T) {
 	}
 	close(hold)
 	all.Wait()
-	if !q.Accepts("flood", 1) || q.claiming != 0 {
-		t.Errorf("an empty queue takes none; %d workflows have claims", q.claiming)
+	if q.claiming != 0 || !q.Reserve(runs.ID{1}, "flood", 1) || q.Reserve(runs.ID{2}, "flood", 1) {
+		t.Errorf("an empty queue does not take exactly one; %d workflows have claims", q.claiming)
+	}
+	q.Unreserve(runs.ID{1})
+	if q.Unreserve(runs.ID{9}); q.Queued() != 0 || q.claiming != 0 {
+		t.Errorf("%d runs of %d workflows after the place is freed", q.Queued(), q.claiming)
 	}
 }
