@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -120,15 +121,7 @@ func (r *reader) here(text string) string {
 }
 
 func longestFirst(pairs map[string]string) []string {
-	keys := make([]string, 0, len(pairs))
-	for k := range pairs {
-		at := 0
-		for at < len(keys) && len(keys[at]) >= len(k) {
-			at++
-		}
-		keys = append(keys[:at], append([]string{k}, keys[at:]...)...)
-	}
-	return keys
+	return slices.SortedFunc(maps.Keys(pairs), func(a, b string) int { return len(b) - len(a) })
 }
 
 // openShell starts the shell in which all commands of the page run, so that variables stay.
