@@ -24,7 +24,7 @@ const plainMarks = '{'
 
 // outputSource is what an expression error says of a redacted value in the output of a node.
 func outputSource(node string) string {
-	return "it is in the output of node \"" + node + "\"; cookies of an answer can be used when the node has no credential or is \"sensitive\""
+	return "it is in the output of node \"" + node + "\", where a secret is masked; only cookies of a node that has no credential, or is \"sensitive\", can be sent"
 }
 
 func sensitiveSource(node string) string {

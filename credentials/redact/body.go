@@ -1,15 +1,18 @@
 package redact
 
 import (
+	"bytes"
 	"io"
 
 	"keyflow/internal/charset"
 )
 
-// Limit bounds a body: more than Bytes are the error TooLarge.
+// Limit bounds a body: more than Bytes are the error TooLarge. Masked, when not nil, is called
+// when a secret was replaced.
 type Limit struct {
 	Bytes    int64
 	TooLarge error
+	Masked   func()
 }
 
 // Body returns src, a body in a declared encoding, with every secret replaced. It reads src to its
@@ -53,6 +56,9 @@ func (b *body) load() {
 		b.err = err
 	}
 	b.rest = b.redactor.Encoded(data, b.declared)
+	if b.limit.Masked != nil && !bytes.Equal(b.rest, data) {
+		b.limit.Masked()
+	}
 }
 
 // Close implements io.Closer.

@@ -79,19 +79,20 @@ func (r *Redactor) String(s string) string {
 	return r.find.replace(s)
 }
 
-// Header replaces secrets in names and values, in place.
-func (r *Redactor) Header(h http.Header) {
+// Header replaces secrets in names and values, in place, and reports whether there were any.
+func (r *Redactor) Header(h http.Header) (masked bool) {
 	for name, values := range h {
 		for i, value := range values {
 			if safe := r.String(value); safe != value {
-				values[i] = safe
+				values[i], masked = safe, true
 			}
 		}
 		if safe := r.headerName(name); safe != name {
 			delete(h, name)
-			h[safe] = values
+			h[safe], masked = values, true
 		}
 	}
+	return masked
 }
 
 func (r *Redactor) headerName(name string) string {

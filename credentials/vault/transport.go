@@ -18,6 +18,7 @@ import (
 	"keyflow/credentials/redact"
 	"keyflow/internal/charset"
 	"keyflow/internal/egress"
+	"keyflow/internal/secret"
 )
 
 // transport authenticates, sends, judges and redacts: the one way of a secret to the wire
@@ -311,7 +312,10 @@ func (t *transport) redacted(req *http.Request, res *http.Response, k *kit) *htt
 	}
 	out.Trailer = nil
 	out.Header = res.Header.Clone()
-	k.redactor.Header(out.Header)
+	masked := func() { secret.NoteMasked(req.Context()) }
+	if k.redactor.Header(out.Header) {
+		masked()
+	}
 	out.Status = k.redactor.String(res.Status)
 	if req.Method != http.MethodHead {
 		limit := t.use.MaxBytes
@@ -319,7 +323,7 @@ func (t *transport) redacted(req *http.Request, res *http.Response, k *kit) *htt
 			limit = egress.DefaultMaxBytes
 		}
 		declared := charset.Declared{Name: t.use.Charset, ContentType: res.Header.Get("Content-Type")}
-		out.Body = k.redactor.Body(res.Body, declared, redact.Limit{Bytes: limit, TooLarge: &egress.Error{
+		out.Body = k.redactor.Body(res.Body, declared, redact.Limit{Bytes: limit, Masked: masked, TooLarge: &egress.Error{
 			Phase: "limit", Host: req.URL.Host, Code: egress.CodeTooLarge,
 			Message: "the answer is larger than " + strconv.FormatInt(limit, 10) + " bytes (max_bytes)",
 		}})

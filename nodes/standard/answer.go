@@ -11,6 +11,7 @@ import (
 
 	"keyflow/internal/egress"
 	"keyflow/internal/jsonvalue"
+	"keyflow/internal/secret"
 	"keyflow/nodes"
 )
 
@@ -31,7 +32,7 @@ type answer struct {
 
 // readAnswer reads the body whole. When the body cannot be had, the error keeps status and
 // headers. A body that cannot be decoded is no error yet: see answer.unreadable.
-func readAnswer(res *http.Response, f format, now time.Time) (*answer, error) {
+func readAnswer(res *http.Response, f format, masked func() bool, now time.Time) (*answer, error) {
 	a := &answer{
 		status: res.StatusCode, header: res.Header, headers: headerData(res.Header),
 		host: res.Request.URL.Host, url: finalURL(res), at: now,
@@ -46,7 +47,21 @@ func readAnswer(res *http.Response, f format, now time.Time) (*answer, error) {
 		a.body = rawBody(data, contentType)
 		a.unreadable = a.undecoded(err)
 	}
+	if masked() {
+		a.headers, a.body = hideMasked(a.headers).(map[string]any), hideMasked(a.body)
+	}
 	return a, nil
+}
+
+// hideMasked marks the texts of an answer in which secrets were masked. A literal *** among them
+// cannot be told apart.
+func hideMasked(v any) any {
+	return jsonvalue.ReplaceTexts(v, func(text any) any {
+		if plain, ok := text.(string); ok && strings.Contains(plain, secret.Mask) {
+			return jsonvalue.Hide("a secret of the credential was masked in this answer")
+		}
+		return text
+	})
 }
 
 // broken classifies an answer that ended in the middle.

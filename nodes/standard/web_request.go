@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"keyflow/internal/egress"
+	"keyflow/internal/secret"
 	"keyflow/nodes"
 )
 
@@ -104,6 +105,7 @@ type webCall struct {
 
 // do sends one request; its answer is a success.
 func (c *webCall) do(ctx context.Context, with map[string]any) (*answer, error) {
+	ctx, masked := secret.Watch(ctx)
 	req, err := newWebRequest(ctx, with)
 	if err != nil {
 		return nil, err
@@ -117,7 +119,7 @@ func (c *webCall) do(ctx context.Context, with map[string]any) (*answer, error) 
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }() // it has been read, or is not wanted
-	a, err := readAnswer(res, formatOf(with), start)
+	a, err := readAnswer(res, formatOf(with), masked, start)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"keyflow/internal/egress"
 	"keyflow/internal/jsonvalue"
+	"keyflow/internal/secret"
 	"keyflow/nodes"
 )
 
@@ -49,6 +50,7 @@ var _ nodes.Node = (*webhook)(nil)
 
 // Run implements nodes.Node.
 func (w *webhook) Run(ctx context.Context, env nodes.Env, in nodes.Input) (nodes.Result, error) {
+	ctx, masked := secret.Watch(ctx)
 	req, err := w.request(ctx, env.DeliveryID(), in.With)
 	if err != nil {
 		return nil, err
@@ -61,8 +63,8 @@ func (w *webhook) Run(ctx context.Context, env nodes.Env, in nodes.Input) (nodes
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = res.Body.Close() }()                      // it has been read, or is not wanted
-	a, err := readAnswer(res, format{kind: answerAuto}, w.now()) // a body that cannot be read does not matter
+	defer func() { _ = res.Body.Close() }()                              // it has been read, or is not wanted
+	a, err := readAnswer(res, format{kind: answerAuto}, masked, w.now()) // a body that cannot be read does not matter
 	if err != nil {
 		return nil, err
 	}
