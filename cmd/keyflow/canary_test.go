@@ -147,7 +147,8 @@ func TestCanarySweep(t *testing.T) {
 			s.apply(id, fmt.Sprintf(`{"id": %q, "nodes": {
 				"call": {"type": "web_request", "credential": %q, "with": {"method": "POST", "url": %q, "query": {"q": "1"}, "body": {"a": 1}}, "on_error": "continue"},
 				"copy": {"type": "transform", "needs": ["call"], "run_on": "always", "with": {"value": {"output": "{{ nodes.call.output }}", "error": "{{ nodes.call.error }}"}}},
-				"publish": {"type": "emit", "needs": ["copy"], "with": {"event": "com.example.swept", "data": "{{ nodes.copy.output }}"}},
+				"publish": {"type": "emit", "needs": ["copy"], "with": {"event": "com.example.swept", "data": "{{ nodes.copy.output }}"}, "on_error": "continue"},
+				"say": {"type": "emit", "needs": ["copy"], "with": {"event": "com.example.swept", "data": {"status": "{{ nodes.call.output?.status ?? nodes.call.error?.message }}", "type": "{{ nodes.call.output?.headers['content-type'] }}"}}},
 				"tell": {"type": "webhook", "needs": ["copy"], "credential": %q, "with": {"url": %q, "payload": {"text": "{{ toJSON(nodes.copy.output) }}"}}, "retry": {"max_attempts": 1}, "on_error": "continue"}
 			}, "output": "{{ nodes.copy.output }}"}`, id, c.id, target, c.id, up.URL+"/json"))
 			run := s.run(id, map[string]any{})
