@@ -44,26 +44,7 @@ func (b *brought) signal(run runs.ID) (*runs.Signal, error) {
 // it is kept. Faults: NotFound (no such run or node), Conflict (the run or step has ended, does
 // not wait for this, or somebody was faster).
 func (e *Engine) Bring(ctx context.Context, id runs.ID, node workflows.NodeID, reason string, output any) error {
-	run, err := e.o.Store.Run(ctx, id)
-	if err != nil {
-		return err
-	}
-	plan, err := e.planOf(run)
-	if err != nil {
-		return err
-	}
-	n, known := plan.index[node]
-	switch {
-	case !known:
-		return fault.New(fault.NotFound, "the run has no node %q", node)
-	case run.Status.Final():
-		return fault.New(fault.Conflict, "the run has ended: it is %s", run.Status)
-	}
-	steps, err := e.o.Store.Steps(ctx, id)
-	if err != nil {
-		return err
-	}
-	if err := plan.nodes[n].takes(steps, reason); err != nil {
+	if _, err := e.waiting(ctx, id, node, reason); err != nil {
 		return err
 	}
 	raw, err := jsonvalue.Encode(output)
@@ -84,6 +65,30 @@ func (e *Engine) Bring(ctx context.Context, id runs.ID, node workflows.NodeID, r
 	return err
 }
 
+// waiting returns the node whose step waits for reason, or will. Faults as those of Bring.
+func (e *Engine) waiting(ctx context.Context, id runs.ID, node workflows.NodeID, reason string) (*planNode, error) {
+	run, err := e.o.Store.Run(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := e.planOf(run)
+	if err != nil {
+		return nil, err
+	}
+	n, known := plan.index[node]
+	switch {
+	case !known:
+		return nil, fault.New(fault.NotFound, "the run has no node %q", node)
+	case run.Status.Final():
+		return nil, fault.New(fault.Conflict, "the run has ended: it is %s", run.Status)
+	}
+	steps, err := e.o.Store.StepPage(ctx, runs.StepFilter{Run: id, Node: node, Limit: 1}) // its own step is the first
+	if err != nil {
+		return nil, err
+	}
+	return &plan.nodes[n], plan.nodes[n].takes(steps, reason)
+}
+
 func errDecided(node workflows.NodeID) error {
 	return fault.New(fault.Conflict, "step %q does not wait any more: somebody was faster, or its time is over", node)
 }
@@ -92,7 +97,7 @@ func errDecided(node workflows.NodeID) error {
 func (p *planNode) takes(steps []runs.Step, reason string) error {
 	i := slices.IndexFunc(steps, func(s runs.Step) bool { return s.Node == p.id && s.Index == runs.NoIndex })
 	if i < 0 {
-		if reason == nodes.CodeWaitsForCallback && p.callback {
+		if reason == nodes.CodeWaitsForCallback && p.methods != nil {
 			return nil // it comes early
 		}
 		return fault.New(fault.Conflict, "step %q has not begun to wait", p.id)

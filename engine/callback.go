@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 
 	"keyflow/engine/runs"
@@ -48,7 +50,7 @@ func (c *compiler) noCallbacks() []string {
 func (e *Engine) callbackURL(r *runner, node string) (string, error) {
 	n, known := r.plan.index[workflows.NodeID(node)]
 	switch {
-	case !known || !r.plan.nodes[n].callback:
+	case !known || r.plan.nodes[n].methods == nil:
 		return "", fmt.Errorf("callback_url: the workflow has no node %q that waits for a callback", node)
 	case e.o.Sealer == nil || e.o.CallbackURL == "":
 		return "", fmt.Errorf("callback_url: nobody can call this process: run the workflow on a server")
@@ -61,27 +63,69 @@ func (e *Engine) callbackURL(r *runner, node string) (string, error) {
 	return e.o.CallbackURL + encode(r.run.ID[:]) + "." + node + "." + encode(sealed), nil
 }
 
-// Callback brings what a stranger sent to the URL with this token: {method, headers, query,
-// body}. NotFound for a token that no run has given out, Conflict for one that was used, or
-// whose run has ended.
+// callbackMethods are the methods of calls that end the wait. HEAD is never one of them.
+func callbackMethods(def *workflows.Node) []string {
+	list, _ := def.With["methods"].([]any)
+	if list == nil {
+		return []string{http.MethodPost, http.MethodPut}
+	}
+	methods := make([]string, 0, len(list))
+	for _, v := range list {
+		if text, ok := v.(string); ok {
+			methods = append(methods, text)
+		}
+	}
+	return methods
+}
+
+// errNoCallback does not tell a token that no run has given out from one of a deleted run.
+var errNoCallback error = fault.New(fault.NotFound, "nothing is at this address")
+
+// CallbackMethods returns the methods of the calls that the URL with this token takes. NotFound for
+// a token that no run has given out, Conflict for one that was used, or whose run has ended.
+func (e *Engine) CallbackMethods(ctx context.Context, token string) ([]string, error) {
+	run, node, err := e.callbackTarget(token)
+	if err != nil {
+		return nil, err
+	}
+	n, err := e.waiting(ctx, run, node, nodes.CodeWaitsForCallback)
+	if fault.Is(err, fault.NotFound) {
+		err = errNoCallback
+	}
+	if err != nil {
+		return nil, err
+	}
+	return slices.Clone(n.methods), nil
+}
+
+// Callback delivers what a stranger sent to the URL with this token: {method, headers, query,
+// body}. The method is one of CallbackMethods. Faults as those of CallbackMethods.
 func (e *Engine) Callback(ctx context.Context, token string, request any) error {
-	nothing := fault.New(fault.NotFound, "nothing is at this address")
+	run, node, err := e.callbackTarget(token)
+	if err != nil {
+		return err
+	}
+	err = e.Bring(ctx, run, node, nodes.CodeWaitsForCallback, request)
+	if fault.Is(err, fault.NotFound) {
+		return errNoCallback
+	}
+	return err
+}
+
+// callbackTarget returns the run and node for which a token was given out.
+func (e *Engine) callbackTarget(token string) (runs.ID, workflows.NodeID, error) {
 	id, rest, _ := strings.Cut(token, ".")
 	node, proof, _ := strings.Cut(rest, ".")
 	spelling := base64.RawURLEncoding.Strict() // a token has one
 	raw, err := spelling.DecodeString(id)
 	sealed, proofErr := spelling.DecodeString(proof)
 	if err != nil || proofErr != nil || len(raw) != len(runs.ID{}) || e.o.Sealer == nil {
-		return nothing
+		return runs.ID{}, "", errNoCallback
 	}
 	run := runs.ID(raw)
 	text, err := e.o.Sealer.OpenOutput(run.String(), node, callbackPlace, sealed)
 	if err != nil || string(text) != callbackText {
-		return nothing
+		return runs.ID{}, "", errNoCallback
 	}
-	err = e.Bring(ctx, run, workflows.NodeID(node), nodes.CodeWaitsForCallback, request)
-	if fault.Is(err, fault.NotFound) {
-		return nothing // the run was deleted
-	}
-	return err
+	return run, workflows.NodeID(node), nil
 }

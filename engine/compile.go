@@ -45,9 +45,9 @@ type planNode struct {
 	retry      retryPolicy
 	timeout    time.Duration // of one attempt; 0 is none
 	atMostOnce bool
-	callback   bool // a call of callback_url can be meant for it
-	goOn       bool // on_error: continue
-	itemsGoOn  bool // on_item_error: continue
+	methods    []string // of calls of callback_url that it waits for; nil when it waits for none
+	goOn       bool     // on_error: continue
+	itemsGoOn  bool     // on_item_error: continue
 	reads      reads
 	isRead     bool // an expression reads this node's output
 	sensitive  bool
@@ -205,7 +205,9 @@ func (c *compiler) compileNode(n int) {
 	p.goOn = def.OnError == workflows.Continue
 	p.itemsGoOn = def.OnItemError == workflows.Continue
 	p.atMostOnce = def.AtMostOnce
-	p.callback = waitsForCallback(def)
+	if waitsForCallback(def) {
+		p.methods = callbackMethods(def)
+	}
 	*s = state.Node{
 		Needs: s.Needs, Dependents: s.Dependents,
 		RunOn: cmp.Or(def.RunOn, workflows.RunOnSuccess), Parallel: max(def.MaxParallel, 1),
@@ -353,6 +355,8 @@ func (p place) param(path string, decl nodes.Param, v any) (param, bool) {
 			p.problem(path, wrong.code, "%s", wrong.message)
 		}
 		compiled.literal, compiled.fixed = true, fixed
+	} else if decl.Literal {
+		p.problem(path, codeInvalid, "must be known when the workflow is applied: write it without a template")
 	} else if _, text := v.(string); !text && !fits(decl.Kind, v) {
 		p.problem(path, codeWrongType, "must be %s, not %s", kindName(decl.Kind), typeName(v))
 	}

@@ -30,7 +30,8 @@ func compileTypes() *nodes.Registry {
 			{Name: "fail_if", Kind: nodes.Expression, Scope: []string{"response"}},
 		}},
 		nodes.Type{Name: "plain", New: newNode},
-		nodes.Type{Name: "wait", New: newNode, Params: []nodes.Param{{Name: "for", Kind: nodes.Duration}, {Name: "callback", Kind: nodes.Boolean}},
+		nodes.Type{Name: "wait", New: newNode, Params: []nodes.Param{{Name: "for", Kind: nodes.Duration}, {Name: "callback", Kind: nodes.Boolean},
+			{Name: "methods", Kind: nodes.List, Literal: true, Enum: []string{"GET", "POST", "PUT", "PATCH", "DELETE"}}},
 			Check: func(given func(string) bool) string {
 				if !given("for") && !given("callback") {
 					return "say what to wait for"
@@ -171,6 +172,17 @@ func TestCompileProblems(t *testing.T) {
 			nodes: `{"a": {"type": "wait", "with": {"callback": false}}, "b": {"type": "wait", "with": {"callback": false, "for": "1s"}},
 				"c": {"type": "wait", "with": {"callback": "{{ input.x }}"}}, "d": {"type": "wait", "with": {"callback": null}}}`,
 			want: []string{`/nodes/a/with invalid_value say what to wait for`, `/nodes/d/with invalid_value say what to wait for`},
+		},
+		"methods of a callback": {
+			nodes: `{"a": {"type": "wait", "with": {"callback": true, "methods": ["GET", "HEAD"]}}, "b": {"type": "wait", "with": {"callback": true, "methods": []}},
+				"c": {"type": "wait", "with": {"callback": true, "methods": ["{{ input.x }}"]}}, "d": {"type": "wait", "with": {"for": "1s", "methods": ["GET"]}},
+				"e": {"type": "wait", "with": {"callback": true, "methods": "POST"}}, "f": {"type": "wait", "with": {"callback": true, "methods": ["GET", "POST"]}}}`,
+			want: []string{
+				`/nodes/a/with/methods invalid_value each element must be one of GET, POST, PUT, PATCH, DELETE`,
+				`/nodes/b/with/methods invalid_value must not be empty`,
+				`/nodes/c/with/methods invalid_value must be known when the workflow is applied: write it without a template`,
+				`/nodes/e/with/methods wrong_type must be a list, not text`,
+			},
 		},
 		"callback_url of a node that does not wait": {
 			nodes: `{"back": {"type": "wait", "with": {"callback": true}}, "never": {"type": "wait", "with": {"callback": false, "for": "1s"}},

@@ -93,6 +93,8 @@ func convert(decl nodes.Param, v any) (any, error) {
 				return nil, &paramError{codeInvalid, wrong}
 			}
 		}
+	case nodes.List:
+		return v, checkElements(decl, v.([]any))
 	case nodes.Integer:
 		return integer(decl, v)
 	case nodes.Duration:
@@ -104,6 +106,22 @@ func convert(decl nodes.Param, v any) (any, error) {
 	default: // nothing more to ask
 	}
 	return v, nil
+}
+
+// checkElements checks what a list with an Enum holds. The error is a *paramError.
+func checkElements(decl nodes.Param, list []any) error {
+	if len(decl.Enum) == 0 {
+		return nil
+	}
+	if len(list) == 0 {
+		return &paramError{codeInvalid, "must not be empty"}
+	}
+	for _, v := range list {
+		if text, ok := v.(string); !ok || !slices.Contains(decl.Enum, text) {
+			return &paramError{codeInvalid, "each element must be one of " + strings.Join(decl.Enum, ", ")}
+		}
+	}
+	return nil
 }
 
 func integer(decl nodes.Param, v any) (any, error) {

@@ -204,7 +204,8 @@ type Param struct {
 	Name     string
 	Kind     Kind
 	Required bool
-	Enum     []string // of a String
+	Enum     []string // of a String, and of each element of a List
+	Literal  bool     // templates are refused: the value must be known when the workflow is applied
 	Default  string   // for docs
 	Help     string   // one line
 	Scope    []string // extra names an Expression may read, for example "response"

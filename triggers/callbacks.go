@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"keyflow/internal/fault"
@@ -15,23 +16,44 @@ const CallbacksPrefix = "/callbacks/"
 // Waiters delivers calls from outside to the steps that wait for them; *engine.Engine is one.
 // Errors are faults: NotFound for an unknown token, Conflict for a token that was used.
 type Waiters interface {
+	// CallbackMethods returns the methods of the calls that count.
+	CallbackMethods(ctx context.Context, token string) ([]string, error)
 	Callback(ctx context.Context, token string, request any) error
 }
 
-// Callbacks returns the handler of /callbacks/: the one-time URLs of wait nodes. Whoever has
-// the URL may call it, by any method.
+// Callbacks returns the handler of /callbacks/: the one-time URLs of wait nodes. Whoever has the
+// URL may call it, by the methods of the node. Where GET is none of them it shows a page with a
+// button, because programs that show a preview of a link read it; HEAD never counts.
 func (m *Manager) Callbacks() http.Handler { return http.HandlerFunc(m.serveCallback) }
 
 func (m *Manager) serveCallback(w http.ResponseWriter, r *http.Request) {
 	maps.Copy(w.Header(), m.headers)
 	token, ok := strings.CutPrefix(r.URL.EscapedPath(), CallbacksPrefix)
-	source := "callback " + m.clientIP(r)
-	if !ok || m.waiters == nil || m.throttled(w, source) {
-		if !ok || m.waiters == nil {
-			refuse(w, http.StatusNotFound, "nothing is at this address")
-		}
+	if !ok || m.waiters == nil {
+		refuse(w, http.StatusNotFound, "nothing is at this address")
 		return
 	}
+	source := "callback " + m.clientIP(r)
+	if m.throttled(w, source) {
+		return
+	}
+	methods, err := m.waiters.CallbackMethods(r.Context(), token)
+	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case err != nil:
+		m.callbackFailed(w, r, source, err)
+	case slices.Contains(methods, r.Method):
+		m.takeCallback(w, r, source, token)
+	case reading && slices.Contains(methods, http.MethodPost):
+		showCallbackPage(w, r, http.StatusOK)
+	default:
+		w.Header().Set("Allow", strings.Join(methods, ", "))
+		refuse(w, http.StatusMethodNotAllowed, "this address takes "+strings.Join(methods, ", "))
+	}
+}
+
+// takeCallback delivers a call that counts.
+func (m *Manager) takeCallback(w http.ResponseWriter, r *http.Request, source, token string) {
 	body, ok := readBody(w, r)
 	if !ok {
 		return
@@ -46,11 +68,22 @@ func (m *Manager) serveCallback(w http.ResponseWriter, r *http.Request) {
 		request["warning"] = warning
 	}
 	switch err := m.waiters.Callback(r.Context(), token, request); {
-	case err == nil:
+	case err != nil:
+		m.callbackFailed(w, r, source, err)
+	case wantsPage(r):
+		showCallbackPage(w, r, http.StatusAccepted)
+	default:
 		writeJSON(w, http.StatusAccepted, "application/json", []byte(`{"accepted":true}`))
+	}
+}
+
+func (m *Manager) callbackFailed(w http.ResponseWriter, r *http.Request, source string, err error) {
+	switch {
 	case fault.Is(err, fault.NotFound):
 		m.failures.fail(source)
 		refuse(w, http.StatusNotFound, "nothing is at this address")
+	case fault.Is(err, fault.Conflict) && wantsPage(r):
+		showCallbackPage(w, r, http.StatusConflict)
 	case fault.Is(err, fault.Conflict):
 		refuse(w, http.StatusConflict, "this address was called before, or no step waits for it now")
 	case fault.Is(err, fault.TooLarge):

@@ -111,3 +111,65 @@ func TestWaitsSurviveRestartAndUpgrade(t *testing.T) {
 		t.Errorf("the run gave\n%s", got)
 	}
 }
+
+// A program that shows a preview of a link must not end a wait: only the methods of the node count,
+// and HEAD is never one.
+func TestReadingACallbackConfirmsNothing(t *testing.T) {
+	t.Parallel()
+	p, url := newPartner(t)
+	s := serve(t, "")
+	begin := func(methods string) (run, path string) {
+		definition := fmt.Sprintf(askPartner, url, 1)
+		if methods != "" {
+			definition = strings.Replace(definition, `"callback": true`, `"callback": true, "methods": `+methods, 1)
+		}
+		s.must("PUT", "/api/v1/workflows/ask", definition)
+		run, _ = s.must("POST", "/api/v1/workflows/ask/runs", `{}`).json["id"].(string)
+		eventually(t, "the step waits", s.stepIs(run, "back", "waiting"))
+		return run, p.given()[strings.Index(p.given(), "/callbacks/"):]
+	}
+	const browser = "text/html,application/xhtml+xml"
+	type ask struct {
+		method, accept string
+		status         int
+		has            string
+	}
+	for name, tt := range map[string]struct {
+		methods string
+		asks    []ask
+		by      string
+	}{
+		"default": {"", []ask{
+			{"HEAD", "", 200, ""}, {"GET", "", 200, `<form method="post"><button type="submit">Confirm</button></form>`},
+			{"GET", browser, 200, "Opening this page has confirmed nothing."}, {"PATCH", "", 405, "this address takes POST, PUT"}, {"DELETE", "", 405, ""},
+			{"POST", browser, 202, "The workflow continues."}, {"POST", "", 409, "was called before"}, {"GET", browser, 409, "Nothing to confirm"},
+		}, "POST"},
+		"PUT":     {`["PUT"]`, []ask{{"HEAD", "", 405, ""}, {"GET", browser, 405, "this address takes PUT"}, {"POST", "", 405, ""}, {"PUT", "", 202, `{"accepted":true}`}}, "PUT"},
+		"and GET": {`["GET", "POST"]`, []ask{{"HEAD", "", 200, ""}, {"HEAD", browser, 200, ""}, {"GET", "", 202, `{"accepted":true}`}, {"HEAD", "", 409, ""}}, "GET"},
+	} {
+		run, path := begin(tt.methods)
+		for i, a := range tt.asks {
+			body := ""
+			if a.method == "PUT" {
+				body = `{"n": 1}`
+			}
+			got := s.do(a.method, path, body, "Authorization", "", "Accept", a.accept)
+			if got.status != a.status || !strings.Contains(got.body, a.has) {
+				t.Errorf("%s: %d: %s is answered with %d %s, want %d %s", name, i+1, a.method, got.status, got.body, a.status, a.has)
+			}
+			policy := got.header.Get("Content-Security-Policy")
+			if !strings.HasPrefix(policy, "sandbox") || strings.Contains(policy, "allow-forms") != strings.HasPrefix(got.header.Get("Content-Type"), "text/html") || strings.Contains(policy, "script") {
+				t.Errorf("%s: %d: policy %q of %s", name, i+1, policy, got.header.Get("Content-Type"))
+			}
+			switch {
+			case a.status == 202:
+				eventually(t, "the approval waits", s.stepIs(run, "go", "waiting"))
+			case a.status != 409 && !s.stepIs(run, "back", "waiting")():
+				t.Errorf("%s: %d: %s has ended the wait", name, i+1, a.method)
+			}
+		}
+		if got := s.do("GET", "/api/v1/runs/"+run, "").body; !strings.Contains(got, `"method":"`+tt.by+`"`) {
+			t.Errorf("%s: the output lacks the method %s: %s", name, tt.by, got)
+		}
+	}
+}

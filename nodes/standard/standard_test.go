@@ -2,6 +2,7 @@ package standard_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,7 +23,8 @@ func TestTypes(t *testing.T) {
 			if p.Help == "" || p.Kind == "" {
 				t.Errorf("%s.%s lacks help or kind", kind.Name, p.Name)
 			}
-			if len(p.Enum) > 0 && (p.Kind != nodes.String || p.Default != "" && !slices.Contains(p.Enum, p.Default)) {
+			known := !slices.ContainsFunc(strings.Split(p.Default, ", "), func(v string) bool { return !slices.Contains(p.Enum, v) })
+			if len(p.Enum) > 0 && (p.Kind != nodes.String && p.Kind != nodes.List || p.Default != "" && !known) {
 				t.Errorf("%s.%s has an enum that does not fit", kind.Name, p.Name)
 			}
 		}

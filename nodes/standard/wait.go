@@ -16,6 +16,8 @@ func waitType() nodes.Type {
 			{Name: "for", Kind: nodes.Duration, Help: "So long, such as 90s, 12h or 3d, from when the step could begin. With callback: fail when no call came in time."},
 			{Name: "until", Kind: nodes.String, Help: "Until this time, RFC 3339. With callback: as for."},
 			{Name: "callback", Kind: nodes.Boolean, Help: "Wait for a call of the URL that callback_url gives; it is the output: {method, headers, query, body}."},
+			{Name: "methods", Kind: nodes.List, Literal: true, Enum: []string{"GET", "POST", "PUT", "PATCH", "DELETE"}, Default: "POST, PUT",
+				Help: "Methods of the calls that count. Without GET, a GET shows a page with a button."},
 		},
 		Check:  checkWait,
 		Output: []string{"until", "method", "headers", "query", "body", "warning"},
@@ -28,6 +30,8 @@ func checkWait(given func(name string) bool) string {
 	switch {
 	case given("for") && given("until"):
 		return "give one of for and until, not both"
+	case given("methods") && !given("callback"):
+		return "methods needs callback: true"
 	case !given("for") && !given("until") && !given("callback"):
 		return "say what to wait for: for, until or callback"
 	}

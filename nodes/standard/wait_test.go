@@ -1,6 +1,7 @@
 package standard
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -38,5 +39,21 @@ func TestWaitsByTheClockOfTheEngine(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestWaitRefusesMethodsWithoutACallback(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		given []string
+		want  string
+	}{
+		"with callback":    {[]string{"callback", "methods"}, ""},
+		"without callback": {[]string{"for", "methods"}, "methods needs callback: true"},
+	} {
+		got := waitType().Check(func(name string) bool { return slices.Contains(tt.given, name) })
+		if got != tt.want {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
 	}
 }
