@@ -53,8 +53,8 @@ func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*runs.NewRun, *n
 	return n, nil
 }
 
-// How long a step waits before it asks again for a place for the run that it starts: longer and
-// longer, so that many that wait do not keep the process busy. From parkAfter on its run is parked.
+// How long a step waits before it tries again to start a run. The wait grows, so that many waiting
+// steps do not keep the process busy. It is long enough for the run of the step to be parked.
 const (
 	firstQueueWait = parkAfter
 	lastQueueWait  = 30 * time.Second
@@ -79,15 +79,16 @@ func (s *stepRun) queueIsFull() *nodes.Error {
 	return &nodes.Error{Code: nodes.CodeWaitsForTime, Message: "the queue is full; the start is tried again", Until: now.Add(wait)}
 }
 
-// unreserve frees the places of runs that are not stored, after all.
+// unreserve frees the places of runs that were to be stored and are not.
 func (e *Engine) unreserve(starts []runs.NewRun) {
 	for i := range starts {
 		e.queue.Unreserve(starts[i].Run.ID)
 	}
 }
 
-// leaveQueue frees the place of a run that the attempt wanted to start and did not. r.mu is held.
-func (r *runner) leaveQueue(s *stepRun) {
+// unreserveUnstarted frees the place of a run that the attempt prepared and did not start. r.mu is
+// held.
+func (r *runner) unreserveUnstarted(s *stepRun) {
 	if s == nil || s.reserved == (runs.ID{}) {
 		return
 	}

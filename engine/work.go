@@ -101,7 +101,7 @@ func (r *runner) finished(key stepKey, s *stepRun, out outcome) {
 		}
 		r.outcome(key, step, &out)
 	}
-	r.leaveQueue(s)
+	r.unreserveUnstarted(s)
 	r.settle()
 }
 

@@ -18,7 +18,7 @@ const (
 	defaultOverhead = 32
 )
 
-var errTooManyDefaults = errors.New("the defaults of the schema make the input too large, or contain one another without an end")
+var errTooManyDefaults = errors.New("the defaults of the input schema add more than 10 MiB or nest without end: make them smaller")
 
 // empty is what stands for an input that is not given.
 func (s *InputSchema) empty() json.RawMessage {

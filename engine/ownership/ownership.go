@@ -185,9 +185,9 @@ func (o *Ownership) orphans(ctx context.Context, steady bool) ([]runs.Orphan, er
 	return orphans, err
 }
 
-// observe notes the beats that were asked for and told at these times, and returns who is silent:
-// whose beat was told before, at least Silence before it was asked for now.
-func (o *Ownership) observe(beats map[runs.OwnerID]int64, asked, told time.Duration) []runs.OwnerID {
+// observe notes the beats that the store was asked for, and returned, at these times. It returns the
+// silent owners: those whose beat was returned before, at least Silence before it was asked for now.
+func (o *Ownership) observe(beats map[runs.OwnerID]int64, asked, returned time.Duration) []runs.OwnerID {
 	seen := make(map[runs.OwnerID]sighting, len(beats))
 	var silent []runs.OwnerID
 	for owner, beat := range beats {
@@ -196,7 +196,7 @@ func (o *Ownership) observe(beats map[runs.OwnerID]int64, asked, told time.Durat
 		}
 		s, known := o.seen[owner]
 		if !known || s.beat != beat {
-			s = sighting{beat, told}
+			s = sighting{beat, returned}
 		}
 		seen[owner] = s
 		if beat == 0 || asked-s.at >= o.o.Silence {

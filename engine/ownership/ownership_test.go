@@ -269,7 +269,7 @@ func TestSilenceIsAnUnchangedBeat(t *testing.T) {
 	}
 }
 
-// TestSlowLookCountsFromItsAnswer: what was told may have been read at any time since it was asked for.
+// TestSlowLookCountsFromItsAnswer: a beat may have been read at any time between question and answer.
 func TestSlowLookCountsFromItsAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -285,7 +285,7 @@ func TestSlowLookCountsFromItsAnswer(t *testing.T) {
 		if err := o.Serve(ctx); err != nil {
 			t.Error(err)
 		}
-		// Told at 0.9 s; asked again at 5 s and 6 s, told at 6.9 s.
+		// Answered at 0.9 s; asked again at 5 s and 6 s, answered at 6.9 s.
 		if got := time.Duration(reported.Load()); got != 6900*time.Millisecond {
 			t.Errorf("reported after %s, want 6.9s", got)
 		}
