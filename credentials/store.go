@@ -103,3 +103,6 @@ type Filter struct {
 	After             ID        // exclusive cursor
 	Limit             int       // 1..500
 }
+
+// Moment is a time as stores keep it.
+func Moment(at time.Time) time.Time { return at.UTC().Truncate(time.Microsecond) }

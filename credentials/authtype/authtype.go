@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"keyflow/credentials"
@@ -125,6 +126,18 @@ type Inbound struct {
 func All() []Type {
 	return []Type{noAuth(), basicAuth(), apiKey(), oauth2(), bearerToken(), custom(), jwtType(), clientCertificate(), signing()}
 }
+
+// byName is made once: types do not change.
+var byName = sync.OnceValue(func() map[credentials.TypeName]*Type {
+	types := make(map[credentials.TypeName]*Type)
+	for _, t := range All() {
+		types[t.Name] = &t
+	}
+	return types
+})
+
+// Named returns the type of a name, which is shared; nil when there is none.
+func Named(name credentials.TypeName) *Type { return byName()[name] }
 
 // SecretIn reports whether the field is secret in these values.
 func (f *Field) SecretIn(fields map[string]any) bool {

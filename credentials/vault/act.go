@@ -12,13 +12,25 @@ import (
 	"keyflow/internal/fault"
 )
 
+// Actions does what workflows ask to be done with a credential itself.
+type Actions struct {
+	gate     *Gate
+	reader   *Reader
+	prober   *Prober
+	tokens   *Tokens
+	rotation *Rotation
+}
+
+// Outputs seals the outputs of sensitive nodes.
+type Outputs struct{ sealer *Sealer }
+
 // Act does what a workflow asks, which must match allowed_workflows and rotatable_by, and says
 // what came of it: {ok, status, message} of a test, whose failure is no error; {status,
 // expires_at} of a refresh; {version} of a rotation, where the same values again change
 // nothing. Errors are *Error, for ActRefresh as those of a request with Use.Park, or a fault of
 // the store.
-func (v *Vault) Act(ctx context.Context, use credentials.Use, a credentials.Action) (map[string]any, error) {
-	o, err := v.openFor(ctx, use)
+func (ac *Actions) Act(ctx context.Context, use credentials.Use, a credentials.Action) (map[string]any, error) {
+	o, err := ac.gate.openFor(ctx, use)
 	if err != nil {
 		return nil, err
 	}
@@ -27,14 +39,14 @@ func (v *Vault) Act(ctx context.Context, use credentials.Use, a credentials.Acti
 	}
 	switch a.Name {
 	case credentials.ActionTest:
-		return v.actTest(ctx, o)
+		return ac.actTest(ctx, o)
 	case credentials.ActionRefresh:
-		return v.actRefresh(ctx, use, o)
+		return ac.actRefresh(ctx, use, o)
 	case credentials.ActionRotate:
 		if err := o.checkSealed(a); err != nil {
 			return nil, err
 		}
-		c, err := v.Rotate(ctx, use, a.Fields)
+		c, err := ac.rotation.Rotate(ctx, use, a.Fields)
 		if err != nil {
 			return nil, err
 		}
@@ -44,25 +56,27 @@ func (v *Vault) Act(ctx context.Context, use credentials.Use, a credentials.Acti
 	}
 }
 
-func (v *Vault) actTest(ctx context.Context, o *opened) (map[string]any, error) {
-	t := &test{vault: v, opened: o}
-	t.run(ctx)
-	now, err := v.open(ctx, o.ID)
+func (ac *Actions) actTest(ctx context.Context, o *opened) (map[string]any, error) {
+	result, err := ac.prober.probe(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	now, err := ac.reader.open(ctx, o.ID)
 	if err != nil {
 		return nil, inRun(o.ID, err)
 	}
-	return map[string]any{"ok": t.result.OK, "status": string(now.State.Status), "message": t.result.Message}, nil
+	return map[string]any{"ok": result.OK, "status": string(now.State.Status), "message": result.Message}, nil
 }
 
-func (v *Vault) actRefresh(ctx context.Context, use credentials.Use, o *opened) (map[string]any, error) {
+func (ac *Actions) actRefresh(ctx context.Context, use credentials.Use, o *opened) (map[string]any, error) {
 	if !o.typ.Renews {
 		return nil, o.failed(egress.CodeInvalidParam, nil, "credential %q has no token to refresh: only oauth2 has", o.ID)
 	}
-	h, err := v.renewNow(ctx, o)
+	h, err := ac.tokens.renewNow(ctx, o)
 	if err != nil {
-		return nil, (&transport{use: use}).held(inRun(o.ID, err))
+		return nil, hold(inRun(o.ID, err), use.Park)
 	}
-	now, err := v.open(ctx, o.ID)
+	now, err := ac.reader.open(ctx, o.ID)
 	if err != nil {
 		return nil, inRun(o.ID, err)
 	}
@@ -87,15 +101,15 @@ func (o *opened) checkSealed(a credentials.Action) error {
 
 // CheckAct is Check for a node that works on the credential itself: it is Forbidden, too, when
 // rotatable_by does not name the workflow. It returns the credential's secret fields.
-func (v *Vault) CheckAct(ctx context.Context, id credentials.ID, workflow, folder string) (secrets []string, err error) {
-	r, err := v.checkUse(ctx, id, workflow, folder)
+func (ch *Checks) CheckAct(ctx context.Context, id credentials.ID, workflow, folder string) (secrets []string, err error) {
+	r, err := ch.checkUse(ctx, id, workflow, folder)
 	if err != nil {
 		return nil, err
 	}
 	if !reach.AllowWorkflow(r.RotatableBy, folder, workflow) {
 		return nil, fault.New(fault.Forbidden, "%s", notRotatable(id, folder, workflow))
 	}
-	t := v.types[r.Type]
+	t := authtype.Named(r.Type)
 	if t == nil {
 		return nil, nil
 	}
@@ -109,11 +123,11 @@ func notRotatable(id credentials.ID, folder, workflow string) string {
 
 // SealOutput seals the output of a step, for that step alone. It is no secret of a credential
 // and is not kept here.
-func (v *Vault) SealOutput(run, node string, index int, output []byte) ([]byte, error) {
-	return v.keys.Seal(outputPlace(run, node, index), output)
+func (o *Outputs) SealOutput(run, node string, index int, output []byte) ([]byte, error) {
+	return o.sealer.sealOutput(run, node, index, output)
 }
 
 // OpenOutput opens what SealOutput made for the same step.
-func (v *Vault) OpenOutput(run, node string, index int, sealed []byte) ([]byte, error) {
-	return v.keys.Open(outputPlace(run, node, index), sealed)
+func (o *Outputs) OpenOutput(run, node string, index int, sealed []byte) ([]byte, error) {
+	return o.sealer.openOutput(run, node, index, sealed)
 }

@@ -23,13 +23,13 @@ func (t *transport) amend(ctx context.Context, s *sent, v *failurerule.Verdict, 
 			done.renewed = true
 			return nil
 		}
-		if done.left || !refusedByProvider(err) || !t.vault.leave(ctx, s.opened) {
+		if done.left || !refusedByProvider(err) || !t.resolver.leave(ctx, s.opened) {
 			if v.Repeatable && !t.use.AtMostOnce {
-				err = t.held(err)
+				err = hold(err, t.parks())
 			}
 			return t.withAnswer(s, err)
 		}
-	} else if done.left || !t.vault.leave(ctx, s.opened) {
+	} else if done.left || !t.resolver.leave(ctx, s.opened) {
 		return t.refused(ctx, s)
 	}
 	done.left, done.renewed = true, false
@@ -40,7 +40,7 @@ func (t *transport) amend(ctx context.Context, s *sent, v *failurerule.Verdict, 
 func (t *transport) refused(ctx context.Context, s *sent) error {
 	o, message := s.opened, s.refusal()
 	if !t.draft {
-		t.vault.report(ctx, o, credentials.Refused, message)
+		t.resolver.states.report(ctx, o, credentials.Refused, message)
 	}
 	return t.withAnswer(s, o.failed(credentials.CodeRefused, nil, "%s; enter a new secret or check its rights there", message))
 }

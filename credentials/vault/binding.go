@@ -21,43 +21,49 @@ import (
 // says. Ciphertexts are not part of the digest: their place binds them, and sealing them anew
 // with another key changes nothing that is said.
 
+// Sealer encrypts and decrypts what is stored, each text for the place where it is stored.
+type Sealer struct{ keys *sealing.Keyset }
+
+// NewSealer returns a sealer that uses the master key.
+func NewSealer(keys *sealing.Keyset) *Sealer { return &Sealer{keys} }
+
 var (
 	errUnbound   = errors.New("the record has no proof of what it says")
 	errRewritten = errors.New("the record does not say what was written")
 )
 
 // bind seals what r says into r.
-func (v *Vault) bind(r *credentials.Record) (err error) {
+func (s *Sealer) bind(r *credentials.Record) (err error) {
 	version := r.CurrentVersion()
-	if r.VersionBinding, err = v.sealDigest(versionPlace(r.ID, version.Number), func() ([]byte, error) { return versionDigest(version) }); err != nil {
+	if r.VersionBinding, err = s.sealDigest(versionPlace(r.ID, version.Number), func() ([]byte, error) { return versionDigest(version) }); err != nil {
 		return err
 	}
-	r.Binding, err = v.sealDigest(recordPlace(r), func() ([]byte, error) { return recordDigest(r) })
+	r.Binding, err = s.sealDigest(recordPlace(r), func() ([]byte, error) { return recordDigest(r) })
 	return err
 }
 
 // bound tells whether r says what bind sealed.
-func (v *Vault) bound(r *credentials.Record) error {
-	return v.checkDigest(recordPlace(r), r.Binding, func() ([]byte, error) { return recordDigest(r) })
+func (s *Sealer) bound(r *credentials.Record) error {
+	return s.checkDigest(recordPlace(r), r.Binding, func() ([]byte, error) { return recordDigest(r) })
 }
 
-func (v *Vault) boundVersion(id credentials.ID, w credentials.Version) error {
-	return v.checkDigest(versionPlace(id, w.Number), w.Binding, func() ([]byte, error) { return versionDigest(w) })
+func (s *Sealer) boundVersion(id credentials.ID, w credentials.Version) error {
+	return s.checkDigest(versionPlace(id, w.Number), w.Binding, func() ([]byte, error) { return versionDigest(w) })
 }
 
-func (v *Vault) sealDigest(at sealing.Place, digest func() ([]byte, error)) ([]byte, error) {
+func (s *Sealer) sealDigest(at sealing.Place, digest func() ([]byte, error)) ([]byte, error) {
 	sum, err := digest()
 	if err != nil {
 		return nil, fmt.Errorf("digest of credential %q: %w", at.ID, err)
 	}
-	return v.keys.Seal(at, sum)
+	return s.keys.Seal(at, sum)
 }
 
-func (v *Vault) checkDigest(at sealing.Place, sealed []byte, digest func() ([]byte, error)) error {
+func (s *Sealer) checkDigest(at sealing.Place, sealed []byte, digest func() ([]byte, error)) error {
 	if sealed == nil {
 		return errUnbound
 	}
-	want, err := v.keys.Open(at, sealed)
+	want, err := s.keys.Open(at, sealed)
 	if err != nil {
 		return err
 	}
@@ -137,7 +143,7 @@ func pruned(v any) any {
 }
 
 // openFields decrypts the secrets that o says are set.
-func (v *Vault) openFields(o *opened, at sealing.Place, sealed map[string][]byte) error {
+func (s *Sealer) openFields(o *opened, at sealing.Place, sealed map[string][]byte) error {
 	o.Secret = make(map[string]secret.Text, len(sealed))
 	var errs []error
 	for _, field := range slices.Sorted(maps.Keys(o.Secrets)) {
@@ -150,7 +156,7 @@ func (v *Vault) openFields(o *opened, at sealing.Place, sealed map[string][]byte
 			continue
 		}
 		at.Field = field
-		text, err := v.openField(at, sealed[field], o.key, info.Fingerprint)
+		text, err := s.openField(at, sealed[field], o.key, info.Fingerprint)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -161,8 +167,8 @@ func (v *Vault) openFields(o *opened, at sealing.Place, sealed map[string][]byte
 }
 
 // openField decrypts one secret, which must be the one that the fingerprint names.
-func (v *Vault) openField(at sealing.Place, sealed []byte, key secret.Text, print string) (secret.Text, error) {
-	text, err := v.keys.Open(at, sealed)
+func (s *Sealer) openField(at sealing.Place, sealed []byte, key secret.Text, print string) (secret.Text, error) {
+	text, err := s.keys.Open(at, sealed)
 	if err != nil {
 		return secret.Text{}, err
 	}

@@ -16,30 +16,30 @@ import (
 // Absent fields are those of the current version, null clears one. The rules are those of an
 // edit: what could send a stored secret somewhere new needs the secret. Errors: Invalid with
 // every problem, NotFound, Forbidden, Conflict when the record is damaged.
-func (v *Vault) Stage(ctx context.Context, caller identity.Caller, id credentials.ID, fields map[string]any) (credentials.Credential, error) {
-	return v.change(ctx, id, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
-		old, err := v.trusted(caller, id, record)
+func (rt *Rotation) Stage(ctx context.Context, caller identity.Caller, id credentials.ID, fields map[string]any) (credentials.Credential, error) {
+	return rt.editor.change(ctx, id, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
+		old, err := rt.gate.trusted(caller, id, record)
 		if err != nil {
 			return nil, err
 		}
-		o, err := v.composeFields(caller, old, fields)
+		o, err := rt.editor.composeFields(caller, old, fields)
 		if err != nil {
 			return nil, err
 		}
-		return v.staged(old, o, author{name: caller.Name, at: v.moment(), revision: revision})
+		return rt.staged(old, o, author{name: caller.Name, at: credentials.Moment(rt.now()), revision: revision})
 	})
 }
 
 // Unstage drops the candidate, if there is one. Errors as Stage.
-func (v *Vault) Unstage(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.Credential, error) {
-	return v.change(ctx, id, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
-		old, err := v.trusted(caller, id, record)
+func (rt *Rotation) Unstage(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.Credential, error) {
+	return rt.editor.change(ctx, id, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
+		old, err := rt.gate.trusted(caller, id, record)
 		if err != nil {
 			return nil, err
 		}
 		next := old.Record
 		next.Candidate, next.Staged = nil, nil
-		next.Revision, next.UpdatedAt, next.UpdatedBy = revision, v.moment(), caller.Name
+		next.Revision, next.UpdatedAt, next.UpdatedBy = revision, credentials.Moment(rt.now()), caller.Name
 		return &next, nil
 	})
 }
@@ -47,28 +47,28 @@ func (v *Vault) Unstage(ctx context.Context, caller identity.Caller, id credenti
 // TestCandidate tries the candidate as TestInput tries values, and remembers the result in it.
 // Errors: Conflict without a candidate, or when it could be sent to places that it was not
 // meant for; NotFound, Forbidden.
-func (v *Vault) TestCandidate(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.TestResult, error) {
-	now, err := v.managed(ctx, caller, id)
+func (rt *Rotation) TestCandidate(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.TestResult, error) {
+	now, err := rt.gate.managed(ctx, caller, id)
 	if err != nil {
 		return credentials.TestResult{}, err
 	}
-	o, err := v.candidate(now)
+	o, err := rt.candidate(now)
 	if err != nil {
 		return credentials.TestResult{}, err
 	}
-	return v.tryCandidate(ctx, now, o)
+	return rt.tryCandidate(ctx, now, o)
 }
 
 // Promote makes the candidate the current version, in one step: requests go with the fields of
 // before or with these. It is tested first, unless forced; a failed test, or nothing to test
 // with, is a Conflict and nothing changes. Errors otherwise as TestCandidate, and Stale when it
 // was replaced meanwhile.
-func (v *Vault) Promote(ctx context.Context, caller identity.Caller, id credentials.ID, p credentials.Promotion) (credentials.Credential, error) {
-	before, err := v.managed(ctx, caller, id)
+func (rt *Rotation) Promote(ctx context.Context, caller identity.Caller, id credentials.ID, p credentials.Promotion) (credentials.Credential, error) {
+	before, err := rt.gate.managed(ctx, caller, id)
 	if err != nil {
 		return credentials.Credential{}, err
 	}
-	o, err := v.candidate(before)
+	o, err := rt.candidate(before)
 	if err != nil {
 		return credentials.Credential{}, err
 	}
@@ -78,7 +78,7 @@ func (v *Vault) Promote(ctx context.Context, caller identity.Caller, id credenti
 		}
 	}
 	if !p.Force {
-		result, err := v.tryCandidate(ctx, before, o)
+		result, err := rt.tryCandidate(ctx, before, o)
 		if err != nil {
 			return credentials.Credential{}, err
 		}
@@ -86,20 +86,20 @@ func (v *Vault) Promote(ctx context.Context, caller identity.Caller, id credenti
 			return credentials.Credential{}, failedTest(id, result)
 		}
 	}
-	return v.change(ctx, id, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
-		old, err := v.trusted(caller, id, record)
+	return rt.editor.change(ctx, id, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
+		old, err := rt.gate.trusted(caller, id, record)
 		if err != nil {
 			return nil, err
 		}
 		if old.Staged == nil || old.Staged.Revision != before.Staged.Revision {
 			return nil, fault.New(fault.Stale, "the candidate of credential %q was changed in the meantime: look at it and try again", id)
 		}
-		if o, err = v.candidate(old); err != nil { // hosts may have been changed
+		if o, err = rt.candidate(old); err != nil { // hosts may have been changed
 			return nil, err
 		}
 		old.Candidate, old.Staged = nil, nil
-		by := author{caller.Name, v.moment(), revision, credentials.OriginPromotion}
-		return v.promoted(old, o, by, promotion{tested: !p.Force, fallBack: p.FallBack})
+		by := author{caller.Name, credentials.Moment(rt.now()), revision, credentials.OriginPromotion}
+		return rt.promoted(old, o, by, promotion{tested: !p.Force, fallBack: p.FallBack})
 	})
 }
 
@@ -107,8 +107,8 @@ func (v *Vault) Promote(ctx context.Context, caller identity.Caller, id credenti
 type promotion struct{ tested, fallBack bool }
 
 // promoted makes tested fields the current version.
-func (v *Vault) promoted(old *stored, o *opened, by author, p promotion) (*credentials.Record, error) {
-	next, err := v.record(old, o, by)
+func (rt *Rotation) promoted(old *stored, o *opened, by author, p promotion) (*credentials.Record, error) {
+	next, err := rt.editor.record(old, o, by)
 	if err != nil {
 		return nil, err
 	}
@@ -134,18 +134,18 @@ func failedTest(id credentials.ID, r credentials.TestResult) error {
 
 // trusted opens the record of an edit that keeps what the record says, which must be what was
 // written.
-func (v *Vault) trusted(caller identity.Caller, id credentials.ID, record *credentials.Record) (*stored, error) {
+func (g *Gate) trusted(caller identity.Caller, id credentials.ID, record *credentials.Record) (*stored, error) {
 	if record == nil {
 		return nil, credentials.NotFound(id)
 	}
 	if err := authorize(caller, identity.ManageCredentials, id, record.Folder); err != nil {
 		return nil, err
 	}
-	return v.readTrusted(*record)
+	return g.reader.readTrusted(*record)
 }
 
-func (v *Vault) readTrusted(record credentials.Record) (*stored, error) {
-	old, err := v.readStored(record)
+func (rd *Reader) readTrusted(record credentials.Record) (*stored, error) {
+	old, err := rd.readStored(record)
 	if err == nil && old.broken[""] != nil {
 		err = damaged(record.ID, old.broken)
 	}
@@ -153,7 +153,7 @@ func (v *Vault) readTrusted(record credentials.Record) (*stored, error) {
 }
 
 // composeFields checks new values for some of the fields.
-func (v *Vault) composeFields(caller identity.Caller, old *stored, fields map[string]any) (*opened, error) {
+func (ed *Editor) composeFields(caller identity.Caller, old *stored, fields map[string]any) (*opened, error) {
 	patch, err := jsonvalue.Encode(map[string]any{"fields": fields})
 	if err != nil {
 		return nil, fault.New(fault.Malformed, "the fields are no JSON values").Because(err)
@@ -162,15 +162,15 @@ func (v *Vault) composeFields(caller identity.Caller, old *stored, fields map[st
 	if err != nil {
 		return nil, err
 	}
-	return v.compose(caller, old, in)
+	return ed.compose(caller, old, in)
 }
 
 // staged is the record with o's fields as its candidate.
-func (v *Vault) staged(old *stored, o *opened, by author) (*credentials.Record, error) {
+func (rt *Rotation) staged(old *stored, o *opened, by author) (*credentials.Record, error) {
 	next := old.Record
 	next.Revision, next.UpdatedAt, next.UpdatedBy = by.revision, by.at, by.name
 	o.key = old.opened.key
-	secrets, sealed, err := v.sealSecrets(old, o, candidatePlace(old.ID), by.at)
+	secrets, sealed, err := rt.sealer.sealSecrets(old, o, candidatePlace(old.ID), by.at)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func (v *Vault) staged(old *stored, o *opened, by author) (*credentials.Record, 
 }
 
 // candidate opens the candidate under the present rules of the credential.
-func (v *Vault) candidate(now *stored) (*opened, error) {
+func (rt *Rotation) candidate(now *stored) (*opened, error) {
 	if now.broken[""] != nil {
 		return nil, damaged(now.ID, now.broken)
 	}
@@ -188,28 +188,28 @@ func (v *Vault) candidate(now *stored) (*opened, error) {
 		return nil, fault.New(fault.Conflict, "credential %q has no candidate: stage new values first", now.ID)
 	}
 	o := now.with(now.Candidate.Fields, now.Candidate.Secrets)
-	if err := v.openFields(o, candidatePlace(now.ID), now.Staged.Sealed); err != nil {
+	if err := rt.sealer.openFields(o, candidatePlace(now.ID), now.Staged.Sealed); err != nil {
 		return nil, fault.New(fault.Conflict, "the candidate of credential %q is damaged in the database: stage it again", now.ID).Because(err)
 	}
 	return o, o.within(now.Staged.Reach, "the candidate")
 }
 
 // tryCandidate tests the candidate of now and remembers the result, unless it is gone.
-func (v *Vault) tryCandidate(ctx context.Context, now *stored, o *opened) (credentials.TestResult, error) {
-	result, err := v.try(ctx, o)
+func (rt *Rotation) tryCandidate(ctx context.Context, now *stored, o *opened) (credentials.TestResult, error) {
+	result, err := rt.prober.try(ctx, o)
 	if err != nil {
 		return result, err
 	}
-	_, err = v.change(ctx, now.ID, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
+	_, err = rt.editor.change(ctx, now.ID, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
 		if record == nil || record.Staged == nil || record.Staged.Revision != now.Staged.Revision {
 			return nil, errReplaced
 		}
-		old, err := v.readTrusted(*record)
+		old, err := rt.reader.readTrusted(*record)
 		if err != nil {
 			return nil, err
 		}
 		next, candidate := old.Record, *old.Candidate
-		candidate.Test = &credentials.CandidateTest{OK: result.OK, Message: result.Message, Suggestion: result.Suggestion, At: v.moment()}
+		candidate.Test = &credentials.CandidateTest{OK: result.OK, Message: result.Message, Suggestion: result.Suggestion, At: credentials.Moment(rt.now())}
 		next.Candidate, next.Revision = &candidate, revision
 		return &next, nil
 	})

@@ -154,7 +154,7 @@ type author struct {
 }
 
 // record seals a checked edit into what is stored. old is nil at creation.
-func (v *Vault) record(old *stored, o *opened, by author) (*credentials.Record, error) {
+func (ed *Editor) record(old *stored, o *opened, by author) (*credentials.Record, error) {
 	r := &credentials.Record{Credential: o.Credential}
 	r.Candidate, r.FallBack = nil, nil // they belong to a version
 	r.Revision, r.UpdatedAt, r.UpdatedBy = by.revision, by.at, by.name
@@ -170,7 +170,7 @@ func (v *Vault) record(old *stored, o *opened, by author) (*credentials.Record, 
 		}
 		r.Version, r.Made, r.Grant, r.State = old.Version, old.Made, old.Grant, old.State
 		r.CreatedAt, r.CreatedBy, r.LastUsedAt = old.CreatedAt, old.CreatedBy, old.LastUsedAt
-		v.advance(r, old, o, by)
+		ed.advance(r, old, o, by)
 	}
 	r.Warnings = warnings(o)
 	if old != nil && r.Version == old.Version {
@@ -178,11 +178,11 @@ func (v *Vault) record(old *stored, o *opened, by author) (*credentials.Record, 
 		r.Candidate, r.Staged, r.FallBack = old.Candidate, old.Staged, old.FallBack
 		return r, nil
 	}
-	return r, v.sealFields(r, old, o, key)
+	return r, ed.sealer.sealFields(r, old, o, key)
 }
 
 // advance counts a change of fields as a version and settles what it means for tokens and state.
-func (v *Vault) advance(r *credentials.Record, old *stored, o *opened, by author) {
+func (ed *Editor) advance(r *credentials.Record, old *stored, o *opened, by author) {
 	changed := len(old.broken) > 0 || !reflect.DeepEqual(orEmpty(old.Fields), orEmpty(o.Fields)) || !maps.EqualFunc(old.opened.Secret, o.Secret, secret.Text.Equal) ||
 		!maps.Equal(old.opened.Refs, o.Refs)
 	if changed {
@@ -229,19 +229,19 @@ func initialState(o *opened, at time.Time) credentials.State {
 }
 
 // sealFields encrypts all secrets of a new version, kept ones too: each is bound to its version.
-func (v *Vault) sealFields(r *credentials.Record, old *stored, o *opened, key secret.Text) (err error) {
-	r.FingerprintKey, err = v.keys.Seal(fingerprintKeyPlace(r.ID), []byte(key.Reveal()))
+func (s *Sealer) sealFields(r *credentials.Record, old *stored, o *opened, key secret.Text) (err error) {
+	r.FingerprintKey, err = s.keys.Seal(fingerprintKeyPlace(r.ID), []byte(key.Reveal()))
 	if err != nil {
 		return err
 	}
 	o.key = key
-	r.Secrets, r.Sealed, err = v.sealSecrets(old, o, fieldPlace(r.ID, r.Version, ""), r.UpdatedAt)
+	r.Secrets, r.Sealed, err = s.sealSecrets(old, o, fieldPlace(r.ID, r.Version, ""), r.UpdatedAt)
 	return err
 }
 
 // sealSecrets encrypts the secrets of o for a place. Those that are known from before keep the
 // time when they were entered.
-func (v *Vault) sealSecrets(old *stored, o *opened, in sealing.Place, now time.Time) (infos map[string]credentials.SecretInfo, sealed map[string][]byte, err error) {
+func (s *Sealer) sealSecrets(old *stored, o *opened, in sealing.Place, now time.Time) (infos map[string]credentials.SecretInfo, sealed map[string][]byte, err error) {
 	infos, sealed = make(map[string]credentials.SecretInfo), make(map[string][]byte)
 	for _, f := range o.typ.Fields {
 		if !f.SecretIn(o.Fields) {
@@ -268,7 +268,7 @@ func (v *Vault) sealSecrets(old *stored, o *opened, in sealing.Place, now time.T
 		}
 		in.Field = f.Name
 		infos[f.Name] = info
-		if sealed[f.Name], err = v.keys.Seal(in, []byte(text.Reveal())); err != nil {
+		if sealed[f.Name], err = s.keys.Seal(in, []byte(text.Reveal())); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -23,6 +23,20 @@ import (
 // connectLife is how long a person may take to sign in at the provider.
 const connectLife = 10 * time.Minute
 
+// Connections lets people connect credentials at their providers.
+type Connections struct {
+	tokens    *Tokens
+	provider  *Provider
+	store     credentials.TokenStore
+	sealer    *Sealer
+	gate      *Gate
+	reader    *Reader
+	states    *States
+	connected func(id credentials.ID)
+	get       func(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.Credential, error)
+	now       func() time.Time
+}
+
 // pending is what the callback needs of the connect that began it, sealed.
 type pending struct {
 	Verifier string `json:"verifier,omitempty"` // PKCE
@@ -31,8 +45,8 @@ type pending struct {
 // Connect begins an authorization-code connect and returns where to send the browser. session
 // identifies the browser session that must finish it, within ten minutes. Errors: NotFound,
 // Forbidden, Conflict when the credential is of another kind.
-func (v *Vault) Connect(ctx context.Context, caller identity.Caller, id credentials.ID, session string) (authorizationURL string, err error) {
-	o, err := v.current(ctx, caller, identity.ManageCredentials, id)
+func (cn *Connections) Connect(ctx context.Context, caller identity.Caller, id credentials.ID, session string) (authorizationURL string, err error) {
+	o, err := cn.gate.current(ctx, caller, identity.ManageCredentials, id)
 	if err != nil {
 		return "", err
 	}
@@ -42,7 +56,7 @@ func (v *Vault) Connect(ctx context.Context, caller identity.Caller, id credenti
 	if session == "" {
 		return "", fault.New(fault.Unauthenticated, "connecting a credential needs a browser session; sign in to the admin page")
 	}
-	cfg := v.oauthConfig(o)
+	cfg := cn.provider.oauthConfig(o)
 	state, verifier := oauth.NewSecret(), ""
 	if cfg.PKCE {
 		verifier = oauth.NewSecret()
@@ -51,13 +65,13 @@ func (v *Vault) Connect(ctx context.Context, caller identity.Caller, id credenti
 	if err != nil {
 		return "", err
 	}
-	sealed, err := v.keys.Seal(connectPlace(id), text)
+	sealed, err := cn.sealer.sealConnect(id, text)
 	if err != nil {
 		return "", err
 	}
-	now := v.moment()
+	now := credentials.Moment(cn.now())
 	hash := sha256.Sum256([]byte(state))
-	err = v.tokens.PutConnect(ctx, credentials.Connect{
+	err = cn.store.PutConnect(ctx, credentials.Connect{
 		Hash: hash[:], Credential: id, Session: hashOf(session), Grant: o.grant,
 		Sealed: sealed, ExpiresAt: now.Add(connectLife),
 	}, now)
@@ -82,18 +96,18 @@ func hashOf(text string) string {
 // Callback finishes a connect with the query that the provider sent the browser back with. It
 // stores the token and returns the credential. Every error is a fault with a message for a
 // person and leaves credential and token as they were.
-func (v *Vault) Callback(ctx context.Context, caller identity.Caller, session string, query url.Values) (credentials.Credential, error) {
-	o, begun, err := v.begun(ctx, caller, session, query.Get("state"))
+func (cn *Connections) Callback(ctx context.Context, caller identity.Caller, session string, query url.Values) (credentials.Credential, error) {
+	o, begun, err := cn.begun(ctx, caller, session, query.Get("state"))
 	if err != nil {
 		return credentials.Credential{}, err
 	}
 	if err := checkCallback(o, query); err != nil {
 		return credentials.Credential{}, err
 	}
-	if o, err = v.resolved(ctx, o); err != nil {
+	if o, err = cn.reader.resolved(ctx, o); err != nil {
 		return credentials.Credential{}, fault.New(fault.Conflict, "%s", messageOf(err)).Because(err)
 	}
-	token, err := v.oauthClient().Exchange(ctx, v.oauthConfig(o), query.Get("code"), begun.Verifier)
+	token, err := cn.provider.oauthClient().Exchange(ctx, cn.provider.oauthConfig(o), query.Get("code"), begun.Verifier)
 	if err != nil {
 		message := "the sign-in worked, but the provider gave no token"
 		if e, ok := errors.AsType[*oauth.Error](err); ok {
@@ -101,24 +115,24 @@ func (v *Vault) Callback(ctx context.Context, caller identity.Caller, session st
 		}
 		return credentials.Credential{}, fault.New(fault.Conflict, "%s", message).Because(err)
 	}
-	if err := v.keepToken(ctx, o, token); err != nil {
+	if err := cn.tokens.keepToken(ctx, o, token); err != nil {
 		return credentials.Credential{}, err
 	}
-	if err := v.noteConnection(ctx, caller, o, credentials.OK, ""); err != nil {
+	if err := cn.noteConnection(ctx, caller, o, credentials.OK, ""); err != nil {
 		return credentials.Credential{}, fmt.Errorf("store state of credential %q: %w", o.ID, err)
 	}
-	v.connected(o.ID)
-	return v.Get(ctx, caller, o.ID)
+	cn.connected(o.ID)
+	return cn.get(ctx, caller, o.ID)
 }
 
 // begun takes the connect that state belongs to; it can be taken once.
-func (v *Vault) begun(ctx context.Context, caller identity.Caller, session, state string) (*opened, pending, error) {
+func (cn *Connections) begun(ctx context.Context, caller identity.Caller, session, state string) (*opened, pending, error) {
 	const again = "; open the credential and press Connect again"
 	if state == "" {
 		return nil, pending{}, fault.New(fault.Invalid, "the answer of the provider has no state, so it cannot be matched to a connect"+again)
 	}
 	hash := sha256.Sum256([]byte(state))
-	c, err := v.tokens.TakeConnect(ctx, hash[:], v.moment())
+	c, err := cn.store.TakeConnect(ctx, hash[:], credentials.Moment(cn.now()))
 	if fault.Is(err, fault.NotFound) {
 		return nil, pending{}, fault.New(fault.Conflict, "this connect is unknown, was used already, or is older than ten minutes"+again)
 	}
@@ -128,14 +142,14 @@ func (v *Vault) begun(ctx context.Context, caller identity.Caller, session, stat
 	if session == "" || subtle.ConstantTimeCompare([]byte(c.Session), []byte(hashOf(session))) != 1 {
 		return nil, pending{}, fault.New(fault.Forbidden, "this connect was begun in another browser session"+again)
 	}
-	o, err := v.current(ctx, caller, identity.ManageCredentials, c.Credential)
+	o, err := cn.gate.current(ctx, caller, identity.ManageCredentials, c.Credential)
 	if err != nil {
 		return nil, pending{}, err
 	}
 	if o.grant != c.Grant {
 		return nil, pending{}, fault.New(fault.Conflict, "credential %q was changed while you signed in"+again, o.ID)
 	}
-	text, err := v.keys.Open(connectPlace(o.ID), c.Sealed)
+	text, err := cn.sealer.openConnect(o.ID, c.Sealed)
 	if err != nil {
 		return nil, pending{}, damaged(o.ID, map[string]error{"connect": err})
 	}
@@ -184,23 +198,23 @@ func issuedBy(o *opened, issuer string) bool {
 }
 
 // keepToken stores a token that a person's sign-in brought, whatever renewals do meanwhile.
-func (v *Vault) keepToken(ctx context.Context, o *opened, token oauth.Token) error {
+func (ts *Tokens) keepToken(ctx context.Context, o *opened, token oauth.Token) error {
 	for range storeTries {
-		before, _, err := v.readToken(ctx, o.ID)
+		before, _, err := ts.readToken(ctx, o.ID)
 		if err != nil {
 			return err
 		}
-		next := &held{Token: token, generation: before.generation + 1, grant: o.grant}
-		row, err := v.sealToken(o.ID, next, time.Time{})
+		next := &cachedToken{Token: token, generation: before.generation + 1, grant: o.grant}
+		row, err := ts.sealToken(o.ID, next, time.Time{})
 		if err != nil {
 			return err
 		}
-		stored, err := v.tokens.SwapToken(ctx, row, before.generation)
+		stored, err := ts.store.SwapToken(ctx, row, before.generation)
 		if err != nil {
 			return fmt.Errorf("store token of credential %q: %w", o.ID, err)
 		}
 		if stored {
-			v.renewals.put(o.ID, next)
+			ts.renewals.put(o.ID, next)
 			return nil
 		}
 	}
@@ -208,28 +222,28 @@ func (v *Vault) keepToken(ctx context.Context, o *opened, token oauth.Token) err
 }
 
 // Disconnect gives up the token. The provider is not told.
-func (v *Vault) Disconnect(ctx context.Context, caller identity.Caller, id credentials.ID) error {
-	o, err := v.current(ctx, caller, identity.ManageCredentials, id)
+func (cn *Connections) Disconnect(ctx context.Context, caller identity.Caller, id credentials.ID) error {
+	o, err := cn.gate.current(ctx, caller, identity.ManageCredentials, id)
 	if err != nil {
 		return err
 	}
 	if err := connectable(o); err != nil {
 		return err
 	}
-	if err := v.keepToken(ctx, o, oauth.Token{}); err != nil {
+	if err := cn.tokens.keepToken(ctx, o, oauth.Token{}); err != nil {
 		return err
 	}
-	return v.noteConnection(ctx, caller, o, credentials.NeedsConnect, "disconnected by "+caller.Name)
+	return cn.noteConnection(ctx, caller, o, credentials.NeedsConnect, "disconnected by "+caller.Name)
 }
 
 // noteConnection stores the state of a credential whose token has just come or gone. An edit
 // meanwhile does not matter unless it ended the grant, which decides on the state itself.
-func (v *Vault) noteConnection(ctx context.Context, caller identity.Caller, o *opened, s credentials.Status, message string) error {
+func (cn *Connections) noteConnection(ctx context.Context, caller identity.Caller, o *opened, s credentials.Status, message string) error {
 	for range storeTries {
-		if err := v.setState(ctx, o.ID, o, s, message); err != nil {
+		if err := cn.states.setState(ctx, o.ID, o, s, message); err != nil {
 			return err
 		}
-		now, err := v.current(ctx, caller, identity.ManageCredentials, o.ID)
+		now, err := cn.gate.current(ctx, caller, identity.ManageCredentials, o.ID)
 		if err != nil || now.Revision == o.Revision || now.grant != o.grant {
 			return err
 		}
@@ -240,15 +254,15 @@ func (v *Vault) noteConnection(ctx context.Context, caller identity.Caller, o *o
 
 // Refresh renews the token now. Errors: NotFound, Forbidden, Conflict when the type has no
 // token or the provider refuses.
-func (v *Vault) Refresh(ctx context.Context, caller identity.Caller, id credentials.ID) error {
-	o, err := v.current(ctx, caller, identity.ManageCredentials, id)
+func (cn *Connections) Refresh(ctx context.Context, caller identity.Caller, id credentials.ID) error {
+	o, err := cn.gate.current(ctx, caller, identity.ManageCredentials, id)
 	if err != nil {
 		return err
 	}
 	if !o.typ.Renews {
 		return fault.New(fault.Conflict, "credential %q has no token to refresh: only oauth2 has", id)
 	}
-	_, err = v.renewNow(ctx, o)
+	_, err = cn.tokens.renewNow(ctx, o)
 	if e, ok := errors.AsType[*credentials.Error](err); ok {
 		return fault.New(fault.Conflict, "%s", e.Message).Because(err)
 	}
@@ -256,11 +270,11 @@ func (v *Vault) Refresh(ctx context.Context, caller identity.Caller, id credenti
 }
 
 // renewNow renews on a person's request.
-func (v *Vault) renewNow(ctx context.Context, o *opened) (*held, error) {
-	before, _, err := v.readToken(ctx, o.ID)
+func (ts *Tokens) renewNow(ctx context.Context, o *opened) (*cachedToken, error) {
+	before, _, err := ts.readToken(ctx, o.ID)
 	if err != nil {
 		return nil, err
 	}
-	v.renewals.put(o.ID, before)
-	return v.renew(ctx, o, before.generation, byRequest)
+	ts.renewals.put(o.ID, before)
+	return ts.renew(ctx, o, before.generation, byRequest)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"keyflow/credentials"
@@ -25,6 +26,18 @@ const (
 	shortSecret = 8    // secrets below this length cannot be redacted wherever they appear
 )
 
+// Editor checks inputs and makes records of them. It is safe for concurrent use.
+type Editor struct {
+	records   credentials.Store
+	reader    *Reader
+	sealer    *Sealer
+	sources   *sources.Sources
+	viewer    *Viewer
+	connected func(id credentials.ID)
+	plan      func() // is called after an edit, which may have planned a reminder
+	now       func() time.Time
+}
+
 // edit is an input on its way to become a record: checked, normalized, its secrets apart.
 type edit struct {
 	problem.List
@@ -40,13 +53,13 @@ type edit struct {
 
 // check reads an input completely; nothing in the result may be used when it has problems.
 // Type and id have been settled by the caller.
-func (v *Vault) check(caller identity.Caller, in credentials.Input) *edit {
+func (ed *Editor) check(caller identity.Caller, in credentials.Input) *edit {
 	e := &edit{
 		in: in, plain: make(map[string]any), given: make(map[string]secret.Text), refs: make(map[string]string),
-		caller: caller, sources: v.sources,
+		caller: caller, sources: ed.sources,
 	}
 	e.checkDescription()
-	if e.typ = v.checkType(e, in.Type); e.typ == nil {
+	if e.typ = ed.checkType(e, in.Type); e.typ == nil {
 		return e
 	}
 	e.checkReach()
@@ -123,8 +136,8 @@ func proposeID(name string) string {
 	return `, for example "` + id + `"`
 }
 
-func (v *Vault) checkType(e *edit, name credentials.TypeName) *authtype.Type {
-	if t, ok := v.types[name]; ok {
+func (ed *Editor) checkType(e *edit, name credentials.TypeName) *authtype.Type {
+	if t := authtype.Named(name); t != nil {
 		return t
 	}
 	var known []string

@@ -2,7 +2,10 @@ package vault
 
 import (
 	"context"
+	"log/slog"
 	"time"
+
+	"keyflow/credentials"
 )
 
 const (
@@ -10,29 +13,37 @@ const (
 	remindPage  = 100
 )
 
+// Reminders publishes that credentials end.
+type Reminders struct {
+	store   credentials.ReminderStore // nil: nobody does
+	planned chan struct{}             // holds a token when an edit may have planned a reminder
+	now     func() time.Time
+	log     *slog.Logger
+}
+
 // serveReminders publishes due reminders until ctx is done.
-func (v *Vault) serveReminders(ctx context.Context) {
-	if v.reminders == nil {
+func (r *Reminders) serveReminders(ctx context.Context) {
+	if r.store == nil {
 		return
 	}
 	ticker := time.NewTicker(remindEvery)
 	defer ticker.Stop()
 	for {
-		if err := v.remind(ctx); err != nil && ctx.Err() == nil {
-			v.log.WarnContext(ctx, "reminders of credentials that expire not published", "error", err)
+		if err := r.remind(ctx); err != nil && ctx.Err() == nil {
+			r.log.WarnContext(ctx, "reminders of credentials that expire not published", "error", err)
 		}
 		select {
 		case <-ticker.C:
-		case <-v.planned:
+		case <-r.planned:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-func (v *Vault) remind(ctx context.Context) error {
+func (r *Reminders) remind(ctx context.Context) error {
 	for {
-		n, err := v.reminders.Remind(ctx, v.moment(), remindPage)
+		n, err := r.store.Remind(ctx, credentials.Moment(r.now()), remindPage)
 		if err != nil || n < remindPage {
 			return err
 		}
@@ -40,9 +51,9 @@ func (v *Vault) remind(ctx context.Context) error {
 }
 
 // plan has reminders looked for soon after an edit.
-func (v *Vault) plan() {
+func (r *Reminders) plan() {
 	select {
-	case v.planned <- struct{}{}:
+	case r.planned <- struct{}{}:
 	default:
 	}
 }

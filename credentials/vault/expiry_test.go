@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -35,19 +36,17 @@ func TestRemindersAreLookedForOnceAMinuteAndAfterEdits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := &reminderLog{left: remindPage + 1}
-		v := &Vault{store: &touchStore{}, now: time.Now, keys: &Keyset{}, reminders: log, planned: make(chan struct{}, 1)}
+		r := &Reminders{store: log, planned: make(chan struct{}, 1), now: time.Now, log: slog.New(slog.DiscardHandler)}
 		ctx, cancel := context.WithCancel(t.Context())
-		served := make(chan error, 1)
-		go func() { served <- v.Serve(ctx) }()
-		begin := v.moment()
+		served := make(chan struct{})
+		go func() { r.serveReminders(ctx); close(served) }()
+		begin := credentials.Moment(r.now())
 		time.Sleep(90 * time.Second) // of the bubble's clock
-		v.plan()
+		r.plan()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		cancel()
-		if err := <-served; err != nil {
-			t.Fatal(err)
-		}
+		<-served
 		want := []time.Time{begin, begin, begin.Add(time.Minute), begin.Add(90 * time.Second)}
 		if diff := cmp.Diff(want, log.times); diff != "" {
 			t.Errorf("looked at (-want +got):\n%s", diff)
@@ -71,13 +70,13 @@ func TestUsesAtRunTimeAreWrittenAtMostOnceAMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := &seenLog{}
-		v := &Vault{store: &touchStore{}, now: time.Now, keys: &Keyset{}, seenStore: log}
+		l := &UsageLog{records: &touchStore{}, store: log, now: time.Now, log: slog.New(slog.DiscardHandler)}
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
-		go func() { served <- v.Serve(ctx) }()
-		begin := v.moment()
+		go func() { served <- l.serve(ctx) }()
+		begin := credentials.Moment(l.now())
 		note := func(status int) {
-			v.seen.note(credentials.Seen{Credential: "erp", Workflow: "sync", Node: "push", At: v.moment(), Status: status})
+			l.seen.note(credentials.Seen{Credential: "erp", Workflow: "sync", Node: "push", At: credentials.Moment(l.now()), Status: status})
 		}
 		for i := range 30 {
 			note(200 + i)
@@ -85,8 +84,8 @@ func TestUsesAtRunTimeAreWrittenAtMostOnceAMinute(t *testing.T) {
 		}
 		time.Sleep(3 * time.Minute)
 		synctest.Wait()
-		if len(v.seen.last) != 0 {
-			t.Errorf("remembered without news: %v", v.seen.last)
+		if len(l.seen.last) != 0 {
+			t.Errorf("remembered without news: %v", l.seen.last)
 		}
 		note(500)
 		synctest.Wait()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -34,6 +35,19 @@ func (o *opened) canFallBack() error {
 	f := fault.New(fault.Conflict, "credential %q cannot fall back: %s", o.ID, message)
 	f.Problems = []fault.Problem{{Path: "/fall_back", Code: problem.NoFallBack, Message: message}}
 	return f
+}
+
+// FallBacks brings former versions back when the current ones are refused.
+type FallBacks struct {
+	rotation *Rotation
+	editor   *Editor
+	reader   *Reader
+	prober   *Prober
+	records  credentials.Store
+	now      func() time.Time
+	log      *slog.Logger
+
+	fallBacks fallBacks
 }
 
 // fallBacks makes sure that any number of refused requests cause one fall-back. Its zero value
@@ -82,13 +96,13 @@ func (f *fallBacks) forget(id credentials.ID) {
 
 // leave is called when the upstream refused o. It reports whether another version is in force
 // now: the former one came back, or somebody else changed the credential.
-func (v *Vault) leave(ctx context.Context, o *opened) bool {
-	if !o.FallBack.Armed(v.now()) {
+func (fb *FallBacks) leave(ctx context.Context, o *opened) bool {
+	if !o.FallBack.Armed(fb.now()) {
 		return false
 	}
-	attempt, begin := v.fallBacks.join(o.ID, o.Version, v.now())
+	attempt, begin := fb.fallBacks.join(o.ID, o.Version, fb.now())
 	if begin {
-		go v.comeBack(context.WithoutCancel(ctx), o, attempt)
+		go fb.comeBack(context.WithoutCancel(ctx), o, attempt)
 	}
 	select {
 	case <-attempt.done:
@@ -99,16 +113,16 @@ func (v *Vault) leave(ctx context.Context, o *opened) bool {
 }
 
 // comeBack makes one attempt for everyone who waits.
-func (v *Vault) comeBack(ctx context.Context, o *opened, attempt *fallBack) {
+func (fb *FallBacks) comeBack(ctx context.Context, o *opened, attempt *fallBack) {
 	ctx, cancel := context.WithTimeout(ctx, fallBackTimeout)
 	defer cancel()
 	defer close(attempt.done)
-	err := v.fallBack(ctx, o.ID, o.Version)
+	err := fb.fallBack(ctx, o.ID, o.Version)
 	if err != nil {
 		// Whoever was faster has changed the version; that is as good.
-		if now, readErr := v.store.Get(ctx, o.ID); readErr != nil || now.Version == o.Version {
-			attempt.until = v.now().Add(fallBackPause)
-			v.log.WarnContext(ctx, "credential was refused and cannot fall back", "credential", o.ID, "version", o.Version, "error", err)
+		if now, readErr := fb.records.Get(ctx, o.ID); readErr != nil || now.Version == o.Version {
+			attempt.until = fb.now().Add(fallBackPause)
+			fb.log.WarnContext(ctx, "credential was refused and cannot fall back", "credential", o.ID, "version", o.Version, "error", err)
 			return
 		}
 	}
@@ -119,38 +133,38 @@ var errNotArmed = errors.New("no fall-back is asked for any more")
 
 // fallBack brings the former fields back if they work and the refused version is still the
 // current one.
-func (v *Vault) fallBack(ctx context.Context, id credentials.ID, refused int) error {
-	record, err := v.store.Get(ctx, id)
+func (fb *FallBacks) fallBack(ctx context.Context, id credentials.ID, refused int) error {
+	record, err := fb.records.Get(ctx, id)
 	if err != nil {
 		return err
 	}
-	before, err := v.readTrusted(record)
+	before, err := fb.reader.readTrusted(record)
 	if err != nil {
 		return err
 	}
 	if before.Version != refused {
 		return errReplaced
 	}
-	if !before.FallBack.Armed(v.now()) {
+	if !before.FallBack.Armed(fb.now()) {
 		return errNotArmed
 	}
-	former, err := v.earlier(ctx, before, before.FallBack.Version)
+	former, err := fb.rotation.earlier(ctx, before, before.FallBack.Version)
 	if err != nil {
 		return err
 	}
-	result, err := v.try(ctx, former)
+	result, err := fb.prober.try(ctx, former)
 	if err != nil {
 		return err
 	}
 	if !result.OK {
 		return fmt.Errorf("the former version does not work either: %s", result.Message)
 	}
-	next, err := v.change(ctx, id, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
-		old, err := v.still(record, before)
+	next, err := fb.editor.change(ctx, id, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
+		old, err := fb.editor.still(record, before)
 		if err != nil {
 			return nil, err
 		}
-		next, err := v.record(old, former, author{credentials.SystemAuthor, v.moment(), revision, credentials.OriginFallBack})
+		next, err := fb.editor.record(old, former, author{credentials.SystemAuthor, credentials.Moment(fb.now()), revision, credentials.OriginFallBack})
 		if err == nil {
 			next.State = credentials.State{Status: credentials.OK, Since: next.UpdatedAt,
 				Message: fmt.Sprintf("version %d was refused; the fields of version %d came back as version %d", refused, before.FallBack.Version, next.Version)}
@@ -160,7 +174,7 @@ func (v *Vault) fallBack(ctx context.Context, id credentials.ID, refused int) er
 	if err != nil {
 		return err
 	}
-	v.log.WarnContext(ctx, "credential fell back to its former fields", "credential", id, "refused", refused, "version", next.Version)
+	fb.log.WarnContext(ctx, "credential fell back to its former fields", "credential", id, "refused", refused, "version", next.Version)
 	return nil
 }
 

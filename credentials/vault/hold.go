@@ -10,8 +10,8 @@ import (
 
 // Connected is false while a person must connect the credential. One that is gone or damaged
 // counts as connected: connecting it would not help.
-func (v *Vault) Connected(ctx context.Context, id credentials.ID) (bool, error) {
-	o, err := v.open(ctx, id)
+func (ch *Checks) Connected(ctx context.Context, id credentials.ID) (bool, error) {
+	o, err := ch.reader.open(ctx, id)
 	e, ok := errors.AsType[*credentials.Error](err)
 	switch {
 	case err == nil:
@@ -23,11 +23,11 @@ func (v *Vault) Connected(ctx context.Context, id credentials.ID) (bool, error) 
 	}
 }
 
-// held marks an error after which the caller can give up and come back when the credential has
+// hold marks an error after which the caller can give up and come back when the credential has
 // been connected: nothing was done.
-func (t *transport) held(err error) error {
+func hold(err error, parks bool) error {
 	e, ok := errors.AsType[*credentials.Error](err)
-	if !ok || e.Code != credentials.CodeNeedsConnect || !t.parks() {
+	if !ok || e.Code != credentials.CodeNeedsConnect || !parks {
 		return err
 	}
 	later := *e // all who waited for the token have this error

@@ -10,6 +10,12 @@ import (
 	"keyflow/internal/egress"
 )
 
+// Certificates makes the transports that show client certificates.
+type Certificates struct {
+	transport  http.RoundTripper
+	identities identities
+}
+
 // identities keeps one transport for each TLS identity in use, so that connections made with
 // one certificate never serve another. Its zero value is empty.
 type identities struct {
@@ -37,13 +43,13 @@ func (t *transport) route(o *opened) (http.RoundTripper, error) {
 		return t.base, nil
 	}
 	if t.draft {
-		own, err := t.vault.certified(o)
+		own, err := t.resolver.certificates.certified(o)
 		if own == nil || err != nil {
 			return t.base, err
 		}
 		return own.Fresh(), nil // nobody closes its connections later
 	}
-	own, err := t.vault.identity(o)
+	own, err := t.resolver.certificates.identity(o)
 	switch {
 	case own == nil || err != nil:
 		return t.base, err
@@ -56,11 +62,11 @@ func (t *transport) route(o *opened) (http.RoundTripper, error) {
 
 // tokenRoute returns what sends token requests for o when it shows a certificate, else nil.
 // They are rare: each has a connection of its own.
-func (v *Vault) tokenRoute(o *opened) http.RoundTripper {
+func (c *Certificates) tokenRoute(o *opened) http.RoundTripper {
 	if o.Text("client_certificate") == "" {
 		return nil
 	}
-	own, err := v.certified(o)
+	own, err := c.certified(o)
 	if err != nil {
 		return noRoute{err}
 	}
@@ -75,38 +81,38 @@ func (n noRoute) RoundTrip(*http.Request) (*http.Response, error) { return nil, 
 
 // identity returns the transport of o's version, nil when o has no certificate. One of an
 // earlier version is given up: what it is sending ends as it is.
-func (v *Vault) identity(o *opened) (*egress.Transport, error) {
-	v.identities.mu.Lock()
-	defer v.identities.mu.Unlock()
-	was, known := v.identities.byID[o.ID]
+func (c *Certificates) identity(o *opened) (*egress.Transport, error) {
+	c.identities.mu.Lock()
+	defer c.identities.mu.Unlock()
+	was, known := c.identities.byID[o.ID]
 	if known && was.version == o.Version && was.opened.sameReferences(o) {
 		return was.transport, nil
 	}
-	own, err := v.certified(o)
+	own, err := c.certified(o)
 	if err != nil {
 		return nil, err
 	}
-	if v.identities.byID == nil {
-		v.identities.byID = make(map[credentials.ID]tlsIdentity)
+	if c.identities.byID == nil {
+		c.identities.byID = make(map[credentials.ID]tlsIdentity)
 	}
 	if was.version > o.Version { // a straggler: what is newer stays
 		return own, nil
 	}
-	v.identities.byID[o.ID] = tlsIdentity{version: o.Version, opened: o, transport: own}
+	c.identities.byID[o.ID] = tlsIdentity{version: o.Version, opened: o, transport: own}
 	if was.transport != nil {
 		was.transport.CloseIdleConnections()
 	}
 	return own, nil
 }
 
-func (v *Vault) certified(o *opened) (*egress.Transport, error) {
+func (c *Certificates) certified(o *opened) (*egress.Transport, error) {
 	pair, err := o.typ.Certificate(&o.Values)
 	if pair == nil || err != nil {
 		return nil, err
 	}
-	maker, ok := v.transport.(certifier)
+	maker, ok := c.transport.(certifier)
 	if !ok {
-		return nil, fmt.Errorf("the transport %T shows no client certificates", v.transport)
+		return nil, fmt.Errorf("the transport %T shows no client certificates", c.transport)
 	}
 	return maker.WithCertificate(*pair), nil
 }

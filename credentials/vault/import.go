@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"keyflow/credentials"
 	"keyflow/credentials/internal/problem"
@@ -16,11 +17,22 @@ import (
 // maxProblems is how many problems of one import are told one by one.
 const maxProblems = 1000
 
+// Importer creates and changes many credentials at once.
+type Importer struct {
+	editor    *Editor
+	reader    *Reader
+	sealer    *Sealer
+	records   credentials.Store
+	connected func(id credentials.ID)
+	plan      func()
+	now       func() time.Time
+}
+
 // Import creates and changes many credentials, all or none, in one transaction. A row changes
 // what it names and leaves the rest, like Patch; a row that changes nothing makes no edit.
 // Errors: Invalid with the problems of all rows (path "/items/<row>/…", the first 1,000),
 // Forbidden when the caller may manage nothing there.
-func (v *Vault) Import(ctx context.Context, caller identity.Caller, o credentials.ImportOptions, file ImportFile) (credentials.ImportPlan, error) {
+func (im *Importer) Import(ctx context.Context, caller identity.Caller, o credentials.ImportOptions, file ImportFile) (credentials.ImportPlan, error) {
 	if o.Folder != "" {
 		if err := reach.CheckFolder(o.Folder); err != nil {
 			return credentials.ImportPlan{}, fault.Problems("the folder is not valid", []fault.Problem{{Path: "?folder", Code: problem.InvalidValue, Message: err.Error()}})
@@ -29,43 +41,43 @@ func (v *Vault) Import(ctx context.Context, caller identity.Caller, o credential
 	if err := caller.Require(identity.ManageCredentials, cmp.Or(o.Folder, caller.Folder)); err != nil {
 		return credentials.ImportPlan{}, err
 	}
-	m := newImporting(v, caller, o, file)
-	old, err := m.read(ctx)
+	rows := newImporting(im, caller, o, file)
+	old, err := rows.read(ctx)
 	if err == nil {
-		err = m.check(old)
+		err = rows.check(old)
 	}
 	if err != nil {
 		return credentials.ImportPlan{}, err
 	}
-	if plan := m.plan(); o.DryRun || plan.Created+plan.Updated == 0 {
+	if plan := rows.plan(); o.DryRun || plan.Created+plan.Updated == 0 {
 		return plan, nil
 	}
-	err = v.store.ChangeAll(ctx, m.ids, m.records)
-	for _, id := range m.ids { // before the edits count as done (promise P1)
-		v.cache.changed(id, nil)
+	err = im.records.ChangeAll(ctx, rows.ids, rows.records)
+	for _, id := range rows.ids { // before the edits count as done (promise P1)
+		im.reader.changed(id)
 	}
 	if err != nil {
 		return credentials.ImportPlan{}, err
 	}
-	for n := range m.checked {
-		if c := &m.checked[n]; c.old != nil && c.stored != nil && c.old.State.NeedsPerson() && !c.stored.State.NeedsPerson() {
-			v.connected(c.item.ID)
+	for n := range rows.checked {
+		if c := &rows.checked[n]; c.old != nil && c.stored != nil && c.old.State.NeedsPerson() && !c.stored.State.NeedsPerson() {
+			im.connected(c.item.ID)
 		}
 	}
-	v.plan()
-	return m.plan(), nil
+	im.plan()
+	return rows.plan(), nil
 }
 
 // importing is one import under way. Rows are checked before the transaction, so that a long
 // import does not keep others from writing, and again in it where a record has changed since.
 type importing struct {
-	vault   *Vault
-	caller  identity.Caller
-	options credentials.ImportOptions
-	file    ImportFile
-	ids     []credentials.ID       // those named, in the order of their first row
-	first   map[credentials.ID]int // the row that names an id first
-	checked []checkedRow
+	importer *Importer
+	caller   identity.Caller
+	options  credentials.ImportOptions
+	file     ImportFile
+	ids      []credentials.ID       // those named, in the order of their first row
+	first    map[credentials.ID]int // the row that names an id first
+	checked  []checkedRow
 }
 
 // checkedRow is a row joined with what is stored.
@@ -78,8 +90,8 @@ type checkedRow struct {
 	wrong   []fault.Problem
 }
 
-func newImporting(v *Vault, caller identity.Caller, o credentials.ImportOptions, file ImportFile) *importing {
-	m := &importing{vault: v, caller: caller, options: o, file: file, first: make(map[credentials.ID]int), checked: make([]checkedRow, len(file.rows))}
+func newImporting(i *Importer, caller identity.Caller, o credentials.ImportOptions, file ImportFile) *importing {
+	m := &importing{importer: i, caller: caller, options: o, file: file, first: make(map[credentials.ID]int), checked: make([]checkedRow, len(file.rows))}
 	for n := range file.rows {
 		m.checked[n].against = -1
 		id := file.rows[n].id()
@@ -95,7 +107,7 @@ func (m *importing) read(ctx context.Context) (map[credentials.ID]*credentials.R
 	if len(m.ids) == 0 {
 		return nil, nil
 	}
-	list, err := m.vault.store.List(ctx, credentials.Filter{IDs: m.ids})
+	list, err := m.importer.records.List(ctx, credentials.Filter{IDs: m.ids})
 	old := make(map[credentials.ID]*credentials.Record, len(list))
 	for i := range list {
 		old[list[i].ID] = &list[i]
@@ -165,15 +177,15 @@ func (m *importing) records(old map[credentials.ID]*credentials.Record, first in
 		return nil, err
 	}
 	var list []*credentials.Record
-	now := m.vault.moment()
+	now := credentials.Moment(m.importer.now())
 	for n := range m.checked {
 		c := &m.checked[n]
 		if c.stored = nil; c.item.Action == credentials.ActionUnchanged {
 			continue
 		}
-		r, err := m.vault.record(c.old, c.next, author{m.caller.Name, now, first + int64(n), credentials.OriginImport})
+		r, err := m.importer.editor.record(c.old, c.next, author{m.caller.Name, now, first + int64(n), credentials.OriginImport})
 		if err == nil {
-			err = m.vault.bind(r)
+			err = m.importer.sealer.bind(r)
 		}
 		if err != nil {
 			return nil, err

@@ -36,7 +36,7 @@ func (m *importing) checkRow(n int, was *credentials.Record) (c checkedRow) {
 		}
 	}
 	if c.next != nil && len(found.Items) == 0 {
-		c.item = m.vault.item(c.old, c.next, row)
+		c.item = m.importer.item(c.old, c.next, row)
 	}
 	c.wrong = row.located(n, found.Items)
 	return c
@@ -71,8 +71,8 @@ func (m *importing) create(row *importRow, c *checkedRow, found *problem.List) {
 		doc["folder"] = m.options.Folder
 	}
 	name, _ := doc["type"].(string)
-	in := m.input(row, m.vault.types[credentials.TypeName(name)], doc, found)
-	e := m.vault.check(m.caller, in)
+	in := m.input(row, authtype.Named(credentials.TypeName(name)), doc, found)
+	e := m.importer.editor.check(m.caller, in)
 	if e.typ != nil {
 		c.next = e.merge(nil)
 	}
@@ -85,7 +85,7 @@ func (m *importing) update(row *importRow, was *credentials.Record, c *checkedRo
 		found.Add("/id", problem.Forbidden, fault.Message(err))
 		return
 	}
-	old, err := m.vault.readStored(*was)
+	old, err := m.importer.reader.readStored(*was)
 	if err != nil {
 		found.Add("/id", problem.Damaged, fault.Message(err))
 		return
@@ -98,7 +98,7 @@ func (m *importing) update(row *importRow, was *credentials.Record, c *checkedRo
 	in, wrong := document.ReadParts(doc)
 	found.AddNew(wrong.Items)
 	c.old = old
-	c.next, err = m.vault.compose(m.caller, old, in)
+	c.next, err = m.importer.editor.compose(m.caller, old, in)
 	found.AddNew(fault.ProblemsOf(err))
 	m.checkPlace(old.Folder, found)
 	if c.next.Folder != old.Folder {
@@ -178,7 +178,7 @@ func referenceCell(f *authtype.Field, text string) map[string]any {
 }
 
 // item says what becomes of a row without problems.
-func (v *Vault) item(old *stored, next *opened, row *importRow) credentials.ImportItem {
+func (im *Importer) item(old *stored, next *opened, row *importRow) credentials.ImportItem {
 	it := credentials.ImportItem{ID: next.ID, Action: credentials.ActionCreate, Changed: []string{}}
 	if old == nil {
 		for name, value := range row.doc {
@@ -193,7 +193,7 @@ func (v *Vault) item(old *stored, next *opened, row *importRow) credentials.Impo
 		slices.Sort(it.Changed)
 		return it
 	}
-	it.Changed = v.changedParts(old, next)
+	it.Changed = im.changedParts(old, next)
 	it.Action = credentials.ActionUpdate
 	if len(it.Changed) == 0 && len(old.broken) == 0 {
 		it.Action = credentials.ActionUnchanged
@@ -202,9 +202,9 @@ func (v *Vault) item(old *stored, next *opened, row *importRow) credentials.Impo
 }
 
 // changedParts names the parts in which two states of a credential differ, in order.
-func (v *Vault) changedParts(old *stored, next *opened) []string {
+func (im *Importer) changedParts(old *stored, next *opened) []string {
 	changed := []string{}
-	was, is := document.InputOf(v.view(old.Credential)), document.InputOf(v.view(next.Credential))
+	was, is := document.InputOf(complete(old.Credential)), document.InputOf(complete(next.Credential))
 	before, after := document.Parts(&was), document.Parts(&is)
 	for name := range before {
 		if name != "fields" && !sameJSON(before[name].Target, after[name].Target) {

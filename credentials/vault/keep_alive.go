@@ -13,14 +13,14 @@ const (
 )
 
 // serveIdle keeps idle credentials alive until ctx is done.
-func (v *Vault) serveIdle(ctx context.Context) {
+func (ts *Tokens) serveIdle(ctx context.Context) {
 	ticker := time.NewTicker(idleCheck)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			if err := v.keepAlive(ctx); err != nil {
-				v.log.WarnContext(ctx, "idle credentials not kept alive", "error", err)
+			if err := ts.keepAlive(ctx); err != nil {
+				ts.log.WarnContext(ctx, "idle credentials not kept alive", "error", err)
 			}
 		case <-ctx.Done():
 			return
@@ -30,16 +30,16 @@ func (v *Vault) serveIdle(ctx context.Context) {
 
 // keepAlive renews the tokens of connected credentials that nobody renewed for their
 // keep_alive. With several processes each token is renewed once, as always.
-func (v *Vault) keepAlive(ctx context.Context) error {
+func (ts *Tokens) keepAlive(ctx context.Context) error {
 	for after := credentials.ID(""); ; {
-		page, err := v.store.List(ctx, credentials.Filter{KeptAlive: true, After: after, Limit: idlePage})
+		page, err := ts.records.List(ctx, credentials.Filter{KeptAlive: true, After: after, Limit: idlePage})
 		if err != nil {
 			return err
 		}
 		for _, r := range page {
 			text, _ := r.Fields["keep_alive"].(string)
 			if every, err := credentials.ParseDuration(text); err == nil {
-				v.keepOne(ctx, r.ID, every)
+				ts.keepOne(ctx, r.ID, every)
 			}
 		}
 		if len(page) < idlePage || ctx.Err() != nil {
@@ -50,20 +50,20 @@ func (v *Vault) keepAlive(ctx context.Context) error {
 }
 
 // keepOne renews a token older than every. A refusal becomes the credential's state.
-func (v *Vault) keepOne(ctx context.Context, id credentials.ID, every time.Duration) {
-	o, err := v.open(ctx, id)
+func (ts *Tokens) keepOne(ctx context.Context, id credentials.ID, every time.Duration) {
+	o, err := ts.reader.open(ctx, id)
 	if err == nil && (o.State.Status == credentials.NeedsConnect || o.State.Status == credentials.NeedsReconnect) {
 		return
 	}
-	var h *held
+	var h *cachedToken
 	if err == nil {
-		h, _, err = v.readToken(ctx, id)
+		h, _, err = ts.readToken(ctx, id)
 	}
-	if err == nil && h.fits(o) && h.Refresh.IsSet() && v.now().Sub(h.ObtainedAt) >= every {
-		v.renewals.put(id, h)
-		_, err = v.renew(ctx, o, h.generation, planned)
+	if err == nil && h.fits(o) && h.Refresh.IsSet() && ts.now().Sub(h.ObtainedAt) >= every {
+		ts.renewals.put(id, h)
+		_, err = ts.renew(ctx, o, h.generation, planned)
 	}
 	if err != nil && ctx.Err() == nil {
-		v.log.WarnContext(ctx, "idle credential not kept alive", "credential", id, "error", err)
+		ts.log.WarnContext(ctx, "idle credential not kept alive", "credential", id, "error", err)
 	}
 }

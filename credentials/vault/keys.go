@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -14,9 +15,9 @@ import (
 	"keyflow/internal/identity"
 )
 
-// rotation is the re-encryption of everything sealed, at most one at a time. Its zero value
+// progress is the re-encryption of everything sealed, at most one at a time. Its zero value
 // is at rest.
-type rotation struct {
+type progress struct {
 	walk sync.Mutex // held while one runs
 
 	mu      sync.Mutex
@@ -26,14 +27,14 @@ type rotation struct {
 	begin   chan struct{} // tells Serve to begin; holds one
 }
 
-func (r *rotation) update(fn func()) {
+func (r *progress) update(fn func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	fn()
 }
 
 // signal is the channel that Serve waits on.
-func (r *rotation) signal() chan struct{} {
+func (r *progress) signal() chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.begin == nil {
@@ -42,19 +43,29 @@ func (r *rotation) signal() chan struct{} {
 	return r.begin
 }
 
+// MasterKey rotates the master key. It is safe for concurrent use.
+type MasterKey struct {
+	keys    *Keyset
+	canary  credentials.CanaryStore
+	records credentials.Store
+	log     *slog.Logger
+
+	rotation progress
+}
+
 // Keys says which master keys there are, what is sealed with each and how far a rotation is.
 // Errors: Forbidden.
-func (v *Vault) Keys(ctx context.Context, caller identity.Caller) (credentials.KeyStatus, error) {
+func (m *MasterKey) Keys(ctx context.Context, caller identity.Caller) (credentials.KeyStatus, error) {
 	if err := caller.Require(identity.Administer, "/"); err != nil {
 		return credentials.KeyStatus{}, err
 	}
-	count, err := v.countSealed(ctx)
+	count, err := m.countSealed(ctx)
 	if err != nil {
 		return credentials.KeyStatus{}, err
 	}
-	r := v.keys.Keys()
+	r := m.keys.Keys()
 	status := credentials.KeyStatus{Source: "file", Primary: r.Primary}
-	if !v.keys.FromFile() {
+	if !m.keys.FromFile() {
 		status.Source = "environment"
 	}
 	for _, id := range r.IDs {
@@ -68,22 +79,22 @@ func (v *Vault) Keys(ctx context.Context, caller identity.Caller) (credentials.K
 		status.Keys = append(status.Keys, credentials.KeyInfo{ID: id, Sealed: count[id], Missing: true})
 		status.Rotation.Pending += count[id]
 	}
-	v.rotation.update(func() {
-		status.Rotation.Running, status.Rotation.Done, status.Rotation.Message = v.rotation.running, v.rotation.done, v.rotation.message
+	m.rotation.update(func() {
+		status.Rotation.Running, status.Rotation.Done, status.Rotation.Message = m.rotation.running, m.rotation.done, m.rotation.message
 	})
 	if status.Rotation.Message == "" {
-		status.Rotation.Message = v.nextStep(r)
+		status.Rotation.Message = m.nextStep(r)
 	}
 	return status, nil
 }
 
 // nextStep says what a person has to do before a key that was added can seal; "" is nothing.
-func (v *Vault) nextStep(r sealing.Keys) string {
-	if !v.keys.FromFile() || r.Newest() == r.Primary {
+func (m *MasterKey) nextStep(r sealing.Keys) string {
+	if !m.keys.FromFile() || r.Newest() == r.Primary {
 		return ""
 	}
 	return fmt.Sprintf("key %d was added to %s and seals nothing yet. Other processes use this database: put the file into the data folder of each of them, "+
-		"then rotate again, which re-encrypts everything with it", r.Newest(), v.keys.Source())
+		"then rotate again, which re-encrypts everything with it", r.Newest(), m.keys.Source())
 }
 
 // RotateKeys adds a master key and re-encrypts everything sealed with it, in the background of
@@ -94,58 +105,58 @@ func (v *Vault) nextStep(r sealing.Keys) string {
 // operator gives the file to the others, and the next call re-encrypts. Keys from the
 // environment cannot be added to: everything is re-encrypted with the primary given there.
 // Errors: Forbidden, Conflict when no key can be added.
-func (v *Vault) RotateKeys(ctx context.Context, caller identity.Caller) (credentials.KeyStatus, error) {
+func (m *MasterKey) RotateKeys(ctx context.Context, caller identity.Caller) (credentials.KeyStatus, error) {
 	if err := caller.Require(identity.Administer, "/"); err != nil {
 		return credentials.KeyStatus{}, err
 	}
-	begin, err := v.prepareKeys(ctx, caller)
+	begin, err := m.prepareKeys(ctx, caller)
 	if err != nil {
 		return credentials.KeyStatus{}, err
 	}
 	if begin {
-		v.rotation.update(func() { v.rotation.running, v.rotation.done, v.rotation.message = true, 0, "" })
+		m.rotation.update(func() { m.rotation.running, m.rotation.done, m.rotation.message = true, 0, "" })
 		select {
-		case v.rotation.signal() <- struct{}{}:
+		case m.rotation.signal() <- struct{}{}:
 		default: // it has been told already
 		}
 	}
-	return v.Keys(ctx, caller)
+	return m.Keys(ctx, caller)
 }
 
 // prepareKeys adds a key, unless a rotation is under way, and reports whether there is
 // something to re-encrypt.
-func (v *Vault) prepareKeys(ctx context.Context, caller identity.Caller) (begin bool, err error) {
-	if !v.rotation.walk.TryLock() {
+func (m *MasterKey) prepareKeys(ctx context.Context, caller identity.Caller) (begin bool, err error) {
+	if !m.rotation.walk.TryLock() {
 		return false, nil // it is running: the caller joins
 	}
-	defer v.rotation.walk.Unlock()
+	defer m.rotation.walk.Unlock()
 	running := false
-	v.rotation.update(func() { running = v.rotation.running })
-	unfinished, err := v.unfinished(ctx)
+	m.rotation.update(func() { running = m.rotation.running })
+	unfinished, err := m.unfinished(ctx)
 	if running || unfinished || err != nil {
 		return unfinished, err
 	}
-	if !v.keys.FromFile() {
+	if !m.keys.FromFile() {
 		return false, fault.New(fault.Conflict, "%s holds the master key, so no key can be added here, and everything is sealed with its primary key already. "+
 			"Set it to a keyset (the text of a %s file) with a new primary key beside the present ones, restart, and rotate again", KeyEnvironment, KeyFileName)
 	}
-	r := v.keys.Keys()
-	seals := !v.store.Shared() || r.Newest() != r.Primary
-	if err := v.keys.Grow(seals); err != nil {
+	r := m.keys.Keys()
+	seals := !m.records.Shared() || r.Newest() != r.Primary
+	if err := m.keys.Grow(seals); err != nil {
 		return false, err
 	}
-	v.log.InfoContext(ctx, "master key added", "key", v.keys.Keys().Newest(), "file", v.keys.Source(), "seals", seals, "by", caller.Name)
+	m.log.InfoContext(ctx, "master key added", "key", m.keys.Keys().Newest(), "file", m.keys.Source(), "seals", seals, "by", caller.Name)
 	return seals, nil
 }
 
 // unfinished reports whether a rotation began and did not end: the canary, which is sealed
 // again last of all, names another key than the primary.
-func (v *Vault) unfinished(ctx context.Context) (bool, error) {
-	sealed, err := v.canary.Canary(ctx)
+func (m *MasterKey) unfinished(ctx context.Context) (bool, error) {
+	sealed, err := m.canary.Canary(ctx)
 	if err != nil {
 		return false, fmt.Errorf("read canary: %w", err)
 	}
-	return sealing.KeyID(sealed) != v.keys.Keys().Primary, nil
+	return sealing.KeyID(sealed) != m.keys.Keys().Primary, nil
 }
 
 // rotationPause is the time after which a rotation that failed is tried again.
@@ -154,20 +165,20 @@ const rotationPause = time.Minute
 // serveRotation finishes an earlier rotation and runs those that are asked for, until ctx is
 // done. A new primary in the environment of one process is no rotation that began: with a
 // shared database the others may not have it, so it waits to be asked for.
-func (v *Vault) serveRotation(ctx context.Context) {
-	begin := v.keys.FromFile() || !v.store.Shared()
+func (m *MasterKey) serveRotation(ctx context.Context) {
+	begin := m.keys.FromFile() || !m.records.Shared()
 	again := time.NewTimer(0)
 	again.Stop()
 	defer again.Stop()
 	for {
 		if begin {
-			if err := v.FinishRotation(ctx); err != nil && ctx.Err() == nil {
-				v.log.ErrorContext(ctx, "master key rotation stopped; it is tried again", "error", err)
+			if err := m.FinishRotation(ctx); err != nil && ctx.Err() == nil {
+				m.log.ErrorContext(ctx, "master key rotation stopped; it is tried again", "error", err)
 				again.Reset(rotationPause)
 			}
 		}
 		select {
-		case <-v.rotation.signal():
+		case <-m.rotation.signal():
 		case <-again.C:
 		case <-ctx.Done():
 			return

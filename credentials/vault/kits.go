@@ -30,30 +30,30 @@ type kits struct {
 }
 
 // kitOf returns the kit for requests that put wire on the wire.
-func (v *Vault) kitOf(o *opened, token *held, wire []string) *kit {
+func (r *Resolver) kitOf(o *opened, token *cachedToken, wire []string) *kit {
 	generation := int64(0)
 	if token != nil {
 		generation = token.generation
 	}
-	v.kits.mu.RLock()
-	k := v.kits.byID[o.ID]
-	v.kits.mu.RUnlock()
+	r.kits.mu.RLock()
+	k := r.kits.byID[o.ID]
+	r.kits.mu.RUnlock()
 	if k != nil && k.revision == o.Revision && k.generation == generation && slices.Equal(k.wire, wire) && k.opened.sameReferences(o) {
 		return k
 	}
-	k = v.newKit(o, token, wire)
+	k = r.newKit(o, token, wire)
 	k.generation = generation
-	v.kits.mu.Lock()
-	defer v.kits.mu.Unlock()
-	if v.kits.byID == nil {
-		v.kits.byID = make(map[credentials.ID]*kit)
+	r.kits.mu.Lock()
+	defer r.kits.mu.Unlock()
+	if r.kits.byID == nil {
+		r.kits.byID = make(map[credentials.ID]*kit)
 	}
-	v.kits.byID[o.ID] = k
+	r.kits.byID[o.ID] = k
 	return k
 }
 
-func (v *Vault) newKit(o *opened, token *held, wire []string) *kit {
-	k := &kit{opened: o, revision: o.Revision, wire: wire, rules: failurerule.Compile(&o.Credential, o.typ.Renews, v.log)}
+func (r *Resolver) newKit(o *opened, token *cachedToken, wire []string) *kit {
+	k := &kit{opened: o, revision: o.Revision, wire: wire, rules: failurerule.Compile(&o.Credential, o.typ.Renews, r.log)}
 	values := o.hidden(token)
 	if len(values)+len(wire) > 0 {
 		k.redactor = redact.New(redact.Secrets{Values: values, Wire: wire})
@@ -62,7 +62,7 @@ func (v *Vault) newKit(o *opened, token *held, wire []string) *kit {
 }
 
 // hidden lists the secret texts of a credential and its token.
-func (o *opened) hidden(token *held) []string {
+func (o *opened) hidden(token *cachedToken) []string {
 	var values []string
 	for name, text := range o.Secret {
 		values = append(values, o.secretTexts(name, text)...)

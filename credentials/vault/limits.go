@@ -53,6 +53,17 @@ func (e *edit) checkLimits() {
 	}
 }
 
+// Throttles keeps requests within the limits of credentials, for all processes together. It is
+// safe for concurrent use.
+type Throttles struct {
+	store   credentials.LimitStore
+	records credentials.Store
+	process string // names this process in claims
+	now     func() time.Time
+
+	throttles throttles
+}
+
 // throttles keep the requests of this process within the limits of credentials. The zero value
 // is ready.
 type throttles struct {
@@ -97,25 +108,31 @@ type waiter struct {
 	before time.Time // when the request must be sent; zero: any time will do
 }
 
-// permit waits until a request may be sent with o, which has limits.
-func (t *transport) permit(ctx context.Context, o *opened) (*permit, error) {
-	v, th := t.vault, t.vault.throttles.of(o.ID)
-	w := &waiter{ready: make(chan error, 1), park: t.parks()}
-	if !th.join(*o.Limits, w, v.store.Shared()) {
-		go v.serveLimits(context.WithoutCancel(ctx), th)
+// waitingCaller is who waits for a permit.
+type waitingCaller struct {
+	park bool                   // can come back later: a long wait is an error instead
+	idle func() (resume func()) // is called when a wait begins
+}
+
+// permit waits until a request may be sent with a credential that has limits.
+func (ts *Throttles) permit(ctx context.Context, id credentials.ID, limits credentials.Limits, c waitingCaller) (*permit, error) {
+	th := ts.throttles.of(id)
+	w := &waiter{ready: make(chan error, 1), park: c.park}
+	if !th.join(limits, w, ts.records.Shared()) {
+		go ts.serveLimits(context.WithoutCancel(ctx), th)
 	}
 	var err error
 	select {
 	case err = <-w.ready:
 	default:
-		defer t.idle()()
-		err = t.await(ctx, th, w)
+		defer c.idle()()
+		err = ts.await(ctx, th, w)
 	}
 	if err != nil {
 		return nil, err
 	}
-	start := v.now()
-	return &permit{before: w.before, release: sync.OnceFunc(func() { th.release(v.now().Sub(start)) })}, nil
+	start := ts.now()
+	return &permit{before: w.before, release: sync.OnceFunc(func() { th.release(ts.now().Sub(start)) })}, nil
 }
 
 // permit allows one request. It is given back when the answer has been read, or unused.
@@ -138,7 +155,7 @@ func (p *permit) extend(by time.Duration) {
 }
 
 // await waits for the outcome of w, or sends it away when it can come back later.
-func (t *transport) await(ctx context.Context, th *throttle, w *waiter) error {
+func (ts *Throttles) await(ctx context.Context, th *throttle, w *waiter) error {
 	patience := make(<-chan time.Time)
 	if w.park {
 		timer := time.NewTimer(parkAfter)
@@ -150,7 +167,7 @@ func (t *transport) await(ctx context.Context, th *throttle, w *waiter) error {
 		return err
 	case <-patience:
 		if ahead, left := th.leave(w); left {
-			return th.later(t.vault.now(), th.estimate(ahead))
+			return th.later(ts.now(), th.estimate(ahead))
 		}
 	case <-ctx.Done():
 		if _, left := th.leave(w); left {
@@ -227,9 +244,9 @@ func (th *throttle) later(now time.Time, wait time.Duration) *credentials.Error 
 }
 
 // serveLimits gives out permits until there is nothing left to do.
-func (v *Vault) serveLimits(ctx context.Context, th *throttle) {
+func (ts *Throttles) serveLimits(ctx context.Context, th *throttle) {
 	for {
-		pause := v.serveOnce(ctx, th)
+		pause := ts.serveOnce(ctx, th)
 		if th.finished() {
 			return
 		}
@@ -251,10 +268,10 @@ func (th *throttle) finished() bool {
 }
 
 // serveOnce gives out what there is and returns how long nothing more is to be expected.
-func (v *Vault) serveOnce(ctx context.Context, th *throttle) time.Duration {
+func (ts *Throttles) serveOnce(ctx context.Context, th *throttle) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, stampTimeout)
 	defer cancel()
-	free, err := v.freeSlots(ctx, th)
+	free, err := ts.freeSlots(ctx, th)
 	if err != nil {
 		th.fail(err)
 		return parkAfter
@@ -264,8 +281,8 @@ func (v *Vault) serveOnce(ctx context.Context, th *throttle) time.Duration {
 	th.mu.Unlock()
 	pause, before := slotKeep, time.Time{}
 	if r, limited := limits.Rate(); limited && want > 0 {
-		now := v.now()
-		granted, wait, err := v.limits.TakeRequests(ctx, th.id, want, r, now)
+		now := ts.now()
+		granted, wait, err := ts.store.TakeRequests(ctx, th.id, want, r, now)
 		if err != nil {
 			th.fail(err)
 			return parkAfter
@@ -274,29 +291,29 @@ func (v *Vault) serveOnce(ctx context.Context, th *throttle) time.Duration {
 			pause = min(pause, wait)
 			defer th.sendAway(now, wait, r)
 		}
-		if before = now.Add(credentials.PermitLife(r)); v.now().After(before) {
+		if before = now.Add(credentials.PermitLife(r)); ts.now().After(before) {
 			return 0 // too late to use them: ask again
 		}
 		want = granted
 	}
-	if left := th.serve(want, before); left > 0 && limits.Concurrency > 0 && v.store.Shared() {
+	if left := th.serve(want, before); left > 0 && limits.Concurrency > 0 && ts.records.Shared() {
 		return min(pause, slotPoll/2+rand.N(slotPoll)) //nolint:gosec // spreads questions, hides nothing
 	}
 	return pause
 }
 
 // freeSlots is how many more requests may be under way.
-func (v *Vault) freeSlots(ctx context.Context, th *throttle) (int, error) {
+func (ts *Throttles) freeSlots(ctx context.Context, th *throttle) (int, error) {
 	th.mu.Lock()
-	c := credentials.Claim{Holder: v.process, Busy: th.busy, Want: th.busy + len(th.queue), Limit: th.limits.Concurrency}
+	c := credentials.Claim{Holder: ts.process, Busy: th.busy, Want: th.busy + len(th.queue), Limit: th.limits.Concurrency}
 	th.mu.Unlock()
 	switch {
 	case c.Limit == 0 && th.slots == 0:
 		return c.Want - c.Busy, nil
-	case !v.store.Shared():
+	case !ts.records.Shared():
 		return max(c.Limit-c.Busy, 0), nil
 	}
-	slots, err := v.limits.HoldSlots(ctx, th.id, c, v.now())
+	slots, err := ts.store.HoldSlots(ctx, th.id, c, ts.now())
 	if err != nil {
 		return 0, err
 	}

@@ -22,10 +22,22 @@ const (
 	maxUsedProblems = 100 // how many usages a refused delete tells one by one
 )
 
+// Records creates, shows, changes and deletes credentials.
+type Records struct {
+	editor    *Editor
+	viewer    *Viewer
+	usage     *UsageLog
+	reader    *Reader
+	records   credentials.Store
+	connected func(id credentials.ID)
+	forget    func(id credentials.ID) // drops what is kept in memory of one that is gone
+	now       func() time.Time
+}
+
 // Create stores a new credential. Errors: Invalid with every problem of in, Conflict when the
 // id is taken, Forbidden.
-func (v *Vault) Create(ctx context.Context, caller identity.Caller, in credentials.Input) (credentials.Credential, error) {
-	e := v.check(caller, in)
+func (rs *Records) Create(ctx context.Context, caller identity.Caller, in credentials.Input) (credentials.Credential, error) {
+	e := rs.editor.check(caller, in)
 	if err := caller.Require(identity.ManageCredentials, e.in.Folder); err != nil {
 		return credentials.Credential{}, err
 	}
@@ -36,29 +48,29 @@ func (v *Vault) Create(ctx context.Context, caller identity.Caller, in credentia
 	if err := e.Err(); err != nil {
 		return credentials.Credential{}, err
 	}
-	return v.change(ctx, e.in.ID, func(old *credentials.Record, revision int64) (*credentials.Record, error) {
+	return rs.editor.change(ctx, e.in.ID, func(old *credentials.Record, revision int64) (*credentials.Record, error) {
 		if old != nil {
 			return nil, fault.New(fault.Conflict, "credential %q already exists", e.in.ID)
 		}
-		return v.record(nil, o, author{caller.Name, v.moment(), revision, credentials.OriginEdit})
+		return rs.editor.record(nil, o, author{caller.Name, credentials.Moment(rs.now()), revision, credentials.OriginEdit})
 	})
 }
 
 // Get returns one credential without its secrets.
-func (v *Vault) Get(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.Credential, error) {
-	r, err := v.store.Get(ctx, id)
+func (rs *Records) Get(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.Credential, error) {
+	r, err := rs.records.Get(ctx, id)
 	if err != nil {
 		return credentials.Credential{}, err
 	}
 	if err := authorize(caller, identity.View, id, r.Folder); err != nil {
 		return credentials.Credential{}, err
 	}
-	return v.shown(ctx, r.Credential), nil
+	return rs.viewer.shown(ctx, r.Credential), nil
 }
 
 // List returns the credentials that the caller may see and that match, ordered by id.
 // Filter.Limit 0 is 50; over 500 is Invalid.
-func (v *Vault) List(ctx context.Context, caller identity.Caller, f credentials.Filter) ([]credentials.Credential, error) {
+func (rs *Records) List(ctx context.Context, caller identity.Caller, f credentials.Filter) ([]credentials.Credential, error) {
 	if f.Folder == "" {
 		f.Folder = caller.Folder
 	}
@@ -73,16 +85,16 @@ func (v *Vault) List(ctx context.Context, caller identity.Caller, f credentials.
 			Path: "/limit", Code: problem.InvalidValue, Message: fmt.Sprintf("must be 1 to %d", maxPage),
 		}})
 	}
-	f.Now = v.moment()
-	records, err := v.store.List(ctx, f)
+	f.Now = credentials.Moment(rs.now())
+	records, err := rs.records.List(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 	list := make([]credentials.Credential, len(records))
 	for i, r := range records {
-		list[i] = v.listed(r)
+		list[i] = rs.viewer.listed(r)
 	}
-	if err := v.countUsers(ctx, list); err != nil {
+	if err := rs.usage.countUsers(ctx, list); err != nil {
 		return nil, err
 	}
 	return list, nil
@@ -91,19 +103,19 @@ func (v *Vault) List(ctx context.Context, caller identity.Caller, f credentials.
 // Replace writes all of a credential (PUT): absent secrets keep their value, every other
 // absent part gets its default. expect is the revision that the caller saw, or AnyRevision;
 // another one is Stale. Errors otherwise as Create and NotFound.
-func (v *Vault) Replace(ctx context.Context, caller identity.Caller, id credentials.ID, in credentials.Input, expect int64) (credentials.Credential, error) {
-	return v.edit(ctx, caller, id, expect, func(*stored) (credentials.Input, error) { return in, nil })
+func (rs *Records) Replace(ctx context.Context, caller identity.Caller, id credentials.ID, in credentials.Input, expect int64) (credentials.Credential, error) {
+	return rs.edit(ctx, caller, id, expect, func(*stored) (credentials.Input, error) { return in, nil })
 }
 
 // Patch changes the parts that are in patch, a JSON merge patch (RFC 7396): lists replace,
 // null removes. Errors as Replace, and Malformed when patch is not JSON.
-func (v *Vault) Patch(ctx context.Context, caller identity.Caller, id credentials.ID, patch []byte, expect int64) (credentials.Credential, error) {
-	return v.edit(ctx, caller, id, expect, func(old *stored) (credentials.Input, error) { return document.ApplyPatch(old.Credential, patch) })
+func (rs *Records) Patch(ctx context.Context, caller identity.Caller, id credentials.ID, patch []byte, expect int64) (credentials.Credential, error) {
+	return rs.edit(ctx, caller, id, expect, func(old *stored) (credentials.Input, error) { return document.ApplyPatch(old.Credential, patch) })
 }
 
 // edit changes an existing credential into the input that next makes of it.
-func (v *Vault) edit(ctx context.Context, caller identity.Caller, id credentials.ID, expect int64, next func(old *stored) (credentials.Input, error)) (credentials.Credential, error) {
-	return v.change(ctx, id, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
+func (rs *Records) edit(ctx context.Context, caller identity.Caller, id credentials.ID, expect int64, next func(old *stored) (credentials.Input, error)) (credentials.Credential, error) {
+	return rs.editor.change(ctx, id, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
 		if record == nil {
 			return nil, credentials.NotFound(id)
 		}
@@ -113,7 +125,7 @@ func (v *Vault) edit(ctx context.Context, caller identity.Caller, id credentials
 		if expect != credentials.AnyRevision && expect != record.Revision {
 			return nil, fault.New(fault.Stale, "credential %q was changed in the meantime: read it again and repeat the edit", id)
 		}
-		old, err := v.readStored(*record)
+		old, err := rs.reader.readStored(*record)
 		if err != nil {
 			return nil, err
 		}
@@ -121,7 +133,7 @@ func (v *Vault) edit(ctx context.Context, caller identity.Caller, id credentials
 		if err != nil {
 			return nil, err
 		}
-		o, err := v.compose(caller, old, in)
+		o, err := rs.editor.compose(caller, old, in)
 		if err != nil {
 			return nil, err
 		}
@@ -130,14 +142,14 @@ func (v *Vault) edit(ctx context.Context, caller identity.Caller, id credentials
 				return nil, err
 			}
 		}
-		return v.record(old, o, author{caller.Name, v.moment(), revision, credentials.OriginEdit})
+		return rs.editor.record(old, o, author{caller.Name, credentials.Moment(rs.now()), revision, credentials.OriginEdit})
 	})
 }
 
 // compose checks an input against what is stored and joins both.
-func (v *Vault) compose(caller identity.Caller, old *stored, in credentials.Input) (*opened, error) {
+func (ed *Editor) compose(caller identity.Caller, old *stored, in credentials.Input) (*opened, error) {
 	wrong := settle(old, &in)
-	e := v.check(caller, in)
+	e := ed.check(caller, in)
 	e.Items = append(wrong.Items, e.Items...)
 	o := e.merge(old)
 	return o, e.Err()
@@ -155,11 +167,11 @@ func settle(old *stored, in *credentials.Input) (wrong problem.List) {
 	return wrong
 }
 
-func (v *Vault) readStored(r credentials.Record) (*stored, error) {
+func (rd *Reader) readStored(r credentials.Record) (*stored, error) {
 	if err := r.Damaged(); err != nil {
 		return nil, err
 	}
-	o, broken, err := v.unseal(r)
+	o, broken, err := rd.sealer.unseal(r)
 	if err != nil {
 		return nil, err
 	}
@@ -167,38 +179,38 @@ func (v *Vault) readStored(r credentials.Record) (*stored, error) {
 }
 
 // change runs one edit and drops the cached credential before it returns (promise P1).
-func (v *Vault) change(ctx context.Context, id credentials.ID, fn func(old *credentials.Record, revision int64) (*credentials.Record, error)) (credentials.Credential, error) {
+func (ed *Editor) change(ctx context.Context, id credentials.ID, fn func(old *credentials.Record, revision int64) (*credentials.Record, error)) (credentials.Credential, error) {
 	var before credentials.State
-	r, err := v.store.Change(ctx, id, func(old *credentials.Record, revision int64) (*credentials.Record, error) {
+	r, err := ed.records.Change(ctx, id, func(old *credentials.Record, revision int64) (*credentials.Record, error) {
 		if old != nil {
 			before = old.State
 		}
 		r, err := fn(old, revision)
 		if err == nil {
-			err = v.bind(r)
+			err = ed.sealer.bind(r)
 		}
 		return r, err
 	})
-	v.cache.changed(id, nil)
+	ed.reader.changed(id)
 	if err != nil {
 		return credentials.Credential{}, err
 	}
 	if before.NeedsPerson() && !r.State.NeedsPerson() {
-		v.connected(id)
+		ed.connected(id)
 	}
-	v.plan()
-	return v.shown(ctx, r.Credential), nil
+	ed.plan()
+	return ed.viewer.shown(ctx, r.Credential), nil
 }
 
 // Delete removes a credential with all versions and tokens. While workflows name it, or have
 // used it at run time in the last 30 days, that is a Conflict whose problems list them, unless force.
-func (v *Vault) Delete(ctx context.Context, caller identity.Caller, id credentials.ID, force bool) error {
-	all, err := v.usagesOf(ctx, id)
+func (rs *Records) Delete(ctx context.Context, caller identity.Caller, id credentials.ID, force bool) error {
+	all, err := rs.usage.usagesOf(ctx, id)
 	if err != nil {
 		return err
 	}
-	used := v.blocking(all)
-	_, err = v.store.Change(ctx, id, func(old *credentials.Record, _ int64) (*credentials.Record, error) {
+	used := rs.usage.blocking(all)
+	_, err = rs.records.Change(ctx, id, func(old *credentials.Record, _ int64) (*credentials.Record, error) {
 		if old == nil {
 			return nil, credentials.NotFound(id)
 		}
@@ -208,18 +220,13 @@ func (v *Vault) Delete(ctx context.Context, caller identity.Caller, id credentia
 		if len(used) > 0 && !force {
 			return nil, inUse(id, used)
 		}
-		old.UpdatedBy, old.UpdatedAt = caller.Name, v.moment()
+		old.UpdatedBy, old.UpdatedAt = caller.Name, credentials.Moment(rs.now())
 		return nil, nil
 	})
-	v.cache.changed(id, nil)
+	rs.reader.changed(id)
 	if err == nil {
-		v.seen.forget(id)
-		v.uses.forget(id)
-		v.renewals.forget(id)
-		v.kits.forget(id)
-		v.identities.forget(id)
-		v.connected(id) // whoever waits for it is told that it is gone
-		v.fallBacks.forget(id)
+		rs.forget(id)
+		rs.connected(id) // whoever waits for it learns that it is gone
 	}
 	return err
 }
@@ -240,8 +247,8 @@ func inUse(id credentials.ID, used []credentials.Usage) error {
 
 // draft opens values that are not saved, for tests. Secrets that in leaves out come from the
 // stored credential of the same id, unless the draft could send them somewhere new.
-func (v *Vault) draft(ctx context.Context, caller identity.Caller, in credentials.Input) (*opened, error) {
-	record, err := v.store.Get(ctx, in.ID)
+func (ed *Editor) draft(ctx context.Context, caller identity.Caller, in credentials.Input) (*opened, error) {
+	record, err := ed.records.Get(ctx, in.ID)
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return nil, err
 	}
@@ -250,7 +257,7 @@ func (v *Vault) draft(ctx context.Context, caller identity.Caller, in credential
 		if in.ID == "" {
 			in.ID = "unsaved"
 		}
-		e := v.check(caller, in)
+		e := ed.check(caller, in)
 		if err := caller.Require(identity.ManageCredentials, e.in.Folder); err != nil {
 			return nil, err
 		}
@@ -262,11 +269,11 @@ func (v *Vault) draft(ctx context.Context, caller identity.Caller, in credential
 	if err := caller.Require(identity.ManageCredentials, record.Folder); err != nil {
 		return nil, err
 	}
-	old, err := v.readStored(record)
+	old, err := ed.reader.readStored(record)
 	if err != nil {
 		return nil, err
 	}
-	o, err := v.compose(caller, old, in)
+	o, err := ed.compose(caller, old, in)
 	if err != nil {
 		return nil, err
 	}
@@ -282,20 +289,17 @@ func finish(o *opened, p *problem.List) (*opened, error) {
 	return o, p.Err()
 }
 
-// moment is now as the store keeps it.
-func (v *Vault) moment() time.Time { return v.now().UTC().Truncate(time.Microsecond) }
-
 // Check reports whether a workflow may name the credential: NotFound when it does not exist,
 // Forbidden when allowed_workflows does not list the workflow.
-func (v *Vault) Check(ctx context.Context, id credentials.ID, workflow, folder string) error {
-	_, err := v.checkUse(ctx, id, workflow, folder)
+func (ch *Checks) Check(ctx context.Context, id credentials.ID, workflow, folder string) error {
+	_, err := ch.checkUse(ctx, id, workflow, folder)
 	return err
 }
 
 // RequireUse is Forbidden when the credential exists and the caller may not use credentials in
 // its folder. An unknown one is nobody's secret: nil.
-func (v *Vault) RequireUse(ctx context.Context, caller identity.Caller, id credentials.ID) error {
-	r, err := v.store.Get(ctx, id)
+func (ch *Checks) RequireUse(ctx context.Context, caller identity.Caller, id credentials.ID) error {
+	r, err := ch.records.Get(ctx, id)
 	if fault.Is(err, fault.NotFound) {
 		return nil
 	}
@@ -307,12 +311,12 @@ func (v *Vault) RequireUse(ctx context.Context, caller identity.Caller, id crede
 
 // CheckInbound is Check for the credential of an inbound webhook; Invalid when it cannot
 // verify requests.
-func (v *Vault) CheckInbound(ctx context.Context, id credentials.ID, workflow, folder string) error {
-	r, err := v.checkUse(ctx, id, workflow, folder)
+func (ch *Checks) CheckInbound(ctx context.Context, id credentials.ID, workflow, folder string) error {
+	r, err := ch.checkUse(ctx, id, workflow, folder)
 	if err != nil {
 		return err
 	}
-	if t := v.types[r.Type]; t == nil || t.Verify == nil {
+	if t := authtype.Named(r.Type); t == nil || t.Verify == nil {
 		return fault.Problems(fmt.Sprintf("credential %q cannot verify webhooks", id), []fault.Problem{{
 			Code: problem.NotSupported, Message: authtype.CannotVerify(id, r.Type),
 		}})
@@ -323,12 +327,12 @@ func (v *Vault) CheckInbound(ctx context.Context, id credentials.ID, workflow, f
 	return fault.Problems(fmt.Sprintf("credential %q cannot verify webhooks", id), []fault.Problem{{Code: problem.SecretRequired, Message: noSecret(id)}})
 }
 
-func (v *Vault) checkUse(ctx context.Context, id credentials.ID, workflow, folder string) (credentials.Record, error) {
-	r, err := v.store.Get(ctx, id)
+func (ch *Checks) checkUse(ctx context.Context, id credentials.ID, workflow, folder string) (credentials.Record, error) {
+	r, err := ch.records.Get(ctx, id)
 	if err != nil {
 		return r, err
 	}
-	if patterns := v.view(r.Credential).AllowedWorkflows; !reach.AllowWorkflow(patterns, folder, workflow) {
+	if patterns := complete(r.Credential).AllowedWorkflows; !reach.AllowWorkflow(patterns, folder, workflow) {
 		return r, fault.New(fault.Forbidden, "credential %q may not be used by %s: its allowed_workflows are %s",
 			id, strings.TrimSuffix(folder, "/")+"/"+workflow, listOf(patterns))
 	}

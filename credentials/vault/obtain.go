@@ -21,62 +21,62 @@ const (
 )
 
 // obtain makes one token request unless a newer token than used is stored already.
-func (v *Vault) obtain(ctx context.Context, o *opened, used int64) (*held, error) {
-	newer, err := v.lease(ctx, o, used)
+func (ts *Tokens) obtain(ctx context.Context, o *opened, used int64) (*cachedToken, error) {
+	newer, err := ts.lease(ctx, o, used)
 	if newer != nil || err != nil {
 		return newer, err
 	}
-	defer v.release(ctx, o.ID)
+	defer ts.release(ctx, o.ID)
 	ctx, cancel := context.WithTimeout(ctx, renewTimeout)
 	defer cancel()
-	before, interrupted, err := v.readToken(ctx, o.ID)
+	before, interrupted, err := ts.readToken(ctx, o.ID)
 	if err != nil {
 		return nil, err
 	}
 	if before.generation > used && before.fits(o) {
 		return before, nil
 	}
-	if saved, err := v.saveLate(ctx, o, before); saved != nil || err != nil {
+	if saved, err := ts.saveLate(ctx, o, before); saved != nil || err != nil {
 		return saved, err
 	}
-	full, err := v.resolved(ctx, o)
+	full, err := ts.reader.resolved(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	next, err := v.ask(ctx, full, before)
+	next, err := ts.ask(ctx, full, before)
 	if err == nil {
 		if o.State.Status == credentials.NeedsReconnect {
-			v.report(ctx, o, credentials.OK, "")
+			ts.states.report(ctx, o, credentials.OK, "")
 		}
 		return next, nil
 	}
 	// Someone else may have spent the refresh token first: the newer token is the current one then.
-	if now, _, readErr := v.readToken(ctx, o.ID); readErr == nil && now.generation > before.generation && now.fits(o) {
+	if now, _, readErr := ts.readToken(ctx, o.ID); readErr == nil && now.generation > before.generation && now.fits(o) {
 		return now, nil
 	}
-	return nil, v.refusedToken(ctx, o, attempt{before.generation, interrupted, err})
+	return nil, ts.refusedToken(ctx, o, attempt{before.generation, interrupted, err})
 }
 
 // ask makes the token request and stores its answer.
-func (v *Vault) ask(ctx context.Context, o *opened, before *held) (*held, error) {
-	token, err := v.request(ctx, o, before)
+func (ts *Tokens) ask(ctx context.Context, o *opened, before *cachedToken) (*cachedToken, error) {
+	token, err := ts.request(ctx, o, before)
 	if err != nil {
 		return nil, err
 	}
-	next := v.successor(o, before, token)
-	return next, v.storeToken(ctx, o, before, next)
+	next := ts.successor(o, before, token)
+	return next, ts.storeToken(ctx, o, before, next)
 }
 
 // lease gets the right to renew, among the processes that share the store. While another has
 // it, its result is awaited; newer is what it stored. A process that died with the right keeps
 // it for the rest of the minute: callers are told to come back.
-func (v *Vault) lease(ctx context.Context, o *opened, used int64) (newer *held, err error) {
-	if !v.store.Shared() {
+func (ts *Tokens) lease(ctx context.Context, o *opened, used int64) (newer *cachedToken, err error) {
+	if !ts.records.Shared() {
 		return nil, nil
 	}
 	begun := time.Now()
 	for pause := leasePoll; ; pause = min(2*pause, 8*leasePoll) {
-		left, err := v.tokens.Lease(ctx, o.ID, v.process, leaseLife, v.now())
+		left, err := ts.store.Lease(ctx, o.ID, ts.process, leaseLife, ts.now())
 		if err != nil {
 			return nil, unknownOr(o.ID, err)
 		}
@@ -85,7 +85,7 @@ func (v *Vault) lease(ctx context.Context, o *opened, used int64) (newer *held, 
 		}
 		if time.Since(begun) > leaseWait {
 			e := o.failed(egress.CodeNetwork, nil, "another process has been renewing the token of credential %q for long; it is tried again when its time is over", o.ID)
-			e.Until = v.now().Add(left)
+			e.Until = ts.now().Add(left)
 			return nil, e
 		}
 		select {
@@ -93,7 +93,7 @@ func (v *Vault) lease(ctx context.Context, o *opened, used int64) (newer *held, 
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		h, _, err := v.readToken(ctx, o.ID)
+		h, _, err := ts.readToken(ctx, o.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -103,22 +103,22 @@ func (v *Vault) lease(ctx context.Context, o *opened, used int64) (newer *held, 
 	}
 }
 
-func (v *Vault) release(ctx context.Context, id credentials.ID) {
-	if !v.store.Shared() {
+func (ts *Tokens) release(ctx context.Context, id credentials.ID) {
+	if !ts.records.Shared() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
-	if err := v.tokens.Release(ctx, id, v.process); err != nil {
-		v.log.WarnContext(ctx, "renewal of a token not given up; it ends by itself", "credential", id, "error", err)
+	if err := ts.store.Release(ctx, id, ts.process); err != nil {
+		ts.log.WarnContext(ctx, "renewal of a token not given up; it ends by itself", "credential", id, "error", err)
 	}
 }
 
 // request asks the provider. That it was asked is stored first, so that a successor after a
 // crash knows that a one-time refresh token may be spent.
-func (v *Vault) request(ctx context.Context, o *opened, before *held) (oauth.Token, error) {
+func (ts *Tokens) request(ctx context.Context, o *opened, before *cachedToken) (oauth.Token, error) {
 	if o.Text("grant_type") == authtype.ClientCredentials {
-		return v.oauthClient().ClientCredentials(ctx, v.oauthConfig(o))
+		return ts.provider.oauthClient().ClientCredentials(ctx, ts.provider.oauthConfig(o))
 	}
 	if !before.fits(o) {
 		return oauth.Token{}, errNotConnected
@@ -126,18 +126,18 @@ func (v *Vault) request(ctx context.Context, o *opened, before *held) (oauth.Tok
 	if !before.Refresh.IsSet() {
 		return oauth.Token{}, errNoRefreshToken
 	}
-	row, err := v.sealToken(o.ID, before, v.moment())
+	row, err := ts.sealToken(o.ID, before, credentials.Moment(ts.now()))
 	if err != nil {
 		return oauth.Token{}, err
 	}
-	noted, err := v.tokens.SwapToken(ctx, row, before.generation)
+	noted, err := ts.store.SwapToken(ctx, row, before.generation)
 	if err != nil {
 		return oauth.Token{}, fmt.Errorf("note renewal of credential %q: %w", o.ID, err)
 	}
 	if !noted {
 		return oauth.Token{}, o.replaced()
 	}
-	return v.oauthClient().Refresh(ctx, v.oauthConfig(o), before.Refresh)
+	return ts.provider.oauthClient().Refresh(ctx, ts.provider.oauthConfig(o), before.Refresh)
 }
 
 var (
@@ -147,14 +147,14 @@ var (
 
 // storeToken stores next before anyone uses it. The provider may have spent the old refresh
 // token, so a failing store is tried again, and at last the token is kept for the next renewal.
-func (v *Vault) storeToken(ctx context.Context, o *opened, before, next *held) error {
-	row, err := v.sealToken(o.ID, next, time.Time{})
+func (ts *Tokens) storeToken(ctx context.Context, o *opened, before, next *cachedToken) error {
+	row, err := ts.sealToken(o.ID, next, time.Time{})
 	if err != nil {
 		return err
 	}
 	stored := false
 	for try := range storeTries {
-		if stored, err = v.tokens.SwapToken(ctx, row, before.generation); err == nil {
+		if stored, err = ts.store.SwapToken(ctx, row, before.generation); err == nil {
 			break
 		}
 		select {
@@ -163,9 +163,9 @@ func (v *Vault) storeToken(ctx context.Context, o *opened, before, next *held) e
 		}
 	}
 	if err != nil {
-		v.renewals.mu.Lock()
-		v.renewals.of(o.ID).unsaved = next
-		v.renewals.mu.Unlock()
+		ts.renewals.mu.Lock()
+		ts.renewals.of(o.ID).unsaved = next
+		ts.renewals.mu.Unlock()
 		return fmt.Errorf("store token of credential %q: %w", o.ID, err)
 	}
 	if !stored {
@@ -179,13 +179,13 @@ func (o *opened) replaced() *credentials.Error {
 }
 
 // saveLate stores a token that could not be stored when it was got.
-func (v *Vault) saveLate(ctx context.Context, o *opened, before *held) (*held, error) {
-	v.renewals.mu.Lock()
-	late := v.renewals.of(o.ID).unsaved
-	v.renewals.of(o.ID).unsaved = nil
-	v.renewals.mu.Unlock()
+func (ts *Tokens) saveLate(ctx context.Context, o *opened, before *cachedToken) (*cachedToken, error) {
+	ts.renewals.mu.Lock()
+	late := ts.renewals.of(o.ID).unsaved
+	ts.renewals.of(o.ID).unsaved = nil
+	ts.renewals.mu.Unlock()
 	if !late.fits(o) || late.generation != before.generation+1 {
 		return nil, nil
 	}
-	return late, v.storeToken(ctx, o, before, late)
+	return late, ts.storeToken(ctx, o, before, late)
 }

@@ -6,11 +6,28 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/internal/coalesce"
+	"keyflow/credentials/sources"
 	"keyflow/internal/fault"
 )
 
 // stampTimeout bounds one read of a revision; it belongs to all who wait for it.
 const stampTimeout = 10 * time.Second
+
+// Reader opens credentials: it reads, decrypts and caches them. It is safe for concurrent use.
+type Reader struct {
+	records credentials.Store
+	sealer  *Sealer
+	sources *sources.Sources
+
+	cache  cache
+	stamps coalesce.Reads[credentials.ID, credentials.Stamp]
+}
+
+// NewReader returns a reader of records.
+func NewReader(records credentials.Store, sealer *Sealer, from *sources.Sources) *Reader {
+	return &Reader{records: records, sealer: sealer, sources: from}
+}
 
 // open returns the credential as it is now: every edit that had returned before the call is
 // seen, in every process (promise P1). It is *Error credential_unknown when missing.
@@ -18,10 +35,10 @@ const stampTimeout = 10 * time.Second
 // When this process alone changes the store, the cache is right by itself: an edit drops its
 // entry before it returns. When others may change it too, each call checks the revision by a
 // read that starts after the call.
-func (v *Vault) open(ctx context.Context, id credentials.ID) (*opened, error) {
-	o := v.cache.get(id)
-	if v.store.Shared() {
-		stamp, err := v.stamp(ctx, id)
+func (rd *Reader) open(ctx context.Context, id credentials.ID) (*opened, error) {
+	o := rd.cache.get(id)
+	if rd.records.Shared() {
+		stamp, err := rd.stamp(ctx, id)
 		if err != nil {
 			return nil, unknownOr(id, err)
 		}
@@ -30,7 +47,7 @@ func (v *Vault) open(ctx context.Context, id credentials.ID) (*opened, error) {
 				return o, nil
 			}
 			o = o.withState(stamp.State)
-			v.cache.put(o, v.cache.begin())
+			rd.cache.put(o, rd.cache.begin())
 			return o, nil
 		}
 		o = nil
@@ -38,32 +55,32 @@ func (v *Vault) open(ctx context.Context, id credentials.ID) (*opened, error) {
 	if o != nil {
 		return o, nil
 	}
-	return v.load(ctx, id)
+	return rd.load(ctx, id)
 }
 
 // stamp reads revision and state from the store; many callers share a read.
-func (v *Vault) stamp(ctx context.Context, id credentials.ID) (credentials.Stamp, error) {
-	return v.stamps.Do(ctx, id, func(ctx context.Context) (credentials.Stamp, error) {
+func (rd *Reader) stamp(ctx context.Context, id credentials.ID) (credentials.Stamp, error) {
+	return rd.stamps.Do(ctx, id, func(ctx context.Context) (credentials.Stamp, error) {
 		ctx, cancel := context.WithTimeout(ctx, stampTimeout)
 		defer cancel()
-		return v.store.Stamp(ctx, id)
+		return rd.records.Stamp(ctx, id)
 	})
 }
 
-func (v *Vault) load(ctx context.Context, id credentials.ID) (*opened, error) {
-	epoch := v.cache.begin()
-	r, err := v.store.Get(ctx, id)
+func (rd *Reader) load(ctx context.Context, id credentials.ID) (*opened, error) {
+	epoch := rd.cache.begin()
+	r, err := rd.records.Get(ctx, id)
 	if err != nil {
 		return nil, unknownOr(id, err)
 	}
-	o, broken, err := v.unseal(r)
+	o, broken, err := rd.sealer.unseal(r)
 	if err != nil {
 		return nil, err
 	}
 	if len(broken) > 0 {
 		return nil, damaged(id, broken)
 	}
-	v.cache.put(o, epoch)
+	rd.cache.put(o, epoch)
 	return o, nil
 }
 
@@ -75,29 +92,39 @@ func unknownOr(id credentials.ID, err error) error {
 }
 
 // setState stores a state if the record is still at seen's revision; otherwise it does nothing.
-func (v *Vault) setState(ctx context.Context, id credentials.ID, seen *opened, s credentials.Status, message string) error {
-	if seen.State.Status == s && seen.State.Message == message {
+func (s *States) setState(ctx context.Context, id credentials.ID, seen *opened, status credentials.Status, message string) error {
+	if seen.State.Status == status && seen.State.Message == message {
 		return nil
 	}
-	return v.storeState(seen, credentials.State{Status: s, Message: message, Since: v.moment()}, func(state credentials.State) (bool, error) {
-		return v.store.SetState(ctx, id, seen.Revision, state)
+	return s.storeState(seen, credentials.State{Status: status, Message: message, Since: credentials.Moment(s.now())}, func(state credentials.State) (bool, error) {
+		return s.records.SetState(ctx, id, seen.Revision, state)
 	})
 }
 
 // storeState writes a state and keeps the cache in step.
-func (v *Vault) storeState(seen *opened, state credentials.State, write func(credentials.State) (stored bool, err error)) error {
+func (s *States) storeState(seen *opened, state credentials.State, write func(credentials.State) (stored bool, err error)) error {
 	stored, err := write(state)
 	if err == nil && stored && seen.State.NeedsPerson() && !state.NeedsPerson() {
-		defer v.connected(seen.ID)
+		defer s.connected(seen.ID)
 	}
-	v.cache.changed(seen.ID, func(o *opened) *opened {
-		if err != nil || !stored || o.Revision != seen.Revision {
+	s.reader.stated(seen, state, err == nil && stored)
+	return err
+}
+
+// stated keeps the cache in step with a write of a state. Without success, what is cached may be
+// wrong.
+func (rd *Reader) stated(seen *opened, state credentials.State, stored bool) {
+	rd.cache.changed(seen.ID, func(o *opened) *opened {
+		if !stored || o.Revision != seen.Revision {
 			return nil
 		}
 		return o.withState(state)
 	})
-	return err
 }
+
+// changed drops what is cached of a credential; call it after every attempt to change one, before
+// the change counts as done (promise P1).
+func (rd *Reader) changed(id credentials.ID) { rd.cache.changed(id, nil) }
 
 // cache holds decrypted credentials by id. Its zero value is empty.
 type cache struct {

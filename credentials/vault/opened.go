@@ -12,6 +12,7 @@ import (
 	"keyflow/credentials/authtype"
 	"keyflow/credentials/internal/reach"
 	"keyflow/credentials/internal/sealing"
+	"keyflow/credentials/presets"
 	"keyflow/internal/fault"
 	"keyflow/internal/secret"
 )
@@ -48,21 +49,21 @@ func (o *opened) withState(s credentials.State) *opened {
 // unseal decrypts a record. Fields that do not open are listed in broken and missing from the
 // result. "" in broken stands for the record as a whole: nothing that it says can be trusted,
 // and all its secrets count as broken.
-func (v *Vault) unseal(r credentials.Record) (o *opened, broken map[string]error, err error) {
-	t, ok := v.types[r.Type]
-	if !ok {
+func (s *Sealer) unseal(r credentials.Record) (o *opened, broken map[string]error, err error) {
+	t := authtype.Named(r.Type)
+	if t == nil {
 		return nil, nil, fault.New(fault.Internal, "credential %q has the type %q, which this release does not know", r.ID, r.Type)
 	}
 	o = &opened{
-		Credential: v.view(r.Credential), typ: t, hosts: reach.ParseHosts(r.AllowedHosts), grant: r.Grant,
+		Credential: complete(r.Credential), typ: t, hosts: reach.ParseHosts(r.AllowedHosts), grant: r.Grant,
 		Values: authtype.Values{Plain: authtype.Texts(t, r.Fields), Secret: make(map[string]secret.Text, len(r.Sealed))},
 	}
 	o.State = r.State // as stored: what is shown of one that ends soon is no state
 	broken = make(map[string]error)
-	if err := v.bound(&r); err != nil {
+	if err := s.bound(&r); err != nil {
 		broken[""] = err
 	}
-	if key, err := v.keys.Open(fingerprintKeyPlace(r.ID), r.FingerprintKey); err != nil {
+	if key, err := s.keys.Open(fingerprintKeyPlace(r.ID), r.FingerprintKey); err != nil {
 		broken[""] = err
 	} else {
 		o.key = secret.New(string(key))
@@ -76,7 +77,7 @@ func (v *Vault) unseal(r credentials.Record) (o *opened, broken map[string]error
 			continue
 		}
 		at := fieldPlace(r.ID, r.Version, field)
-		text, err := v.openField(at, r.Sealed[field], o.key, info.Fingerprint)
+		text, err := s.openField(at, r.Sealed[field], o.key, info.Fingerprint)
 		if err = cmp.Or(broken[""], err); err != nil {
 			broken[field] = err
 			continue
@@ -105,3 +106,35 @@ func damaged(id credentials.ID, broken map[string]error) error {
 	return fault.New(fault.Conflict, "credential %q is damaged in the database: enter its secret fields again, or restore the backup", id).
 		Because(errors.Join(errs...))
 }
+
+// complete gives a record its defaults: no null where a list or object is meant.
+func complete(c credentials.Credential) credentials.Credential {
+	if c.AllowedWorkflows == nil {
+		c.AllowedWorkflows = reach.OwnFolder(c.Folder)
+	}
+	c.Labels, c.Fields, c.Secrets = orEmpty(c.Labels), orEmpty(c.Fields), orEmpty(c.Secrets)
+	for _, list := range []*[]string{&c.AllowedHosts, &c.RotatableBy} {
+		if *list == nil {
+			*list = []string{}
+		}
+	}
+	if c.Candidate != nil {
+		candidate := *c.Candidate
+		candidate.Fields, candidate.Secrets = orEmpty(candidate.Fields), orEmpty(candidate.Secrets)
+		c.Candidate = &candidate
+	}
+	if c.FailureRules == nil {
+		c.FailureRules = []credentials.FailureRule{}
+	}
+	return c
+}
+
+func orEmpty[V any](m map[string]V) map[string]V {
+	if m == nil {
+		return map[string]V{}
+	}
+	return m
+}
+
+// Presets lists the presets, ordered by id.
+func (v *Vault) Presets() []presets.Preset { return slices.Clone(v.presets) }

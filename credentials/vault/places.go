@@ -44,3 +44,33 @@ func connectPlace(id credentials.ID) sealing.Place {
 func outputPlace(run, node string, index int) sealing.Place {
 	return sealing.Place{Kind: "output", ID: run, Version: int64(index), Field: node}
 }
+
+// sealTokenText seals the token state of one generation.
+func (s *Sealer) sealTokenText(id credentials.ID, generation int64, text []byte) ([]byte, error) {
+	return s.keys.Seal(tokenPlace(id, generation), text)
+}
+
+// openTokenText opens what sealTokenText made for the same generation.
+func (s *Sealer) openTokenText(id credentials.ID, generation int64, sealed []byte) ([]byte, error) {
+	return s.keys.Open(tokenPlace(id, generation), sealed)
+}
+
+// sealConnect seals what the end of a connect needs of its beginning.
+func (s *Sealer) sealConnect(id credentials.ID, text []byte) ([]byte, error) {
+	return s.keys.Seal(connectPlace(id), text)
+}
+
+// openConnect opens what sealConnect made.
+func (s *Sealer) openConnect(id credentials.ID, sealed []byte) ([]byte, error) {
+	return s.keys.Open(connectPlace(id), sealed)
+}
+
+// sealOutput seals the output of a step, for that step alone.
+func (s *Sealer) sealOutput(run, node string, index int, output []byte) ([]byte, error) {
+	return s.keys.Seal(outputPlace(run, node, index), output)
+}
+
+// openOutput opens what sealOutput made for the same step.
+func (s *Sealer) openOutput(run, node string, index int, sealed []byte) ([]byte, error) {
+	return s.keys.Open(outputPlace(run, node, index), sealed)
+}

@@ -10,7 +10,7 @@ import (
 // record tells the run history of one request, and the credential that it was used.
 func (t *transport) record(req *http.Request, s *sent, took time.Duration) {
 	if s.opened != nil && !t.draft {
-		t.vault.touch(s.opened.ID, t.vault.now())
+		t.resolver.usage.touch(s.opened.ID, t.resolver.now())
 	}
 	if t.use.Record == nil {
 		return

@@ -73,14 +73,14 @@ func (e *edit) checkReferenceWidening(old *stored, o *opened) {
 
 // resolved is o with the secrets that its references lead to now; o itself when it has none.
 // Errors are *Error.
-func (v *Vault) resolved(ctx context.Context, o *opened) (*opened, error) {
+func (rd *Reader) resolved(ctx context.Context, o *opened) (*opened, error) {
 	if len(o.Refs) == 0 {
 		return o, nil
 	}
 	r := *o
 	r.Secret = maps.Clone(o.Secret)
 	for _, field := range slices.Sorted(maps.Keys(o.Refs)) {
-		text, err := v.sources.Read(ctx, o.Refs[field])
+		text, err := rd.sources.Read(ctx, o.Refs[field])
 		if err == nil {
 			err = r.put(field, text)
 		}

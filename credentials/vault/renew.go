@@ -26,16 +26,16 @@ type renewals struct {
 
 // renewal is what is known of the token of one credential.
 type renewal struct {
-	held    *held   // as last stored; nil: not read yet
+	held    *cachedToken   // as last stored; nil: not read yet
 	flight  *flight // a renewal under way
 	failure failure
-	unsaved *held // got from the provider, but the store could not be written
+	unsaved *cachedToken // got from the provider, but the store could not be written
 }
 
 // flight is one renewal under way and, after done is closed, its result.
 type flight struct {
 	done chan struct{}
-	held *held
+	held *cachedToken
 	err  error
 }
 
@@ -50,7 +50,7 @@ type failure struct {
 }
 
 // hold keeps h unless a newer token is known. A new token ends the rest after a failure.
-func (r *renewal) hold(h *held) {
+func (r *renewal) hold(h *cachedToken) {
 	if r.held != nil && r.held.generation > h.generation {
 		return
 	}
@@ -70,14 +70,14 @@ func (r *renewals) of(id credentials.ID) *renewal {
 	return r.byID[id]
 }
 
-func (r *renewals) get(id credentials.ID) *held {
+func (r *renewals) get(id credentials.ID) *cachedToken {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.of(id).held
 }
 
 // put remembers what the store holds; an older generation never replaces a newer one.
-func (r *renewals) put(id credentials.ID, h *held) {
+func (r *renewals) put(id credentials.ID, h *cachedToken) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.of(id).hold(h)
@@ -99,20 +99,20 @@ func (r *renewals) forget(id credentials.ID) {
 
 // token returns a token that can be used now. It renews one that is about to end; when that
 // fails, the present one is used as long as it lasts.
-func (v *Vault) token(ctx context.Context, o *opened) (*held, error) {
-	h := v.renewals.get(o.ID)
-	if !h.fits(o) || o.State.Status == credentials.NeedsConnect || v.renewals.outdated(o) {
+func (ts *Tokens) token(ctx context.Context, o *opened) (*cachedToken, error) {
+	h := ts.renewals.get(o.ID)
+	if !h.fits(o) || o.State.Status == credentials.NeedsConnect || ts.renewals.outdated(o) {
 		var err error
-		if h, _, err = v.readToken(ctx, o.ID); err != nil {
+		if h, _, err = ts.readToken(ctx, o.ID); err != nil {
 			return nil, err
 		}
-		v.renewals.put(o.ID, h)
+		ts.renewals.put(o.ID, h)
 	}
-	now := v.now()
+	now := ts.now()
 	if h.fits(o) && !h.Due(now, h.untilEnd) {
 		return h, nil
 	}
-	next, err := v.renew(ctx, o, h.generation, planned)
+	next, err := ts.renew(ctx, o, h.generation, planned)
 	if err != nil && h.fits(o) && !h.Expired(now) && ctx.Err() == nil {
 		return h, nil
 	}
@@ -130,9 +130,9 @@ const (
 
 // renew returns a token newer than generation used. Whoever comes while a renewal is under
 // way shares it; whoever failed with a token that was replaced meanwhile gets the new one.
-func (v *Vault) renew(ctx context.Context, o *opened, used int64, why cause) (*held, error) {
+func (ts *Tokens) renew(ctx context.Context, o *opened, used int64, why cause) (*cachedToken, error) {
 	for range 3 {
-		h, f, err := v.join(ctx, o, used, why)
+		h, f, err := ts.join(ctx, o, used, why)
 		if h != nil || err != nil {
 			return h, err
 		}
@@ -152,11 +152,11 @@ func (v *Vault) renew(ctx context.Context, o *opened, used int64, why cause) (*h
 }
 
 // join returns a token or an error that is known already, else the flight to wait for.
-func (v *Vault) join(ctx context.Context, o *opened, used int64, why cause) (*held, *flight, error) {
-	now := v.now()
-	v.renewals.mu.Lock()
-	defer v.renewals.mu.Unlock()
-	r := v.renewals.of(o.ID)
+func (ts *Tokens) join(ctx context.Context, o *opened, used int64, why cause) (*cachedToken, *flight, error) {
+	now := ts.now()
+	ts.renewals.mu.Lock()
+	defer ts.renewals.mu.Unlock()
+	r := ts.renewals.of(o.ID)
 	if r.held != nil && r.held.generation > used && r.held.fits(o) {
 		return r.held, nil, nil
 	}
@@ -170,29 +170,29 @@ func (v *Vault) join(ctx context.Context, o *opened, used int64, why cause) (*he
 		return nil, nil, f.err
 	}
 	r.flight = &flight{done: make(chan struct{})}
-	go v.fly(context.WithoutCancel(ctx), o, used, r.flight)
+	go ts.fly(context.WithoutCancel(ctx), o, used, r.flight)
 	return nil, r.flight, nil
 }
 
 // fly renews for everyone who waits; it does not end with the caller who began it.
-func (v *Vault) fly(ctx context.Context, o *opened, used int64, f *flight) {
+func (ts *Tokens) fly(ctx context.Context, o *opened, used int64, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, leaseWait+renewTimeout)
 	defer cancel()
-	f.held, f.err = v.obtain(ctx, o, used)
-	v.renewals.mu.Lock()
-	defer v.renewals.mu.Unlock()
-	r := v.renewals.of(o.ID)
+	f.held, f.err = ts.obtain(ctx, o, used)
+	ts.renewals.mu.Lock()
+	defer ts.renewals.mu.Unlock()
+	r := ts.renewals.of(o.ID)
 	r.flight = nil
 	if f.err == nil {
 		r.failure = failure{}
 		r.hold(f.held)
 	} else {
-		r.failure = v.pauseAfter(o, used, r.failure, f.err)
+		r.failure = ts.pauseAfter(o, used, r.failure, f.err)
 	}
 	close(f.done)
 }
 
-func (v *Vault) pauseAfter(o *opened, used int64, last failure, err error) failure {
+func (ts *Tokens) pauseAfter(o *opened, used int64, last failure, err error) failure {
 	next := failure{err: err, generation: used, grant: o.grant}
 	switch e, ok := errors.AsType[*oauth.Error](err); {
 	case !ok: // the provider was not asked
@@ -205,6 +205,6 @@ func (v *Vault) pauseAfter(o *opened, used int64, last failure, err error) failu
 		}
 		next.pause = max(next.pause, min(e.RetryAfter, coolDown))
 	}
-	next.until = v.now().Add(next.pause)
+	next.until = ts.now().Add(next.pause)
 	return next
 }

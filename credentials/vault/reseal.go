@@ -16,10 +16,10 @@ const (
 )
 
 // eachSealed calls fn with all rows of all kinds, a page at a time.
-func (v *Vault) eachSealed(ctx context.Context, page int, fn func(rows []credentials.SealedRow) error) error {
-	for _, kind := range v.canary.SealedKinds() {
+func (m *MasterKey) eachSealed(ctx context.Context, page int, fn func(rows []credentials.SealedRow) error) error {
+	for _, kind := range m.canary.SealedKinds() {
 		for after := (*credentials.SealedRow)(nil); ; {
-			rows, err := v.canary.SealedRows(ctx, kind, after, page)
+			rows, err := m.canary.SealedRows(ctx, kind, after, page)
 			if err != nil {
 				return fmt.Errorf("read sealed %s: %w", kind, err)
 			}
@@ -38,9 +38,9 @@ func (v *Vault) eachSealed(ctx context.Context, page int, fn func(rows []credent
 }
 
 // countSealed counts texts by the key that sealed them.
-func (v *Vault) countSealed(ctx context.Context) (map[uint32]int, error) {
+func (m *MasterKey) countSealed(ctx context.Context) (map[uint32]int, error) {
 	count := make(map[uint32]int)
-	err := v.eachSealed(ctx, sealedPage, func(rows []credentials.SealedRow) error {
+	err := m.eachSealed(ctx, sealedPage, func(rows []credentials.SealedRow) error {
 		for _, row := range rows {
 			for _, text := range row.Texts {
 				count[sealing.KeyID(text)]++
@@ -55,18 +55,18 @@ func (v *Vault) countSealed(ctx context.Context) (map[uint32]int, error) {
 // canary; when the canary is, nothing is looked at. It may be stopped at any moment and run
 // again, by several processes at once: each text is replaced only where it is still the one
 // that was read. Texts that do not open are left as they are.
-func (v *Vault) FinishRotation(ctx context.Context) error {
-	v.rotation.walk.Lock()
-	defer v.rotation.walk.Unlock()
-	unfinished, err := v.unfinished(ctx)
+func (m *MasterKey) FinishRotation(ctx context.Context) error {
+	m.rotation.walk.Lock()
+	defer m.rotation.walk.Unlock()
+	unfinished, err := m.unfinished(ctx)
 	if err != nil || !unfinished {
-		v.rotation.update(func() { v.rotation.running = false })
+		m.rotation.update(func() { m.rotation.running = false })
 		return err
 	}
-	v.rotation.update(func() { v.rotation.running, v.rotation.done, v.rotation.message = true, 0, "" })
-	primary := v.keys.Keys().Primary
-	v.log.InfoContext(ctx, "re-encrypting with another master key", "key", primary)
-	broken, err := v.resealAll(ctx)
+	m.rotation.update(func() { m.rotation.running, m.rotation.done, m.rotation.message = true, 0, "" })
+	primary := m.keys.Keys().Primary
+	m.log.InfoContext(ctx, "re-encrypting with another master key", "key", primary)
+	broken, err := m.resealAll(ctx)
 	message := ""
 	switch {
 	case err != nil:
@@ -75,22 +75,22 @@ func (v *Vault) FinishRotation(ctx context.Context) error {
 		message = fmt.Sprintf("%d sealed texts do not open and were left as they are: enter the secrets of the credentials that are damaged again", broken)
 	}
 	done := 0
-	v.rotation.update(func() { v.rotation.running, v.rotation.message, done = false, message, v.rotation.done })
+	m.rotation.update(func() { m.rotation.running, m.rotation.message, done = false, message, m.rotation.done })
 	if err == nil {
-		v.log.InfoContext(ctx, "re-encrypted with another master key", "key", primary, "texts", done, "left", broken)
+		m.log.InfoContext(ctx, "re-encrypted with another master key", "key", primary, "texts", done, "left", broken)
 	}
 	return err
 }
 
 // resealAll walks until nothing is left that another process sealed with an older key.
-func (v *Vault) resealAll(ctx context.Context) (broken int, err error) {
+func (m *MasterKey) resealAll(ctx context.Context) (broken int, err error) {
 	for range sealedPasses {
 		left := 0
-		if _, err := v.canary.Reseal(ctx, nil); err != nil { // an edit under way may still seal with the former key
+		if _, err := m.canary.Reseal(ctx, nil); err != nil { // an edit under way may still seal with the former key
 			return broken, fmt.Errorf("wait for edits: %w", err)
 		}
-		err := v.eachSealed(ctx, sealedBatch, func(rows []credentials.SealedRow) error {
-			n, bad, err := v.reseal(ctx, rows)
+		err := m.eachSealed(ctx, sealedBatch, func(rows []credentials.SealedRow) error {
+			n, bad, err := m.reseal(ctx, rows)
 			left, broken = left+n, broken+bad
 			return err
 		})
@@ -98,16 +98,16 @@ func (v *Vault) resealAll(ctx context.Context) (broken int, err error) {
 			return broken, err
 		}
 		if left == 0 {
-			return broken, v.resealCanary(ctx)
+			return broken, m.resealCanary(ctx)
 		}
 		broken = 0
 	}
-	return broken, v.resealCanary(ctx)
+	return broken, m.resealCanary(ctx)
 }
 
 // reseal seals the texts of rows with the primary key. found is how many were not.
-func (v *Vault) reseal(ctx context.Context, rows []credentials.SealedRow) (found, broken int, err error) {
-	primary := v.keys.Keys().Primary
+func (m *MasterKey) reseal(ctx context.Context, rows []credentials.SealedRow) (found, broken int, err error) {
+	primary := m.keys.Keys().Primary
 	var next []credentials.SealedRow
 	for _, row := range rows {
 		texts := maps.Clone(row.Texts)
@@ -117,8 +117,8 @@ func (v *Vault) reseal(ctx context.Context, rows []credentials.SealedRow) (found
 				continue
 			}
 			at := sealing.Place{Kind: row.Kind, ID: string(row.Credential), Version: row.Version, Field: field}
-			if texts[field], err = v.keys.Reseal(at, text); err != nil {
-				v.log.WarnContext(ctx, "sealed text left as it is", "error", err)
+			if texts[field], err = m.keys.Reseal(at, text); err != nil {
+				m.log.WarnContext(ctx, "sealed text left as it is", "error", err)
 				texts[field] = text
 				broken++
 				continue
@@ -134,24 +134,24 @@ func (v *Vault) reseal(ctx context.Context, rows []credentials.SealedRow) (found
 	if len(next) == 0 {
 		return found, broken, ctx.Err()
 	}
-	if _, err := v.canary.Reseal(ctx, next); err != nil {
+	if _, err := m.canary.Reseal(ctx, next); err != nil {
 		return found, broken, fmt.Errorf("store what was re-encrypted: %w", err)
 	}
-	v.rotation.update(func() { v.rotation.done += found })
+	m.rotation.update(func() { m.rotation.done += found })
 	return found, broken, ctx.Err()
 }
 
 // resealCanary ends a rotation. Another process may have done it.
-func (v *Vault) resealCanary(ctx context.Context) error {
-	old, err := v.canary.Canary(ctx)
+func (m *MasterKey) resealCanary(ctx context.Context) error {
+	old, err := m.canary.Canary(ctx)
 	if err != nil {
 		return fmt.Errorf("read canary: %w", err)
 	}
-	next, err := v.keys.Reseal(sealing.CanaryPlace(), old)
+	next, err := m.keys.Reseal(sealing.CanaryPlace(), old)
 	if err != nil {
 		return err
 	}
-	if _, err := v.canary.SwapCanary(ctx, old, next); err != nil {
+	if _, err := m.canary.SwapCanary(ctx, old, next); err != nil {
 		return fmt.Errorf("store canary: %w", err)
 	}
 	return nil

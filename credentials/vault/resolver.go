@@ -2,8 +2,10 @@ package vault
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"net/http"
+	"time"
 
 	"keyflow/credentials"
 	"keyflow/internal/egress"
@@ -11,10 +13,23 @@ import (
 )
 
 // Resolver turns a reference into an authenticated HTTP client. It is safe for concurrent use.
-type Resolver struct{ vault *Vault }
+type Resolver struct {
+	base         http.RoundTripper
+	gate         *Gate
+	reader       *Reader
+	tokens       *Tokens
+	provider     *Provider
+	states       *States
+	certificates *Certificates
+	throttles    *Throttles
+	usage        *UsageLog
+	// leave is called when an upstream refused a version; it reports whether another is in force.
+	leave func(ctx context.Context, o *opened) bool
+	now   func() time.Time
+	log   *slog.Logger
 
-// Resolver returns the resolver of this vault.
-func (v *Vault) Resolver() *Resolver { return &Resolver{v} }
+	kits kits
+}
 
 // Client returns an HTTP client that authenticates each request, and each redirect hop on an
 // allowed host, with the credential as it is at that moment. Without Use.ID the client sends
@@ -23,16 +38,16 @@ func (v *Vault) Resolver() *Resolver { return &Resolver{v} }
 // Errors, also those of the client's requests, are *Error or, when nothing was answered,
 // *egress.Error.
 func (r *Resolver) Client(ctx context.Context, use credentials.Use) (*http.Client, error) {
-	base := r.vault.transport
+	base := r.base
 	if fresh, ok := base.(interface{ Fresh() http.RoundTripper }); ok && use.AtMostOnce {
 		base = fresh.Fresh()
 	}
 	options := egress.ClientOptions{MaxRedirects: use.MaxRedirects, MaxBytes: use.MaxBytes}
 	if use.ID == "" {
-		return egress.NewClient(&plainTransport{base: base, use: use, vault: r.vault}, options), nil
+		return egress.NewClient(&plainTransport{base: base, use: use, now: r.now}, options), nil
 	}
-	t := &transport{vault: r.vault, base: base, use: use}
-	t.open = func(ctx context.Context) (*opened, error) { return r.vault.openFor(ctx, use) }
+	t := &transport{resolver: r, base: base, use: use}
+	t.open = func(ctx context.Context) (*opened, error) { return r.gate.openFor(ctx, use) }
 	if _, err := t.open(ctx); err != nil {
 		return nil, err
 	}
@@ -47,8 +62,8 @@ func awaitReady(ctx context.Context, u *credentials.Use) {
 }
 
 // openFor opens a credential for a workflow; the right is checked at each use, on the resolved id.
-func (v *Vault) openFor(ctx context.Context, use credentials.Use) (*opened, error) {
-	o, err := v.open(ctx, use.ID)
+func (g *Gate) openFor(ctx context.Context, use credentials.Use) (*opened, error) {
+	o, err := g.reader.open(ctx, use.ID)
 	if err != nil {
 		return nil, inRun(use.ID, err)
 	}
@@ -70,9 +85,9 @@ func inRun(id credentials.ID, err error) error {
 
 // plainTransport sends requests as they are and records them.
 type plainTransport struct {
-	base  http.RoundTripper
-	use   credentials.Use
-	vault *Vault
+	base http.RoundTripper
+	use  credentials.Use
+	now  func() time.Time
 }
 
 var _ http.RoundTripper = (*plainTransport)(nil)
@@ -84,10 +99,10 @@ func (t *plainTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 		maps.Copy(req.Header, t.use.Header)
 	}
 	awaitReady(req.Context(), &t.use)
-	start := t.vault.now()
+	start := t.now()
 	res, err := t.base.RoundTrip(req)
 	if t.use.Record != nil {
-		call := credentials.Call{Host: req.URL.Host, Method: req.Method, URL: req.URL.String(), Duration: t.vault.now().Sub(start)}
+		call := credentials.Call{Host: req.URL.Host, Method: req.Method, URL: req.URL.String(), Duration: t.now().Sub(start)}
 		if res != nil {
 			call.Status = res.StatusCode
 		}

@@ -16,15 +16,15 @@ import (
 // new one is refused within grace, where that can be tested. The same values again change
 // nothing. Errors are *Error: credential_refused with what the test found, workflow_not_allowed,
 // invalid_param for values that are wrong, credential_unknown; or a fault of the store.
-func (v *Vault) Rotate(ctx context.Context, use credentials.Use, fields map[string]any) (credentials.Credential, error) {
-	if _, err := v.openFor(ctx, use); err != nil {
+func (rt *Rotation) Rotate(ctx context.Context, use credentials.Use, fields map[string]any) (credentials.Credential, error) {
+	if _, err := rt.gate.openFor(ctx, use); err != nil {
 		return credentials.Credential{}, err
 	}
-	record, err := v.store.Get(ctx, use.ID)
+	record, err := rt.records.Get(ctx, use.ID)
 	if err != nil {
 		return credentials.Credential{}, unknownOr(use.ID, err)
 	}
-	before, err := v.readTrusted(record)
+	before, err := rt.reader.readTrusted(record)
 	if err != nil {
 		return credentials.Credential{}, inRun(use.ID, err)
 	}
@@ -33,24 +33,24 @@ func (v *Vault) Rotate(ctx context.Context, use credentials.Use, fields map[stri
 		return credentials.Credential{}, old.failed(credentials.CodeWorkflowNotAllowed, nil, "%s", notRotatable(old.ID, use.Folder, use.Workflow))
 	}
 	caller := identity.Caller{Name: "workflow:" + use.Workflow} // without the rights of a person
-	o, err := v.composeFields(caller, before, fields)
+	o, err := rt.editor.composeFields(caller, before, fields)
 	if err != nil {
 		return credentials.Credential{}, old.failed(egress.CodeInvalidParam, err, "credential %q was not rotated: %s", old.ID, fault.Message(err))
 	}
-	result, err := v.try(ctx, o)
+	result, err := rt.prober.try(ctx, o)
 	if err != nil {
 		return credentials.Credential{}, err
 	}
 	if !result.OK {
 		return credentials.Credential{}, old.failed(credentials.CodeRefused, nil, "credential %q was not rotated, the new values did not pass the test: %s", old.ID, result.Message)
 	}
-	c, err := v.change(ctx, use.ID, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
-		now, err := v.still(record, before)
+	c, err := rt.editor.change(ctx, use.ID, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
+		now, err := rt.editor.still(record, before)
 		if err != nil {
 			return nil, err
 		}
-		by := author{caller.Name, v.moment(), revision, credentials.OriginRotation}
-		return v.promoted(now, o, by, promotion{tested: true, fallBack: o.canFallBack() == nil})
+		by := author{caller.Name, credentials.Moment(rt.now()), revision, credentials.OriginRotation}
+		return rt.promoted(now, o, by, promotion{tested: true, fallBack: o.canFallBack() == nil})
 	})
 	if fault.Is(err, fault.Stale) {
 		return c, old.failed(egress.CodeNetwork, err, "credential %q was changed while it was rotated; try again", old.ID)

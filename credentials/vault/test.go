@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -47,9 +48,28 @@ type tracedAnswer struct {
 	Body    any            `json:"body"` // at most 4 KiB
 }
 
+// Prober tries credentials.
+type Prober struct {
+	base     http.RoundTripper
+	reader   *Reader
+	resolver *Resolver
+	tokens   *Tokens
+	provider *Provider
+	states   *States
+	now      func() time.Time
+	log      *slog.Logger
+}
+
+// Tests tries credentials for people.
+type Tests struct {
+	prober *Prober
+	editor *Editor
+	gate   *Gate
+}
+
 // test is one test under way.
 type test struct {
-	vault  *Vault
+	prober *Prober
 	opened *opened
 	draft  bool
 	trace  trace
@@ -59,14 +79,19 @@ type test struct {
 // Test tries a credential: oauth2 obtains a token; with a test_url a request is sent there
 // through the same path as in a run. What the provider says is a result, not an error;
 // errors are NotFound and Forbidden. The state of the credential follows the result.
-func (v *Vault) Test(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.TestResult, error) {
-	o, err := v.current(ctx, caller, identity.ManageCredentials, id)
+func (t *Tests) Test(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.TestResult, error) {
+	o, err := t.gate.current(ctx, caller, identity.ManageCredentials, id)
 	if err != nil {
 		return credentials.TestResult{}, err
 	}
-	t := &test{vault: v, opened: o}
+	return t.prober.probe(ctx, o)
+}
+
+// probe tests a credential that is stored; its state follows the result.
+func (p *Prober) probe(ctx context.Context, o *opened) (credentials.TestResult, error) {
+	t := &test{prober: p, opened: o}
 	t.run(ctx)
-	if now, err := v.open(ctx, id); err == nil {
+	if now, err := p.reader.open(ctx, o.ID); err == nil {
 		t.result.Status = now.State.Status
 	}
 	return t.finish()
@@ -75,17 +100,17 @@ func (v *Vault) Test(ctx context.Context, caller identity.Caller, id credentials
 // TestInput tries values that are not saved; nothing is stored. Secret fields that are absent
 // come from the stored credential of the same id, unless the values could send them somewhere
 // new. Errors: Invalid with every problem, Forbidden.
-func (v *Vault) TestInput(ctx context.Context, caller identity.Caller, in credentials.Input) (credentials.TestResult, error) {
-	o, err := v.draft(ctx, caller, in)
+func (t *Tests) TestInput(ctx context.Context, caller identity.Caller, in credentials.Input) (credentials.TestResult, error) {
+	o, err := t.editor.draft(ctx, caller, in)
 	if err != nil {
 		return credentials.TestResult{}, err
 	}
-	return v.try(ctx, o)
+	return t.prober.try(ctx, o)
 }
 
 // try tests values that no run uses; nothing is stored.
-func (v *Vault) try(ctx context.Context, o *opened) (credentials.TestResult, error) {
-	t := &test{vault: v, opened: o, draft: true}
+func (p *Prober) try(ctx context.Context, o *opened) (credentials.TestResult, error) {
+	t := &test{prober: p, opened: o, draft: true}
 	t.run(ctx)
 	t.result.Status = credentials.Untested
 	if t.result.OK {
@@ -103,7 +128,7 @@ func (t *test) finish() (credentials.TestResult, error) {
 func (t *test) run(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, testTimeout)
 	defer cancel()
-	full, err := t.vault.resolved(ctx, t.opened)
+	full, err := t.prober.reader.resolved(ctx, t.opened)
 	if err != nil {
 		t.fail(messageOf(err), "Mend what the reference names, or enter the value, and test again.")
 		return
@@ -131,13 +156,13 @@ func (t *test) fail(message, suggestion string) {
 
 // token obtains a token and reports whether the test goes on.
 func (t *test) token(ctx context.Context) bool {
-	o, v := t.opened, t.vault
+	o := t.opened
 	if o.Text("grant_type") == authtype.AuthorizationCode {
 		return t.connected(ctx)
 	}
-	client := v.oauthClient()
+	client := t.prober.provider.oauthClient()
 	client.Observe = func(e oauth.Exchange) { t.trace.TokenRequests = append(t.trace.TokenRequests, e) }
-	cfg := v.oauthConfig(o)
+	cfg := t.prober.provider.oauthConfig(o)
 	token, err := client.ClientCredentials(ctx, cfg)
 	t.compareClocks()
 	if err == nil {
@@ -154,7 +179,7 @@ func (t *test) token(ctx context.Context) bool {
 		return false
 	}
 	if !t.draft {
-		v.report(ctx, o, credentials.Refused, e.Message)
+		t.prober.states.report(ctx, o, credentials.Refused, e.Message)
 	}
 	t.result.Suggestion = "Check client ID, client secret and scope at the provider."
 	if other, works := tryOtherAuth(ctx, client, cfg); works {
@@ -180,11 +205,11 @@ func tryOtherAuth(ctx context.Context, client *oauth.Client, cfg oauth.Config) (
 
 // adopt lets later requests use the token that the test got.
 func (t *test) adopt(ctx context.Context, token oauth.Token) {
-	if err := t.vault.keepToken(ctx, t.opened, token); err != nil {
-		t.vault.log.WarnContext(ctx, "token of a test not stored", "credential", t.opened.ID, "error", err)
+	if err := t.prober.tokens.keepToken(ctx, t.opened, token); err != nil {
+		t.prober.log.WarnContext(ctx, "token of a test not stored", "credential", t.opened.ID, "error", err)
 		return
 	}
-	t.vault.report(ctx, t.opened, credentials.OK, "")
+	t.prober.states.report(ctx, t.opened, credentials.OK, "")
 }
 
 // connected renews the token that a person's sign-in brought.
@@ -194,19 +219,19 @@ func (t *test) connected(ctx context.Context) bool {
 		t.fail("Values that are not saved cannot be connected.", "Save the credential, then press Connect.")
 		return false
 	}
-	before, _, err := t.vault.readToken(ctx, t.opened.ID)
+	before, _, err := t.prober.tokens.readToken(ctx, t.opened.ID)
 	switch {
 	case err != nil:
 		t.fail(messageOf(err), "")
 	case !before.fits(t.opened):
 		t.fail("The credential is not connected.", press)
-	case !before.Refresh.IsSet() && before.Expired(t.vault.now()):
+	case !before.Refresh.IsSet() && before.Expired(t.prober.now()):
 		t.fail("The token has ended and the provider gave no refresh token.", press)
 	case !before.Refresh.IsSet():
 		t.pass("The credential is connected" + lifetimeOf(before.Token) + "; the provider gave no refresh token.")
 		return true
 	default:
-		next, err := t.vault.renewNow(ctx, t.opened)
+		next, err := t.prober.tokens.renewNow(ctx, t.opened)
 		if err == nil {
 			t.pass("The token was renewed" + lifetimeOf(next.Token) + ".")
 			return true
@@ -218,12 +243,12 @@ func (t *test) connected(ctx context.Context) bool {
 
 // request sends a GET to test_url as a run would.
 func (t *test) request(ctx context.Context) {
-	rt := &transport{vault: t.vault, base: t.vault.transport, draft: t.draft, use: credentials.Use{ID: t.opened.ID, MaxRedirects: 3, Park: true}}
+	rt := &transport{resolver: t.prober.resolver, base: t.prober.base, draft: t.draft, use: credentials.Use{ID: t.opened.ID, MaxRedirects: 3, Park: true}}
 	rt.open = func(ctx context.Context) (*opened, error) {
 		if t.draft {
 			return t.opened, nil
 		}
-		return t.vault.open(ctx, t.opened.ID)
+		return t.prober.reader.open(ctx, t.opened.ID)
 	}
 	client := egress.NewClient(rt, egress.ClientOptions{MaxRedirects: rt.use.MaxRedirects, KeepAuth: rt.keepsAuth})
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.opened.TestURL, nil)
@@ -298,7 +323,7 @@ func (t *test) compareClocks() {
 	if err != nil {
 		return
 	}
-	if skew := t.vault.now().Sub(theirs); skew.Abs() > clockWarning {
+	if skew := t.prober.now().Sub(theirs); skew.Abs() > clockWarning {
 		t.trace.ClockSkew = skew.Round(time.Second).String()
 	}
 }

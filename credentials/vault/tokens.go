@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
+	"net/http"
 	"time"
 
 	"keyflow/credentials"
@@ -16,8 +18,32 @@ import (
 // with the token that was in use already.
 const sameTokenRest = 30 * time.Second
 
-// held is the token state of one credential, opened. It is immutable.
-type held struct {
+// Provider asks OAuth providers for tokens.
+type Provider struct {
+	transport    http.RoundTripper
+	redirectURL  string
+	certificates *Certificates
+	now          func() time.Time
+}
+
+// Tokens keeps the tokens of credentials: it obtains them, renews them, one process at a time,
+// and keeps idle ones alive. It is safe for concurrent use.
+type Tokens struct {
+	store    credentials.TokenStore
+	records  credentials.Store
+	sealer   *Sealer
+	reader   *Reader
+	states   *States
+	provider *Provider
+	process  string // names this process in leases
+	now      func() time.Time
+	log      *slog.Logger
+
+	renewals renewals
+}
+
+// cachedToken is the token state of one credential, opened. It is immutable.
+type cachedToken struct {
 	oauth.Token
 	generation int64
 	grant      int64
@@ -26,7 +52,7 @@ type held struct {
 }
 
 // fits reports whether the token was got by the configuration that o has now.
-func (h *held) fits(o *opened) bool {
+func (h *cachedToken) fits(o *opened) bool {
 	return h != nil && h.Access.IsSet() && h.grant == o.grant
 }
 
@@ -44,16 +70,16 @@ type storedToken struct {
 
 // readToken reads the token state from the store. interrupted tells that a renewal of it was
 // begun and not finished. Without a token the result holds the generation alone.
-func (v *Vault) readToken(ctx context.Context, id credentials.ID) (h *held, interrupted bool, err error) {
-	row, err := v.tokens.Token(ctx, id)
+func (ts *Tokens) readToken(ctx context.Context, id credentials.ID) (h *cachedToken, interrupted bool, err error) {
+	row, err := ts.store.Token(ctx, id)
 	if err != nil {
 		return nil, false, fmt.Errorf("read token of credential %q: %w", id, err)
 	}
-	h = &held{generation: row.Generation, grant: row.Grant}
+	h = &cachedToken{generation: row.Generation, grant: row.Grant}
 	if row.Sealed == nil {
 		return h, false, nil
 	}
-	text, err := v.keys.Open(tokenPlace(id, row.Generation), row.Sealed)
+	text, err := ts.sealer.openTokenText(id, row.Generation, row.Sealed)
 	if err != nil {
 		return nil, false, damaged(id, map[string]error{"token": err})
 	}
@@ -69,7 +95,7 @@ func (v *Vault) readToken(ctx context.Context, id credentials.ID) (h *held, inte
 	return h, !row.RenewalStarted.IsZero(), nil
 }
 
-func (v *Vault) sealToken(id credentials.ID, h *held, started time.Time) (credentials.Token, error) {
+func (ts *Tokens) sealToken(id credentials.ID, h *cachedToken, started time.Time) (credentials.Token, error) {
 	row := credentials.Token{Credential: id, Generation: h.generation, Grant: h.grant, RenewalStarted: started}
 	if !h.Access.IsSet() {
 		return row, nil
@@ -86,26 +112,26 @@ func (v *Vault) sealToken(id credentials.ID, h *held, started time.Time) (creden
 	if err != nil {
 		return row, err
 	}
-	row.Sealed, err = v.keys.Seal(tokenPlace(id, h.generation), text)
+	row.Sealed, err = ts.sealer.sealTokenText(id, h.generation, text)
 	return row, err
 }
 
 // successor is the state after token was got while before was the current one.
-func (v *Vault) successor(o *opened, before *held, token oauth.Token) *held {
-	next := &held{Token: token, generation: before.generation + 1, grant: o.grant}
+func (ts *Tokens) successor(o *opened, before *cachedToken, token oauth.Token) *cachedToken {
+	next := &cachedToken{Token: token, generation: before.generation + 1, grant: o.grant}
 	if before.fits(o) && before.Access.Equal(token.Access) {
-		next.untilEnd, next.restUntil = true, v.now().Add(sameTokenRest)
+		next.untilEnd, next.restUntil = true, ts.now().Add(sameTokenRest)
 	}
 	return next
 }
 
 // oauthConfig reads the fields of an oauth2 credential.
-func (v *Vault) oauthConfig(o *opened) oauth.Config {
+func (p *Provider) oauthConfig(o *opened) oauth.Config {
 	cfg := oauth.Config{
 		AuthorizationURL: o.Text("authorization_url"),
 		TokenURL:         o.Text("access_token_url"),
 		RefreshURL:       o.Text("refresh_url"),
-		RedirectURL:      v.RedirectURL(),
+		RedirectURL:      p.redirectURL,
 		ClientID:         o.Text("client_id"),
 		ClientSecret:     secret.New(o.Text("client_secret")),
 		Scope:            o.Text("scope"),
@@ -122,8 +148,8 @@ func (v *Vault) oauthConfig(o *opened) oauth.Config {
 		RefreshTokenPath: o.Text("refresh_token_path"),
 		ExpiresInPath:    o.Text("expires_in_path"),
 	}
-	cfg.Transport = v.tokenRoute(o)
-	cfg.Assertion = func(tokenURL string) (string, error) { return authtype.Assertion(&o.Values, tokenURL, v.now()) }
+	cfg.Transport = p.certificates.tokenRoute(o)
+	cfg.Assertion = func(tokenURL string) (string, error) { return authtype.Assertion(&o.Values, tokenURL, p.now()) }
 	switch o.Text("expires_in_unit") {
 	case "milliseconds":
 		cfg.ExpiresInUnit = time.Millisecond
@@ -138,6 +164,6 @@ func (v *Vault) oauthConfig(o *opened) oauth.Config {
 	return cfg
 }
 
-func (v *Vault) oauthClient() *oauth.Client {
-	return &oauth.Client{Transport: v.transport, Now: v.now}
+func (p *Provider) oauthClient() *oauth.Client {
+	return &oauth.Client{Transport: p.transport, Now: p.now}
 }

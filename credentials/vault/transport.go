@@ -24,9 +24,9 @@ import (
 // transport authenticates, sends, judges and redacts: the one way of a secret to the wire
 // (docs/explanation/architecture.md). It is safe for concurrent use.
 type transport struct {
-	vault *Vault
-	base  http.RoundTripper
-	use   credentials.Use
+	resolver *Resolver
+	base     http.RoundTripper
+	use      credentials.Use
 	// open returns the credential as it is now, after checking who uses it.
 	open func(context.Context) (*opened, error)
 	// draft marks values that are not saved: nothing about them is cached or stored.
@@ -42,7 +42,7 @@ var _ http.RoundTripper = (*transport)(nil)
 // sent is one request on the wire, and what it was sent with.
 type sent struct {
 	opened *opened // nil for a hop without authentication
-	token  *held   // nil for types without
+	token  *cachedToken   // nil for types without
 	kit    *kit
 	res    *http.Response // redacted
 	permit *permit        // nil without limits
@@ -75,7 +75,7 @@ func (t *transport) roundTrip(req *http.Request) (*http.Response, error) {
 	for {
 		s, err := t.send(req, body)
 		if err != nil {
-			return nil, t.held(err)
+			return nil, hold(err, t.parks())
 		}
 		v := t.judge(ctx, s)
 		if v == nil {
@@ -157,7 +157,7 @@ func (t *transport) ready(req *http.Request) (*sent, error) {
 			return nil, err
 		}
 		awaitReady(ctx, &t.use) // prepare may have waited long, for a token or a permit
-		if tries == permitTries || !s.permit.late(t.vault.now()) {
+		if tries == permitTries || !s.permit.late(t.resolver.now()) {
 			return s, nil
 		}
 		s.done()
@@ -174,7 +174,7 @@ func (t *transport) exchange(req *http.Request, body io.ReadCloser, s *sent) err
 	out.Host = req.URL.Host // the host that was checked
 	maps.Copy(out.Header, t.use.Header)
 	if s.opened != nil {
-		wire, err := s.opened.typ.Authenticate(&s.opened.Values, out, authtype.Proof{Token: s.accessToken(), Now: t.vault.now()})
+		wire, err := s.opened.typ.Authenticate(&s.opened.Values, out, authtype.Proof{Token: s.accessToken(), Now: t.resolver.now()})
 		if err != nil {
 			closeBody(body)
 			return cannotAuthenticate(s.opened, err)
@@ -189,17 +189,17 @@ func (t *transport) exchange(req *http.Request, body io.ReadCloser, s *sent) err
 		closeBody(out.Body)
 		return err
 	}
-	start := t.vault.now()
+	start := t.resolver.now()
 	res, err := base.RoundTrip(out) //nolint:bodyclose // whoever gets s.res closes it
 	if err != nil {
-		t.record(req, s, t.vault.now().Sub(start))
+		t.record(req, s, t.resolver.now().Sub(start))
 		return err
 	}
 	if s.permit != nil {
 		res.Body = &granted{res.Body, s.permit.release}
 	}
 	s.res = t.redacted(req, res, s.kit) //nolint:bodyclose // whoever gets the answer closes it, as http.RoundTripper says
-	t.record(req, s, t.vault.now().Sub(start))
+	t.record(req, s, t.resolver.now().Sub(start))
 	return nil
 }
 
@@ -222,11 +222,11 @@ func (t *transport) prepare(req *http.Request) (*sent, error) {
 		case o.typ.Renews && !s.token.fits(o):
 			s.token, err = t.token(ctx, o)
 		case o.Limits != nil && s.permit == nil && !t.draft:
-			s.permit, err = t.permit(ctx, o)
+			s.permit, err = t.resolver.throttles.permit(ctx, o.ID, *o.Limits, waitingCaller{park: t.parks(), idle: t.idle})
 		case len(o.Refs) > 0 && (full == nil || full.Revision != o.Revision):
-			begun := t.vault.now()
-			full, err = t.vault.resolved(ctx, o)
-			s.permit.extend(t.vault.now().Sub(begun))
+			begun := t.resolver.now()
+			full, err = t.resolver.reader.resolved(ctx, o)
+			s.permit.extend(t.resolver.now().Sub(begun))
 		default:
 			if s.opened = o; full != nil && full.Revision == o.Revision {
 				s.opened = full.withState(o.State)
@@ -249,31 +249,31 @@ func (t *transport) usable(o *opened, req *http.Request) error {
 		return o.failed(credentials.CodeHostNotAllowed, nil,
 			"credential %q may not be sent to %s; add the host to the credential's allowed_hosts", o.ID, req.URL.Host)
 	}
-	if o.State.Status == credentials.Quota && t.vault.now().Before(o.State.Until) {
+	if o.State.Status == credentials.Quota && t.resolver.now().Before(o.State.Until) {
 		return o.failed(credentials.CodeQuota, nil, "the quota of credential %q is used up until %s: %s",
 			o.ID, o.State.Until.Format(time.RFC3339), o.State.Message)
 	}
 	return nil
 }
 
-func (t *transport) token(ctx context.Context, o *opened) (*held, error) {
+func (t *transport) token(ctx context.Context, o *opened) (*cachedToken, error) {
 	if !t.draft {
-		var h *held
-		err := t.patiently(ctx, func() (err error) { h, err = t.vault.token(ctx, o); return err })
-		if refusedByProvider(err) && t.vault.leave(ctx, o) {
+		var h *cachedToken
+		err := t.patiently(ctx, func() (err error) { h, err = t.resolver.tokens.token(ctx, o); return err })
+		if refusedByProvider(err) && t.resolver.leave(ctx, o) {
 			return nil, nil // prepare reads the credential again
 		}
 		return h, inRun(o.ID, err)
 	}
-	token, err := t.vault.oauthClient().ClientCredentials(ctx, t.vault.oauthConfig(o))
-	return &held{Token: token, grant: o.grant}, err
+	token, err := t.resolver.provider.oauthClient().ClientCredentials(ctx, t.resolver.provider.oauthConfig(o))
+	return &cachedToken{Token: token, grant: o.grant}, err
 }
 
 func (t *transport) kit(s *sent, wire []string) *kit {
 	if t.draft {
-		return t.vault.newKit(s.opened, s.token, wire)
+		return t.resolver.newKit(s.opened, s.token, wire)
 	}
-	return t.vault.kitOf(s.opened, s.token, wire)
+	return t.resolver.kitOf(s.opened, s.token, wire)
 }
 
 func (s *sent) accessToken() string {
@@ -342,10 +342,10 @@ func (t *transport) accepted(ctx context.Context, s *sent) {
 	if s.res.StatusCode >= http.StatusBadRequest || state != credentials.Untested && state != credentials.Refused && state != credentials.Quota {
 		return
 	}
-	if s.token != nil && t.vault.renewals.failing(s.opened) {
+	if s.token != nil && t.resolver.tokens.renewals.failing(s.opened) {
 		return // the token still works, but its renewal is refused
 	}
-	t.vault.report(ctx, s.opened, credentials.OK, "")
+	t.resolver.states.report(ctx, s.opened, credentials.OK, "")
 }
 
 // withAnswer attaches the redacted answer to err and ends the exchange.

@@ -92,12 +92,12 @@ func (u *seenUses) forget(id credentials.ID) {
 
 // usedAs notes how a request of a workflow ended. It does not block.
 func (t *transport) usedAs(ctx context.Context, status int, err error) {
-	if t.draft || t.use.Workflow == "" || t.vault.seenStore == nil {
+	if t.draft || t.use.Workflow == "" {
 		return
 	}
 	use := credentials.Seen{
 		Credential: t.use.ID, Workflow: t.use.Workflow, Node: t.use.Node,
-		At: t.vault.moment(), Status: status,
+		At: credentials.Moment(t.resolver.now()), Status: status,
 	}
 	if err != nil {
 		var known bool
@@ -105,7 +105,7 @@ func (t *transport) usedAs(ctx context.Context, status int, err error) {
 			return
 		}
 	}
-	t.vault.seen.note(use)
+	t.resolver.usage.noteUse(use)
 }
 
 // failedUse classifies a failure. One that says that the credential is not there for the
@@ -124,32 +124,38 @@ func failedUse(ctx context.Context, err error) (status int, code string, use boo
 }
 
 // flushUsages writes what is due, or all. What cannot be written is noted again by the next use.
-func (v *Vault) flushUsages(ctx context.Context, all bool) error {
-	if v.seenStore == nil {
+func (l *UsageLog) flushUsages(ctx context.Context, all bool) error {
+	if l.store == nil {
 		return nil
 	}
-	due := v.seen.take(v.now(), all)
+	due := l.seen.take(l.now(), all)
 	if len(due) == 0 {
 		return nil
 	}
-	return v.seenStore.NoteUsages(ctx, due)
+	return l.store.NoteUsages(ctx, due)
+}
+
+// UsageReports tells people who uses credentials.
+type UsageReports struct {
+	log     *UsageLog
+	records credentials.Store
 }
 
 // Usages lists the places in workflows that name a credential literally and the nodes of
 // existing workflows that used it when they ran, ordered by workflow, node and trigger.
-func (v *Vault) Usages(ctx context.Context, caller identity.Caller, id credentials.ID) ([]credentials.Usage, error) {
-	r, err := v.store.Get(ctx, id)
+func (r *UsageReports) Usages(ctx context.Context, caller identity.Caller, id credentials.ID) ([]credentials.Usage, error) {
+	record, err := r.records.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if err := authorize(caller, identity.View, id, r.Folder); err != nil {
+	if err := authorize(caller, identity.View, id, record.Folder); err != nil {
 		return nil, err
 	}
-	return v.usagesOf(ctx, id)
+	return r.log.usagesOf(ctx, id)
 }
 
-func (v *Vault) usagesOf(ctx context.Context, id credentials.ID) ([]credentials.Usage, error) {
-	list, err := v.usages(ctx, id)
+func (l *UsageLog) usagesOf(ctx context.Context, id credentials.ID) ([]credentials.Usage, error) {
+	list, err := l.usages(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("find usages of credential %q: %w", id, err)
 	}
@@ -161,7 +167,7 @@ func (v *Vault) usagesOf(ctx context.Context, id credentials.ID) ([]credentials.
 			place[[2]string{list[i].Workflow, list[i].Node}] = i
 		}
 	}
-	seen, err := v.seenOf(ctx, id)
+	seen, err := l.seenOf(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -184,14 +190,14 @@ func (v *Vault) usagesOf(ctx context.Context, id credentials.ID) ([]credentials.
 }
 
 // seenOf returns the uses at run time by workflows that exist.
-func (v *Vault) seenOf(ctx context.Context, id credentials.ID) ([]credentials.Seen, error) {
-	if v.seenStore == nil || v.users == nil {
+func (l *UsageLog) seenOf(ctx context.Context, id credentials.ID) ([]credentials.Seen, error) {
+	if l.store == nil || l.users == nil {
 		return nil, nil
 	}
-	if err := v.flushUsages(ctx, true); err != nil {
-		v.log.WarnContext(ctx, "uses of credentials not written", "error", err)
+	if err := l.flushUsages(ctx, true); err != nil {
+		l.log.WarnContext(ctx, "uses of credentials not written", "error", err)
 	}
-	seen, err := v.seenStore.Usages(ctx, id)
+	seen, err := l.store.Usages(ctx, id)
 	if err != nil || len(seen) == 0 {
 		return nil, err
 	}
@@ -199,7 +205,7 @@ func (v *Vault) seenOf(ctx context.Context, id credentials.ID) ([]credentials.Se
 	for i, s := range seen {
 		workflows[i] = s.Workflow
 	}
-	users, err := v.users(ctx, nil, slices.Compact(workflows))
+	users, err := l.users(ctx, nil, slices.Compact(workflows))
 	if err != nil {
 		return nil, fmt.Errorf("find workflows that used credential %q: %w", id, err)
 	}
@@ -208,8 +214,8 @@ func (v *Vault) seenOf(ctx context.Context, id credentials.ID) ([]credentials.Se
 
 // blocking selects the usages that keep a credential from being deleted: those by name, and
 // those at run time that are recent.
-func (v *Vault) blocking(list []credentials.Usage) []credentials.Usage {
-	since := v.now().Add(-recentUse)
+func (l *UsageLog) blocking(list []credentials.Usage) []credentials.Usage {
+	since := l.now().Add(-recentUse)
 	return slices.DeleteFunc(slices.Clone(list), func(u credentials.Usage) bool {
 		return !u.Literal && (u.LastUsedAt == nil || u.LastUsedAt.Before(since))
 	})
@@ -238,17 +244,17 @@ func usedProblem(u credentials.Usage) fault.Problem {
 }
 
 // shown is what is told of one credential.
-func (v *Vault) shown(ctx context.Context, c credentials.Credential) credentials.Credential {
-	page := []credentials.Credential{v.view(c)}
-	if err := v.countUsers(ctx, page); err != nil {
-		v.log.WarnContext(ctx, "the workflows that use a credential cannot be counted", "credential", c.ID, "error", err)
+func (w *Viewer) shown(ctx context.Context, c credentials.Credential) credentials.Credential {
+	page := []credentials.Credential{w.view(c)}
+	if err := w.usage.countUsers(ctx, page); err != nil {
+		w.log.WarnContext(ctx, "the workflows that use a credential cannot be counted", "credential", c.ID, "error", err)
 	}
 	return page[0]
 }
 
 // countUsers fills in UsedBy of a page, in two queries.
-func (v *Vault) countUsers(ctx context.Context, page []credentials.Credential) error {
-	if len(page) == 0 || v.users == nil {
+func (l *UsageLog) countUsers(ctx context.Context, page []credentials.Credential) error {
+	if len(page) == 0 || l.users == nil {
 		return nil
 	}
 	ids := make([]credentials.ID, len(page))
@@ -256,9 +262,9 @@ func (v *Vault) countUsers(ctx context.Context, page []credentials.Credential) e
 		ids[i] = page[i].ID
 	}
 	used := map[credentials.ID][]string{}
-	if v.seenStore != nil {
+	if l.store != nil {
 		var err error
-		if used, err = v.seenStore.UsedBy(ctx, ids); err != nil {
+		if used, err = l.store.UsedBy(ctx, ids); err != nil {
 			return err
 		}
 	}
@@ -267,7 +273,7 @@ func (v *Vault) countUsers(ctx context.Context, page []credentials.Credential) e
 		candidates = append(candidates, workflows...)
 	}
 	slices.Sort(candidates)
-	users, err := v.users(ctx, ids, slices.Compact(candidates))
+	users, err := l.users(ctx, ids, slices.Compact(candidates))
 	if err != nil {
 		return fmt.Errorf("count the workflows that use credentials: %w", err)
 	}

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -14,6 +15,32 @@ const (
 	useWrites     = 10 * time.Second
 	flushTimeout  = 5 * time.Second
 )
+
+// UsageLog knows who uses credentials. It is safe for concurrent use.
+type UsageLog struct {
+	records credentials.Store
+	store   credentials.UsageStore // nil: uses by nodes are not noted
+	usages  func(ctx context.Context, id credentials.ID) ([]credentials.Usage, error)
+	users   func(ctx context.Context, ids []credentials.ID, workflows []string) (credentials.Users, error)
+	now     func() time.Time
+	log     *slog.Logger
+
+	uses uses
+	seen seenUses
+}
+
+// noteUse notes how a request of a workflow ended. It does not block.
+func (l *UsageLog) noteUse(use credentials.Seen) {
+	if l.store != nil {
+		l.seen.note(use)
+	}
+}
+
+// forget drops what is not written of a credential that is gone.
+func (l *UsageLog) forget(id credentials.ID) {
+	l.seen.forget(id)
+	l.uses.forget(id)
+}
 
 // uses collects last uses until they are written. Its zero value is empty.
 type uses struct {
@@ -60,45 +87,38 @@ func (u *uses) forget(id credentials.ID) {
 }
 
 // touch notes that the credential was used. It does not block: Serve and Close write it.
-func (v *Vault) touch(id credentials.ID, now time.Time) {
-	v.uses.note(id, now.UTC().Truncate(time.Microsecond))
+func (l *UsageLog) touch(id credentials.ID, now time.Time) {
+	l.uses.note(id, now.UTC().Truncate(time.Microsecond))
 }
 
-// Serve writes last uses, keeps idle credentials alive, reminds of those that end and
-// re-encrypts after a change of the master key, until ctx is done, and then writes
-// what is left of the uses.
-func (v *Vault) Serve(ctx context.Context) error {
-	var wg sync.WaitGroup
-	wg.Go(func() { v.serveIdle(ctx) })
-	wg.Go(func() { v.serveRotation(ctx) })
-	wg.Go(func() { v.serveReminders(ctx) })
-	defer wg.Wait()
+// serve writes uses until ctx is done, and then what is left of them.
+func (l *UsageLog) serve(ctx context.Context) error {
 	ticker := time.NewTicker(useWrites)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			if err := v.flush(ctx, false); err != nil {
-				v.log.WarnContext(ctx, "last uses of credentials not written", "error", err)
+			if err := l.flush(ctx, false); err != nil {
+				l.log.WarnContext(ctx, "last uses of credentials not written", "error", err)
 			}
 		case <-ctx.Done():
-			return v.Close(context.WithoutCancel(ctx))
+			return l.close(context.WithoutCancel(ctx))
 		}
 	}
 }
 
-// Close writes what Serve has not written yet.
-func (v *Vault) Close(ctx context.Context) error {
+// close writes what serve has not written yet.
+func (l *UsageLog) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
-	return v.flush(ctx, true)
+	return l.flush(ctx, true)
 }
 
 // flush drops what it cannot write: the next use is at most a minute away.
-func (v *Vault) flush(ctx context.Context, all bool) error {
-	err := v.flushUsages(ctx, all)
-	if due := v.uses.take(); len(due) > 0 {
-		err = errors.Join(v.store.Touch(ctx, due), err)
+func (l *UsageLog) flush(ctx context.Context, all bool) error {
+	err := l.flushUsages(ctx, all)
+	if due := l.uses.take(); len(due) > 0 {
+		err = errors.Join(l.records.Touch(ctx, due), err)
 	}
 	return err
 }

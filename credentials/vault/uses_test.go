@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"testing"
 	"testing/synctest"
@@ -23,23 +24,20 @@ func (s *touchStore) Touch(_ context.Context, used map[credentials.ID]time.Time)
 	return nil
 }
 
-// Shared keeps Serve from looking for an unfinished rotation of keys that are not from a file.
-func (s *touchStore) Shared() bool { return true }
-
 func TestLastUseIsWrittenAtMostOnceAMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := &touchStore{}
-		v := &Vault{store: store, now: time.Now, keys: &Keyset{}}
+		l := &UsageLog{records: store, now: time.Now, log: slog.New(slog.DiscardHandler)}
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error, 1)
-		go func() { served <- v.Serve(ctx) }()
+		go func() { served <- l.serve(ctx) }()
 		begin := time.Now().UTC()
 		for time.Since(begin) < 2*time.Minute {
-			v.touch("erp", time.Now())
+			l.touch("erp", time.Now())
 			time.Sleep(time.Second) // of the bubble's clock
 		}
-		v.touch("crm", time.Now())
+		l.touch("crm", time.Now())
 		synctest.Wait()
 		cancel()
 		if err := <-served; err != nil {
@@ -51,10 +49,10 @@ func TestLastUseIsWrittenAtMostOnceAMinute(t *testing.T) {
 		if diff := cmp.Diff(want, store.writes); diff != "" {
 			t.Errorf("writes (-want +got):\n%s", diff)
 		}
-		if used, ok := v.uses.last("erp"); !ok || !used.Equal(begin.Add(time.Minute)) {
+		if used, ok := l.uses.last("erp"); !ok || !used.Equal(begin.Add(time.Minute)) {
 			t.Errorf("last use known as %v", used)
 		}
-		if err := v.Close(t.Context()); err != nil || len(store.writes) != 3 {
+		if err := l.close(t.Context()); err != nil || len(store.writes) != 3 {
 			t.Errorf("closing with nothing to write: %v, %d writes", err, len(store.writes))
 		}
 	})

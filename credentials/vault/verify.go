@@ -5,18 +5,27 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"keyflow/credentials"
 	"keyflow/credentials/authtype"
 	"keyflow/internal/fault"
 )
 
+// Verifier verifies inbound webhooks. It is safe for concurrent use.
+type Verifier struct {
+	reader  *Reader
+	usage   *UsageLog
+	now     func() time.Time
+	replays replays
+}
+
 // Verify checks an inbound webhook against a credential, in constant time; body is the raw
 // body. A signed request is accepted once, see [Vault.Unverify]. verified names the headers and query keys that held the secret; they are not for the
 // run's input. Errors: *Error (unknown, workflow not allowed), an Unauthenticated fault when
 // the request does not prove itself ([ErrReceived] when it did so before), Invalid when the type cannot verify or no secret is set.
-func (v *Vault) Verify(ctx context.Context, id credentials.ID, workflow, folder string, r *http.Request, body []byte) (verified []string, err error) {
-	o, err := v.open(ctx, id)
+func (v *Verifier) Verify(ctx context.Context, id credentials.ID, workflow, folder string, r *http.Request, body []byte) (verified []string, err error) {
+	o, err := v.reader.open(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +42,7 @@ func (v *Vault) Verify(ctx context.Context, id credentials.ID, workflow, folder 
 	if o.Type == credentials.TypeBasicAuth && !o.HoldsSecret() { // a password may be empty for calls; here it would let everyone in
 		return nil, fault.New(fault.Invalid, "%s", noSecret(id))
 	}
-	if o, err = v.resolved(ctx, o); err != nil {
+	if o, err = v.reader.resolved(ctx, o); err != nil {
 		return nil, err
 	}
 	now := v.now()
@@ -44,7 +53,7 @@ func (v *Vault) Verify(ctx context.Context, id credentials.ID, workflow, folder 
 	if found.Once != "" && !v.replays.first(id, found, now) {
 		return nil, credentials.ErrReceived
 	}
-	v.touch(id, now)
+	v.usage.touch(id, now)
 	return found.CarriedIn, nil
 }
 
@@ -54,12 +63,12 @@ func noSecret(id credentials.ID) string {
 
 // Unverify forgets that a request was verified. Call it when the request could not be taken
 // after all, so that its sender may repeat it as it is.
-func (v *Vault) Unverify(ctx context.Context, id credentials.ID, r *http.Request, body []byte) {
-	o, err := v.open(ctx, id)
+func (v *Verifier) Unverify(ctx context.Context, id credentials.ID, r *http.Request, body []byte) {
+	o, err := v.reader.open(ctx, id)
 	if err != nil || o.typ.Verify == nil {
 		return
 	}
-	if o, err = v.resolved(ctx, o); err != nil {
+	if o, err = v.reader.resolved(ctx, o); err != nil {
 		return
 	}
 	if found, ok := o.typ.Verify(&o.Values, authtype.Inbound{Request: r, Raw: body, Now: v.now()}); ok && found.Once != "" {

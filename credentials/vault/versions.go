@@ -13,53 +13,68 @@ import (
 	"keyflow/internal/identity"
 )
 
+// Rotation changes the fields of credentials: versions, candidates, rollbacks.
+type Rotation struct {
+	editor  *Editor
+	gate    *Gate
+	reader  *Reader
+	sealer  *Sealer
+	prober  *Prober
+	records credentials.Store
+	now     func() time.Time
+}
+
 // Versions lists the versions of the fields, newest first.
-func (v *Vault) Versions(ctx context.Context, caller identity.Caller, id credentials.ID) ([]credentials.VersionInfo, error) {
-	if _, err := v.Get(ctx, caller, id); err != nil {
+func (rt *Rotation) Versions(ctx context.Context, caller identity.Caller, id credentials.ID) ([]credentials.VersionInfo, error) {
+	record, err := rt.records.Get(ctx, id)
+	if err != nil {
 		return nil, err
 	}
-	return v.store.Versions(ctx, id)
+	if err := authorize(caller, identity.View, id, record.Folder); err != nil {
+		return nil, err
+	}
+	return rt.records.Versions(ctx, id)
 }
 
 // Rollback makes a new version with the fields of an earlier one; 0 is the former version,
 // within the grace of the credential. It is a Conflict, whose problems say what to narrow, when
 // the credential may be sent to places now that the earlier secrets were not meant for.
 // Errors otherwise: NotFound, Forbidden, Stale when it was changed meanwhile.
-func (v *Vault) Rollback(ctx context.Context, caller identity.Caller, id credentials.ID, version int) (credentials.Credential, error) {
-	before, err := v.managed(ctx, caller, id)
+func (rt *Rotation) Rollback(ctx context.Context, caller identity.Caller, id credentials.ID, version int) (credentials.Credential, error) {
+	before, err := rt.gate.managed(ctx, caller, id)
 	if err != nil {
 		return credentials.Credential{}, err
 	}
-	if version, err = v.choose(before, version); err != nil {
+	if version, err = rt.choose(before, version); err != nil {
 		return credentials.Credential{}, err
 	}
-	o, err := v.earlier(ctx, before, version)
+	o, err := rt.earlier(ctx, before, version)
 	if err != nil {
 		return credentials.Credential{}, err
 	}
-	return v.change(ctx, id, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
-		old, err := v.still(record, before)
+	return rt.editor.change(ctx, id, func(record *credentials.Record, revision int64) (*credentials.Record, error) {
+		old, err := rt.editor.still(record, before)
 		if err != nil {
 			return nil, err
 		}
-		return v.record(old, o, author{caller.Name, v.moment(), revision, credentials.OriginRollback})
+		return rt.editor.record(old, o, author{caller.Name, credentials.Moment(rt.now()), revision, credentials.OriginRollback})
 	})
 }
 
 // managed reads a credential that the caller wants to change.
-func (v *Vault) managed(ctx context.Context, caller identity.Caller, id credentials.ID) (*stored, error) {
-	r, err := v.store.Get(ctx, id)
+func (g *Gate) managed(ctx context.Context, caller identity.Caller, id credentials.ID) (*stored, error) {
+	r, err := g.records.Get(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	if err := authorize(caller, identity.ManageCredentials, id, r.Folder); err != nil {
 		return nil, err
 	}
-	return v.readStored(r)
+	return g.reader.readStored(r)
 }
 
 // still is the record as it is now, if no edit came in between.
-func (v *Vault) still(now *credentials.Record, before *stored) (*stored, error) {
+func (ed *Editor) still(now *credentials.Record, before *stored) (*stored, error) {
 	if now == nil {
 		return nil, credentials.NotFound(before.ID)
 	}
@@ -70,7 +85,7 @@ func (v *Vault) still(now *credentials.Record, before *stored) (*stored, error) 
 }
 
 // choose settles which version to go back to.
-func (v *Vault) choose(now *stored, version int) (int, error) {
+func (rt *Rotation) choose(now *stored, version int) (int, error) {
 	switch {
 	case version == now.Version:
 		return 0, fault.New(fault.Conflict, "version %d of credential %q is the current one: name an earlier one", version, now.ID)
@@ -81,7 +96,7 @@ func (v *Vault) choose(now *stored, version int) (int, error) {
 	case now.Version == 1:
 		return 0, fault.New(fault.Conflict, "credential %q has no earlier version", now.ID)
 	}
-	if end := now.GraceEnd(); end != nil && v.now().After(*end) {
+	if end := now.GraceEnd(); end != nil && rt.now().After(*end) {
 		return 0, fault.New(fault.Conflict, "the grace of credential %q ended at %s: name the version to go back to, for example %d",
 			now.ID, end.Format(time.RFC3339), now.Version-1)
 	}
@@ -89,19 +104,19 @@ func (v *Vault) choose(now *stored, version int) (int, error) {
 }
 
 // earlier opens an earlier version of the fields under the present rules of the credential.
-func (v *Vault) earlier(ctx context.Context, now *stored, number int) (*opened, error) {
+func (rt *Rotation) earlier(ctx context.Context, now *stored, number int) (*opened, error) {
 	if now.broken[""] != nil { // the present rules cannot be trusted
 		return nil, damaged(now.ID, now.broken)
 	}
-	version, err := v.store.Version(ctx, now.ID, number)
+	version, err := rt.records.Version(ctx, now.ID, number)
 	if err != nil {
 		return nil, err
 	}
-	if err := v.boundVersion(now.ID, version); err != nil {
+	if err := rt.sealer.boundVersion(now.ID, version); err != nil {
 		return nil, damagedVersion(now.ID, number, err)
 	}
 	o := now.with(version.Fields, version.Secrets)
-	if err := v.openFields(o, fieldPlace(now.ID, number, ""), version.Sealed); err != nil {
+	if err := rt.sealer.openFields(o, fieldPlace(now.ID, number, ""), version.Sealed); err != nil {
 		return nil, damagedVersion(now.ID, number, err)
 	}
 	return o, o.within(version.Reach, fmt.Sprintf("version %d", number))

@@ -27,7 +27,7 @@ func (t *transport) idle() (resume func()) {
 
 // pause waits until a time, or asks the caller to come back then.
 func (t *transport) pause(ctx context.Context, until time.Time, why *credentials.Error) error {
-	wait := until.Sub(t.vault.now())
+	wait := until.Sub(t.resolver.now())
 	if wait > parkAfter && t.parks() {
 		later := *why
 		later.Until = until
@@ -66,7 +66,7 @@ func (t *transport) renew(ctx context.Context, s *sent) error {
 		if err != nil || o.grant != s.opened.grant {
 			return err
 		}
-		_, err = t.vault.renew(ctx, o, s.token.generation, byRule)
+		_, err = t.resolver.tokens.renew(ctx, o, s.token.generation, byRule)
 		return err
 	})
 }
@@ -79,7 +79,7 @@ func (t *transport) wait(req *http.Request, s *sent, v *failurerule.Verdict) (bo
 		why.Code, why.Message = credentials.CodeQuota, why.Message+", and this request cannot be repeated"
 		return nil, t.withAnswer(s, why)
 	}
-	now := t.vault.now()
+	now := t.resolver.now()
 	until := v.End(s.res.Header, now)
 	until = until.Add(rand.N(max(until.Sub(now)/8, 1))) //nolint:gosec // not all at the same moment
 	closeBody(s.res.Body)
@@ -93,10 +93,10 @@ func (t *transport) wait(req *http.Request, s *sent, v *failurerule.Verdict) (bo
 // exhausted notes that a quota is used up, for all workflows.
 func (t *transport) exhausted(ctx context.Context, s *sent, v *failurerule.Verdict) error {
 	o, host := s.opened, s.res.Request.URL.Host
-	until := v.End(s.res.Header, t.vault.now()).UTC().Truncate(time.Microsecond)
+	until := v.End(s.res.Header, t.resolver.now()).UTC().Truncate(time.Microsecond)
 	if !t.draft {
-		state := credentials.State{Status: credentials.Quota, Message: host + " says that its quota is used up", Since: t.vault.moment(), Until: until}
-		t.vault.reportState(ctx, o, state)
+		state := credentials.State{Status: credentials.Quota, Message: host + " says that its quota is used up", Since: credentials.Moment(t.resolver.now()), Until: until}
+		t.resolver.states.reportState(ctx, o, state)
 	}
 	return t.withAnswer(s, o.failed(credentials.CodeQuota, nil, "%s says that the quota of credential %q is used up; no request is sent with it until %s",
 		host, o.ID, until.Format(time.RFC3339)))
