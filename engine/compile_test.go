@@ -187,10 +187,10 @@ func TestCompileProblems(t *testing.T) {
 		"callback_url of a node that does not wait": {
 			nodes: `{"back": {"type": "wait", "with": {"callback": true}}, "never": {"type": "wait", "with": {"callback": false, "for": "1s"}},
 				"a": {"type": "call", "with": {"url": "{{ callback_url('back') }}{{ callback_url(input.x) }}{{ 'back' | callback_url() }}"}},
-				"b": {"type": "call", "with": {"url": "{{ callback_url('bakc') }}"}}, "c": {"type": "call", "with": {"url": "{{ callback_url('never') }}"}},
+				"b": {"type": "call", "with": {"url": "{{ callback_url('backk') }}"}}, "c": {"type": "call", "with": {"url": "{{ callback_url('never') }}"}},
 				"d": {"type": "call", "with": {"url": "x"}, "if": "callback_url('d') == ''"}, "e": {"type": "call", "with": {"url": "{{ 'e' | callback_url() }}"}}}`,
 			want: []string{
-				`/nodes/b/with/url expression callback_url: the workflow has no node "bakc" that waits for a callback (did you mean "back"?)`,
+				`/nodes/b/with/url expression callback_url: the workflow has no node "backk" that waits for a callback (did you mean "back"?)`,
 				`/nodes/c/with/url expression callback_url: the workflow has no node "never" that waits for a callback`,
 				`/nodes/d/if expression callback_url: the workflow has no node "d" that waits for a callback`,
 				`/nodes/e/with/url expression callback_url: the workflow has no node "e" that waits for a callback`,
