@@ -50,9 +50,11 @@ type Deps struct {
 	TrustedProxies []netip.Prefix
 	// Metrics is where /metrics reads from and the handler counts; nil is a new registry.
 	Metrics *prometheus.Registry
-	Version string
-	Now     func() time.Time // nil: time.Now
-	Logger  *slog.Logger     // nil: discards
+	// WriteTimeout is how long a reader may take to accept a piece of an answer; 0 is 30 s.
+	WriteTimeout time.Duration
+	Version      string
+	Now          func() time.Time // nil: time.Now
+	Logger       *slog.Logger     // nil: discards
 }
 
 // Credentials is the part of the vault that the API shows. Every method authorizes the

@@ -22,8 +22,6 @@ const (
 	// heartbeat is how often a silent stream shows that it lives, and how soon it ends after
 	// its reader lost the right to read it (docs/explanation/security.md).
 	heartbeat = 5 * time.Second
-	// eventTimeout is how long a reader may take to accept one event.
-	eventTimeout = 30 * time.Second
 	// maxEventOutput bounds the output inside an event; a larger one is null there and whole in
 	// the run itself.
 	maxEventOutput = 64 << 10
@@ -142,7 +140,6 @@ func (e *eventWriter) event(name string, id int64, view any) error {
 }
 
 func (e *eventWriter) text(text string) error {
-	_ = e.control.SetWriteDeadline(time.Now().Add(eventTimeout)) // a recorder in tests has none
 	if _, err := e.w.Write([]byte(text)); err != nil {
 		return err
 	}

@@ -61,7 +61,9 @@ func (s *server) outermost(next http.Handler) http.Handler {
 		h.Set("X-Request-Id", rec.id)
 		limitBody(w, r, rec)
 
-		out := &statusWriter{ResponseWriter: w}
+		out := newAnswerWriter(w, s.writeTimeout)
+		out.extend()       // for a 100 Continue, which is not written here
+		defer out.extend() // for what the server still has to send
 		defer func() {
 			if p := recover(); p != nil {
 				s.panicked(r.Context(), out, p)
@@ -81,7 +83,7 @@ func (s *server) outermost(next http.Handler) http.Handler {
 
 // panicked answers 500, unless the answer had begun, and logs the stack. ErrAbortHandler is
 // the way of net/http to cut a connection and goes on.
-func (s *server) panicked(ctx context.Context, w *statusWriter, p any) {
+func (s *server) panicked(ctx context.Context, w *answerWriter, p any) {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(p)
 	}
@@ -253,38 +255,4 @@ func logPath(rec *request, r *http.Request) string {
 		return callbacksPrefix + "***"
 	}
 	return r.URL.Path
-}
-
-// statusWriter remembers the status for the access log.
-type statusWriter struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (w *statusWriter) WriteHeader(status int) {
-	if w.status == 0 && status >= http.StatusOK {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Write implements http.ResponseWriter.
-func (w *statusWriter) Write(b []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	return w.ResponseWriter.Write(b)
-}
-
-// Unwrap gives http.ResponseController its connection.
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-func (w *statusWriter) wrote() bool { return w.status != 0 }
-
-func (w *statusWriter) code() int {
-	if w.status == 0 {
-		return http.StatusOK
-	}
-	return w.status
 }

@@ -47,6 +47,8 @@ type server struct {
 	now     func() time.Time
 	log     *slog.Logger
 
+	writeTimeout time.Duration
+
 	api              *api
 	metrics          *metrics
 	pages            *pages
@@ -107,7 +109,7 @@ func newServer(d Deps) *server {
 	s := &server{
 		session: d.Session, credentials: d.Credentials, workflows: d.Workflows, runs: d.Runs, uses: d.Uses, triggers: d.Triggers,
 		ready: d.Ready, stopping: d.Stopping, backUp: d.Backup, public: d.PublicURL, headers: secureHeaders(d.PublicURL), base: strings.TrimSuffix(d.PublicURL.Path, "/"),
-		proxies: d.TrustedProxies, version: d.Version, now: d.Now, log: d.Logger,
+		proxies: d.TrustedProxies, version: d.Version, now: d.Now, log: d.Logger, writeTimeout: cmp.Or(d.WriteTimeout, writeTimeout),
 		callbackTemplate: template.Must(template.New("callback").Parse(callbackPage)),
 		docsTemplate:     template.Must(template.New("docs").Parse(docsPage)),
 	}
