@@ -74,6 +74,7 @@ func New(o Options) (*Transport, error) {
 		MaxIdleConns:           2048,
 		MaxIdleConnsPerHost:    512, // the default of 2 halves the throughput at 64 concurrent calls
 		IdleConnTimeout:        90 * time.Second,
+		DisableCompression:     true, // see askForEncodings
 		ForceAttemptHTTP2:      true,
 		TLSClientConfig:        &tls.Config{RootCAs: o.Roots, MinVersion: tls.VersionTLS12},
 	}
@@ -83,7 +84,7 @@ func New(o Options) (*Transport, error) {
 }
 
 // RoundTrip writes one request, once, to a pooled connection; every error is an *Error. The
-// body of the answer is decompressed when it is gzip; any other encoding is refused.
+// body of the answer is decoded from the encodings of acceptEncoding; any other is refused.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return t.exchange(t.pooled, req)
 }
@@ -122,22 +123,17 @@ func (t *Transport) exchange(rt *http.Transport, req *http.Request) (*http.Respo
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
 	out := req.WithContext(ctx)
-	if out.Header.Get("Accept-Encoding") != "" { // only encodings that we decode are asked for
-		out.Header = out.Header.Clone()
-		out.Header.Del("Accept-Encoding")
-	}
+	askForEncodings(out)
 	res, err := sendOnce(rt, out, cancel)
 	if err != nil {
 		cancel(nil)
 		return nil, classify(err, req)
 	}
-	if enc := res.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
-		closeErr := res.Body.Close()
-		cancel(nil)
-		return nil, &Error{Phase: "body", Host: req.URL.Host, Code: CodeNetwork, Err: closeErr,
-			Message: "answered with a content encoding that was not asked for"}
-	}
 	res.Body = newIdleBody(res.Body, req, t.idle, cancel)
+	if err := decodeContent(req, res); err != nil {
+		err.Err = res.Body.Close()
+		return nil, err
+	}
 	res.Request = req
 	return res, nil
 }
