@@ -194,7 +194,7 @@ func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
 // try runs the node once, unless what it waits for has been brought.
 func (s *stepRun) try(ctx context.Context, started time.Time) (outcome, *nodes.Error) {
 	if s.plan.timeout > 0 {
-		ctx, s.clock = withAttemptClock(ctx, s.plan.timeout)
+		ctx, s.clock = withAttemptClock(egress.WithOwnTimeout(ctx), s.plan.timeout)
 		defer s.clock.end()
 	}
 	s.ctx = ctx

@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -25,9 +26,11 @@ import (
 const (
 	connectTimeout    = 10 * time.Second
 	tlsTimeout        = 10 * time.Second
-	headerTimeout     = 30 * time.Second
-	bodyIdleTimeout   = 30 * time.Second
 	maxResponseHeader = 1 << 20
+
+	// silenceTimeout is how long an upstream may be silent: before its answer begins and between
+	// two bytes of the body. See WithOwnTimeout.
+	silenceTimeout = 30 * time.Second
 
 	// DefaultMaxBytes bounds a decompressed answer body when the caller states no limit.
 	DefaultMaxBytes = 10 << 20
@@ -52,9 +55,9 @@ type Options struct {
 // Transport dials only where the operator allows. It is safe for concurrent use and keeps
 // connections alive; there is one per process and TLS identity.
 type Transport struct {
-	pooled *http.Transport
-	fresh  *http.Transport
-	idle   time.Duration // between two bytes of a body
+	pooled  *http.Transport
+	fresh   *http.Transport
+	silence time.Duration // allowed before an answer and between two bytes of its body
 }
 
 var _ http.RoundTripper = (*Transport)(nil)
@@ -69,7 +72,6 @@ func New(o Options) (*Transport, error) {
 		Proxy:                  nil, // proxy variables of the environment are ignored on purpose
 		DialContext:            g.dial,
 		TLSHandshakeTimeout:    tlsTimeout,
-		ResponseHeaderTimeout:  headerTimeout,
 		MaxResponseHeaderBytes: maxResponseHeader,
 		MaxIdleConns:           2048,
 		MaxIdleConnsPerHost:    512, // the default of 2 halves the throughput at 64 concurrent calls
@@ -80,7 +82,7 @@ func New(o Options) (*Transport, error) {
 	}
 	fresh := pooled.Clone()
 	fresh.DisableKeepAlives = true
-	return &Transport{pooled: pooled, fresh: fresh, idle: bodyIdleTimeout}, nil
+	return &Transport{pooled: pooled, fresh: fresh, silence: silenceTimeout}, nil
 }
 
 // RoundTrip writes one request, once, to a pooled connection; every error is an *Error. The
@@ -96,7 +98,7 @@ func (t *Transport) WithCertificate(certificate tls.Certificate) *Transport {
 	pooled.TLSClientConfig.Certificates = []tls.Certificate{certificate}
 	fresh := pooled.Clone()
 	fresh.DisableKeepAlives = true
-	return &Transport{pooled: pooled, fresh: fresh, idle: t.idle}
+	return &Transport{pooled: pooled, fresh: fresh, silence: t.silence}
 }
 
 // Fresh returns a round tripper that opens a new connection for each request: no request meets
@@ -124,12 +126,19 @@ func (t *Transport) exchange(rt *http.Transport, req *http.Request) (*http.Respo
 	ctx, cancel := context.WithCancelCause(req.Context())
 	out := req.WithContext(ctx)
 	askForEncodings(out)
-	res, err := sendOnce(rt, out, cancel)
+	silence := t.silence
+	if HasOwnTimeout(ctx) {
+		silence = 0
+	}
+	res, err := sendOnce(rt, out, silence, cancel)
 	if err != nil {
+		if errors.Is(context.Cause(ctx), errSilent) {
+			err = errSilent
+		}
 		cancel(nil)
 		return nil, classify(err, req)
 	}
-	res.Body = newIdleBody(res.Body, req, t.idle, cancel)
+	res.Body = newIdleBody(res.Body, req, silence, cancel)
 	if err := decodeContent(req, res); err != nil {
 		err.Err = res.Body.Close()
 		return nil, err
@@ -142,11 +151,13 @@ func (t *Transport) exchange(rt *http.Transport, req *http.Request) (*http.Respo
 const maxClosed = 4
 
 // sendOnce writes req at most once. A request that met a closed connection in the pool was not
-// written; it goes on to another one.
-func sendOnce(rt *http.Transport, req *http.Request, cancel context.CancelCauseFunc) (*http.Response, error) {
+// written; it goes on to another one. After the silence that is allowed the exchange ends with
+// errSilent; 0 allows any.
+func sendOnce(rt *http.Transport, req *http.Request, silence time.Duration, cancel context.CancelCauseFunc) (*http.Response, error) {
 	for tries := 1; ; tries++ {
-		o := once{cancel: cancel}
+		o := once{cancel: cancel, silence: silence}
 		res, err := rt.RoundTrip(req.WithContext(o.watch(req.Context())))
+		o.answered()
 		if err == nil || tries == maxClosed || !o.neverLeft(req.Context()) {
 			return res, err
 		}
@@ -193,7 +204,7 @@ func checkRequest(req *http.Request) *Error {
 
 func hasControl(s string) bool { return strings.ContainsAny(s, "\r\n\x00") }
 
-// idleBody ends the exchange when the upstream sends no byte for the idle time.
+// idleBody ends the exchange when the upstream sends no byte for the idle time, if there is one.
 type idleBody struct {
 	body   io.ReadCloser
 	req    *http.Request
@@ -205,7 +216,9 @@ type idleBody struct {
 
 func newIdleBody(body io.ReadCloser, req *http.Request, idle time.Duration, cancel context.CancelCauseFunc) *idleBody {
 	b := &idleBody{body: body, req: req, idle: idle, cancel: cancel}
-	b.timer = time.AfterFunc(idle, func() { cancel(errIdle) })
+	if idle > 0 {
+		b.timer = time.AfterFunc(idle, func() { cancel(errSilent) })
+	}
 	return b
 }
 
@@ -213,10 +226,11 @@ func newIdleBody(body io.ReadCloser, req *http.Request, idle time.Duration, canc
 func (b *idleBody) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
 	switch {
-	case err == nil:
+	case err == nil && b.timer != nil:
 		b.timer.Reset(b.idle)
+	case err == nil:
 	case err == io.EOF: //nolint:errorlint // io.Reader promises the bare value
-		b.timer.Stop()
+		b.stop()
 	default:
 		err = classifyBody(err, b.req)
 	}
@@ -225,10 +239,16 @@ func (b *idleBody) Read(p []byte) (int, error) {
 
 // Close implements io.Closer.
 func (b *idleBody) Close() error {
-	b.once.Do(func() { b.timer.Stop() })
+	b.once.Do(b.stop)
 	err := b.body.Close()
 	b.cancel(nil)
 	return err
+}
+
+func (b *idleBody) stop() {
+	if b.timer != nil {
+		b.timer.Stop()
+	}
 }
 
 // dialer is the net.Dialer of every connection; Control is set per dial.

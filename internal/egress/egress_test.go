@@ -321,7 +321,7 @@ func TestBodyLimits(t *testing.T) {
 			t.Parallel()
 			tr := transport(t, "private")
 			if path == "/hang" {
-				tr.SetIdle(200 * time.Millisecond)
+				tr.SetSilence(200 * time.Millisecond)
 			}
 			body, err := get(t, egress.NewClient(tr, egress.ClientOptions{MaxBytes: 1000}), upstream.URL+path)
 			if tt.code == "" {

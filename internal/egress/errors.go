@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -47,7 +48,7 @@ func AsError(err error) (*Error, bool) { return errors.AsType[*Error](err) }
 
 var (
 	errRefused = errors.New("address refused")
-	errIdle    = errors.New("idle")
+	errSilent  = fmt.Errorf("silent: %w", os.ErrDeadlineExceeded)
 )
 
 // refusedMessage is the same for every refused target, so that it tells nothing about it.
@@ -161,7 +162,7 @@ func classifyBody(err error, req *http.Request) *Error {
 	case ctx.Err() != nil:
 		e = contextError(ctx, e)
 		e.Phase = "body"
-	case errors.Is(err, errIdle), errors.Is(err, context.Canceled):
+	case errors.Is(err, errSilent), errors.Is(err, context.Canceled):
 		e.Code, e.Timeout, e.Message = CodeTimeout, true, "sent no further byte of its answer in time"
 	}
 	return e

@@ -2,5 +2,5 @@ package egress
 
 import "time"
 
-// SetIdle shortens the time between two bytes of a body.
-func (t *Transport) SetIdle(d time.Duration) { t.idle = d }
+// SetSilence shortens how long an upstream may be silent.
+func (t *Transport) SetSilence(d time.Duration) { t.silence = d }

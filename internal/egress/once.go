@@ -6,7 +6,9 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // errRepeated is the cause of an exchange that ended because net/http was about to repeat it.
@@ -22,6 +24,11 @@ type once struct {
 	cancel  context.CancelCauseFunc
 	written atomic.Bool // headers of the request were written
 	reused  bool        // the latest connection was used before
+
+	silence time.Duration // allowed between the request and its answer; 0 is any
+	mu      sync.Mutex
+	timer   *time.Timer // of silence
+	done    bool        // the exchange has an answer or an error
 }
 
 // watch returns a context in which a request is written at most once.
@@ -29,7 +36,27 @@ func (o *once) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:      o.gotConn,
 		WroteHeaders: func() { o.written.Store(true) },
+		WroteRequest: func(httptrace.WroteRequestInfo) { o.awaitAnswer() },
 	})
+}
+
+// awaitAnswer limits the time until answered is called. A request may be written in full only
+// after its answer has come.
+func (o *once) awaitAnswer() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.silence > 0 && !o.done && o.timer == nil {
+		o.timer = time.AfterFunc(o.silence, func() { o.cancel(errSilent) })
+	}
+}
+
+func (o *once) answered() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.done = true
+	if o.timer != nil {
+		o.timer.Stop()
+	}
 }
 
 func (o *once) gotConn(info httptrace.GotConnInfo) {
