@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"keyflow/credentials"
+	"keyflow/engine/plan"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 )
@@ -26,7 +27,7 @@ func (s *stepRun) Act(ctx context.Context, action string, fields map[string]any)
 	}
 	run := &s.runner.run
 	out, err := actor.Act(ctx, credentials.Use{
-		ID: s.credential, Workflow: string(run.Workflow), Folder: run.Folder, Run: run.ID.String(), Node: string(s.plan.id), Park: true,
+		ID: s.credential, Workflow: string(run.Workflow), Folder: run.Folder, Run: run.ID.String(), Node: string(s.plan.ID), Park: true,
 	}, credentials.Action{Name: action, Fields: fields, Sealed: s.sealedFields(fields)})
 	if err != nil {
 		return nil, actionError(ctx, err)
@@ -36,12 +37,12 @@ func (s *stepRun) Act(ctx context.Context, action string, fields map[string]any)
 
 // sealedFields are the fields that come from outputs of sensitive nodes alone.
 func (s *stepRun) sealedFields(fields map[string]any) []string {
-	for i := range s.plan.params {
-		if p := &s.plan.params[i]; p.decl.Sealed {
-			if slices.Contains(p.sealed, everyMember) {
+	for i := range s.plan.Params {
+		if p := &s.plan.Params[i]; p.Decl.Sealed {
+			if slices.Contains(p.Sealed, plan.EveryMember) {
 				return slices.Sorted(maps.Keys(fields))
 			}
-			return p.sealed
+			return p.Sealed
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
 	"keyflow/internal/fault"
@@ -66,7 +67,7 @@ func (e *Engine) Bring(ctx context.Context, id runs.ID, node workflows.NodeID, r
 }
 
 // waiting returns the node whose step waits for reason, or will. Faults as those of Bring.
-func (e *Engine) waiting(ctx context.Context, id runs.ID, node workflows.NodeID, reason string) (*planNode, error) {
+func (e *Engine) waiting(ctx context.Context, id runs.ID, node workflows.NodeID, reason string) (*plan.Node, error) {
 	run, err := e.o.Store.Run(ctx, id)
 	if err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func (e *Engine) waiting(ctx context.Context, id runs.ID, node workflows.NodeID,
 	if err != nil {
 		return nil, err
 	}
-	n, known := plan.index[node]
+	n, known := plan.Index[node]
 	switch {
 	case !known:
 		return nil, fault.New(fault.NotFound, "the run has no node %q", node)
@@ -86,7 +87,7 @@ func (e *Engine) waiting(ctx context.Context, id runs.ID, node workflows.NodeID,
 	if err != nil {
 		return nil, err
 	}
-	return &plan.nodes[n], plan.nodes[n].takes(steps, reason)
+	return &plan.Nodes[n], takes(&plan.Nodes[n], steps, reason)
 }
 
 func errDecided(node workflows.NodeID) error {
@@ -94,21 +95,21 @@ func errDecided(node workflows.NodeID) error {
 }
 
 // takes reports whether the node's step can be brought something now.
-func (p *planNode) takes(steps []runs.Step, reason string) error {
-	i := slices.IndexFunc(steps, func(s runs.Step) bool { return s.Node == p.id && s.Index == runs.NoIndex })
+func takes(p *plan.Node, steps []runs.Step, reason string) error {
+	i := slices.IndexFunc(steps, func(s runs.Step) bool { return s.Node == p.ID && s.Index == runs.NoIndex })
 	if i < 0 {
-		if reason == nodes.CodeWaitsForCallback && p.methods != nil {
+		if reason == nodes.CodeWaitsForCallback && p.Methods != nil {
 			return nil // it comes early
 		}
-		return fault.New(fault.Conflict, "step %q has not begun to wait", p.id)
+		return fault.New(fault.Conflict, "step %q has not begun to wait", p.ID)
 	}
 	switch s := &steps[i]; {
 	case s.Status == runs.StepWaiting && s.Error != nil && s.Error.Code == reason:
 		return nil
 	case s.Status.Final(), s.Status == runs.StepPending && s.Output != nil:
-		return errDecided(p.id)
+		return errDecided(p.ID)
 	default:
-		return fault.New(fault.Conflict, "step %q does not wait for this", p.id)
+		return fault.New(fault.Conflict, "step %q does not wait for this", p.ID)
 	}
 }
 
@@ -138,7 +139,7 @@ func (r *runner) bring(data []byte) {
 		r.engine.o.Logger.Error("a signal of a run cannot be read", "run", r.run.ID, "error", err)
 		return
 	}
-	node, known := r.plan.index[b.Node]
+	node, known := r.plan.Index[b.Node]
 	key := stepKey{node, b.Index}
 	if !known || r.brought[key] != nil || r.state.Ended(node, b.Index) {
 		return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -20,37 +19,12 @@ const callbackPlace = -2
 // callbackText is what a token has sealed; that it opens for its run and node is the proof.
 const callbackText = "callback"
 
-// waitsForCallback reports whether a node may wait for a call of its URL.
-func waitsForCallback(def *workflows.Node) bool {
-	called := def.With["callback"]
-	return def.Type == "wait" && called != nil && called != false
-}
-
-// callbackNodes are the nodes that callback_url takes; not nil.
-func (c *compiler) callbackNodes() []string {
-	ids := c.noCallbacks()
-	for _, id := range c.nodeNames() {
-		if waitsForCallback(c.definition.Nodes[workflows.NodeID(id)]) {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
-// noCallbacks is the list for a place where callback_url is not available.
-func (c *compiler) noCallbacks() []string {
-	if !c.strict {
-		return nil
-	}
-	return []string{}
-}
-
 // callbackURL is the one-time URL of a node that waits for a call. Each is another one and all
 // are good, until one is called.
 func (e *Engine) callbackURL(r *runner, node string) (string, error) {
-	n, known := r.plan.index[workflows.NodeID(node)]
+	n, known := r.plan.Index[workflows.NodeID(node)]
 	switch {
-	case !known || r.plan.nodes[n].methods == nil:
+	case !known || r.plan.Nodes[n].Methods == nil:
 		return "", fmt.Errorf("callback_url: the workflow has no node %q that waits for a callback", node)
 	case e.o.Sealer == nil || e.o.CallbackURL == "":
 		return "", fmt.Errorf("callback_url: nobody can call this process: run the workflow on a server")
@@ -61,21 +35,6 @@ func (e *Engine) callbackURL(r *runner, node string) (string, error) {
 	}
 	encode := base64.RawURLEncoding.EncodeToString
 	return e.o.CallbackURL + encode(r.run.ID[:]) + "." + node + "." + encode(sealed), nil
-}
-
-// callbackMethods are the methods of calls that end the wait. HEAD is never one of them.
-func callbackMethods(def *workflows.Node) []string {
-	list, _ := def.With["methods"].([]any)
-	if list == nil {
-		return []string{http.MethodPost, http.MethodPut}
-	}
-	methods := make([]string, 0, len(list))
-	for _, v := range list {
-		if text, ok := v.(string); ok {
-			methods = append(methods, text)
-		}
-	}
-	return methods
 }
 
 // errNoCallback does not tell a token that no run has given out from one of a deleted run.
@@ -95,7 +54,7 @@ func (e *Engine) CallbackMethods(ctx context.Context, token string) ([]string, e
 	if err != nil {
 		return nil, err
 	}
-	return slices.Clone(n.methods), nil
+	return slices.Clone(n.Methods), nil
 }
 
 // Callback delivers what a stranger sent to the URL with this token: {method, headers, query,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"keyflow/engine/backoff"
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
 	"keyflow/internal/fault"
@@ -33,7 +34,7 @@ func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*runs.NewRun, *n
 		return nil, refusedStart("there are no other workflows here")
 	}
 	id := workflows.ID(ask.Workflow)
-	n, err := e.newStart(ctx, id, ask.Input, Start{Depth: parent.Depth + 1, Trigger: runs.TriggerRef{ID: string(s.plan.id), Type: triggerWorkflow}})
+	n, err := e.newStart(ctx, id, ask.Input, Start{Depth: parent.Depth + 1, Trigger: runs.TriggerRef{ID: string(s.plan.ID), Type: triggerWorkflow}})
 	if n == nil && fault.Is(err, fault.NotFound) || n != nil && !s.mayStart(n.Run.Folder) {
 		return nil, s.notStartable(id)
 	}
@@ -41,7 +42,7 @@ func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*runs.NewRun, *n
 		return nil, startError(ctx, id, err)
 	}
 	if ask.Wait {
-		n.Run.Parent = &runs.StepRef{Run: parent.ID, Node: s.plan.id, Index: s.key.index}
+		n.Run.Parent = &runs.StepRef{Run: parent.ID, Node: s.plan.ID, Index: s.key.index}
 	}
 	if !e.queue.Reserve(n.Run.ID, id, e.o.QueueLimit) {
 		return nil, s.queueIsFull()
@@ -63,7 +64,7 @@ const (
 // queueIsFull lets the step wait and try again. It fails once the step has waited for longer than
 // its timeout, when it has one.
 func (s *stepRun) queueIsFull() *nodes.Error {
-	now, timeout := s.runner.engine.now(), s.plan.timeout
+	now, timeout := s.runner.engine.now(), s.plan.Timeout
 	waited := now.Sub(s.readyToTry)
 	if timeout > 0 && waited >= timeout {
 		return &nodes.Error{
@@ -135,11 +136,11 @@ func (e *Engine) prepareStart(ctx context.Context, id workflows.ID, input any, s
 // mayStart reports whether the step may start a workflow in a folder: below that of its run, or,
 // when the definition names the workflow literally, where whoever applied that may start it now.
 func (s *stepRun) mayStart(folder string) bool {
-	return startable(folder, s.runner.run.Folder) || s.namesLiterally() && startable(folder, s.runner.plan.definition.StartScope)
+	return startable(folder, s.runner.run.Folder) || s.namesLiterally() && startable(folder, s.runner.plan.Definition.StartScope)
 }
 
 func (s *stepRun) namesLiterally() bool {
-	return slices.ContainsFunc(s.plan.params, func(p param) bool { return p.decl.Name == "workflow" && p.literal })
+	return slices.ContainsFunc(s.plan.Params, func(p plan.Param) bool { return p.Decl.Name == "workflow" && p.Literal })
 }
 
 // notStartable is the failure of a step whose workflow does not exist or may not be started. It

@@ -13,7 +13,7 @@ func (s *stepRun) Client(o nodes.ClientOptions) (*http.Client, error) {
 	run := &s.runner.run
 	client, err := s.runner.engine.o.Credentials.Client(s.ctx, credentials.Use{
 		ID: s.credential, Workflow: string(run.Workflow), Folder: run.Folder,
-		Run: run.ID.String(), Node: string(s.plan.id), AtMostOnce: s.plan.atMostOnce,
+		Run: run.ID.String(), Node: string(s.plan.ID), AtMostOnce: s.plan.AtMostOnce,
 		MaxRedirects: o.MaxRedirects, MaxBytes: o.MaxBytes, Charset: o.Charset, Record: s.record,
 		Header: http.Header{DepthHeader: {strconv.Itoa(run.Depth + 1)}},
 		Park:   true, Idle: s.clock.stand, Ready: s.runner.awaitOwnership,

@@ -59,7 +59,7 @@ func (s *stepRun) emit(ctx context.Context, ask *nodes.Emit) (outcome, *nodes.Er
 			Message: fmt.Sprintf("with.data has %d bytes; at most %d are allowed: publish a link to what is larger", len(data), maxEventData),
 		}
 	}
-	id := eventID(run.ID, string(s.plan.id)+"/"+strconv.Itoa(s.key.index))
+	id := eventID(run.ID, string(s.plan.ID)+"/"+strconv.Itoa(s.key.index))
 	out, wrong := s.done(ctx, map[string]any{"id": id.String()})
 	out.event = newEvent(run, id, ask.Event)
 	out.event.Time, out.event.Data = s.runner.engine.now(), data

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
@@ -144,7 +145,7 @@ func TestEmitOfALiteralType(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	_, problems = engine.Compile(d, setup(t).types)
+	_, problems = plan.Compile(d, setup(t).types)
 	if len(problems) != 1 || problems[0].Path != "/nodes/e/with/event" || problems[0].Code != "invalid_value" {
 		t.Errorf("problems %+v", problems)
 	}

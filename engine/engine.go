@@ -26,6 +26,7 @@ import (
 	"keyflow/engine/journal"
 	"keyflow/engine/live"
 	"keyflow/engine/ownership"
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
@@ -80,7 +81,7 @@ type Engine struct {
 	journal *journal.Journal
 	owner   *ownership.Ownership
 	queue   *dispatch.Queue
-	plans   *planCache
+	plans   *plan.Cache
 	hub     *live.Hub
 	steps   context.Context // of all steps; ends with the engine
 	kill    context.CancelCauseFunc
@@ -91,8 +92,8 @@ type Engine struct {
 
 	mu       sync.Mutex
 	live     map[runs.ID]*runner
-	local    map[runs.ID]*Plan // of unfinished runs whose definition is not in the catalog
-	busy     int               // starts, claims and live runs
+	local    map[runs.ID]*plan.Plan // of unfinished runs whose definition is not in the catalog
+	busy     int                    // starts, claims and live runs
 	stopping bool
 	drained  chan struct{} // closed when stopping and busy is 0
 }
@@ -121,10 +122,10 @@ func New(o Options) (*Engine, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	e := &Engine{
-		o: o, queue: dispatch.NewQueue(o.Concurrency), plans: newPlanCache(), hub: live.NewHub(),
+		o: o, queue: dispatch.NewQueue(o.Concurrency), plans: plan.NewCache(), hub: live.NewHub(),
 		journal: journal.New(o.Store, journal.Options{Now: o.Now, Logger: o.Logger}),
 		look:    make(chan struct{}, 1), drained: make(chan struct{}),
-		live: map[runs.ID]*runner{}, local: map[runs.ID]*Plan{},
+		live: map[runs.ID]*runner{}, local: map[runs.ID]*plan.Plan{},
 	}
 	e.owner = ownership.New(o.Owners, ownership.Options{Alone: o.Exclusive, Orphans: e.adopt, Logger: o.Logger})
 	e.steps, e.kill = context.WithCancelCause(context.Background())

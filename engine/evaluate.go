@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/internal/expression"
 	"keyflow/internal/jsonvalue"
@@ -32,7 +33,7 @@ type nodeResult struct {
 
 // plain returns the output of a node as plain data.
 func (r *runner) plain(node int, use *reading) (any, error) {
-	n, plan := &r.results[node], &r.plan.nodes[node]
+	n, plan := &r.results[node], &r.plan.Nodes[node]
 	if n.status != runs.StepSucceeded {
 		return nil, nil
 	}
@@ -53,41 +54,41 @@ func (r *runner) plain(node int, use *reading) (any, error) {
 }
 
 // vars returns what the expressions of a node (or of the run's output) may read. r.mu is held.
-func (r *runner) vars(reads *reads) (reading, error) {
+func (r *runner) vars(reads *plan.Reads) (reading, error) {
 	var use reading
-	if !reads.any && !reads.item {
+	if !reads.Any && !reads.Item {
 		return use, nil
 	}
 	vars := make(map[string]any)
 	use.vars = vars
-	vars["vars"] = r.plan.vars
-	if reads.run {
+	vars["vars"] = r.plan.Vars
+	if reads.Run {
 		vars["run"] = r.runVars()
 	}
 	var err error
-	if reads.input {
+	if reads.Input {
 		vars["input"], err = r.input.get(len(r.run.Input), &use, func() (any, error) { return jsonvalue.Decode(r.run.Input) })
 		if err != nil {
 			return use, fmt.Errorf("input: %w", err)
 		}
 	}
-	if reads.trigger {
+	if reads.Trigger {
 		t := &r.run.Trigger
 		vars["trigger"], err = r.trigger.get(len(t.Request)+len(t.Event), &use, func() (any, error) { return triggerValue(t) })
 		if err != nil {
 			return use, fmt.Errorf("trigger: %w", err)
 		}
 	}
-	if len(reads.nodes) > 0 {
-		seen := make(map[string]any, len(reads.nodes))
-		for _, n := range reads.nodes {
+	if len(reads.Nodes) > 0 {
+		seen := make(map[string]any, len(reads.Nodes))
+		for _, n := range reads.Nodes {
 			result := &r.results[n]
 			output, err := r.plain(n, &use)
 			if err != nil {
-				return use, fmt.Errorf("output of %s: %w", r.plan.nodes[n].id, err)
+				return use, fmt.Errorf("output of %s: %w", r.plan.Nodes[n].ID, err)
 			}
-			seen[string(r.plan.nodes[n].id)] = map[string]any{
-				"status": string(result.status), "output": output, "error": r.plan.nodes[n].errorValue(result.err),
+			seen[string(r.plan.Nodes[n].ID)] = map[string]any{
+				"status": string(result.status), "output": output, "error": nodeErrorValue(&r.plan.Nodes[n], result.err),
 			}
 		}
 		vars["nodes"] = seen
@@ -150,12 +151,12 @@ func errorValue(err *runs.StepError) any {
 }
 
 // errorValue is the error of a node as later ones see it.
-func (p *planNode) errorValue(err *runs.StepError) any {
+func nodeErrorValue(p *plan.Node, err *runs.StepError) any {
 	v, ok := errorValue(err).(map[string]any)
 	if !ok {
 		return nil
 	}
-	v["response"] = markResponse(v["response"], string(p.id), p.sensitive)
+	v["response"] = markResponse(v["response"], string(p.ID), p.Sensitive)
 	return v
 }
 
@@ -246,7 +247,7 @@ func newElements(v any) (*elements, *nodes.Error) {
 			e.items[i] = v[k]
 		}
 	default:
-		return nil, &nodes.Error{Code: nodes.CodeExpression, Message: "for_each gave " + typeName(v) + ", not a list or an object"}
+		return nil, &nodes.Error{Code: nodes.CodeExpression, Message: "for_each gave " + plan.TypeName(v) + ", not a list or an object"}
 	}
 	if len(e.items) > MaxElements {
 		return nil, &nodes.Error{Code: nodes.CodeTooLarge, Message: fmt.Sprintf("for_each gave %d elements; at most %d are allowed", len(e.items), MaxElements)}
@@ -264,7 +265,7 @@ func (e *elements) at(i int) (item, key any) {
 }
 
 // plainElements is the collected output: the elements' outputs in order.
-func (r *runner) plainElements(plan *planNode, e *elements) (any, error) {
+func (r *runner) plainElements(plan *plan.Node, e *elements) (any, error) {
 	if err := e.whole(); err != nil {
 		return nil, err
 	}

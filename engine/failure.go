@@ -15,14 +15,14 @@ const triggerFailure = "on_failure"
 // must not go round in circles. It waits while the database cannot be read; false when the
 // process ends meanwhile. r.mu is held.
 func (r *runner) startOnFailure(p *runs.Progress) bool {
-	id := r.plan.definition.OnFailure
+	id := r.plan.Definition.OnFailure
 	if p.Set.Status != runs.Failed || id == "" || r.run.Version == 0 || r.run.Trigger.Type == triggerFailure {
 		return true
 	}
 	var failed []workflows.NodeID
 	for n := range r.results {
 		if r.results[n].status == runs.StepFailed {
-			failed = append(failed, r.plan.nodes[n].id)
+			failed = append(failed, r.plan.Nodes[n].ID)
 		}
 	}
 	input := map[string]any{
@@ -42,7 +42,7 @@ func (r *runner) startOnFailure(p *runs.Progress) bool {
 		r.engine.o.Logger.Error("the workflow for failures cannot be started", "run", r.run.ID, "workflow", r.run.Workflow, "on_failure", id, "error", err)
 		return true
 	}
-	if !startable(n.Run.Folder, r.run.Folder) && !startable(n.Run.Folder, r.plan.definition.StartScope) {
+	if !startable(n.Run.Folder, r.run.Folder) && !startable(n.Run.Folder, r.plan.Definition.StartScope) {
 		r.engine.o.Logger.Error("the workflow for failures may not be started by whoever applied the definition",
 			"run", r.run.ID, "workflow", r.run.Workflow, "version", r.run.Version, "on_failure", id)
 		return true

@@ -132,7 +132,7 @@ func (e *Engine) sweepHolds(ctx context.Context) {
 // credential; false when it is a failure as any other. A run of a definition that is in no
 // catalog does not outlive its process, and nobody can connect anything there.
 func (s *stepRun) held(err *nodes.Error) (outcome, bool) {
-	wait := s.runner.plan.holdFor
+	wait := s.runner.plan.ConnectTimeout
 	if err.Hold == "" || wait == 0 || s.runner.engine.o.Connections == nil || s.runner.run.Version == 0 {
 		return outcome{}, false
 	}

@@ -72,7 +72,7 @@ func (s *stepRun) variables() (map[string]any, error) {
 	if s.reading.vars != nil {
 		return s.reading.vars, nil
 	}
-	now, err := s.runner.vars(&s.plan.reads)
+	now, err := s.runner.vars(&s.plan.Reads)
 	s.addItem(now.vars)
 	if err == nil {
 		s.reading = now
@@ -82,7 +82,7 @@ func (s *stepRun) variables() (map[string]any, error) {
 
 // addItem adds the element that the step is for.
 func (s *stepRun) addItem(vars map[string]any) {
-	if vars != nil && s.key.index != runs.NoIndex && s.plan.reads.item {
+	if vars != nil && s.key.index != runs.NoIndex && s.plan.Reads.Item {
 		vars["item"], vars["key"], vars["index"] = s.item, s.itemKey, s.key.index
 	}
 }

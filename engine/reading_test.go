@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 )
 
@@ -13,10 +14,10 @@ import (
 func TestVariablesAreReadAgainOnce(t *testing.T) {
 	t.Parallel()
 	run := runs.Run{Input: json.RawMessage(`{"pad": "` + strings.Repeat("p", largePayload) + `"}`)}
-	r := &runner{plan: &Plan{}, run: run}
-	s := &stepRun{runner: r, plan: &planNode{reads: reads{any: true, input: true}}, key: stepKey{index: runs.NoIndex}}
+	r := &runner{plan: &plan.Plan{}, run: run}
+	s := &stepRun{runner: r, plan: &plan.Node{Reads: plan.Reads{Any: true, Input: true}}, key: stepKey{index: runs.NoIndex}}
 	var err error
-	if s.reading, err = r.vars(&s.plan.reads); err != nil {
+	if s.reading, err = r.vars(&s.plan.Reads); err != nil {
 		t.Fatal(err)
 	}
 	input := func() map[string]any {

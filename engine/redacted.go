@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"keyflow/credentials/redact"
+	"keyflow/engine/plan"
 	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
 )
@@ -34,7 +35,7 @@ func sensitiveSource(node string) string {
 // redactOutput puts an output with redacted values into out: masked for people, with marks for
 // later nodes. The texts are kept when no credential had a part in the answer.
 func (s *stepRun) redactOutput(v any, out *outcome) *nodes.Error {
-	id, sealer := string(s.plan.id), s.runner.engine.o.Sealer
+	id, sealer := string(s.plan.ID), s.runner.engine.o.Sealer
 	keep := s.credential == "" && sealer != nil
 	var found marks
 	ordinal, usable := -1, false
@@ -103,9 +104,9 @@ func (r *runner) marked(node string, index int, output json.RawMessage, sealed [
 }
 
 // plainOutput decodes an output as later nodes see it.
-func (r *runner) plainOutput(plan *planNode, index int, output json.RawMessage, sealed []byte) (any, error) {
-	id := string(plan.id)
-	if !plan.sensitive || sealed == nil { // an element that failed has nothing sealed
+func (r *runner) plainOutput(plan *plan.Node, index int, output json.RawMessage, sealed []byte) (any, error) {
+	id := string(plan.ID)
+	if !plan.Sensitive || sealed == nil { // an element that failed has nothing sealed
 		return r.marked(id, index, output, sealed)
 	}
 	if r.engine.o.Sealer == nil {
@@ -146,7 +147,7 @@ func cookiesIn(v any) (any, []int) {
 
 // sealedCookies returns what is sealed of a sensitive output, and what later nodes see of it.
 func (s *stepRun) sealedCookies(raw []byte, cookies []int) (content []byte, shown any) {
-	id := string(s.plan.id)
+	id := string(s.plan.ID)
 	if len(cookies) == 0 {
 		return raw, jsonvalue.Hide(sensitiveSource(id))
 	}
@@ -293,7 +294,7 @@ func (s *stepRun) maskOutput(v any) any {
 		if !ok || mask.String(plain) == plain {
 			return text
 		}
-		return jsonvalue.Hide(outputSource(string(s.plan.id)))
+		return jsonvalue.Hide(outputSource(string(s.plan.ID)))
 	})
 }
 

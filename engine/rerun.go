@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 )
@@ -53,28 +54,28 @@ func (e *Engine) Retry(ctx context.Context, o Retry) (Started, error) {
 		if err != nil {
 			return Started{}, err
 		}
-		again.kept = plan.keep(steps)
+		again.kept = keptSteps(plan, steps)
 	}
 	return e.start(ctx, plan, again, run)
 }
 
-// keep picks the steps whose results a retry takes over: those that succeeded and whose needs
+// keptSteps picks the steps whose results a retry takes over: those that succeeded and whose needs
 // are all taken over, and the elements that succeeded of a for_each that did not. What is
 // below a step that runs again may see something else, so it runs again, too. Their attempts
 // stay with the old run: they took none of the new one's time.
-func (p *Plan) keep(steps []runs.Step) []runs.Step {
-	succeeded := make([]bool, len(p.nodes))
+func keptSteps(p *plan.Plan, steps []runs.Step) []runs.Step {
+	succeeded := make([]bool, len(p.Nodes))
 	for i := range steps {
-		if n, ok := p.index[steps[i].Node]; ok && steps[i].Index == runs.NoIndex {
+		if n, ok := p.Index[steps[i].Node]; ok && steps[i].Index == runs.NoIndex {
 			succeeded[n] = steps[i].Status == runs.StepSucceeded
 		}
 	}
-	memory := make([]int8, len(p.nodes)) // 1 reached, 2 not
+	memory := make([]int8, len(p.Nodes)) // 1 reached, 2 not
 	var reached func(n int) bool         // all needs are kept
 	reached = func(n int) bool {
 		if memory[n] == 0 {
 			memory[n] = 1
-			for _, need := range p.nodes[n].needs {
+			for _, need := range p.Nodes[n].Needs {
 				if !succeeded[need] || !reached(need) {
 					memory[n] = 2
 				}
@@ -84,7 +85,7 @@ func (p *Plan) keep(steps []runs.Step) []runs.Step {
 	}
 	var kept []runs.Step
 	for _, s := range steps {
-		n, ok := p.index[s.Node]
+		n, ok := p.Index[s.Node]
 		if !ok || !reached(n) || !succeeded[n] && (s.Index == runs.NoIndex || s.Status != runs.StepSucceeded) {
 			continue
 		}

@@ -7,10 +7,10 @@ import (
 
 	"keyflow/engine/backoff"
 	"keyflow/engine/live"
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
-	"keyflow/workflows"
 )
 
 // reply is the answer of a run whose caller waits for it. Its fields are guarded by the
@@ -25,21 +25,9 @@ type reply struct {
 // nobody is the step of a reply that no step has given.
 var nobody = stepKey{node: -1}
 
-// triggerWebhook is the type of the trigger whose caller may wait for the run.
-const triggerWebhook = "webhook"
-
-// awaited reports whether a caller waits for what the run says: a respond node of any other
-// run has no effect.
-func (p *Plan) awaited(run *runs.Run) bool {
-	if !p.responds || run.Trigger.Type != triggerWebhook || run.RetryOf != nil {
-		return false
-	}
-	return p.definition.Triggers[run.Trigger.ID].Respond == workflows.RespondOnFinish
-}
-
 // newReply returns nil for a run that nobody waits for.
-func newReply(plan *Plan, run *runs.Run) *reply {
-	if !plan.awaited(run) {
+func newReply(plan *plan.Plan, run *runs.Run) *reply {
+	if !plan.AnswerAwaited(run) {
 		return nil
 	}
 	return &reply{by: nobody, done: make(chan struct{})}
@@ -196,7 +184,7 @@ func (e *Engine) storedAnswer(ctx context.Context, id runs.ID) (*runs.Answer, ru
 	if err != nil {
 		return nil, runs.Run{}, err
 	}
-	if plan, err := e.planOf(run); err == nil && !plan.awaited(&run) {
+	if plan, err := e.planOf(run); err == nil && !plan.AnswerAwaited(&run) {
 		return nil, run, nil
 	}
 	a, err := e.o.Store.Answer(ctx, id)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keyflow/engine/dispatch"
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
 	"keyflow/internal/fault"
@@ -87,7 +88,7 @@ func (e *Engine) resume(l *runs.Loaded, sure int64) bool {
 }
 
 // planOf finds the plan of a stored run.
-func (e *Engine) planOf(run runs.Run) (*Plan, error) {
+func (e *Engine) planOf(run runs.Run) (*plan.Plan, error) {
 	if run.Version > 0 && e.o.Catalog != nil {
 		return e.plan(e.steps, run.Workflow, run.Version)
 	}
@@ -135,7 +136,7 @@ func (e *Engine) release(run runs.Run) {
 // flight; they run again as the same attempt, except those at most once. r.mu is held, and
 // released.
 func (r *runner) restore(l *runs.Loaded) {
-	r.watchTimeout(r.plan.timeout - runningTime(l.Steps))
+	r.watchTimeout(r.plan.Timeout - runningTime(l.Steps))
 	r.happen(state.Event{Kind: state.Began}, r.newest)
 	rows := slices.Clone(l.Steps)
 	slices.SortFunc(rows, func(a, b runs.Step) int {
@@ -167,7 +168,7 @@ func orderTime(t *time.Time) time.Time {
 
 // replay applies a stored step. r.mu is held.
 func (r *runner) replay(row *runs.Step) {
-	node, ok := r.plan.index[row.Node]
+	node, ok := r.plan.Index[row.Node]
 	if !ok {
 		return
 	}
@@ -180,7 +181,7 @@ func (r *runner) replay(row *runs.Step) {
 	if n := len(row.Attempts); n > 0 && row.FinishedAt == nil && row.Attempts[n-1].FinishedAt != nil {
 		r.newest = latest(r.newest, *row.Attempts[n-1].FinishedAt)
 	}
-	if row.Index != runs.NoIndex || r.plan.nodes[node].forEach != nil && row.Status == runs.StepSucceeded {
+	if row.Index != runs.NoIndex || r.plan.Nodes[node].ForEach != nil && row.Status == runs.StepSucceeded {
 		if !r.expandAgain(node, row, at) {
 			return
 		}
@@ -243,16 +244,16 @@ func (r *runner) expandAgain(node int, row *runs.Step, at time.Time) bool {
 	if r.live[stepKey{node, runs.NoIndex}] == nil {
 		return false
 	}
-	plan := &r.plan.nodes[node]
-	s := &stepRun{runner: r, plan: plan, key: stepKey{node, runs.NoIndex}, name: string(plan.id), attempt: 1, readyAt: r.readyAt(plan)}
+	plan := &r.plan.Nodes[node]
+	s := &stepRun{runner: r, plan: plan, key: stepKey{node, runs.NoIndex}, name: string(plan.ID), attempt: 1, readyAt: r.readyAt(plan)}
 	var err error
-	if s.reading, err = r.vars(&plan.reads); err != nil {
-		r.engine.o.Logger.Error("cannot read what a for_each goes through", "run", r.run.ID, "node", plan.id, "error", err)
+	if s.reading, err = r.vars(&plan.Reads); err != nil {
+		r.engine.o.Logger.Error("cannot read what a for_each goes through", "run", r.run.ID, "node", plan.ID, "error", err)
 		return false
 	}
 	out := s.expand(r.ctx)
 	if out.kind != state.Expanded {
-		r.engine.o.Logger.Error("a for_each cannot be evaluated again", "run", r.run.ID, "node", plan.id, "error", out.err)
+		r.engine.o.Logger.Error("a for_each cannot be evaluated again", "run", r.run.ID, "node", plan.ID, "error", out.err)
 		return false
 	}
 	out.elements.started = at
@@ -278,7 +279,7 @@ func (r *runner) waitingSteps() []stepKey {
 func (r *runner) interrupted(rows []runs.Step) {
 	for i := range rows {
 		row := &rows[i]
-		node, ok := r.plan.index[row.Node]
+		node, ok := r.plan.Index[row.Node]
 		key := stepKey{node, row.Index}
 		if !ok || row.Status != runs.StepRunning || r.live[key] == nil {
 			continue

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -14,11 +15,11 @@ import (
 
 func TestRetryDelay(t *testing.T) {
 	t.Parallel()
-	base := retryPolicy{initial: time.Second, factor: 2, max: time.Minute}
+	base := plan.RetryPolicy{Initial: time.Second, Factor: 2, Max: time.Minute}
 	jitter, constant, huge := base, base, base
-	jitter.jitter, constant.factor, huge.factor = true, 1, 100
+	jitter.Jitter, constant.Factor, huge.Factor = true, 1, 100
 	tests := map[string]struct {
-		policy  retryPolicy
+		policy  plan.RetryPolicy
 		attempt int
 		after   time.Duration
 		roll    float64
@@ -39,7 +40,7 @@ func TestRetryDelay(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := tt.policy.delay(tt.attempt, tt.after, tt.roll)
+			got := tt.policy.Delay(tt.attempt, tt.after, tt.roll)
 			if math.Abs(float64(got-tt.want)) > float64(time.Microsecond) {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
@@ -53,20 +54,20 @@ func TestRetryPolicy(t *testing.T) {
 	tests := map[string]struct {
 		node workflows.Node
 		kind nodes.RetryDefault
-		want retryPolicy
+		want plan.RetryPolicy
 	}{
-		"none":         {want: retryPolicy{attempts: 1, initial: time.Second, factor: 2, max: time.Minute}},
-		"of the type":  {kind: webhook, want: retryPolicy{attempts: 5, initial: 5 * time.Second, factor: 5, max: 10 * time.Minute}},
-		"at most once": {node: workflows.Node{AtMostOnce: true}, kind: webhook, want: retryPolicy{attempts: 1, initial: 5 * time.Second, factor: 5, max: 10 * time.Minute}},
+		"none":         {want: plan.RetryPolicy{Attempts: 1, Initial: time.Second, Factor: 2, Max: time.Minute}},
+		"of the type":  {kind: webhook, want: plan.RetryPolicy{Attempts: 5, Initial: 5 * time.Second, Factor: 5, Max: 10 * time.Minute}},
+		"at most once": {node: workflows.Node{AtMostOnce: true}, kind: webhook, want: plan.RetryPolicy{Attempts: 1, Initial: 5 * time.Second, Factor: 5, Max: 10 * time.Minute}},
 		"stated over the type's": {
 			node: workflows.Node{Retry: &workflows.Retry{MaxAttempts: 2, Max: workflows.Duration(time.Hour), Jitter: true}}, kind: webhook,
-			want: retryPolicy{attempts: 2, initial: 5 * time.Second, factor: 5, max: time.Hour, jitter: true},
+			want: plan.RetryPolicy{Attempts: 2, Initial: 5 * time.Second, Factor: 5, Max: time.Hour, Jitter: true},
 		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(tt.want, policyOf(&tt.node, tt.kind), cmp.AllowUnexported(retryPolicy{})); diff != "" {
+			if diff := cmp.Diff(tt.want, plan.PolicyOf(&tt.node, tt.kind), cmp.AllowUnexported(plan.RetryPolicy{})); diff != "" {
 				t.Errorf("policy (-want +got):\n%s", diff)
 			}
 		})

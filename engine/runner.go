@@ -10,6 +10,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine/dispatch"
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
 	"keyflow/internal/outbox"
@@ -26,7 +27,7 @@ import (
 // stored in order, and what depends on news starts only after they are on disk.
 type runner struct {
 	engine    *Engine
-	plan      *Plan
+	plan      *plan.Plan
 	ctx       context.Context // of all its steps
 	interrupt context.CancelCauseFunc
 	done      chan struct{} // closed when the run has left this process
@@ -101,10 +102,10 @@ func (s *liveStep) begins(out *outcome, at time.Time) {
 }
 
 // readyToTry is when the attempt at work could have begun, also when it had to wait since.
-func (s *liveStep) readyToTry(retry *retryPolicy) time.Time {
+func (s *liveStep) readyToTry(retry *plan.RetryPolicy) time.Time {
 	at := s.started
 	if n := len(s.attempts); n > 0 && s.attempts[n-1].FinishedAt != nil {
-		at = s.attempts[n-1].FinishedAt.Add(retry.delay(n, 0, 0))
+		at = s.attempts[n-1].FinishedAt.Add(retry.Delay(n, 0, 0))
 	}
 	if at.IsZero() || at.After(s.current) {
 		return s.current
@@ -127,10 +128,10 @@ const parkAfter = time.Second
 // newRunner returns a runner whose mutex is held: nothing reaches it, no signal and no stop of
 // the process, before begin, restore or quit has brought its state to where the run stands.
 // sure is how many gaps the heartbeat had before the process asked for the run.
-func newRunner(e *Engine, plan *Plan, run runs.Run, sure int64) *runner {
+func newRunner(e *Engine, plan *plan.Plan, run runs.Run, sure int64) *runner {
 	r := &runner{
 		engine: e, plan: plan, run: run, lane: dispatch.RunQueue{Run: run.ID}, done: make(chan struct{}),
-		state: state.New(plan.shape), results: make([]nodeResult, len(plan.nodes)),
+		state: state.New(plan.Shape), results: make([]nodeResult, len(plan.Nodes)),
 		live: make(map[stepKey]*liveStep, 1), newest: *run.StartedAt, reply: newReply(plan, &run),
 	}
 	r.ctx, r.interrupt = context.WithCancelCause(e.steps)
@@ -141,7 +142,7 @@ func newRunner(e *Engine, plan *Plan, run runs.Run, sure int64) *runner {
 
 // begin starts a run from the beginning. r.mu is held, and released.
 func (r *runner) begin() {
-	r.watchTimeout(r.plan.timeout)
+	r.watchTimeout(r.plan.Timeout)
 	r.happen(state.Event{Kind: state.Began}, r.newest)
 	r.settle()
 }
@@ -151,7 +152,7 @@ func (r *runner) watchTimeout(left time.Duration) {
 	r.deadline = time.AfterFunc(left, func() {
 		r.mu.Lock()
 		if r.failure == nil {
-			r.failure = &runs.RunError{Code: nodes.CodeTimeout, Message: fmt.Sprintf("the run took longer than its timeout of %s", workflows.Duration(r.plan.timeout))}
+			r.failure = &runs.RunError{Code: nodes.CodeTimeout, Message: fmt.Sprintf("the run took longer than its timeout of %s", workflows.Duration(r.plan.Timeout))}
 		}
 		r.happen(state.Event{Kind: state.TimedOut}, r.tick())
 		r.settle()
@@ -217,7 +218,7 @@ func (r *runner) stopCause() error {
 // aggregate of a for_each, or waited when the run was stopped. r.mu is held.
 func (r *runner) ended(a state.Action, at time.Time) {
 	key := stepKey{a.Node, a.Index}
-	row := runs.Step{Node: r.plan.nodes[a.Node].id, Index: a.Index, Status: a.Status, FinishedAt: &at}
+	row := runs.Step{Node: r.plan.Nodes[a.Node].ID, Index: a.Index, Status: a.Status, FinishedAt: &at}
 	if step := r.live[key]; step != nil {
 		step.into(&row)
 		delete(r.live, key)
@@ -255,15 +256,15 @@ func (r *runner) stopError() *runs.StepError {
 
 // keep notes what dependents and the run see of a node that has ended. r.mu is held.
 func (r *runner) keep(node int, row *runs.Step) {
-	plan, n := &r.plan.nodes[node], &r.results[node]
+	plan, n := &r.plan.Nodes[node], &r.results[node]
 	n.status, n.err, n.finished = row.Status, row.Error, *row.FinishedAt
-	if plan.isRead {
+	if plan.IsRead {
 		n.output, n.sealed = row.Output, row.Sealed
 	}
 	if n.elements != nil {
 		n.elements.items, n.elements.keys = nil, nil
 	}
-	if row.Status == runs.StepFailed && !plan.goOn && r.failure == nil && row.Error != nil {
+	if row.Status == runs.StepFailed && !plan.ContinueOnError && r.failure == nil && row.Error != nil {
 		r.failure = &runs.RunError{Node: row.Node, Code: row.Error.Code, Message: row.Error.Message}
 	}
 }
@@ -307,7 +308,7 @@ func (r *runner) dueNow(key stepKey) {
 	if step := r.live[key]; !r.leaving && !r.gone && step != nil {
 		step.timer = nil
 		if step.awaits != "" {
-			go r.engine.late(r.run.ID, r.plan.nodes[key.node].id, key.index)
+			go r.engine.late(r.run.ID, r.plan.Nodes[key.node].ID, key.index)
 		} else {
 			r.happen(state.Event{Kind: state.Due, Node: key.node, Index: key.index}, r.tick())
 		}

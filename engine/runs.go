@@ -64,7 +64,7 @@ func (r *runner) atWorkNow() []runs.Step {
 
 // atWorkStep is a step as it is in the middle of an attempt. r.mu is held.
 func (r *runner) atWorkStep(key stepKey, live *liveStep) runs.Step {
-	step := runs.Step{Node: r.plan.nodes[key.node].id, Index: key.index, Status: runs.StepRunning}
+	step := runs.Step{Node: r.plan.Nodes[key.node].ID, Index: key.index, Status: runs.StepRunning}
 	live.into(&step)
 	if step.StartedAt == nil {
 		started := live.current

@@ -5,15 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
-	"strings"
 
 	"keyflow/engine/runs"
 	"keyflow/internal/expression"
 	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
-	"keyflow/workflows"
 )
 
 // Sealer seals the outputs of sensitive nodes for their place; *credentials.Vault does. What
@@ -23,31 +20,18 @@ type Sealer interface {
 	OpenOutput(run, node string, index int, sealed []byte) ([]byte, error)
 }
 
-// hidden stands for what nobody may see: the output of a sensitive node, wherever it is not
-// sealed, in memory and on disk.
-const hidden = "***"
-
-// everyMember says of a Sealed parameter that it comes as a whole from sensitive nodes.
-const everyMember = "*"
-
-// Codes of what a definition says about secrets.
-const (
-	codeSensitive     = "sensitive"
-	codeLiteralSecret = "literal_secret"
-)
-
-// seal puts a sensitive output into out: sealed, and to look at as hidden.
+// seal puts a sensitive output into out: sealed, and to look at as jsonvalue.Mask.
 func (s *stepRun) seal(raw json.RawMessage, cookies []int, out *outcome) *nodes.Error {
 	sealer := s.runner.engine.o.Sealer
 	if sealer == nil {
 		return &nodes.Error{Code: nodes.CodeInternal, Message: "this process cannot seal the output of a sensitive node"}
 	}
 	content, shown := s.sealedCookies(raw, cookies)
-	sealed, err := sealer.SealOutput(s.runner.run.ID.String(), string(s.plan.id), s.key.index, content)
+	sealed, err := sealer.SealOutput(s.runner.run.ID.String(), string(s.plan.ID), s.key.index, content)
 	if err != nil {
 		return &nodes.Error{Code: nodes.CodeInternal, Message: "the output of a sensitive node could not be sealed", Err: err}
 	}
-	out.output, out.value, out.sealed = json.RawMessage(`"`+hidden+`"`), shown, sealed
+	out.output, out.value, out.sealed = json.RawMessage(`"`+jsonvalue.Mask+`"`), shown, sealed
 	return nil
 }
 
@@ -78,7 +62,7 @@ func (s *stepRun) paramEnv(decl *nodes.Param) (expression.Env, error) {
 	seen, _ := env.Vars["nodes"].(map[string]any)
 	seen = maps.Clone(seen)
 	for n, sealed := range s.sealed {
-		id := string(s.runner.plan.nodes[n].id)
+		id := string(s.runner.plan.Nodes[n].ID)
 		output, err := s.open(id, sealed)
 		if err != nil {
 			return env, fmt.Errorf("output of %s: %w", id, err)
@@ -123,20 +107,20 @@ func (s *stepRun) open(node string, sealed any) (any, error) {
 // hideAnswer takes out of an error what a sensitive node got as an answer, and its cause, which
 // may quote it.
 func (s *stepRun) hideAnswer(err *nodes.Error) *nodes.Error {
-	if !s.plan.sensitive {
+	if !s.plan.Sensitive {
 		return err
 	}
 	shown := *err
 	shown.Err = nil
 	if err.Response != nil {
-		shown.Response = map[string]any{"status": err.Status, "headers": hidden, "body": hidden}
+		shown.Response = map[string]any{"status": err.Status, "headers": jsonvalue.Mask, "body": jsonvalue.Mask}
 	}
 	return &shown
 }
 
 // hideDetails is the error of an expression that sees the output of a sensitive node.
 func (s *stepRun) hideDetails(err *nodes.Error, where string) *nodes.Error {
-	if !s.plan.sensitive {
+	if !s.plan.Sensitive {
 		return err
 	}
 	return withoutDetails(err, where)
@@ -148,72 +132,4 @@ func withoutDetails(err *nodes.Error, where string) *nodes.Error {
 		return err
 	}
 	return &nodes.Error{Code: err.Code, Message: where + ": the value cannot be computed; the reason is not shown, because it may hold a secret"}
-}
-
-// noteSensitive notes that an expression in v, which stands at path, reads a node, if that is
-// a sensitive one: either it sees the output as it is, or there is a warning.
-func (p place) noteSensitive(path string, v any, id string) {
-	n, ok := p.plan.index[workflows.NodeID(id)]
-	switch {
-	case !ok || !p.plan.nodes[n].sensitive:
-	case p.sealed:
-		if !slices.Contains(p.reads.sealed, n) {
-			p.reads.sealed = append(p.reads.sealed, n)
-		}
-	case readsOutput(v, id):
-		p.warnings = append(p.warnings, p.definition.Problemf(path+pointerOf(v, id), codeSensitive,
-			"node %q is sensitive: its output is %q here; only with.fields of a credential node sees it", id, hidden))
-	}
-}
-
-// readsOutput reports whether a text in v mentions more of a node than status and error.
-func readsOutput(v any, id string) bool {
-	switch v := v.(type) {
-	case string:
-		rest := regexp.MustCompile(regexp.QuoteMeta(id)+`\??\.(status|error)\b`).ReplaceAllString(v, "")
-		return strings.Contains(rest, id)
-	case map[string]any:
-		return slices.ContainsFunc(slices.Collect(maps.Values(v)), func(x any) bool { return readsOutput(x, id) })
-	case []any:
-		return slices.ContainsFunc(v, func(x any) bool { return readsOutput(x, id) })
-	default:
-		return false
-	}
-}
-
-// sealedMembers are the members of v whose every text reads a sensitive node; everyMember
-// when v is such a text itself.
-func sealedMembers(d *workflows.Definition, v any) []string {
-	members, ok := v.(map[string]any)
-	if !ok {
-		members = map[string]any{everyMember: v}
-	}
-	var names []string
-	for name, member := range members {
-		if isSealed(d, member) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// isSealed reports whether every text in v reads the output of a sensitive node.
-func isSealed(d *workflows.Definition, v any) bool {
-	switch v := v.(type) {
-	case string:
-		compiled, errs := expression.CompileValue(v, expression.Scope{Names: slices.Concat(runNames(), itemNames())})
-		return len(errs) == 0 && slices.ContainsFunc(compiled.Nodes(), func(id string) bool {
-			n := d.Nodes[workflows.NodeID(id)]
-			return n != nil && n.Sensitive && readsOutput(v, id)
-		})
-	case map[string]any:
-		for _, member := range v {
-			if !isSealed(d, member) {
-				return false
-			}
-		}
-		return len(v) > 0
-	default:
-		return false
-	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -196,7 +197,7 @@ func TestSensitiveIsChecked(t *testing.T) {
 		if len(problems) > 0 {
 			t.Fatal(problems)
 		}
-		problems, warnings := engine.NewChecker(w.types).Check(t.Context(), d)
+		problems, warnings := plan.NewChecker(w.types).Check(t.Context(), d)
 		var lines []string
 		for _, p := range append(problems, warnings...) {
 			lines = append(lines, p.Path+" "+p.Code)
@@ -252,7 +253,7 @@ func TestLiteralSecretsAreRefused(t *testing.T) {
 			if len(problems) > 0 {
 				t.Fatal(problems)
 			}
-			problems, _ = engine.NewCredentialChecker(registrar{}).Check(t.Context(), d)
+			problems, _ = plan.NewCredentialChecker(registrar{}).Check(t.Context(), d)
 			var got []string
 			for _, p := range problems {
 				got = append(got, p.Path+" "+p.Code)

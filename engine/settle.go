@@ -138,7 +138,7 @@ func (r *runner) conclude() *runs.Change {
 		set.Status, set.Error = runs.Failed, &runs.RunError{Code: nodes.CodeInternal, Message: unstored}
 	case r.verdict == runs.Failed:
 		set.Error = cmp.Or(r.failure, &runs.RunError{Code: nodes.CodeInternal, Message: "internal error"})
-	case r.verdict == runs.Succeeded && r.plan.output != nil:
+	case r.verdict == runs.Succeeded && r.plan.Output != nil:
 		output, err := r.output()
 		if err != nil {
 			set.Status, set.Error = runs.Failed, &runs.RunError{Code: err.Code, Message: shortMessage(err.Message)}
@@ -150,12 +150,12 @@ func (r *runner) conclude() *runs.Change {
 
 // output evaluates the run's result.
 func (r *runner) output() ([]byte, *nodes.Error) {
-	use, err := r.vars(&r.plan.outputRead)
+	use, err := r.vars(&r.plan.OutputRead)
 	if err != nil {
 		return nil, varsError(fmt.Errorf("output: %w", err))
 	}
 	ctx := r.engine.steps
-	v, err := r.plan.output.Eval(ctx, environment(r.run.ID, "output", r.newest, use.vars))
+	v, err := r.plan.Output.Eval(ctx, environment(r.run.ID, "output", r.newest, use.vars))
 	if err != nil {
 		return nil, expressionError(ctx, "output", err)
 	}

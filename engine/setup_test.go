@@ -13,6 +13,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/sqlstore"
 	"keyflow/internal/database"
@@ -198,7 +199,7 @@ func setupOn(tb testing.TB, db *database.DB) *world {
 		},
 		nodes.Type{Name: "fail", New: func() nodes.Node { return failNode{} }, Params: []nodes.Param{{Name: "message", Kind: nodes.String, Required: true}}},
 	)...)
-	w.catalog = workflows.NewCatalog(workflowstore.New(w.db), workflows.CatalogOptions{Checkers: []workflows.Checker{engine.NewChecker(w.types)}})
+	w.catalog = workflows.NewCatalog(workflowstore.New(w.db), workflows.CatalogOptions{Checkers: []workflows.Checker{plan.NewChecker(w.types)}})
 	w.boot(engine.Options{Exclusive: true})
 	return w
 }

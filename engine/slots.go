@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/internal/expression"
 	"keyflow/internal/fault"
@@ -18,29 +19,9 @@ import (
 // the transaction that ends a holder makes the next one due. This file says which slots a run
 // needs; docs/decisions/022 why.
 
-// planConcurrency is the compiled "concurrency" of a definition.
-type planConcurrency struct {
-	limit   int
-	key     *expression.Value // nil: all runs count together
-	reads   reads
-	onLimit string
-}
-
-func (c *compiler) compileConcurrency(d *workflows.Concurrency) {
-	if d == nil {
-		return
-	}
-	p := &planConcurrency{limit: d.Limit, onLimit: d.OnLimit}
-	if d.Key != "" {
-		at := place{compiler: c, node: everyNode, names: []string{"input", "vars", "trigger"}, shapes: c.known, callbacks: c.noCallbacks(), reads: &p.reads}
-		p.key = at.template("/concurrency/key", d.Key)
-	}
-	c.plan.concurrency = p
-}
-
 // needSlots completes a new run with the slots that it needs. It costs nothing without
 // "concurrency" and "overlap". The error is Invalid when the key cannot be computed.
-func needSlots(ctx context.Context, plan *Plan, n *runs.NewRun) error {
+func needSlots(ctx context.Context, plan *plan.Plan, n *runs.NewRun) error {
 	run := &n.Run
 	if run.Version == 0 {
 		return nil // a definition in no catalog is known to its process alone
@@ -48,14 +29,14 @@ func needSlots(ctx context.Context, plan *Plan, n *runs.NewRun) error {
 	if slot, ok := triggerSlot(plan, run); ok {
 		n.Slots = append(n.Slots, slot)
 	}
-	if c := plan.concurrency; c != nil {
-		key, err := c.keyOf(ctx, plan, run)
+	if c := plan.Concurrency; c != nil {
+		key, err := slotKey(ctx, plan, run)
 		if err != nil {
 			return err
 		}
 		n.Slots = append(n.Slots, runs.Slot{
 			Group: groupOf(run.Workflow, "workflow", key), Place: runs.PlaceWorkflow,
-			Limit: c.limit, Version: run.Version, OnLimit: c.onLimit,
+			Limit: c.Limit, Version: run.Version, OnLimit: c.OnLimit,
 		})
 	}
 	for i := range n.Slots {
@@ -75,11 +56,11 @@ func boundWaiting(n *runs.NewRun, most int) {
 
 // triggerSlot is the slot that the overlap of a cron trigger asks for. A retry is none of its
 // occurrences, but waits for them and holds them up as one.
-func triggerSlot(plan *Plan, run *runs.Run) (runs.Slot, bool) {
+func triggerSlot(plan *plan.Plan, run *runs.Run) (runs.Slot, bool) {
 	if run.Trigger.Type != workflows.TriggerCron {
 		return runs.Slot{}, false
 	}
-	t, known := plan.definition.Triggers[run.Trigger.ID]
+	t, known := plan.Definition.Triggers[run.Trigger.ID]
 	if !known || t.Type != workflows.TriggerCron {
 		return runs.Slot{}, false
 	}
@@ -98,24 +79,25 @@ func triggerSlot(plan *Plan, run *runs.Run) (runs.Slot, bool) {
 	return slot, true
 }
 
-// keyOf evaluates the key of a run that is about to start. Texts count as they are, other values
+// slotKey evaluates the key of a run that is about to start. Texts count as they are, other values
 // as JSON; without a key, or with null, it is "".
-func (c *planConcurrency) keyOf(ctx context.Context, plan *Plan, run *runs.Run) (string, error) {
-	if c.key == nil {
+func slotKey(ctx context.Context, of *plan.Plan, run *runs.Run) (string, error) {
+	c := of.Concurrency
+	if c.Key == nil {
 		return "", nil
 	}
-	use, err := (&runner{plan: plan, run: *run}).vars(&c.reads)
+	use, err := (&runner{plan: of, run: *run}).vars(&c.Reads)
 	if err != nil {
 		return "", fault.New(fault.Internal, "concurrency.key: internal error").Because(err)
 	}
-	v, err := c.key.Eval(ctx, environment(run.ID, "concurrency.key", run.CreatedAt, use.vars))
+	v, err := c.Key.Eval(ctx, environment(run.ID, "concurrency.key", run.CreatedAt, use.vars))
 	if err != nil {
 		message := "the value cannot be computed"
 		if e, ok := errors.AsType[*expression.Error](err); ok {
 			message = e.Message
 		}
 		return "", fault.Problems("the run cannot be counted against the workflow's limit", []fault.Problem{
-			{Path: "/concurrency/key", Code: codeExpression, Message: message},
+			{Path: "/concurrency/key", Code: plan.CodeExpression, Message: message},
 		})
 	}
 	switch v := v.(type) {

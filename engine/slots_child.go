@@ -49,7 +49,7 @@ const childKeys = 24 * time.Hour
 func (s *stepRun) startNow(ctx context.Context, n *runs.NewRun) *nodes.Error {
 	e := s.runner.engine
 	n.Dedupe = &runs.DedupeKey{
-		Kind: triggerWorkflow, Trigger: string(s.plan.id), ExpiresAt: e.now().Add(childKeys),
+		Kind: triggerWorkflow, Trigger: string(s.plan.ID), ExpiresAt: e.now().Add(childKeys),
 		Key: fmt.Sprintf("%s/%d/%s", s.runner.run.ID, s.key.index, strconv.Itoa(s.attempt)),
 	}
 	out := <-e.journal.Send(runs.Entry{Create: n})

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
@@ -172,7 +173,7 @@ func TestConcurrencyKeyMustBeComputable(t *testing.T) {
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}
 	d, _ := workflows.Parse([]byte(`{"id": "x", "concurrency": {"limit": 1, "key": "{{ nodes.a.output }}"}, "nodes": {"a": {"type": "call"}}}`))
-	if _, problems := engine.Compile(d, w.types); len(problems) != 1 || problems[0].Path != "/concurrency/key" {
+	if _, problems := plan.Compile(d, w.types); len(problems) != 1 || problems[0].Path != "/concurrency/key" {
 		t.Errorf("a key that reads a node: %v", problems)
 	}
 }

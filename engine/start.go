@@ -6,6 +6,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/workflows"
@@ -59,7 +60,7 @@ func (e *Engine) Start(ctx context.Context, s Start) (Started, error) {
 // Its run has version 0 and cannot be resumed by another process. An Invalid fault lists
 // the problems of the definition.
 func (e *Engine) StartDefinition(ctx context.Context, d *workflows.Definition, s Start) (Started, error) {
-	plan, problems := Compile(d, e.o.Types)
+	plan, problems := plan.Compile(d, e.o.Types)
 	if len(problems) > 0 {
 		return Started{}, fault.Problems("the workflow is not valid", problems)
 	}
@@ -67,7 +68,7 @@ func (e *Engine) StartDefinition(ctx context.Context, d *workflows.Definition, s
 }
 
 // start stores a run, of which workflow, version and folder are given, and sets it going.
-func (e *Engine) start(ctx context.Context, plan *Plan, s Start, run runs.Run) (Started, error) {
+func (e *Engine) start(ctx context.Context, plan *plan.Plan, s Start, run runs.Run) (Started, error) {
 	if !e.enter() {
 		return Started{}, errUnavailable("the process is stopping")
 	}
@@ -115,11 +116,11 @@ func (s *Start) isOccurrence() bool {
 }
 
 // fill completes a new run from what the caller asks for.
-func (e *Engine) fill(run *runs.Run, plan *Plan, s Start) error {
+func (e *Engine) fill(run *runs.Run, plan *plan.Plan, s Start) error {
 	if s.Depth > MaxDepth {
 		return fault.New(fault.Conflict, "more than %d workflows have started one another in a row; this looks like a loop", MaxDepth)
 	}
-	input, err := fillInput(plan.definition, s.Input)
+	input, err := fillInput(plan.Definition, s.Input)
 	if err != nil {
 		return err
 	}
@@ -161,7 +162,7 @@ func fillInput(d *workflows.Definition, input json.RawMessage) (json.RawMessage,
 const triggerManual = "manual"
 
 // created goes on after a run was stored, or was not. sure is as for newRunner.
-func (e *Engine) created(plan *Plan, n *runs.NewRun, out runs.Outcome, sure int64) (Started, error) {
+func (e *Engine) created(plan *plan.Plan, n *runs.NewRun, out runs.Outcome, sure int64) (Started, error) {
 	run := n.Run
 	defer e.queue.Unreserve(run.ID) // unless it waits to be claimed
 	e.tell(out.Woken)

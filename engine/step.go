@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
 	"keyflow/internal/egress"
@@ -36,7 +37,7 @@ var errAttempt error = attemptTimeout{}
 // stepRun is one attempt of one step, and what the engine lends to its node.
 type stepRun struct {
 	runner  *runner
-	plan    *planNode
+	plan    *plan.Node
 	key     stepKey
 	name    string // node/index, node alone without for_each
 	attempt int    // from 1
@@ -86,12 +87,12 @@ type outcome struct {
 
 // run evaluates what comes before the first attempt, then makes one attempt.
 func (s *stepRun) run(ctx context.Context) outcome {
-	if s.fresh && s.plan.condition != nil {
+	if s.fresh && s.plan.Condition != nil {
 		if out, stop := s.checkCondition(ctx); stop {
 			return out
 		}
 	}
-	if s.plan.forEach != nil && s.key.index == runs.NoIndex {
+	if s.plan.ForEach != nil && s.key.index == runs.NoIndex {
 		return s.expand(ctx)
 	}
 	started := s.runner.engine.now()
@@ -111,19 +112,19 @@ func (s *stepRun) run(ctx context.Context) outcome {
 }
 
 func (s *stepRun) checkCondition(ctx context.Context) (outcome, bool) {
-	v, err := s.plan.condition.Eval(ctx, s.env("if"))
+	v, err := s.plan.Condition.Eval(ctx, s.env("if"))
 	if err != nil {
 		return notStarted(ctx, expressionError(ctx, "if", err)), true
 	}
 	wanted, ok := v.(bool)
 	if !ok {
-		return outcome{kind: state.Failed, err: &nodes.Error{Code: nodes.CodeExpression, Message: "if gave " + typeName(v) + ", not a boolean"}}, true
+		return outcome{kind: state.Failed, err: &nodes.Error{Code: nodes.CodeExpression, Message: "if gave " + plan.TypeName(v) + ", not a boolean"}}, true
 	}
 	return outcome{kind: state.Unwanted}, !wanted
 }
 
 func (s *stepRun) expand(ctx context.Context) outcome {
-	v, err := s.plan.forEach.Eval(ctx, s.env("for_each"))
+	v, err := s.plan.ForEach.Eval(ctx, s.env("for_each"))
 	if err != nil {
 		return notStarted(ctx, expressionError(ctx, "for_each", err))
 	}
@@ -193,8 +194,8 @@ func (s *stepRun) failure(ctx context.Context, err *nodes.Error) outcome {
 
 // try runs the node once, unless what it waits for has been brought.
 func (s *stepRun) try(ctx context.Context, started time.Time) (outcome, *nodes.Error) {
-	if s.plan.timeout > 0 {
-		ctx, s.clock = withAttemptClock(egress.WithOwnTimeout(ctx), s.plan.timeout)
+	if s.plan.Timeout > 0 {
+		ctx, s.clock = withAttemptClock(egress.WithOwnTimeout(ctx), s.plan.Timeout)
 		defer s.clock.end()
 	}
 	s.ctx = ctx
@@ -204,11 +205,11 @@ func (s *stepRun) try(ctx context.Context, started time.Time) (outcome, *nodes.E
 	if err := s.findCredential(ctx); err != nil {
 		return outcome{}, err
 	}
-	with, wrong := s.plan.evaluate(ctx, s.paramEnv, s.use)
+	with, wrong := evaluateParams(ctx, s.plan, s.paramEnv, s.use)
 	if wrong != nil {
 		return outcome{}, wrong
 	}
-	if s.plan.atMostOnce {
+	if s.plan.AtMostOnce {
 		if err := s.runner.storeStart(ctx, s.key, s.attempt, started); err != nil {
 			return outcome{}, contextError(ctx)
 		}
@@ -260,27 +261,27 @@ func (s *stepRun) call(ctx context.Context, in nodes.Input) (result nodes.Result
 	defer func() {
 		if p := recover(); p != nil {
 			text := fmt.Sprint(p)
-			if s.plan.sensitive || len(s.plan.reads.sealed) > 0 {
-				text = hidden
+			if s.plan.Sensitive || len(s.plan.Reads.Sealed) > 0 {
+				text = jsonvalue.Mask
 			}
-			s.Log().Error("node panicked", "type", s.plan.kind.Name, "panic", text, "stack", string(debug.Stack()))
+			s.Log().Error("node panicked", "type", s.plan.Type.Name, "panic", text, "stack", string(debug.Stack()))
 			err = &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Permanent: true}
 		}
 	}()
-	return s.plan.node.Run(ctx, s, in)
+	return s.plan.Runner.Run(ctx, s, in)
 }
 
 // output applies the output template and the size limit, and seals what is sensitive.
 func (s *stepRun) output(ctx context.Context, v any, out *outcome) *nodes.Error {
 	v = s.maskOutput(v)
-	if s.plan.output != nil {
+	if s.plan.Output != nil {
 		var err error
-		if v, err = s.plan.output.Eval(ctx, s.env("output", nameThis, v)); err != nil {
+		if v, err = s.plan.Output.Eval(ctx, s.env("output", plan.NameThis, v)); err != nil {
 			return s.hideDetails(expressionError(ctx, "output", err), "output")
 		}
 	}
 	var cookies []int
-	if s.plan.sensitive {
+	if s.plan.Sensitive {
 		v, cookies = cookiesIn(v)
 	}
 	raw, err := jsonvalue.Encode(v)
@@ -293,7 +294,7 @@ func (s *stepRun) output(ctx context.Context, v any, out *outcome) *nodes.Error 
 	if wrong := s.runner.engine.checkSize(raw); wrong != nil {
 		return wrong
 	}
-	if s.plan.sensitive {
+	if s.plan.Sensitive {
 		return s.seal(raw, cookies, out)
 	}
 	out.output, out.value = raw, v
@@ -302,19 +303,19 @@ func (s *stepRun) output(ctx context.Context, v any, out *outcome) *nodes.Error 
 
 // findCredential evaluates the node's reference; the resolved id is what counts.
 func (s *stepRun) findCredential(ctx context.Context) *nodes.Error {
-	if s.plan.credential == nil {
+	if s.plan.Credential == nil {
 		return nil
 	}
-	v, literal := s.plan.credential.Literal()
+	v, literal := s.plan.Credential.Literal()
 	if !literal {
 		var err error
-		if v, err = s.plan.credential.Eval(ctx, s.env("credential")); err != nil {
+		if v, err = s.plan.Credential.Eval(ctx, s.env("credential")); err != nil {
 			return expressionError(ctx, "credential", err)
 		}
 	}
 	id, ok := v.(string)
 	if !ok || id == "" {
-		return &nodes.Error{Code: nodes.CodeInvalidParam, Message: "credential: must be the id of a credential, not " + typeName(v)}
+		return &nodes.Error{Code: nodes.CodeInvalidParam, Message: "credential: must be the id of a credential, not " + plan.TypeName(v)}
 	}
 	s.credential = credentials.ID(id)
 	return nil
@@ -349,16 +350,16 @@ func (s *stepRun) credentialCalls() []credentials.Call {
 
 // Eval implements nodes.Env.
 func (s *stepRun) Eval(ctx context.Context, name string, vars map[string]any) (any, bool, error) {
-	for i := range s.plan.params {
-		p := &s.plan.params[i]
-		if p.decl.Name != name || p.expression == nil {
+	for i := range s.plan.Params {
+		p := &s.plan.Params[i]
+		if p.Decl.Name != name || p.Expression == nil {
 			continue
 		}
 		extra := make([]any, 0, 2*len(vars))
 		for k, v := range vars {
 			extra = append(extra, k, v)
 		}
-		v, err := p.expression.Eval(ctx, s.env("with/"+name, extra...))
+		v, err := p.Expression.Eval(ctx, s.env("with/"+name, extra...))
 		if err != nil {
 			return nil, true, s.hideDetails(expressionError(ctx, "with."+name, err), "with."+name)
 		}
@@ -369,12 +370,12 @@ func (s *stepRun) Eval(ctx context.Context, name string, vars map[string]any) (a
 
 // Has implements nodes.Env.
 func (s *stepRun) Has(name string) bool {
-	return slices.ContainsFunc(s.plan.params, func(p param) bool { return p.decl.Name == name && p.expression != nil })
+	return slices.ContainsFunc(s.plan.Params, func(p plan.Param) bool { return p.Decl.Name == name && p.Expression != nil })
 }
 
 // DeliveryID implements nodes.Env.
 func (s *stepRun) DeliveryID() string {
-	return s.runner.run.ID.String() + "/" + string(s.plan.id) + "/" + strconv.Itoa(max(s.key.index, 0))
+	return s.runner.run.ID.String() + "/" + string(s.plan.ID) + "/" + strconv.Itoa(max(s.key.index, 0))
 }
 
 // ReadyAt implements nodes.Env.

@@ -7,6 +7,7 @@ import (
 
 	"keyflow/engine/dispatch"
 	"keyflow/engine/live"
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
 )
@@ -50,26 +51,26 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 	case r.state.Stopped != state.NotStopped:
 		return nil, outcome{kind: state.Cut}
 	}
-	plan := &r.plan.nodes[key.node]
+	plan := &r.plan.Nodes[key.node]
 	s := &stepRun{
-		runner: r, plan: plan, key: key, name: string(plan.id),
+		runner: r, plan: plan, key: key, name: string(plan.ID),
 		attempt: len(step.attempts) + 1, readyAt: r.readyAt(plan), holdEnd: step.holdEnd, brought: r.brought[key],
 		fresh: len(step.attempts) == 0 && key.index == runs.NoIndex,
 	}
 	step.begun, step.current = true, r.engine.now()
-	s.readyToTry = step.readyToTry(&plan.retry)
+	s.readyToTry = step.readyToTry(&plan.Retry)
 	if r.engine.hub.Watched() {
 		now := r.atWorkStep(key, step)
 		r.engine.hub.Publish(r.run.ID, live.Update{Step: &now})
 	}
 	var err error
-	if s.reading, err = r.vars(&plan.reads); err != nil {
+	if s.reading, err = r.vars(&plan.Reads); err != nil {
 		return nil, outcome{kind: state.Failed, err: varsError(err)}
 	}
-	s.sealed = r.sealedOutputs(plan.reads.sealed)
+	s.sealed = r.sealedOutputs(plan.Reads.Sealed)
 	if key.index != runs.NoIndex {
 		s.name += "/" + strconv.Itoa(key.index)
-		if plan.reads.item {
+		if plan.Reads.Item {
 			s.item, s.itemKey = r.results[key.node].elements.at(key.index)
 			s.addItem(s.reading.vars)
 		}
@@ -78,9 +79,9 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 }
 
 // readyAt is now() of a node: when its last need ended, or the run's start. r.mu is held.
-func (r *runner) readyAt(plan *planNode) time.Time {
+func (r *runner) readyAt(plan *plan.Node) time.Time {
 	at := *r.run.StartedAt
-	for _, need := range plan.needs {
+	for _, need := range plan.Needs {
 		if end := r.results[need].finished; end.After(at) {
 			at = end
 		}
@@ -115,7 +116,7 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 		r.happen(state.Event{Kind: state.Expanded, Node: key.node, Index: runs.NoIndex, Count: len(out.elements.items)}, at)
 		return
 	}
-	row := runs.Step{Node: r.plan.nodes[key.node].id, Index: key.index, Output: out.output, Sealed: out.sealed}
+	row := runs.Step{Node: r.plan.Nodes[key.node].ID, Index: key.index, Output: out.output, Sealed: out.sealed}
 	step.begins(out, at)
 	step.into(&row)
 	if out.attempt != nil {
@@ -162,7 +163,7 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 	r.rows = append(r.rows, row)
 	if key.index == runs.NoIndex {
 		r.keep(key.node, &row)
-		if n := &r.results[key.node]; r.plan.nodes[key.node].isRead && out.kind == state.Succeeded {
+		if n := &r.results[key.node]; r.plan.Nodes[key.node].IsRead && out.kind == state.Succeeded {
 			n.data.set(len(out.output), out.value)
 		}
 	} else {
@@ -202,15 +203,15 @@ func (r *runner) postpone(key stepKey, step *liveStep, until time.Time, row runs
 
 // keepElement notes what a for_each keeps of an element that has ended. r.mu is held.
 func (r *runner) keepElement(key stepKey, row *runs.Step) {
-	plan, e := &r.plan.nodes[key.node], r.results[key.node].elements
+	plan, e := &r.plan.Nodes[key.node], r.results[key.node].elements
 	switch row.Status {
 	case runs.StepSucceeded:
-		if plan.isRead {
+		if plan.IsRead {
 			e.put(key.index, row.Output, row.Sealed)
 		}
 	case runs.StepFailed:
-		if plan.itemsGoOn {
-			if plan.isRead {
+		if plan.ContinueOnItemError {
+			if plan.IsRead {
 				e.put(key.index, failedElement(row.Error), nil)
 			}
 			return
@@ -227,7 +228,7 @@ func (r *runner) keepElement(key stepKey, row *runs.Step) {
 // storeStart puts the start of an at_most_once step on disk before its request is sent.
 func (r *runner) storeStart(ctx context.Context, key stepKey, attempt int, started time.Time) error {
 	row := runs.Step{
-		Node: r.plan.nodes[key.node].id, Index: key.index, Status: runs.StepRunning, StartedAt: &started,
+		Node: r.plan.Nodes[key.node].ID, Index: key.index, Status: runs.StepRunning, StartedAt: &started,
 		Attempts: []runs.Attempt{{Attempt: attempt, StartedAt: started}},
 	}
 	err := r.engine.write(&runs.Progress{Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Steps: []runs.Step{row}})

@@ -9,7 +9,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"keyflow/engine"
+	"keyflow/engine/plan"
 	"keyflow/nodes"
 	"keyflow/nodes/standard"
 	"keyflow/triggers"
@@ -38,7 +38,7 @@ func read(t *testing.T, file string) []byte {
 func TestExamplesAreValid(t *testing.T) {
 	t.Parallel()
 	catalog := workflows.NewCatalog(nil, workflows.CatalogOptions{Checkers: []workflows.Checker{
-		engine.NewChecker(nodes.NewRegistry(standard.Types()...)), triggers.NewChecker(nil),
+		plan.NewChecker(nodes.NewRegistry(standard.Types()...)), triggers.NewChecker(nil),
 	}})
 	for _, file := range files(t) {
 		t.Run(file, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keyflow/engine"
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/internal/expression"
 	"keyflow/internal/fault"
@@ -185,7 +186,7 @@ func inputScope() expression.Scope { return expression.Scope{Names: []string{"tr
 func checkedScope(d *workflows.Definition) expression.Scope {
 	s := inputScope()
 	s.Callbacks = []string{}
-	s.Shapes = map[string]expression.Shape{"trigger": engine.TriggerShape(), "vars": expression.ShapeOf(varsOf(d))}
+	s.Shapes = map[string]expression.Shape{"trigger": plan.TriggerShape(), "vars": expression.ShapeOf(varsOf(d))}
 	return s
 }
 

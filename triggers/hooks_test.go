@@ -18,7 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"keyflow/engine"
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
@@ -250,7 +250,7 @@ func TestHookHidesSecrets(t *testing.T) {
 	if requests[0]["raw_body"] != `{"again": "***"}` || requests[1]["raw_body"] != `["***"]` {
 		t.Errorf("raw bodies %v, %v", requests[0]["raw_body"], requests[1]["raw_body"])
 	}
-	members := slices.Sorted(maps.Keys(engine.TriggerShape()["request"]))
+	members := slices.Sorted(maps.Keys(plan.TriggerShape()["request"]))
 	if diff := cmp.Diff(members, slices.Sorted(maps.Keys(requests[2]))); diff != "" {
 		t.Errorf("members that expressions may read: -want +got\n%s", diff)
 	}

@@ -21,6 +21,7 @@ import (
 	credentialstore "keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/engine"
+	"keyflow/engine/plan"
 	runstore "keyflow/engine/sqlstore"
 	"keyflow/internal/database"
 	"keyflow/internal/egress"
@@ -105,7 +106,7 @@ func (c *core) wire(cfg config) error {
 		refresh = time.Second
 	}
 	c.catalog = workflows.NewCatalog(workflowstore.New(c.db), workflows.CatalogOptions{
-		Checkers:    []workflows.Checker{engine.NewChecker(types), triggers.NewChecker(routes(func() *triggers.Manager { return c.manager })), engine.NewCredentialChecker(c.vault)},
+		Checkers:    []workflows.Checker{plan.NewChecker(types), triggers.NewChecker(routes(func() *triggers.Manager { return c.manager })), plan.NewCredentialChecker(c.vault)},
 		Listeners:   []workflows.Listener{changed(func(ctx context.Context, id workflows.ID) error { return c.manager.WorkflowChanged(ctx, id) })},
 		Credentials: naming{c.vault}, Refresh: refresh, Now: c.now, Logger: c.log,
 	})

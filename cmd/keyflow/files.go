@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"keyflow/engine"
+	"keyflow/engine/plan"
 	"keyflow/nodes"
 	"keyflow/nodes/standard"
 	"keyflow/triggers"
@@ -104,7 +104,7 @@ func checkOffline(ctx context.Context, files []checkedFile) {
 	for i := range files {
 		others := siblings(files[:i])
 		catalog := workflows.NewCatalog(nil, workflows.CatalogOptions{
-			Checkers: []workflows.Checker{engine.NewChecker(types), triggers.NewChecker(others), others},
+			Checkers: []workflows.Checker{plan.NewChecker(types), triggers.NewChecker(others), others},
 		})
 		files[i].found(catalog.Validate(ctx, files[i].source))
 	}

@@ -1,4 +1,4 @@
-package engine
+package plan
 
 import (
 	"keyflow/internal/expression"
@@ -34,7 +34,7 @@ func (c *compiler) shapes() map[string]expression.Shape {
 		all[string(id)] = node
 	}
 	return map[string]expression.Shape{
-		"run": runShape(), "trigger": TriggerShape(), "vars": expression.ShapeOf(c.plan.vars), "nodes": all,
+		"run": runShape(), "trigger": TriggerShape(), "vars": expression.ShapeOf(c.plan.Vars), "nodes": all,
 	}
 }
 

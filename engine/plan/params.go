@@ -1,7 +1,6 @@
-package engine
+package plan
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -16,81 +15,38 @@ import (
 	"keyflow/workflows"
 )
 
-// param is one compiled parameter of a node: an expression that the node evaluates, a
+// Param is one compiled parameter of a node: an expression that the node evaluates, a
 // literal that was checked once, or a template.
-type param struct {
-	decl       nodes.Param
-	expression *expression.Expression
-	value      *expression.Value
-	literal    bool
+type Param struct {
+	Decl       nodes.Param
+	Expression *expression.Expression
+	Value      *expression.Value
+	Literal    bool
 	// sealed are the members of a Sealed object that come from outputs of sensitive nodes alone;
 	// everyMember stands for all.
-	sealed []string
-	fixed  any // of a literal, in its declared kind
+	Sealed []string
+	Fixed  any // of a literal, in its declared kind
 }
 
-// paramError says what is wrong with a parameter's value; the message repeats no value.
-type paramError struct{ code, message string }
+// ParamError says what is wrong with a parameter's value; the message repeats no value.
+type ParamError struct{ code, message string }
 
-func (e *paramError) Error() string { return e.message }
+// Error implements error.
+func (e *ParamError) Error() string { return e.message }
 
-// evaluate returns the parameters as the node gets them; what they hold is shared. use checks
-// each for redacted values.
-func (p *planNode) evaluate(ctx context.Context, env func(decl *nodes.Param) (expression.Env, error), use func(decl *nodes.Param, v any) (any, *nodes.Error)) (map[string]any, *nodes.Error) {
-	with := make(map[string]any, len(p.params))
-	for i := range p.params {
-		q := &p.params[i]
-		switch {
-		case q.expression != nil:
-			continue
-		case q.literal:
-			with[q.decl.Name] = q.fixed
-			continue
-		}
-		vars, err := env(&q.decl)
-		if err != nil {
-			return nil, &nodes.Error{Code: nodes.CodeInternal, Message: "with." + q.decl.Name + ": a sealed output cannot be opened", Err: err}
-		}
-		v, err := q.value.Eval(ctx, vars)
-		if err != nil {
-			wrong := expressionError(ctx, "with."+q.decl.Name, err)
-			if q.decl.Sealed {
-				wrong = withoutDetails(wrong, "with."+q.decl.Name)
-			}
-			return nil, wrong
-		}
-		v, wrong := use(&q.decl, v)
-		if wrong != nil {
-			return nil, wrong
-		}
-		if v == nil && q.decl.Kind != nodes.Any {
-			if q.decl.Required {
-				return nil, &nodes.Error{Code: nodes.CodeInvalidParam, Message: "with." + q.decl.Name + " is null; it must be " + kindName(q.decl.Kind)}
-			}
-			continue
-		}
-		fixed, err := convert(q.decl, v)
-		if err != nil {
-			return nil, &nodes.Error{Code: nodes.CodeInvalidParam, Message: "with." + q.decl.Name + ": " + err.Error()}
-		}
-		with[q.decl.Name] = fixed
-	}
-	return with, nil
-}
-
-// convert brings plain data into the declared kind. The error is a *paramError.
-func convert(decl nodes.Param, v any) (any, error) {
+// Convert brings plain data into the declared kind. The error is a *paramError.
+func Convert(decl nodes.Param, v any) (any, error) {
 	if !fits(decl.Kind, v) {
-		return nil, &paramError{codeWrongType, "must be " + kindName(decl.Kind) + ", not " + typeName(v)}
+		return nil, &ParamError{codeWrongType, "must be " + KindName(decl.Kind) + ", not " + TypeName(v)}
 	}
 	switch decl.Kind {
 	case nodes.String:
 		if len(decl.Enum) > 0 && !slices.Contains(decl.Enum, v.(string)) {
-			return nil, &paramError{codeInvalid, "must be one of " + strings.Join(decl.Enum, ", ")}
+			return nil, &ParamError{codeInvalid, "must be one of " + strings.Join(decl.Enum, ", ")}
 		}
 		if decl.Check != nil {
 			if wrong := decl.Check(v.(string)); wrong != "" {
-				return nil, &paramError{codeInvalid, wrong}
+				return nil, &ParamError{codeInvalid, wrong}
 			}
 		}
 	case nodes.List:
@@ -100,7 +56,7 @@ func convert(decl nodes.Param, v any) (any, error) {
 	case nodes.Duration:
 		d, err := workflows.ParseDuration(v.(string))
 		if err != nil {
-			return nil, &paramError{codeInvalid, err.Error()}
+			return nil, &ParamError{codeInvalid, err.Error()}
 		}
 		return time.Duration(d), nil
 	default: // nothing more to ask
@@ -114,11 +70,11 @@ func checkElements(decl nodes.Param, list []any) error {
 		return nil
 	}
 	if len(list) == 0 {
-		return &paramError{codeInvalid, "must not be empty"}
+		return &ParamError{codeInvalid, "must not be empty"}
 	}
 	for _, v := range list {
 		if text, ok := v.(string); !ok || !slices.Contains(decl.Enum, text) {
-			return &paramError{codeInvalid, "each element must be one of " + strings.Join(decl.Enum, ", ")}
+			return &ParamError{codeInvalid, "each element must be one of " + strings.Join(decl.Enum, ", ")}
 		}
 	}
 	return nil
@@ -129,9 +85,9 @@ func integer(decl nodes.Param, v any) (any, error) {
 	switch {
 	case !ok:
 	case decl.Minimum != nil && n < *decl.Minimum:
-		return nil, &paramError{codeInvalid, fmt.Sprintf("must be at least %d", *decl.Minimum)}
+		return nil, &ParamError{codeInvalid, fmt.Sprintf("must be at least %d", *decl.Minimum)}
 	case decl.Maximum != nil && n > *decl.Maximum:
-		return nil, &paramError{codeInvalid, fmt.Sprintf("must be at most %d", *decl.Maximum)}
+		return nil, &ParamError{codeInvalid, fmt.Sprintf("must be at most %d", *decl.Maximum)}
 	}
 	return n, nil
 }
@@ -174,8 +130,8 @@ func fits(kind nodes.Kind, v any) bool {
 	}
 }
 
-// kindName is a kind with its article.
-func kindName(k nodes.Kind) string {
+// KindName is a kind with its article.
+func KindName(k nodes.Kind) string {
 	switch k {
 	case nodes.String:
 		return "text"
@@ -190,8 +146,8 @@ func kindName(k nodes.Kind) string {
 	}
 }
 
-// typeName is the JSON type of plain data with its article.
-func typeName(v any) string {
+// TypeName is the JSON type of plain data with its article.
+func TypeName(v any) string {
 	switch v := v.(type) {
 	case nil:
 		return "null"

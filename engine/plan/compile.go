@@ -1,4 +1,8 @@
-package engine
+// Package plan compiles a definition: every template and expression parsed, every reference and
+// parameter checked, every default filled in. A plan is immutable and shared by all its runs.
+//
+// It must not know how a run goes on, stores or clocks.
+package plan
 
 import (
 	"cmp"
@@ -8,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"keyflow/engine/runs"
 	"keyflow/engine/state"
 	"keyflow/internal/expression"
 	"keyflow/internal/suggest"
@@ -18,39 +23,50 @@ import (
 // Plan is a compiled definition: every template and expression parsed, every reference
 // checked, every number of a node fixed. It is immutable and shared by all its runs.
 type Plan struct {
-	definition *workflows.Definition
-	nodes      []planNode
-	index      map[workflows.NodeID]int
-	shape      state.Shape
-	vars       map[string]any
-	output     *expression.Value // nil: the run's result is null
-	outputRead reads
-	timeout    time.Duration // of running time
-	holdFor    time.Duration // how long steps wait for a credential to be connected; 0: they fail
-	responds   bool          // it has a respond node
+	Definition     *workflows.Definition
+	Nodes          []Node
+	Index          map[workflows.NodeID]int
+	Shape          state.Shape
+	Vars           map[string]any
+	Output         *expression.Value // nil: the run's result is null
+	OutputRead     Reads
+	Timeout        time.Duration // of running time
+	ConnectTimeout time.Duration // how long steps wait for a credential to be connected; 0: they fail
+	responds       bool          // it has a respond node
 
-	concurrency *planConcurrency // nil: any number of runs at once
+	Concurrency *Concurrency // nil: any number of runs at once
 }
 
-type planNode struct {
-	id         workflows.NodeID
-	kind       nodes.Type
-	node       nodes.Node
-	needs      []int
-	condition  *expression.Expression // nil: true
-	forEach    *expression.Expression // nil: one step
-	credential *expression.Value      // nil: none
-	params     []param                // ordered by name
-	output     *expression.Value      // nil: the raw output
-	retry      retryPolicy
-	timeout    time.Duration // of one attempt; 0 is none
-	atMostOnce bool
-	methods    []string // of calls of callback_url that it waits for; nil when it waits for none
-	goOn       bool     // on_error: continue
-	itemsGoOn  bool     // on_item_error: continue
-	reads      reads
-	isRead     bool // an expression reads this node's output
-	sensitive  bool
+// Node is a compiled node.
+type Node struct {
+	ID        workflows.NodeID
+	Type      nodes.Type
+	Runner    nodes.Node
+	Needs     []int
+	Methods   []string // of calls of callback_url that it waits for; nil when it waits for none
+	Reads     Reads
+	IsRead    bool // an expression reads this node's output
+	Sensitive bool
+	Flow
+	Attempt
+}
+
+// Flow says whether a node runs, how often, and what its failure means.
+type Flow struct {
+	Condition           *expression.Expression // nil: true
+	ForEach             *expression.Expression // nil: one step
+	ContinueOnError     bool                   // on_error: continue
+	ContinueOnItemError bool                   // on_item_error: continue
+}
+
+// Attempt says how the node is tried, and what becomes of its result.
+type Attempt struct {
+	Credential *expression.Value // nil: none
+	Params     []Param           // ordered by name
+	Output     *expression.Value // nil: the raw output
+	Retry      RetryPolicy
+	Timeout    time.Duration // of one attempt; 0 is none
+	AtMostOnce bool
 }
 
 // defaultTimeout bounds the running time of a run that states no timeout.
@@ -63,7 +79,7 @@ const (
 	codeRequired     = "required"
 	codeWrongType    = "wrong_type"
 	codeInvalid      = "invalid_value"
-	codeExpression   = "expression"
+	CodeExpression   = "expression"
 	codeUnknownNode  = "unknown_node"
 	codeNotAncestor  = "not_ancestor"
 	codeNoCredential = "no_credential"
@@ -78,9 +94,9 @@ func Compile(d *workflows.Definition, types *nodes.Registry) (*Plan, []workflows
 	return plan, problems
 }
 
-// compileStored is Compile for a version that was accepted before: an earlier release may have
+// CompileStored is Compile for a version that was accepted before: an earlier release may have
 // accepted what fails or gives null when it runs, and the version still runs as it did.
-func compileStored(d *workflows.Definition, types *nodes.Registry) (*Plan, []workflows.Problem) {
+func CompileStored(d *workflows.Definition, types *nodes.Registry) (*Plan, []workflows.Problem) {
 	plan, problems, _ := newCompiler(d, types, false).compile()
 	return plan, problems
 }
@@ -95,16 +111,16 @@ func (c *compiler) compile() (plan *Plan, problems, warnings []workflows.Problem
 	for _, n := range order {
 		c.ancestors[n] = c.ancestorsOf(n)
 	}
-	for n := range c.plan.nodes {
+	for n := range c.plan.Nodes {
 		c.compileNode(n)
 	}
 	if d.Output != nil {
-		end := place{compiler: c, node: everyNode, names: runNames(), shapes: c.known, callbacks: c.noCallbacks(), reads: &c.plan.outputRead}
-		c.plan.output = end.template("/output", d.Output)
+		end := site{compiler: c, node: everyNode, names: runNames(), shapes: c.known, callbacks: c.noCallbacks(), reads: &c.plan.OutputRead}
+		c.plan.Output = end.template("/output", d.Output)
 	}
 	c.compileConcurrency(d.Concurrency)
 	if d.OnNeedsConnect == workflows.Wait {
-		c.plan.holdFor = time.Duration(d.NeedsConnectTimeout)
+		c.plan.ConnectTimeout = time.Duration(d.NeedsConnectTimeout)
 	}
 	if len(c.problems) > 0 {
 		return nil, c.problems, c.warnings
@@ -132,24 +148,24 @@ func newCompiler(d *workflows.Definition, types *nodes.Registry, strict bool) *c
 	c := &compiler{
 		definition: d, types: types, strict: strict,
 		plan: &Plan{
-			definition: d, nodes: make([]planNode, len(ids)), index: make(map[workflows.NodeID]int, len(ids)),
-			shape: make(state.Shape, len(ids)), vars: d.Vars, timeout: cmp.Or(time.Duration(d.Timeout), defaultTimeout),
+			Definition: d, Nodes: make([]Node, len(ids)), Index: make(map[workflows.NodeID]int, len(ids)),
+			Shape: make(state.Shape, len(ids)), Vars: d.Vars, Timeout: cmp.Or(time.Duration(d.Timeout), defaultTimeout),
 		},
 		ancestors: make([]nodeSet, len(ids)),
 	}
-	if c.plan.vars == nil {
-		c.plan.vars = map[string]any{}
+	if c.plan.Vars == nil {
+		c.plan.Vars = map[string]any{}
 	}
 	for i, id := range ids {
-		c.plan.index[id] = i
-		c.plan.nodes[i].id, c.plan.nodes[i].sensitive = id, d.Nodes[id].Sensitive
+		c.plan.Index[id] = i
+		c.plan.Nodes[i].ID, c.plan.Nodes[i].Sensitive = id, d.Nodes[id].Sensitive
 	}
 	for i, id := range ids {
 		for _, need := range d.Nodes[id].Needs {
-			if from, ok := c.plan.index[need]; ok && from != i {
-				c.plan.nodes[i].needs = append(c.plan.nodes[i].needs, from)
-				c.plan.shape[i].Needs++
-				c.plan.shape[from].Dependents = append(c.plan.shape[from].Dependents, i)
+			if from, ok := c.plan.Index[need]; ok && from != i {
+				c.plan.Nodes[i].Needs = append(c.plan.Nodes[i].Needs, from)
+				c.plan.Shape[i].Needs++
+				c.plan.Shape[from].Dependents = append(c.plan.Shape[from].Dependents, i)
 			}
 		}
 	}
@@ -158,15 +174,15 @@ func newCompiler(d *workflows.Definition, types *nodes.Registry, strict bool) *c
 
 // order returns the nodes with each behind its needs.
 func (c *compiler) order() []int {
-	open := make([]int, len(c.plan.nodes))
+	open := make([]int, len(c.plan.Nodes))
 	var order []int
 	for i := range open {
-		if open[i] = c.plan.shape[i].Needs; open[i] == 0 {
+		if open[i] = c.plan.Shape[i].Needs; open[i] == 0 {
 			order = append(order, i)
 		}
 	}
 	for i := 0; i < len(order); i++ {
-		for _, d := range c.plan.shape[order[i]].Dependents {
+		for _, d := range c.plan.Shape[order[i]].Dependents {
 			if open[d]--; open[d] == 0 {
 				order = append(order, d)
 			}
@@ -184,8 +200,8 @@ type nodeSet []uint64
 func (s nodeSet) has(n int) bool { return n/64 < len(s) && s[n/64]&(1<<(n%64)) != 0 }
 
 func (c *compiler) ancestorsOf(n int) nodeSet {
-	set := make(nodeSet, (len(c.plan.nodes)+63)/64)
-	for _, need := range c.plan.nodes[n].needs {
+	set := make(nodeSet, (len(c.plan.Nodes)+63)/64)
+	for _, need := range c.plan.Nodes[n].Needs {
 		for i, word := range c.ancestors[need] {
 			set[i] |= word
 		}
@@ -199,54 +215,54 @@ func (c *compiler) problem(path, code, format string, args ...any) {
 }
 
 func (c *compiler) compileNode(n int) {
-	p, s := &c.plan.nodes[n], &c.plan.shape[n]
-	def := c.definition.Nodes[p.id]
-	path := "/nodes/" + string(p.id)
-	p.goOn = def.OnError == workflows.Continue
-	p.itemsGoOn = def.OnItemError == workflows.Continue
-	p.atMostOnce = def.AtMostOnce
+	p, s := &c.plan.Nodes[n], &c.plan.Shape[n]
+	def := c.definition.Nodes[p.ID]
+	path := "/nodes/" + string(p.ID)
+	p.ContinueOnError = def.OnError == workflows.Continue
+	p.ContinueOnItemError = def.OnItemError == workflows.Continue
+	p.AtMostOnce = def.AtMostOnce
 	if waitsForCallback(def) {
-		p.methods = callbackMethods(def)
+		p.Methods = callbackMethods(def)
 	}
 	*s = state.Node{
 		Needs: s.Needs, Dependents: s.Dependents,
 		RunOn: cmp.Or(def.RunOn, workflows.RunOnSuccess), Parallel: max(def.MaxParallel, 1),
-		ContinueOnError: p.goOn, ContinueOnItemError: p.itemsGoOn,
+		ContinueOnError: p.ContinueOnError, ContinueOnItemError: p.ContinueOnItemError,
 	}
 
-	at := place{compiler: c, node: n, names: runNames(), shapes: c.known, callbacks: c.callbacks, reads: &p.reads}
+	at := site{compiler: c, node: n, names: runNames(), shapes: c.known, callbacks: c.callbacks, reads: &p.Reads}
 	if def.If != "" {
-		p.condition = at.expression(path+"/if", def.If)
+		p.Condition = at.expression(path+"/if", def.If)
 	}
 	if def.ForEach != "" {
-		p.forEach = at.expression(path+"/for_each", def.ForEach)
+		p.ForEach = at.expression(path+"/for_each", def.ForEach)
 		at = at.also(itemNames()...)
 	}
 	if !c.findType(path, def, p) {
 		return
 	}
 	if def.Credential != "" {
-		if !p.kind.Credential {
-			c.problem(path+"/credential", codeNoCredential, "a node of type %s uses no credential", p.kind.Name)
+		if !p.Type.Credential {
+			c.problem(path+"/credential", codeNoCredential, "a node of type %s uses no credential", p.Type.Name)
 		}
-		p.credential = at.template(path+"/credential", def.Credential)
-	} else if p.kind.Acts {
-		c.problem(path, codeRequired, "a node of type %s needs \"credential\": the id of the one to work on", p.kind.Name)
+		p.Credential = at.template(path+"/credential", def.Credential)
+	} else if p.Type.Acts {
+		c.problem(path, codeRequired, "a node of type %s needs \"credential\": the id of the one to work on", p.Type.Name)
 	}
-	p.params = at.params(path+"/with", p.kind, def.With)
+	p.Params = at.params(path+"/with", p.Type, def.With)
 	c.checkType(path, def, p)
 	if def.HasOutput {
-		p.output = at.also(nameThis).shaped(nameThis, rawShape(p.kind)).template(path+"/output", def.Output)
+		p.Output = at.also(NameThis).shaped(NameThis, rawShape(p.Type)).template(path+"/output", def.Output)
 	}
-	p.timeout = cmp.Or(time.Duration(def.Timeout), p.kind.Timeout)
-	p.retry = policyOf(def, p.kind.Retry)
+	p.Timeout = cmp.Or(time.Duration(def.Timeout), p.Type.Timeout)
+	p.Retry = PolicyOf(def, p.Type.Retry)
 	if def.Retry != nil && def.Retry.If != "" {
-		p.retry.condition = at.also(nameError).shaped(nameError, errorShape()).expression(path+"/retry/if", def.Retry.If)
+		p.Retry.Condition = at.also(NameError).shaped(NameError, errorShape()).expression(path+"/retry/if", def.Retry.If)
 	}
 }
 
 // findType looks the node's type up and makes its node.
-func (c *compiler) findType(path string, def *workflows.Node, p *planNode) bool {
+func (c *compiler) findType(path string, def *workflows.Node, p *Node) bool {
 	kind, ok := c.types.Lookup(def.Type)
 	if !ok {
 		switch {
@@ -256,28 +272,28 @@ func (c *compiler) findType(path string, def *workflows.Node, p *planNode) bool 
 		}
 		return false
 	}
-	p.kind, p.node = kind, kind.New()
+	p.Type, p.Runner = kind, kind.New()
 	c.plan.responds = c.plan.responds || kind.Name == nodes.TypeRespond
 	return true
 }
 
 // checkType asks the type whether the parameters fit together.
-func (c *compiler) checkType(path string, def *workflows.Node, p *planNode) {
+func (c *compiler) checkType(path string, def *workflows.Node, p *Node) {
 	given := func(name string) bool {
 		return def.With[name] != nil && (!c.strict || def.With[name] != false)
 	}
-	if p.kind.Check != nil {
-		if wrong := p.kind.Check(given); wrong != "" {
+	if p.Type.Check != nil {
+		if wrong := p.Type.Check(given); wrong != "" {
 			c.problem(path+"/with", codeInvalid, "%s", wrong)
 		}
 	}
-	if p.forEach != nil && (p.kind.Name == "approval" || waitsForCallback(def)) {
+	if p.ForEach != nil && (p.Type.Name == "approval" || waitsForCallback(def)) {
 		c.problem(path+"/for_each", codeInvalid, "a node that waits for somebody is named by its id alone, so it cannot stand for many; let for_each start a workflow that waits")
 	}
 }
 
 // params compiles `with` by the declaration of the type.
-func (p place) params(path string, kind nodes.Type, with map[string]any) []param {
+func (p site) params(path string, kind nodes.Type, with map[string]any) []Param {
 	return p.declared(path, declaration{what: kind.Name, of: "parameter", params: kind.Params}, with)
 }
 
@@ -291,7 +307,7 @@ type declaration struct {
 
 // declared compiles the members of an object. Those of a parameter with fields become
 // parameters of their own.
-func (p place) declared(path string, d declaration, with map[string]any) []param {
+func (p site) declared(path string, d declaration, with map[string]any) []Param {
 	known := make([]string, 0, len(d.params))
 	for _, decl := range d.params {
 		known = append(known, decl.Name)
@@ -299,7 +315,7 @@ func (p place) declared(path string, d declaration, with map[string]any) []param
 			p.problem(path, codeRequired, "%s needs the %s %q", d.what, d.of, decl.Name)
 		}
 	}
-	params := make([]param, 0, len(with))
+	params := make([]Param, 0, len(with))
 	for _, name := range slices.Sorted(maps.Keys(with)) {
 		at := path + "/" + escapePointer(name)
 		i := slices.Index(known, name)
@@ -312,7 +328,7 @@ func (p place) declared(path string, d declaration, with map[string]any) []param
 		fields, isObject := with[name].(map[string]any)
 		if len(decl.Fields) > 0 && with[name] != nil && (isObject || decl.Kind == nodes.Object) {
 			if !isObject {
-				p.problem(at, codeWrongType, "must be an object, not %s", typeName(with[name]))
+				p.problem(at, codeWrongType, "must be an object, not %s", TypeName(with[name]))
 				continue
 			}
 			inner := declaration{what: decl.Name, of: "field", prefix: decl.Name + ".", params: decl.Fields}
@@ -325,40 +341,40 @@ func (p place) declared(path string, d declaration, with map[string]any) []param
 }
 
 // param compiles one parameter; false when there is nothing to evaluate.
-func (p place) param(path string, decl nodes.Param, v any) (param, bool) {
-	compiled := param{decl: decl}
+func (p site) param(path string, decl nodes.Param, v any) (Param, bool) {
+	compiled := Param{Decl: decl}
 	switch {
 	case v == nil && decl.Kind != nodes.Any: // null stands for not given
 		if decl.Required {
-			p.problem(path, codeWrongType, "must be %s, not null", kindName(decl.Kind))
+			p.problem(path, codeWrongType, "must be %s, not null", KindName(decl.Kind))
 		}
 		return compiled, false
 	case decl.Kind == nodes.Expression:
 		source, ok := v.(string)
 		if !ok {
-			p.problem(path, codeWrongType, "must be an expression (text), not %s", typeName(v))
+			p.problem(path, codeWrongType, "must be an expression (text), not %s", TypeName(v))
 			return compiled, false
 		}
-		compiled.expression = p.also(decl.Scope...).shaped(nameResponse, responseShape()).expression(path, source)
+		compiled.Expression = p.also(decl.Scope...).shaped(nameResponse, responseShape()).expression(path, source)
 		return compiled, true
 	}
 	p.sealed = decl.Sealed
-	if compiled.value = p.template(path, v); compiled.value == nil {
+	if compiled.Value = p.template(path, v); compiled.Value == nil {
 		return compiled, false
 	}
 	if decl.Sealed {
-		compiled.sealed = sealedMembers(p.definition, v)
+		compiled.Sealed = sealedMembers(p.definition, v)
 	}
-	if literal, ok := compiled.value.Literal(); ok {
-		fixed, err := convert(decl, literal)
-		if wrong, bad := errors.AsType[*paramError](err); bad {
+	if literal, ok := compiled.Value.Literal(); ok {
+		fixed, err := Convert(decl, literal)
+		if wrong, bad := errors.AsType[*ParamError](err); bad {
 			p.problem(path, wrong.code, "%s", wrong.message)
 		}
-		compiled.literal, compiled.fixed = true, fixed
+		compiled.Literal, compiled.Fixed = true, fixed
 	} else if decl.Literal {
 		p.problem(path, codeInvalid, "must be known when the workflow is applied: write it without a template")
 	} else if _, text := v.(string); !text && !fits(decl.Kind, v) {
-		p.problem(path, codeWrongType, "must be %s, not %s", kindName(decl.Kind), typeName(v))
+		p.problem(path, codeWrongType, "must be %s, not %s", KindName(decl.Kind), TypeName(v))
 	}
 	return compiled, true
 }
@@ -366,4 +382,16 @@ func (p place) param(path string, decl nodes.Param, v any) (param, bool) {
 // escapePointer escapes a member name for a JSON pointer (RFC 6901 section 3).
 func escapePointer(name string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+}
+
+// triggerWebhook is the type of the trigger whose caller may wait for the run.
+const triggerWebhook = "webhook"
+
+// AnswerAwaited reports whether a caller waits for what the run says: a respond node of any other
+// run has no effect.
+func (p *Plan) AnswerAwaited(run *runs.Run) bool {
+	if !p.responds || run.Trigger.Type != triggerWebhook || run.RetryOf != nil {
+		return false
+	}
+	return p.Definition.Triggers[run.Trigger.ID].Respond == workflows.RespondOnFinish
 }

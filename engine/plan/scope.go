@@ -1,4 +1,4 @@
-package engine
+package plan
 
 import (
 	"maps"
@@ -13,28 +13,28 @@ import (
 
 // Names that expressions may read, by place.
 const (
-	nameThis     = "this"
-	nameError    = "error"
+	NameThis     = "this"
+	NameError    = "error"
 	nameResponse = "response"
 )
 
 func runNames() []string  { return []string{"input", "vars", "trigger", "nodes", "run"} }
 func itemNames() []string { return []string{"item", "index", "key"} }
 
-// reads is what the expressions of a node look at; nothing else is decoded for them.
-type reads struct {
-	any     bool // any of runNames
-	run     bool
-	trigger bool
-	input   bool
-	item    bool // any of itemNames
-	nodes   []int
-	sealed  []int // sensitive ones whose output is read as it is
+// Reads is what the expressions of a node look at; nothing else is decoded for them.
+type Reads struct {
+	Any     bool // any of runNames
+	Run     bool
+	Trigger bool
+	Input   bool
+	Item    bool // any of itemNames
+	Nodes   []int
+	Sealed  []int // sensitive ones whose output is read as it is
 }
 
-// place is where an expression stands: in which node, which names it may read there, and
+// site is where an expression stands: in which node, which names it may read there, and
 // where to note what it reads.
-type place struct {
+type site struct {
 	*compiler
 	node  int // or everyNode
 	names []string
@@ -42,7 +42,7 @@ type place struct {
 	shapes map[string]expression.Shape
 	// callbacks are the nodes that callback_url takes; nil when that is not checked.
 	callbacks []string
-	reads     *reads
+	reads     *Reads
 	// sealed: outputs of sensitive nodes are seen as they are.
 	sealed bool
 }
@@ -51,13 +51,13 @@ type place struct {
 const everyNode = -1
 
 // also is the same place with further names.
-func (p place) also(names ...string) place {
+func (p site) also(names ...string) site {
 	p.names = slices.Concat(p.names, names)
 	return p
 }
 
 // shaped is the same place, where the shape of a name is known.
-func (p place) shaped(name string, shape expression.Shape) place {
+func (p site) shaped(name string, shape expression.Shape) site {
 	if p.shapes != nil {
 		p.shapes = maps.Clone(p.shapes)
 		p.shapes[name] = shape
@@ -65,15 +65,15 @@ func (p place) shaped(name string, shape expression.Shape) place {
 	return p
 }
 
-func (p place) scope() expression.Scope {
+func (p site) scope() expression.Scope {
 	return expression.Scope{Names: p.names, Shapes: p.shapes, Callbacks: p.callbacks}
 }
 
 // expression compiles a bare expression that stands at path.
-func (p place) expression(path, source string) *expression.Expression {
+func (p site) expression(path, source string) *expression.Expression {
 	e, err := expression.Compile(source, p.scope())
 	if err != nil {
-		p.problem(path, codeExpression, "%s", err)
+		p.problem(path, CodeExpression, "%s", err)
 		return nil
 	}
 	p.note(path, source, e)
@@ -81,10 +81,10 @@ func (p place) expression(path, source string) *expression.Expression {
 }
 
 // template compiles a value whose strings may be templates; v stands at path.
-func (p place) template(path string, v any) *expression.Value {
+func (p site) template(path string, v any) *expression.Value {
 	value, errs := expression.CompileValue(v, p.scope())
 	for _, err := range errs {
-		p.problem(path+err.Path, codeExpression, "%s", err)
+		p.problem(path+err.Path, CodeExpression, "%s", err)
 	}
 	if len(errs) > 0 {
 		return nil
@@ -100,18 +100,18 @@ type reader interface {
 }
 
 // note checks and records what the expressions in v, which stands at path, read.
-func (p place) note(path string, v any, compiled reader) {
+func (p site) note(path string, v any, compiled reader) {
 	r := p.reads
 	for _, root := range compiled.Roots() {
-		r.any = r.any || slices.Contains(runNames(), root)
-		r.run = r.run || root == "run"
-		r.trigger = r.trigger || root == "trigger"
-		r.input = r.input || root == "input"
-		r.item = r.item || slices.Contains(itemNames(), root)
+		r.Any = r.Any || slices.Contains(runNames(), root)
+		r.Run = r.Run || root == "run"
+		r.Trigger = r.Trigger || root == "trigger"
+		r.Input = r.Input || root == "input"
+		r.Item = r.Item || slices.Contains(itemNames(), root)
 	}
 	for _, id := range compiled.Nodes() {
 		p.noteSensitive(path, v, id)
-		from, ok := p.plan.index[workflows.NodeID(id)]
+		from, ok := p.plan.Index[workflows.NodeID(id)]
 		switch at := path + pointerOf(v, id); {
 		case !ok:
 			p.problem(at, codeUnknownNode, "nodes.%.80s: unknown node %.80q%s", id, id, suggest.DidYouMean(id, p.nodeNames()))
@@ -119,9 +119,9 @@ func (p place) note(path string, v any, compiled reader) {
 			p.problem(at, codeNotAncestor, "nodes.%s: a node cannot read itself", id)
 		case p.node != everyNode && !p.ancestors[p.node].has(from):
 			p.problem(at, codeNotAncestor, "nodes.%s is read, but %q is not sure to have ended by then: add it to the needs", id, id)
-		case !slices.Contains(r.nodes, from):
-			r.nodes = append(r.nodes, from)
-			p.plan.nodes[from].isRead = true
+		case !slices.Contains(r.Nodes, from):
+			r.Nodes = append(r.Nodes, from)
+			p.plan.Nodes[from].IsRead = true
 		}
 	}
 }
@@ -159,9 +159,9 @@ func mentions(v any, id string) bool {
 }
 
 func (c *compiler) nodeNames() []string {
-	names := make([]string, len(c.plan.nodes))
-	for i := range c.plan.nodes {
-		names[i] = string(c.plan.nodes[i].id)
+	names := make([]string, len(c.plan.Nodes))
+	for i := range c.plan.Nodes {
+		names[i] = string(c.plan.Nodes[i].ID)
 	}
 	return names
 }

@@ -1,4 +1,4 @@
-package engine
+package plan
 
 import (
 	"context"
@@ -82,7 +82,7 @@ func literalSecrets(d *workflows.Definition, path string, fields any, secrets []
 	}
 	members, ok := fields.(map[string]any)
 	if !ok {
-		members = map[string]any{everyMember: fields}
+		members = map[string]any{EveryMember: fields}
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		if !ok || slices.Contains(secrets, name) {

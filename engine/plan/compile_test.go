@@ -1,4 +1,4 @@
-package engine_test
+package plan_test
 
 import (
 	"context"
@@ -8,15 +8,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"keyflow/engine"
+	"keyflow/engine/plan"
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
 
+// never is a node that no test runs.
+type never struct{}
+
+func (never) Run(context.Context, nodes.Env, nodes.Input) (nodes.Result, error) { return nil, nil }
+
 // compileTypes has one type with a parameter of every kind.
 func compileTypes() *nodes.Registry {
 	one, ten := 1, 10
-	newNode := func() nodes.Node { return failNode{} }
+	newNode := func() nodes.Node { return never{} }
 	return nodes.NewRegistry(
 		nodes.Type{Name: "call", Credential: true, New: newNode, Params: []nodes.Param{
 			{Name: "url", Kind: nodes.String, Required: true},
@@ -212,7 +217,7 @@ func TestCompileProblems(t *testing.T) {
 			if len(problems) > 0 {
 				t.Fatalf("structure: %v", problems)
 			}
-			plan, problems := engine.Compile(d, compileTypes())
+			plan, problems := plan.Compile(d, compileTypes())
 			var got []string
 			for _, p := range problems {
 				message, _, _ := strings.Cut(p.Message, "\n")
@@ -236,7 +241,7 @@ func TestCompileProblems(t *testing.T) {
 func TestCompileOutput(t *testing.T) {
 	t.Parallel()
 	d, _ := workflows.Parse([]byte(`{"id": "x", "nodes": {"a": {"type": "plain"}}, "output": {"a": "{{ nodes.a.output }}", "b": ["{{ nodes.b }}"]}}`))
-	problems, warnings := engine.NewChecker(compileTypes()).Check(context.Background(), d)
+	problems, warnings := plan.NewChecker(compileTypes()).Check(context.Background(), d)
 	if len(problems) != 1 || problems[0].Path != "/output/b/0" || len(warnings) != 0 {
 		t.Errorf("problems %v, warnings %v", problems, warnings)
 	}
@@ -247,7 +252,7 @@ func TestCompileCallbackOutsideOfNodes(t *testing.T) {
 	t.Parallel()
 	d, _ := workflows.Parse([]byte(`{"id": "x", "nodes": {"a": {"type": "wait", "with": {"callback": true}}},
 		"concurrency": {"limit": 1, "key": "{{ callback_url('a') }}"}, "output": "{{ callback_url('a') }}"}`))
-	_, problems := engine.Compile(d, compileTypes())
+	_, problems := plan.Compile(d, compileTypes())
 	if len(problems) != 2 || problems[0].Path != "/output" || problems[1].Path != "/concurrency/key" {
 		t.Errorf("problems %v", problems)
 	}
@@ -266,7 +271,7 @@ func TestCompileLarge(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems[0])
 	}
-	if _, problems := engine.Compile(d, compileTypes()); len(problems) > 0 {
+	if _, problems := plan.Compile(d, compileTypes()); len(problems) > 0 {
 		t.Fatal(problems[0])
 	}
 }

@@ -1,0 +1,26 @@
+package plan
+
+import (
+	"keyflow/internal/expression"
+	"keyflow/workflows"
+)
+
+// Concurrency is the compiled "concurrency" of a definition.
+type Concurrency struct {
+	Limit   int
+	Key     *expression.Value // nil: all runs count together
+	Reads   Reads
+	OnLimit string
+}
+
+func (c *compiler) compileConcurrency(d *workflows.Concurrency) {
+	if d == nil {
+		return
+	}
+	p := &Concurrency{Limit: d.Limit, OnLimit: d.OnLimit}
+	if d.Key != "" {
+		at := site{compiler: c, node: everyNode, names: []string{"input", "vars", "trigger"}, shapes: c.known, callbacks: c.noCallbacks(), reads: &p.Reads}
+		p.Key = at.template("/concurrency/key", d.Key)
+	}
+	c.plan.Concurrency = p
+}
