@@ -42,6 +42,9 @@ func readInbound(contentType string, data []byte, hide func(string) string) (inb
 		return readMultipart(params["boundary"], hide(string(data)), hide)
 	}
 	isJSON := media == "application/json" || strings.HasSuffix(media, "+json")
+	if isJSON && params["charset"] == "" && startsInUTF16(data) { // RFC 8259 section 8.1
+		return inbound{}, &bodyError{"is JSON in UTF-16: name the charset in its Content-Type, or send UTF-8"}
+	}
 	text, err := charset.Decode(data, charset.Declared{ContentType: contentType})
 	b := inbound{text: hide(string(text))}
 	if err != nil {
@@ -71,6 +74,12 @@ func readInbound(contentType string, data []byte, hide func(string) string) (inb
 			"raw_body has it as text, in which bytes that are not UTF-8 are replaced", media)
 	}
 	return b, nil
+}
+
+// startsInUTF16 reports whether a body begins with a mark of UTF-16.
+func startsInUTF16(data []byte) bool {
+	e, err := charset.Detect(data, charset.Declared{})
+	return err == nil && !e.IsUTF8()
 }
 
 // isParsed reports whether bodies of a media type are parsed as text of some kind.

@@ -28,7 +28,7 @@ func TestHookBodies(t *testing.T) {
 	}{
 		"JSON in EUC-KR":        {header: contentType("application/json; charset=EUC-KR"), body: "{\"\xbe\xc8\": \"\xb3\xe7\"}", want: map[string]any{"안": "녕"}, raw: `{"안": "녕"}`},
 		"JSON with a mark":      {header: contentType("application/json"), body: "\xef\xbb\xbf[1]", want: []any{1.0}},
-		"JSON in UTF-16":        {header: contentType("application/json"), body: "\xff\xfe[\x001\x00]\x00", want: []any{1.0}},
+		"JSON in UTF-16":        {header: contentType("application/json; charset=utf-16"), body: "\xff\xfe[\x001\x00]\x00", want: []any{1.0}},
 		"text in EUC-KR":        {header: contentType("text/plain; charset=euc-kr"), body: "\xbe\xc8\xb3\xe7", want: "안녕", raw: "안녕"},
 		"a form in EUC-KR":      {header: contentType("application/x-www-form-urlencoded; charset=euc-kr"), body: "a=%BE%C8&%B3%E7=1", want: map[string]any{"a": "안", "녕": "1"}},
 		"a mark without a type": {header: nil, body: "\xef\xbb\xbf{}", want: map[string]any{}},
@@ -95,6 +95,7 @@ func TestHookBodies(t *testing.T) {
 func TestHookRefusesBodies(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ contentType, body, detail string }{
+		"UTF-16 undeclared":  {"application/json", "\xff\xfe{\x00}\x00", "the body is JSON in UTF-16: name the charset in its Content-Type, or send UTF-8"},
 		"broken EUC-KR":      {"application/json; charset=euc-kr", "\"\xbe\"", "the body is not valid euc-kr"},
 		"text in no UTF-8":   {"text/plain", "\xbe\xc8", "the body is not valid utf-8 (byte 1)"},
 		"a form in no UTF-8": {"application/x-www-form-urlencoded", "a=%BE", "the body is not valid utf-8 (byte 1)"},
@@ -127,7 +128,7 @@ func TestHookRefusesBodies(t *testing.T) {
 func TestHookHidesSecretsInEveryEncoding(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ contentType, body string }{
-		"UTF-16":    {"application/json", "\xff\xfe" + wide(`{"again": "right-key-123"}`)},
+		"UTF-16":    {"application/json; charset=utf-16", "\xff\xfe" + wide(`{"again": "right-key-123"}`)},
 		"multipart": {"multipart/form-data; boundary=XX", "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\nright-key-123\r\n--XX--\r\n"},
 		"a part in UTF-16": {
 			"multipart/form-data; boundary=XX", "--XX\r\nContent-Disposition: form-data; name=a\r\nContent-Type: text/plain; charset=utf-16le\r\n\r\n" +

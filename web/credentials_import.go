@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"mime"
-	"strings"
 
 	"keyflow/credentials"
 	"keyflow/credentials/vault"
+	"keyflow/internal/charset"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
 	"keyflow/web/session"
@@ -40,18 +40,36 @@ func (s *server) importCredentials(ctx context.Context, who session.Who, in *cre
 
 // readImport reads the rows; none of them keeps a part of raw, which is a pooled buffer.
 func readImport(contentType string, raw []byte) (vault.ImportFile, error) {
-	media, params, err := mime.ParseMediaType(contentType)
-	charset := strings.ToLower(params["charset"])
-	switch {
-	case err == nil && media == "text/csv" && (charset == "" || charset == "utf-8"):
-		return vault.CSVImport(bytes.NewReader(raw))
-	case contentType == "" || err == nil && media == "application/json":
-		v, err := jsonvalue.DecodeStrict(raw)
-		if err != nil {
-			return vault.ImportFile{}, malformed(raw, err)
-		}
-		return vault.JSONImport(v)
-	default:
-		return vault.ImportFile{}, fault.New(fault.Malformed, "the Content-Type of an import is application/json or text/csv (UTF-8)")
+	media, _, err := mime.ParseMediaType(contentType)
+	isCSV, isJSON := err == nil && media == "text/csv", contentType == "" || err == nil && media == "application/json"
+	if !isCSV && !isJSON {
+		return vault.ImportFile{}, fault.New(fault.Malformed, "the Content-Type of an import is application/json or text/csv")
 	}
+	if raw, err = inUTF8(contentType, raw); err != nil {
+		return vault.ImportFile{}, err
+	}
+	if isCSV {
+		return vault.CSVImport(bytes.NewReader(raw))
+	}
+	v, err := jsonvalue.DecodeStrict(raw)
+	if err != nil {
+		return vault.ImportFile{}, malformed(raw, err)
+	}
+	return vault.JSONImport(v)
+}
+
+// inUTF8 decodes what is declared to be in another encoding. Whether UTF-8 is valid is for its
+// reader, who says where it is not.
+func inUTF8(contentType string, raw []byte) ([]byte, error) {
+	encoding, err := charset.Detect(raw, charset.Declared{ContentType: contentType})
+	if err == nil && encoding.IsUTF8() {
+		return bytes.TrimPrefix(raw, []byte("\ufeff")), nil
+	}
+	if err == nil {
+		raw, err = encoding.Decode(raw)
+	}
+	if err != nil {
+		return nil, fault.New(fault.Malformed, "the import %v", err)
+	}
+	return raw, nil
 }

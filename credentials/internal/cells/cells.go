@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"keyflow/internal/charset"
 	"keyflow/internal/fault"
 )
 
@@ -22,14 +23,20 @@ type reader struct {
 	line int
 }
 
-// Read returns the rows that hold anything. Malformed when the text is no CSV in UTF-8.
+// Read returns the rows that hold anything. Malformed when the text is no CSV in UTF-8, or in
+// UTF-16 with a byte order mark.
 func Read(text []byte) ([]Row, error) {
-	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
-		return nil, fault.New(fault.Malformed, "the CSV text is UTF-16: save it as CSV UTF-8")
+	encoding, err := charset.Detect(text, charset.Declared{})
+	if err != nil {
+		return nil, err
 	}
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if encoding.IsUTF8() {
+		text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	} else if text, err = encoding.Decode(text); err != nil {
+		return nil, fault.New(fault.Malformed, "the CSV text %v", err)
+	}
 	if !utf8.Valid(text) {
-		return nil, fault.New(fault.Malformed, "the CSV text is not valid UTF-8, on line %d", invalidLine(text))
+		return nil, fault.New(fault.Malformed, "the CSV text is not valid UTF-8, on line %d: save it as CSV UTF-8", invalidLine(text))
 	}
 	r := reader{text: string(text), line: 1}
 	var rows []Row

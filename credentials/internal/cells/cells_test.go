@@ -20,6 +20,8 @@ func TestRead(t *testing.T) {
 		"empty rows and cells": {"a,\r\n\r\n,\n,b\n", []cells.Row{{1, []string{"a", ""}}, {4, []string{"", "b"}}}},
 		"lines inside quotes":  {"\"a\r\n\",b\nc,\"d\"\"\"", []cells.Row{{1, []string{"a\r\n", "b"}}, {3, []string{"c", `d"`}}}},
 		"byte order mark":      {"\ufeffa", []cells.Row{{1, []string{"a"}}}},
+		"UTF-16":               {"\xff\xfea\x00,\x00\xfc\x00", []cells.Row{{1, []string{"a", "ü"}}}},
+		"UTF-16, big-endian":   {"\xfe\xff\x00a", []cells.Row{{1, []string{"a"}}}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -38,8 +40,8 @@ func TestRead(t *testing.T) {
 func TestReadRefuses(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ text, want string }{
-		"UTF-16":               {"\xff\xfea\x00", "the CSV text is UTF-16: save it as CSV UTF-8"},
-		"Latin-1":              {"a\nb\xfc", "the CSV text is not valid UTF-8, on line 2"},
+		"UTF-16 that is cut":   {"\xff\xfea", "the CSV text is not valid utf-16le"},
+		"Latin-1":              {"a\nb\xfc", "the CSV text is not valid UTF-8, on line 2: save it as CSV UTF-8"},
 		"quote inside":         {"a\nb\"c", "the CSV text is not valid on line 2: a cell that holds a quote must stand in quotes, and the quote twice"},
 		"quote without an end": {"a\n\"b\n", "the CSV text is not valid: a cell that begins with a quote on line 2 does not end"},
 		"text behind a quote":  {"\"a\"b", "the CSV text is not valid on line 1: text follows the quote that ends a cell: a quote inside a cell is written twice"},
