@@ -4,16 +4,9 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"keyflow/engine/values"
 )
-
-// attemptTimeout is the cause of an attempt that its clock ended.
-type attemptTimeout struct{}
-
-// Error implements error.
-func (attemptTimeout) Error() string { return "the attempt took longer than its timeout" }
-
-// Timeout tells clients that time was the reason.
-func (attemptTimeout) Timeout() bool { return true }
 
 // attemptClock ends an attempt after its timeout. It stands still while requests wait for what
 // is not the node's doing, such as the limits of a credential. A nil clock never ends anything.
@@ -30,7 +23,7 @@ type attemptClock struct {
 func withAttemptClock(ctx context.Context, timeout time.Duration) (context.Context, *attemptClock) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	c := &attemptClock{cancel: cancel, left: timeout, started: time.Now()}
-	c.timer = time.AfterFunc(timeout, func() { cancel(errAttempt) })
+	c.timer = time.AfterFunc(timeout, func() { cancel(values.ErrAttemptTimeout) })
 	return ctx, c
 }
 

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"keyflow/engine/values"
 )
 
 // The clock stands still while anything waits, and ends the attempt after its own time only.
@@ -26,7 +28,7 @@ func TestAttemptClock(t *testing.T) {
 		}
 		second()
 		<-ctx.Done()
-		if took := time.Since(begun); took != 2*time.Hour+10*time.Second || !errors.Is(context.Cause(ctx), errAttempt) {
+		if took := time.Since(begun); took != 2*time.Hour+10*time.Second || !errors.Is(context.Cause(ctx), values.ErrAttemptTimeout) {
 			t.Errorf("ended after %s by %v, want 2h and 10s", took, context.Cause(ctx))
 		}
 		clock.stand()()

@@ -11,6 +11,7 @@ import (
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
+	"keyflow/engine/values"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/internal/jsonvalue"
@@ -167,7 +168,7 @@ func refusedStart(format string, args ...any) *nodes.Error {
 func startError(ctx context.Context, id workflows.ID, err error) *nodes.Error {
 	switch {
 	case ctx.Err() != nil:
-		return contextError(ctx)
+		return values.ContextError(ctx)
 	case fault.Is(err, fault.Invalid):
 		out := refusedStart("workflow %q cannot be started: %s", id, fault.Message(err))
 		for _, p := range fault.ProblemsOf(err) {

@@ -28,6 +28,7 @@ import (
 	"keyflow/engine/ownership"
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
+	"keyflow/engine/values"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -57,7 +58,7 @@ type Options struct {
 	// Connections, when not nil, lets steps wait for a credential that must be connected.
 	Connections Connections
 	// Sealer is needed by sensitive nodes and callback URLs, Actor by those that work on credentials.
-	Sealer Sealer
+	Sealer values.Sealer
 	Actor  Actor
 	// CallbackURL is what stands before the token, "https://keyflow.example.com/callbacks/".
 	CallbackURL string

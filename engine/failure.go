@@ -20,10 +20,8 @@ func (r *runner) startOnFailure(p *runs.Progress) bool {
 		return true
 	}
 	var failed []workflows.NodeID
-	for n := range r.results {
-		if r.results[n].status == runs.StepFailed {
-			failed = append(failed, r.plan.Nodes[n].ID)
-		}
+	for _, n := range r.values.Failed() {
+		failed = append(failed, r.plan.Nodes[n].ID)
 	}
 	input := map[string]any{
 		"run_id": r.run.ID.String(), "workflow": string(r.run.Workflow), "failed_nodes": texts(failed), "input": nil,

@@ -8,16 +8,17 @@ import (
 
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
+	"keyflow/engine/values"
 )
 
 // A node that reads a large payload for every page decodes it once more, not with each page.
 func TestVariablesAreReadAgainOnce(t *testing.T) {
 	t.Parallel()
-	run := runs.Run{Input: json.RawMessage(`{"pad": "` + strings.Repeat("p", largePayload) + `"}`)}
-	r := &runner{plan: &plan.Plan{}, run: run}
+	run := runs.Run{Input: json.RawMessage(`{"pad": "` + strings.Repeat("p", values.LargePayload) + `"}`)}
+	r := &runner{values: values.New(&plan.Plan{}, &run, nil)}
 	s := &stepRun{runner: r, plan: &plan.Node{Reads: plan.Reads{Any: true, Input: true}}, key: stepKey{index: runs.NoIndex}}
 	var err error
-	if s.reading, err = r.vars(&s.plan.Reads); err != nil {
+	if s.reading, err = r.values.Vars(&s.plan.Reads); err != nil {
 		t.Fatal(err)
 	}
 	input := func() map[string]any {

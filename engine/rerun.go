@@ -5,6 +5,7 @@ import (
 
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
+	"keyflow/engine/values"
 	"keyflow/internal/fault"
 )
 
@@ -100,7 +101,7 @@ func keptSteps(p *plan.Plan, steps []runs.Step) []runs.Step {
 func (e *Engine) resealKept(run *runs.Run, kept []runs.Step) error {
 	for i := range kept {
 		s := &kept[i]
-		if len(s.Sealed) == 0 || s.Sealed[0] == plainMarks {
+		if len(s.Sealed) == 0 || s.Sealed[0] == values.PlainMarks {
 			continue
 		}
 		if e.o.Sealer == nil {

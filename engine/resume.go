@@ -219,7 +219,7 @@ func (r *runner) replay(row *runs.Step) {
 		if row.Index == runs.NoIndex {
 			r.keep(node, row)
 		} else {
-			r.keepElement(key, row)
+			r.values.KeepElement(key.node, row)
 		}
 		kind := map[runs.StepStatus]state.EventKind{runs.StepSucceeded: state.Succeeded, runs.StepFailed: state.Failed, runs.StepSkipped: state.Unwanted}[row.Status]
 		r.happen(state.Event{Kind: kind, Node: node, Index: row.Index}, at)
@@ -238,16 +238,16 @@ func latest(a, b time.Time) time.Time {
 // that are stored, and now() of the node, so it gives the same elements. false: the row is
 // dealt with, or belongs to a node that has not started.
 func (r *runner) expandAgain(node int, row *runs.Step, at time.Time) bool {
-	if r.results[node].elements != nil {
+	if r.values.Elements(node) != nil {
 		return row.Index != runs.NoIndex
 	}
 	if r.live[stepKey{node, runs.NoIndex}] == nil {
 		return false
 	}
 	plan := &r.plan.Nodes[node]
-	s := &stepRun{runner: r, plan: plan, key: stepKey{node, runs.NoIndex}, name: string(plan.ID), attempt: 1, readyAt: r.readyAt(plan)}
+	s := &stepRun{runner: r, plan: plan, key: stepKey{node, runs.NoIndex}, name: string(plan.ID), attempt: 1, readyAt: r.values.ReadyAt(plan)}
 	var err error
-	if s.reading, err = r.vars(&plan.Reads); err != nil {
+	if s.reading, err = r.values.Vars(&plan.Reads); err != nil {
 		r.engine.o.Logger.Error("cannot read what a for_each goes through", "run", r.run.ID, "node", plan.ID, "error", err)
 		return false
 	}
@@ -256,11 +256,10 @@ func (r *runner) expandAgain(node int, row *runs.Step, at time.Time) bool {
 		r.engine.o.Logger.Error("a for_each cannot be evaluated again", "run", r.run.ID, "node", plan.ID, "error", out.err)
 		return false
 	}
-	out.elements.started = at
-	r.results[node].elements = out.elements
+	r.values.Expand(node, out.elements, at)
 	delete(r.live, s.key)
-	r.happen(state.Event{Kind: state.Expanded, Node: node, Index: runs.NoIndex, Count: len(out.elements.items)}, at)
-	return row.Index != runs.NoIndex && row.Index < len(out.elements.items)
+	r.happen(state.Event{Kind: state.Expanded, Node: node, Index: runs.NoIndex, Count: len(out.elements.Items)}, at)
+	return row.Index != runs.NoIndex && row.Index < len(out.elements.Items)
 }
 
 // waitingSteps are the steps that need a timer. r.mu is held.

@@ -13,6 +13,7 @@ import (
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
+	"keyflow/engine/values"
 	"keyflow/internal/outbox"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -39,7 +40,7 @@ type runner struct {
 
 	mu      sync.Mutex
 	state   *state.State
-	results []nodeResult
+	values  *values.Scope
 	live    map[stepKey]*liveStep // steps at work or waiting
 	brought map[stepKey]*brought  // what steps were given from outside; may be nil
 	newest  time.Time             // of all events; grows with each, so that they can be replayed in order
@@ -62,10 +63,6 @@ type runner struct {
 	readSeq  int64       // signals up to this one were applied
 	reply    *reply      // nil: nobody waits for what the run says
 	deadline *time.Timer
-
-	input   decoded
-	trigger decoded
-	runVar  any
 }
 
 // stepKey names a step within a run.
@@ -131,9 +128,10 @@ const parkAfter = time.Second
 func newRunner(e *Engine, plan *plan.Plan, run runs.Run, sure int64) *runner {
 	r := &runner{
 		engine: e, plan: plan, run: run, lane: dispatch.RunQueue{Run: run.ID}, done: make(chan struct{}),
-		state: state.New(plan.Shape), results: make([]nodeResult, len(plan.Nodes)),
-		live: make(map[stepKey]*liveStep, 1), newest: *run.StartedAt, reply: newReply(plan, &run),
+		state: state.New(plan.Shape),
+		live:  make(map[stepKey]*liveStep, 1), newest: *run.StartedAt, reply: newReply(plan, &run),
 	}
+	r.values = values.New(plan, &r.run, e.o.Sealer)
 	r.ctx, r.interrupt = context.WithCancelCause(e.steps)
 	r.sure.Store(sure)
 	r.mu.Lock()
@@ -226,11 +224,11 @@ func (r *runner) ended(a state.Action, at time.Time) {
 			r.cancelChild(step.child)
 		}
 	}
-	elements := r.results[a.Node].elements
+	elements := r.values.Elements(a.Node)
 	if elements != nil && a.Index == runs.NoIndex {
-		row.StartedAt = &elements.started
-		row.Error = elements.err
-		if len(elements.outputs) == 0 {
+		row.StartedAt = &elements.Started
+		row.Error = elements.Err
+		if len(elements.Outputs) == 0 {
 			row.Output = json.RawMessage("[]")
 		}
 	}
@@ -256,15 +254,8 @@ func (r *runner) stopError() *runs.StepError {
 
 // keep notes what dependents and the run see of a node that has ended. r.mu is held.
 func (r *runner) keep(node int, row *runs.Step) {
-	plan, n := &r.plan.Nodes[node], &r.results[node]
-	n.status, n.err, n.finished = row.Status, row.Error, *row.FinishedAt
-	if plan.IsRead {
-		n.output, n.sealed = row.Output, row.Sealed
-	}
-	if n.elements != nil {
-		n.elements.items, n.elements.keys = nil, nil
-	}
-	if row.Status == runs.StepFailed && !plan.ContinueOnError && r.failure == nil && row.Error != nil {
+	r.values.Keep(node, row)
+	if row.Status == runs.StepFailed && !r.plan.Nodes[node].ContinueOnError && r.failure == nil && row.Error != nil {
 		r.failure = &runs.RunError{Node: row.Node, Code: row.Error.Code, Message: row.Error.Message}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"keyflow/engine/live"
 	"keyflow/engine/runs"
+	"keyflow/engine/values"
 	"keyflow/internal/jsonvalue"
 )
 
@@ -112,7 +113,7 @@ func (e *Engine) collect(steps []runs.Step) {
 		}
 		raw := s.Output
 		if s.Status == runs.StepFailed {
-			raw = failedElement(s.Error)
+			raw = values.FailedElement(s.Error)
 		}
 		l.outputs[s.Index], l.size = raw, l.size+len(raw)+1
 	}

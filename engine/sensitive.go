@@ -5,20 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 
 	"keyflow/engine/runs"
+	"keyflow/engine/values"
 	"keyflow/internal/expression"
 	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
 )
-
-// Sealer seals the outputs of sensitive nodes for their place; *credentials.Vault does. What
-// was sealed for one place does not open for another.
-type Sealer interface {
-	SealOutput(run, node string, index int, output []byte) ([]byte, error)
-	OpenOutput(run, node string, index int, sealed []byte) ([]byte, error)
-}
 
 // seal puts a sensitive output into out: sealed, and to look at as jsonvalue.Mask.
 func (s *stepRun) seal(raw json.RawMessage, cookies []int, out *outcome) *nodes.Error {
@@ -33,24 +26,6 @@ func (s *stepRun) seal(raw json.RawMessage, cookies []int, out *outcome) *nodes.
 	}
 	out.output, out.value, out.sealed = json.RawMessage(`"`+jsonvalue.Mask+`"`), shown, sealed
 	return nil
-}
-
-// sealedOutputs are the sealed outputs of nodes that have ended. r.mu is held.
-func (r *runner) sealedOutputs(of []int) map[int]any {
-	if len(of) == 0 {
-		return nil
-	}
-	out := make(map[int]any, len(of))
-	for _, n := range of {
-		switch result := &r.results[n]; {
-		case result.status != runs.StepSucceeded:
-		case result.elements != nil:
-			out[n] = slices.Clone(result.elements.sealed)
-		case result.sealed != nil:
-			out[n] = result.sealed
-		}
-	}
-	return out
 }
 
 // paramEnv is what the template of a parameter reads.
@@ -87,7 +62,7 @@ func (s *stepRun) open(node string, sealed any) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		raw, _, _ = bytes.Cut(raw, cookieMarks)
+		raw, _, _ = bytes.Cut(raw, values.CookieMarks)
 		return jsonvalue.Decode(raw)
 	}
 	list, ok := sealed.([][]byte)
@@ -123,13 +98,5 @@ func (s *stepRun) hideDetails(err *nodes.Error, where string) *nodes.Error {
 	if !s.plan.Sensitive {
 		return err
 	}
-	return withoutDetails(err, where)
-}
-
-// withoutDetails is an error of an expression without its text, which may quote a value.
-func withoutDetails(err *nodes.Error, where string) *nodes.Error {
-	if err.Code != nodes.CodeExpression {
-		return err
-	}
-	return &nodes.Error{Code: err.Code, Message: where + ": the value cannot be computed; the reason is not shown, because it may hold a secret"}
+	return values.WithoutDetails(err, where)
 }

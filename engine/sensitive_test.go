@@ -16,6 +16,7 @@ import (
 	"keyflow/engine"
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
+	"keyflow/engine/values"
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
@@ -25,7 +26,7 @@ const newKey = "c4nary-new-key-51f0"
 // box seals by saying where the text belongs; it opens nothing for another place.
 type box struct{}
 
-var _ engine.Sealer = box{}
+var _ values.Sealer = box{}
 
 func (box) SealOutput(run, node string, index int, output []byte) ([]byte, error) {
 	return fmt.Appendf(nil, "%s/%s/%d:%s", run, node, index, base64.StdEncoding.EncodeToString(output)), nil

@@ -8,6 +8,7 @@ import (
 
 	"keyflow/engine/live"
 	"keyflow/engine/runs"
+	"keyflow/engine/values"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
@@ -141,7 +142,7 @@ func (r *runner) conclude() *runs.Change {
 	case r.verdict == runs.Succeeded && r.plan.Output != nil:
 		output, err := r.output()
 		if err != nil {
-			set.Status, set.Error = runs.Failed, &runs.RunError{Code: err.Code, Message: shortMessage(err.Message)}
+			set.Status, set.Error = runs.Failed, &runs.RunError{Code: err.Code, Message: values.ShortMessage(err.Message)}
 		}
 		set.Output = output
 	}
@@ -150,14 +151,14 @@ func (r *runner) conclude() *runs.Change {
 
 // output evaluates the run's result.
 func (r *runner) output() ([]byte, *nodes.Error) {
-	use, err := r.vars(&r.plan.OutputRead)
+	use, err := r.values.Vars(&r.plan.OutputRead)
 	if err != nil {
-		return nil, varsError(fmt.Errorf("output: %w", err))
+		return nil, values.VarsError(fmt.Errorf("output: %w", err))
 	}
 	ctx := r.engine.steps
-	v, err := r.plan.Output.Eval(ctx, environment(r.run.ID, "output", r.newest, use.vars))
+	v, err := r.plan.Output.Eval(ctx, values.Environment(r.run.ID, "output", r.newest, use.Vars))
 	if err != nil {
-		return nil, expressionError(ctx, "output", err)
+		return nil, values.ExpressionError(ctx, "output", err)
 	}
 	raw, err := jsonvalue.EncodeShown(v)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
+	"keyflow/engine/values"
 	"keyflow/internal/expression"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
@@ -86,11 +87,11 @@ func slotKey(ctx context.Context, of *plan.Plan, run *runs.Run) (string, error) 
 	if c.Key == nil {
 		return "", nil
 	}
-	use, err := (&runner{plan: of, run: *run}).vars(&c.Reads)
+	use, err := values.New(of, run, nil).Vars(&c.Reads)
 	if err != nil {
 		return "", fault.New(fault.Internal, "concurrency.key: internal error").Because(err)
 	}
-	v, err := c.Key.Eval(ctx, environment(run.ID, "concurrency.key", run.CreatedAt, use.vars))
+	v, err := c.Key.Eval(ctx, values.Environment(run.ID, "concurrency.key", run.CreatedAt, use.Vars))
 	if err != nil {
 		message := "the value cannot be computed"
 		if e, ok := errors.AsType[*expression.Error](err); ok {

@@ -11,6 +11,7 @@ import (
 
 	"keyflow/engine/backoff"
 	"keyflow/engine/runs"
+	"keyflow/engine/values"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 	"keyflow/workflows"
@@ -63,7 +64,7 @@ func (s *stepRun) startNow(ctx context.Context, n *runs.NewRun) *nodes.Error {
 	case fault.Is(out.Err, fault.Conflict):
 		return &nodes.Error{Code: nodes.CodeConcurrencyLimit, Message: fmt.Sprintf("workflow %q was not started: %s", n.Run.Workflow, fault.Message(out.Err))}
 	case ctx.Err() != nil:
-		return contextError(ctx)
+		return values.ContextError(ctx)
 	default:
 		return &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: out.Err}
 	}

@@ -17,6 +17,7 @@ import (
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
+	"keyflow/engine/values"
 	"keyflow/internal/egress"
 	"keyflow/internal/jsonvalue"
 	"keyflow/internal/outbox"
@@ -31,9 +32,6 @@ var (
 	errLost     = errors.New("the run belongs to another process")
 )
 
-// errAttempt ends an attempt that takes too long.
-var errAttempt error = attemptTimeout{}
-
 // stepRun is one attempt of one step, and what the engine lends to its node.
 type stepRun struct {
 	runner  *runner
@@ -44,7 +42,7 @@ type stepRun struct {
 	readyAt time.Time
 	holdEnd time.Time // see liveStep
 	brought *brought  // nil: nothing was brought to the step
-	reading reading
+	reading values.Reading
 	rested  bool // large payloads were let go of: variables reads again
 	item    any  // of a for_each
 	itemKey any
@@ -73,16 +71,16 @@ type outcome struct {
 	sealed   []byte // of a sensitive node, or the marks of redacted values
 	value    any
 	err      *nodes.Error
-	wait     time.Duration  // of postponed
-	idle     bool           // of postponed: the attempt did nothing and does not count
-	hold     credentials.ID // of postponed: the credential that must be connected
-	forever  bool           // of postponed: without an end
-	awaits   string         // of postponed: what can end the wait, a nodes.CodeWaitsFor…
-	start    *runs.NewRun   // the run that the step starts
-	answer   *runs.Answer   // what the step says to the caller of the webhook
-	event    *outbox.Event  // that the step publishes
-	elements *elements      // of expanded
-	attempt  *runs.Attempt  // nil when the node did not get to run
+	wait     time.Duration    // of postponed
+	idle     bool             // of postponed: the attempt did nothing and does not count
+	hold     credentials.ID   // of postponed: the credential that must be connected
+	forever  bool             // of postponed: without an end
+	awaits   string           // of postponed: what can end the wait, a nodes.CodeWaitsFor…
+	start    *runs.NewRun     // the run that the step starts
+	answer   *runs.Answer     // what the step says to the caller of the webhook
+	event    *outbox.Event    // that the step publishes
+	elements *values.Elements // of expanded
+	attempt  *runs.Attempt    // nil when the node did not get to run
 }
 
 // run evaluates what comes before the first attempt, then makes one attempt.
@@ -114,7 +112,7 @@ func (s *stepRun) run(ctx context.Context) outcome {
 func (s *stepRun) checkCondition(ctx context.Context) (outcome, bool) {
 	v, err := s.plan.Condition.Eval(ctx, s.env("if"))
 	if err != nil {
-		return notStarted(ctx, expressionError(ctx, "if", err)), true
+		return notStarted(ctx, values.ExpressionError(ctx, "if", err)), true
 	}
 	wanted, ok := v.(bool)
 	if !ok {
@@ -126,9 +124,9 @@ func (s *stepRun) checkCondition(ctx context.Context) (outcome, bool) {
 func (s *stepRun) expand(ctx context.Context) outcome {
 	v, err := s.plan.ForEach.Eval(ctx, s.env("for_each"))
 	if err != nil {
-		return notStarted(ctx, expressionError(ctx, "for_each", err))
+		return notStarted(ctx, values.ExpressionError(ctx, "for_each", err))
 	}
-	list, wrong := newElements(v)
+	list, wrong := values.NewElements(v)
 	if wrong != nil {
 		return outcome{kind: state.Failed, err: wrong}
 	}
@@ -205,13 +203,13 @@ func (s *stepRun) try(ctx context.Context, started time.Time) (outcome, *nodes.E
 	if err := s.findCredential(ctx); err != nil {
 		return outcome{}, err
 	}
-	with, wrong := evaluateParams(ctx, s.plan, s.paramEnv, s.use)
+	with, wrong := values.Params(ctx, s.plan, s.paramEnv, s.use)
 	if wrong != nil {
 		return outcome{}, wrong
 	}
 	if s.plan.AtMostOnce {
 		if err := s.runner.storeStart(ctx, s.key, s.attempt, started); err != nil {
-			return outcome{}, contextError(ctx)
+			return outcome{}, values.ContextError(ctx)
 		}
 	}
 	s.rest()
@@ -277,12 +275,12 @@ func (s *stepRun) output(ctx context.Context, v any, out *outcome) *nodes.Error 
 	if s.plan.Output != nil {
 		var err error
 		if v, err = s.plan.Output.Eval(ctx, s.env("output", plan.NameThis, v)); err != nil {
-			return s.hideDetails(expressionError(ctx, "output", err), "output")
+			return s.hideDetails(values.ExpressionError(ctx, "output", err), "output")
 		}
 	}
 	var cookies []int
 	if s.plan.Sensitive {
-		v, cookies = cookiesIn(v)
+		v, cookies = values.CookiesIn(v)
 	}
 	raw, err := jsonvalue.Encode(v)
 	if errors.Is(err, jsonvalue.ErrRedacted) {
@@ -310,7 +308,7 @@ func (s *stepRun) findCredential(ctx context.Context) *nodes.Error {
 	if !literal {
 		var err error
 		if v, err = s.plan.Credential.Eval(ctx, s.env("credential")); err != nil {
-			return expressionError(ctx, "credential", err)
+			return values.ExpressionError(ctx, "credential", err)
 		}
 	}
 	id, ok := v.(string)
@@ -361,7 +359,7 @@ func (s *stepRun) Eval(ctx context.Context, name string, vars map[string]any) (a
 		}
 		v, err := p.Expression.Eval(ctx, s.env("with/"+name, extra...))
 		if err != nil {
-			return nil, true, s.hideDetails(expressionError(ctx, "with."+name, err), "with."+name)
+			return nil, true, s.hideDetails(values.ExpressionError(ctx, "with."+name, err), "with."+name)
 		}
 		return v, true, nil
 	}
@@ -401,7 +399,7 @@ func nodeError(ctx context.Context, err error) *nodes.Error {
 		return &nodes.Error{Code: e.Code, Message: e.Error(), Err: err}
 	}
 	if ctx.Err() != nil {
-		return contextError(ctx)
+		return values.ContextError(ctx)
 	}
 	return &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: err}
 }
@@ -419,20 +417,12 @@ func credentialError(e *credentials.Error) *nodes.Error {
 	return out
 }
 
-// contextError is the failure of an attempt that its context ended.
-func contextError(ctx context.Context) *nodes.Error {
-	if errors.Is(context.Cause(ctx), errAttempt) {
-		return &nodes.Error{Code: nodes.CodeTimeout, Message: errAttempt.Error()}
-	}
-	return &nodes.Error{Code: nodes.CodeCanceled, Message: "interrupted", Err: context.Cause(ctx)}
-}
-
 // maxErrorResponse bounds the answer that a stored error keeps.
 const maxErrorResponse = 64 << 10
 
 // stepError is a failure as it is stored. An answer too large to keep loses its body.
 func stepError(err *nodes.Error, attempt int) *runs.StepError {
-	out := &runs.StepError{Code: err.Code, Message: shortMessage(err.Message), Attempt: attempt}
+	out := &runs.StepError{Code: err.Code, Message: values.ShortMessage(err.Message), Attempt: attempt}
 	if err.Response == nil {
 		return out
 	}

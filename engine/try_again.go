@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keyflow/engine/plan"
+	"keyflow/engine/values"
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
@@ -49,9 +50,9 @@ func (s *stepRun) again(ctx context.Context, err *nodes.Error) (time.Duration, b
 		}
 		return p.Delay(s.attempt, err.RetryAfter, jitter()), true, nil
 	}
-	v, evalErr := p.Condition.Eval(ctx, s.env("retry/if", plan.NameError, errorValue(stepError(err, s.attempt))))
+	v, evalErr := p.Condition.Eval(ctx, s.env("retry/if", plan.NameError, values.ErrorValue(stepError(err, s.attempt))))
 	if evalErr != nil {
-		return 0, false, expressionError(ctx, "retry.if", evalErr)
+		return 0, false, values.ExpressionError(ctx, "retry.if", evalErr)
 	}
 	wanted, ok := v.(bool)
 	if !ok {

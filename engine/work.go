@@ -7,9 +7,9 @@ import (
 
 	"keyflow/engine/dispatch"
 	"keyflow/engine/live"
-	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
+	"keyflow/engine/values"
 )
 
 // submit hands a step to the queue.
@@ -54,7 +54,7 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 	plan := &r.plan.Nodes[key.node]
 	s := &stepRun{
 		runner: r, plan: plan, key: key, name: string(plan.ID),
-		attempt: len(step.attempts) + 1, readyAt: r.readyAt(plan), holdEnd: step.holdEnd, brought: r.brought[key],
+		attempt: len(step.attempts) + 1, readyAt: r.values.ReadyAt(plan), holdEnd: step.holdEnd, brought: r.brought[key],
 		fresh: len(step.attempts) == 0 && key.index == runs.NoIndex,
 	}
 	step.begun, step.current = true, r.engine.now()
@@ -64,29 +64,18 @@ func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
 		r.engine.hub.Publish(r.run.ID, live.Update{Step: &now})
 	}
 	var err error
-	if s.reading, err = r.vars(&plan.Reads); err != nil {
-		return nil, outcome{kind: state.Failed, err: varsError(err)}
+	if s.reading, err = r.values.Vars(&plan.Reads); err != nil {
+		return nil, outcome{kind: state.Failed, err: values.VarsError(err)}
 	}
-	s.sealed = r.sealedOutputs(plan.Reads.Sealed)
+	s.sealed = r.values.SealedOutputs(plan.Reads.Sealed)
 	if key.index != runs.NoIndex {
 		s.name += "/" + strconv.Itoa(key.index)
 		if plan.Reads.Item {
-			s.item, s.itemKey = r.results[key.node].elements.at(key.index)
-			s.addItem(s.reading.vars)
+			s.item, s.itemKey = r.values.Elements(key.node).At(key.index)
+			s.addItem(s.reading.Vars)
 		}
 	}
 	return s, outcome{}
-}
-
-// readyAt is now() of a node: when its last need ended, or the run's start. r.mu is held.
-func (r *runner) readyAt(plan *plan.Node) time.Time {
-	at := *r.run.StartedAt
-	for _, need := range plan.Needs {
-		if end := r.results[need].finished; end.After(at) {
-			at = end
-		}
-	}
-	return at
 }
 
 // finished brings the outcome of an attempt. s is nil when there was none.
@@ -110,10 +99,9 @@ func (r *runner) finished(key stepKey, s *stepRun, out outcome) {
 func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 	at := r.tick()
 	if out.kind == state.Expanded {
-		out.elements.started = at
-		r.results[key.node].elements = out.elements
+		r.values.Expand(key.node, out.elements, at)
 		delete(r.live, key)
-		r.happen(state.Event{Kind: state.Expanded, Node: key.node, Index: runs.NoIndex, Count: len(out.elements.items)}, at)
+		r.happen(state.Event{Kind: state.Expanded, Node: key.node, Index: runs.NoIndex, Count: len(out.elements.Items)}, at)
 		return
 	}
 	row := runs.Step{Node: r.plan.Nodes[key.node].ID, Index: key.index, Output: out.output, Sealed: out.sealed}
@@ -163,11 +151,11 @@ func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
 	r.rows = append(r.rows, row)
 	if key.index == runs.NoIndex {
 		r.keep(key.node, &row)
-		if n := &r.results[key.node]; r.plan.Nodes[key.node].IsRead && out.kind == state.Succeeded {
-			n.data.set(len(out.output), out.value)
+		if out.kind == state.Succeeded {
+			r.values.KeepValue(key.node, len(out.output), out.value)
 		}
 	} else {
-		r.keepElement(key, &row)
+		r.values.KeepElement(key.node, &row)
 	}
 	r.happen(state.Event{Kind: out.kind, Node: key.node, Index: key.index}, at)
 }
@@ -198,30 +186,6 @@ func (r *runner) postpone(key stepKey, step *liveStep, until time.Time, row runs
 	r.happen(state.Event{Kind: state.Postponed, Node: key.node, Index: key.index}, r.newest)
 	if step.awaits != "" && r.brought[key] != nil { // it came early
 		r.happen(state.Event{Kind: state.Due, Node: key.node, Index: key.index}, r.tick())
-	}
-}
-
-// keepElement notes what a for_each keeps of an element that has ended. r.mu is held.
-func (r *runner) keepElement(key stepKey, row *runs.Step) {
-	plan, e := &r.plan.Nodes[key.node], r.results[key.node].elements
-	switch row.Status {
-	case runs.StepSucceeded:
-		if plan.IsRead {
-			e.put(key.index, row.Output, row.Sealed)
-		}
-	case runs.StepFailed:
-		if plan.ContinueOnItemError {
-			if plan.IsRead {
-				e.put(key.index, failedElement(row.Error), nil)
-			}
-			return
-		}
-		if e.err == nil {
-			first := *row.Error
-			first.Message = "element " + strconv.Itoa(key.index) + ": " + first.Message
-			e.err = &first
-		}
-	default: // a skipped or canceled element leaves nothing
 	}
 }
 

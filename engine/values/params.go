@@ -1,4 +1,4 @@
-package engine
+package values
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 	"keyflow/nodes"
 )
 
-// evaluateParams returns the parameters as the node gets them; what they hold is shared. use checks
+// Params returns the parameters as the node gets them; what they hold is shared. use checks
 // each for redacted values.
-func evaluateParams(ctx context.Context, p *plan.Node, env func(decl *nodes.Param) (expression.Env, error), use func(decl *nodes.Param, v any) (any, *nodes.Error)) (map[string]any, *nodes.Error) {
+func Params(ctx context.Context, p *plan.Node, env func(decl *nodes.Param) (expression.Env, error), use func(decl *nodes.Param, v any) (any, *nodes.Error)) (map[string]any, *nodes.Error) {
 	with := make(map[string]any, len(p.Params))
 	for i := range p.Params {
 		q := &p.Params[i]
@@ -27,9 +27,9 @@ func evaluateParams(ctx context.Context, p *plan.Node, env func(decl *nodes.Para
 		}
 		v, err := q.Value.Eval(ctx, vars)
 		if err != nil {
-			wrong := expressionError(ctx, "with."+q.Decl.Name, err)
+			wrong := ExpressionError(ctx, "with."+q.Decl.Name, err)
 			if q.Decl.Sealed {
-				wrong = withoutDetails(wrong, "with."+q.Decl.Name)
+				wrong = WithoutDetails(wrong, "with."+q.Decl.Name)
 			}
 			return nil, wrong
 		}
