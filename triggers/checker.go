@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"keyflow/internal/expression"
+	"keyflow/triggers/firing"
+	"keyflow/triggers/schedule"
+	"keyflow/triggers/webhook"
 	"keyflow/workflows"
 )
 
@@ -15,14 +18,6 @@ import (
 type Routes interface {
 	// Taken returns the workflow, other than except, that has a webhook at this path.
 	Taken(path string, except workflows.ID) (workflows.ID, bool)
-}
-
-// Taken implements Routes.
-func (m *Manager) Taken(path string, except workflows.ID) (workflows.ID, bool) {
-	if r := m.routes.taken(path, except); r != nil {
-		return r.workflow, true
-	}
-	return "", false
 }
 
 // NewChecker returns the checker of schedules, time zones, webhook paths and templates. Without
@@ -42,9 +37,9 @@ func (c checker) Check(_ context.Context, d *workflows.Definition) (problems, wa
 			problems = append(problems, checkSchedule(d, t, path)...)
 		}
 		if t.Type == workflows.TriggerWebhook && t.Path != "" {
-			problems = append(problems, c.checkPath(d, t, path, paths[shape(t.Path)])...)
+			problems = append(problems, c.checkPath(d, t, path, paths[webhook.Shape(t.Path)])...)
 			problems = append(problems, checkParameters(d, t, path)...)
-			paths[shape(t.Path)] = id
+			paths[webhook.Shape(t.Path)] = id
 			if t.Credential == "" {
 				warnings = append(warnings, d.Problemf(path, "public_webhook", "this webhook has no credential: anyone who knows its URL can start runs"))
 			}
@@ -58,16 +53,16 @@ func checkSchedule(d *workflows.Definition, t workflows.Trigger, path string) []
 	if strings.TrimSpace(t.Schedule) == "" {
 		return nil // the parser has reported it
 	}
-	_, err := specOf(t).Parse()
+	_, err := schedule.Of(t).Parse()
 	if err == nil {
 		return nil
 	}
-	if zone, ok := errors.AsType[*ZoneError](err); ok {
+	if zone, ok := errors.AsType[*schedule.ZoneError](err); ok {
 		problems := []workflows.Problem{d.Problemf(path+"/timezone", "invalid_timezone", "%v", zone)}
 		t.Timezone = "UTC" // to find other problems
 		return append(problems, checkSchedule(d, t, path)...)
 	}
-	if _, ok := errors.AsType[*BoundsError](err); ok {
+	if _, ok := errors.AsType[*schedule.BoundsError](err); ok {
 		return []workflows.Problem{d.Problemf(path+"/until", "invalid_schedule", "%v", err)}
 	}
 	return []workflows.Problem{d.Problemf(path+"/schedule", "invalid_schedule", "%v", err)}
@@ -90,7 +85,7 @@ func (c checker) checkPath(d *workflows.Definition, t workflows.Trigger, path, s
 func checkParameters(d *workflows.Definition, t workflows.Trigger, path string) []workflows.Problem {
 	seen := map[string]bool{}
 	for segment := range strings.SplitSeq(t.Path, "/") {
-		if isParameter(segment) && seen[segment] {
+		if webhook.IsParameter(segment) && seen[segment] {
 			return []workflows.Problem{d.Problemf(path+"/path", "duplicate", "the parameter %s is in the path twice; give each its own name", segment)}
 		}
 		seen[segment] = true
@@ -101,7 +96,7 @@ func checkParameters(d *workflows.Definition, t workflows.Trigger, path string) 
 func checkTemplates(d *workflows.Definition, t workflows.Trigger, path string) []workflows.Problem {
 	var problems []workflows.Problem
 	compile := func(field string, source any) {
-		_, errs := expression.CompileValue(source, checkedScope(d))
+		_, errs := expression.CompileValue(source, firing.CheckedScope(d))
 		for _, err := range errs {
 			problems = append(problems, d.Problemf(path+field+err.Path, "expression", "%v", err))
 		}
@@ -109,7 +104,7 @@ func checkTemplates(d *workflows.Definition, t workflows.Trigger, path string) [
 	compile("/input", t.Input)
 	compile("/dedupe", t.Dedupe)
 	if t.Filter != "" {
-		if _, err := expression.Compile(t.Filter, checkedScope(d)); err != nil {
+		if _, err := expression.Compile(t.Filter, firing.CheckedScope(d)); err != nil {
 			problems = append(problems, d.Problemf(path+"/filter", "expression", "%v", err))
 		}
 	}

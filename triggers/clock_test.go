@@ -16,6 +16,7 @@ import (
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/identity"
 	"keyflow/triggers"
+	"keyflow/triggers/plans"
 	"keyflow/workflows"
 )
 
@@ -157,11 +158,11 @@ func TestServeWhenTheStoreIsSlow(t *testing.T) {
 
 // slowStore answers nothing that is due before a time.
 type slowStore struct {
-	triggers.Store
+	plans.Store
 	until time.Time
 }
 
-func (s *slowStore) Due(ctx context.Context, now time.Time, after triggers.Plan, limit int) ([]triggers.Plan, error) {
+func (s *slowStore) Due(ctx context.Context, now time.Time, after plans.Plan, limit int) ([]plans.Plan, error) {
 	time.Sleep(time.Until(s.until))
 	return s.Store.Due(ctx, now, after, limit)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
-	"keyflow/triggers"
+	"keyflow/triggers/schedule"
 )
 
 // TestScheduleNext holds the cases C1 to C47 and C56 of the research table: the instants of
@@ -88,7 +88,7 @@ func TestScheduleNext(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s, err := triggers.Spec{Schedule: tt.spec, Timezone: tt.zone}.Parse()
+			s, err := schedule.Spec{Schedule: tt.spec, Timezone: tt.zone}.Parse()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -141,7 +141,7 @@ func TestScheduleNextWithSecondsAndBounds(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s, err := triggers.Spec{Schedule: tt.spec, Timezone: tt.zone, Seconds: tt.seconds, From: at(tt.from), Until: at(tt.until)}.Parse()
+			s, err := schedule.Spec{Schedule: tt.spec, Timezone: tt.zone, Seconds: tt.seconds, From: at(tt.from), Until: at(tt.until)}.Parse()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -161,14 +161,14 @@ func TestParseRefusesBounds(t *testing.T) {
 	day := func(n int) time.Time { return time.Date(2026, 2, n, 0, 0, 0, 0, time.UTC) }
 	tests := []struct {
 		name string
-		spec triggers.Spec
+		spec schedule.Spec
 		want string
 	}{
-		{"backwards", triggers.Spec{Schedule: "@daily", Timezone: "UTC", From: day(2), Until: day(1)}, `"until" is before "from"`},
-		{"nothing within", triggers.Spec{Schedule: "0 12 * * *", Timezone: "UTC", From: day(1), Until: day(1).Add(time.Hour)}, `the schedule has no time between "from" and "until"`},
-		{"five fields with seconds", triggers.Spec{Schedule: "0 12 * * *", Timezone: "UTC", Seconds: true}, `with "seconds" a schedule has six fields (second, minute, hour, day of month, month, day of week), not 5`},
-		{"second 60", triggers.Spec{Schedule: "60 0 12 * * *", Timezone: "UTC", Seconds: true}, `"60" is out of range: the second must be between 0 and 59`},
-		{"six fields without a day", triggers.Spec{Schedule: "0 0 0 30 2 *", Timezone: "UTC", Seconds: true}, `the schedule has no time: none of its months has that day`},
+		{"backwards", schedule.Spec{Schedule: "@daily", Timezone: "UTC", From: day(2), Until: day(1)}, `"until" is before "from"`},
+		{"nothing within", schedule.Spec{Schedule: "0 12 * * *", Timezone: "UTC", From: day(1), Until: day(1).Add(time.Hour)}, `the schedule has no time between "from" and "until"`},
+		{"five fields with seconds", schedule.Spec{Schedule: "0 12 * * *", Timezone: "UTC", Seconds: true}, `with "seconds" a schedule has six fields (second, minute, hour, day of month, month, day of week), not 5`},
+		{"second 60", schedule.Spec{Schedule: "60 0 12 * * *", Timezone: "UTC", Seconds: true}, `"60" is out of range: the second must be between 0 and 59`},
+		{"six fields without a day", schedule.Spec{Schedule: "0 0 0 30 2 *", Timezone: "UTC", Seconds: true}, `the schedule has no time: none of its months has that day`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -223,7 +223,7 @@ func TestParseScheduleRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := triggers.Spec{Schedule: tt.spec, Timezone: tt.zone}.Parse()
+			_, err := schedule.Spec{Schedule: tt.spec, Timezone: tt.zone}.Parse()
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("got %v\nwant %s", err, tt.want)
 			}
@@ -238,7 +238,7 @@ func TestScheduleNextOncePerLocalDay(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		zone := rapid.SampledFrom(zones).Draw(t, "zone")
 		spec := rapid.StringMatching(`[0-5][0-9] ([01][0-9]|2[0-3]) \* \* \*`).Draw(t, "spec")
-		s, err := triggers.Spec{Schedule: spec, Timezone: zone}.Parse()
+		s, err := schedule.Spec{Schedule: spec, Timezone: zone}.Parse()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -264,7 +264,7 @@ func FuzzParseSchedule(f *testing.F) {
 		f.Add("*/7 "+spec, "America/New_York", true)
 	}
 	f.Fuzz(func(t *testing.T, spec, zone string, seconds bool) {
-		s, err := triggers.Spec{Schedule: spec, Timezone: zone, Seconds: seconds}.Parse()
+		s, err := schedule.Spec{Schedule: spec, Timezone: zone, Seconds: seconds}.Parse()
 		if err != nil {
 			return
 		}
@@ -280,7 +280,7 @@ func FuzzParseSchedule(f *testing.F) {
 }
 
 func BenchmarkScheduleNext(b *testing.B) {
-	s, err := triggers.Spec{Schedule: "30 2 * * 1-5", Timezone: "America/New_York"}.Parse()
+	s, err := schedule.Spec{Schedule: "30 2 * * 1-5", Timezone: "America/New_York"}.Parse()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"keyflow/internal/identity"
 	"keyflow/internal/outbox"
 	"keyflow/triggers"
+	"keyflow/triggers/event"
 	"keyflow/workflows"
 )
 
@@ -40,15 +41,15 @@ func loaded(tb testing.TB) *house {
 }
 
 // send gives the manager a request with events; the sender may start everything.
-func (h *house) send(tb testing.TB, media, body string) ([]triggers.Receipt, error) {
+func (h *house) send(tb testing.TB, media, body string) ([]event.Receipt, error) {
 	tb.Helper()
-	return h.manager.Receive(tb.Context(), triggers.Sent{
+	return h.manager.Receive(tb.Context(), event.Sent{
 		Header: http.Header{"Content-Type": {media}}, Body: []byte(body), May: func(string) bool { return true },
 	})
 }
 
 // event is a CloudEvent as JSON.
-func event(id, eventType string, more ...string) string {
+func eventJSON(id, eventType string, more ...string) string {
 	return `{"specversion": "1.0", "id": "` + id + `", "source": "/tickets", "type": "` + eventType + `"` + strings.Join(append([]string{""}, more...), ", ") + `}`
 }
 
@@ -175,7 +176,7 @@ func TestEventStartsWithItsInput(t *testing.T) {
 	h.apply(t, "shaped", onEvent("t", `"filter": "trigger.event.data.n > vars.least && trigger.event.tenant == 'a'"`,
 		`"input": {"id": "{{ trigger.event.id }}", "n": "{{ trigger.event.data.n }}", "by": "{{ trigger.id }}/{{ trigger.type }}"}`), `"vars": {"least": 1}`)
 	h.apply(t, "other", onEvent("t", `"filter": "trigger.event.data.n == 3"`))
-	receipts, err := h.send(t, "application/json", event("7", "t", `"tenant": "a"`, `"keyflowdepth": 4`, `"data": {"n": 2, "s": "é"}`))
+	receipts, err := h.send(t, "application/json", eventJSON("7", "t", `"tenant": "a"`, `"keyflowdepth": 4`, `"data": {"n": 2, "s": "é"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +215,7 @@ func TestEventTwice(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			receipts, err := h.send(t, "application/json", event("7", "t"))
+			receipts, err := h.send(t, "application/json", eventJSON("7", "t"))
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil || len(receipts[0].Runs) != 2 {
@@ -253,8 +254,8 @@ func TestEventsStartWhatTheSenderMayStart(t *testing.T) {
 	t.Parallel()
 	h := loaded(t)
 	h.apply(t, "a", onEvent("t"))
-	receipts, err := h.manager.Receive(t.Context(), triggers.Sent{
-		Header: http.Header{"Content-Type": {"application/cloudevents+json"}}, Body: []byte(event("1", "t")),
+	receipts, err := h.manager.Receive(t.Context(), event.Sent{
+		Header: http.Header{"Content-Type": {"application/cloudevents+json"}}, Body: []byte(eventJSON("1", "t")),
 		May: func(folder string) bool { return folder != "/team" },
 	})
 	if err != nil || len(receipts) != 1 || len(receipts[0].Runs) != 0 || len(h.started()) != 0 {
@@ -269,22 +270,22 @@ func TestBadEventOfABatch(t *testing.T) {
 	h.apply(t, "a", onEvent("*"))
 	for name, tt := range map[string]struct{ bad, path, code string }{
 		"NUL in the id":     {`{"specversion": "1.0", "id": "a\u0000", "source": "/s", "type": "t"}`, "/100/id", "nul_character"},
-		"NUL in the data":   {event("x", "t", `"data": {"a": [1, "b\u0000"]}`), "/100/data/a/1", "nul_character"},
-		"duplicate key":     {event("x", "t", `"data": {"a": {"b": 1, "b": 2}}`), "/100/data/a/b", "duplicate_key"},
-		"oversized value":   {event("x", "t", `"data": "`+strings.Repeat("x", 1<<20)+`"`), "/100", "too_large"},
-		"oversized name":    {event(strings.Repeat("x", 5000), "t"), "/100/id", "too_large"},
-		"nested too deep":   {event("x", "t", `"data": `+strings.Repeat("[", 2000)+strings.Repeat("]", 2000)), "/100", "too_deep"},
-		"no UTF-8":          {event("\xff", "t"), "/100", "malformed"},
+		"NUL in the data":   {eventJSON("x", "t", `"data": {"a": [1, "b\u0000"]}`), "/100/data/a/1", "nul_character"},
+		"duplicate key":     {eventJSON("x", "t", `"data": {"a": {"b": 1, "b": 2}}`), "/100/data/a/b", "duplicate_key"},
+		"oversized value":   {eventJSON("x", "t", `"data": "`+strings.Repeat("x", 1<<20)+`"`), "/100", "too_large"},
+		"oversized name":    {eventJSON(strings.Repeat("x", 5000), "t"), "/100/id", "too_large"},
+		"nested too deep":   {eventJSON("x", "t", `"data": `+strings.Repeat("[", 2000)+strings.Repeat("]", 2000)), "/100", "too_deep"},
+		"no UTF-8":          {eventJSON("\xff", "t"), "/100", "malformed"},
 		"not an event":      {`7`, "/100", "wrong_type"},
-		"from too far":      {event("x", "t", `"keyflowdepth": 33`), "/100/keyflowdepth", "loop"},
+		"from too far":      {eventJSON("x", "t", `"keyflowdepth": 33`), "/100/keyflowdepth", "loop"},
 		"in another's name": {`{"specversion": "1.0", "id": "1", "source": "/workflows/pay", "type": "t"}`, "/100/source", "reserved"},
-		"keyflow's own":     {event("x", "keyflow.run.finished"), "/100/type", "reserved"},
+		"keyflow's own":     {eventJSON("x", "keyflow.run.finished"), "/100/type", "reserved"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var events []string
 			for i := range 200 {
-				events = append(events, event(fmt.Sprint(name, i), "t"))
+				events = append(events, eventJSON(fmt.Sprint(name, i), "t"))
 			}
 			events = slices.Insert(events, 100, tt.bad)
 			receipts, err := h.send(t, "application/cloudevents-batch+json", "["+strings.Join(events, ",")+"]")
@@ -318,10 +319,10 @@ func TestEventsRefused(t *testing.T) {
 		kind        fault.Kind
 	}{
 		"all bad":        {"application/json", `[{"id": "1"}, 7]`, fault.Invalid},
-		"one bad":        {"application/cloudevents+json", event("", "t"), fault.Invalid},
+		"one bad":        {"application/cloudevents+json", eventJSON("", "t"), fault.Invalid},
 		"no JSON":        {"application/cloudevents+json", `{`, fault.Malformed},
 		"more data":      {"application/json", `[] []`, fault.Malformed},
-		"no batch":       {"application/cloudevents-batch+json", event("1", "t"), fault.Malformed},
+		"no batch":       {"application/cloudevents-batch+json", eventJSON("1", "t"), fault.Malformed},
 		"another format": {"application/cloudevents+avro", "x", fault.Malformed},
 		"no event":       {"text/plain", "hello", fault.Malformed},
 		"too many":       {"application/json", "[" + strings.Repeat("0,", 1000) + "0]", fault.Invalid},
@@ -338,7 +339,7 @@ func TestEventsRefused(t *testing.T) {
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if receipts, err := setup(t).manager.Receive(gone, triggers.Sent{Body: []byte(event("1", "t"))}); !fault.Is(err, fault.Unavailable) {
+	if receipts, err := setup(t).manager.Receive(gone, event.Sent{Body: []byte(eventJSON("1", "t"))}); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("before all workflows are known: %v, %v", receipts, err)
 	}
 }
@@ -349,11 +350,11 @@ func TestEventsAreNotAcceptedHalf(t *testing.T) {
 	h := loaded(t)
 	h.apply(t, "a", onEvent("t"))
 	h.starter.fail(fault.New(fault.Unavailable, "the queue is full"))
-	if _, err := h.send(t, "application/json", event("1", "t")); !fault.Is(err, fault.Unavailable) {
+	if _, err := h.send(t, "application/json", eventJSON("1", "t")); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("answer %v", err)
 	}
 	h.starter.fail(nil)
-	if receipts, err := h.send(t, "application/json", event("1", "t")); err != nil || len(receipts[0].Runs) != 1 {
+	if receipts, err := h.send(t, "application/json", eventJSON("1", "t")); err != nil || len(receipts[0].Runs) != 1 {
 		t.Errorf("again: %v, %v", receipts, err)
 	}
 }

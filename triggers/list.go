@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"keyflow/engine/runs"
+	"keyflow/triggers/follow"
+	"keyflow/triggers/plans"
+	"keyflow/triggers/schedule"
+	"keyflow/triggers/webhook"
 	"keyflow/workflows"
 )
 
@@ -84,81 +88,66 @@ func compareCursor(t Trigger, cursor string) int {
 // ids returns the workflows that the filter may select, in order.
 func (m *Manager) ids(f Filter) []workflows.ID {
 	from, _, _ := strings.Cut(f.After, "/")
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	var ids []workflows.ID
-	for id, k := range m.known {
-		inFolder := f.Folder == "" || f.Folder == "/" || k.folder == f.Folder || strings.HasPrefix(k.folder, f.Folder+"/")
-		if inFolder && string(id) >= from && (f.Workflow == "" || id == f.Workflow) && len(k.crons)+len(k.hooks)+len(k.events) > 0 {
-			ids = append(ids, id)
-		}
-	}
-	slices.Sort(ids)
-	return ids
+	return m.follower.Select(func(id workflows.ID, w *follow.Workflow) bool {
+		inFolder := f.Folder == "" || f.Folder == "/" || w.Folder == f.Folder || strings.HasPrefix(w.Folder, f.Folder+"/")
+		return inFolder && string(id) >= from && (f.Workflow == "" || id == f.Workflow) && len(w.Crons)+len(w.Hooks)+len(w.Events) > 0
+	})
 }
 
 func (m *Manager) triggersOf(ctx context.Context, id workflows.ID) ([]Trigger, error) {
-	m.mu.RLock()
-	k := m.known[id]
-	m.mu.RUnlock()
-	if k == nil {
+	w := m.follower.Workflow(id)
+	if w == nil {
 		return nil, nil
 	}
-	var plans []Plan
-	if k.enabled && len(k.crons) > 0 {
-		var err error
-		if plans, err = m.store.Plans(ctx, id); err != nil {
-			return nil, err
-		}
+	out, err := m.crons(ctx, id, w)
+	if err != nil {
+		return nil, err
 	}
-	var out []Trigger
-	for _, c := range k.crons {
-		t := c.show()
-		t.Workflow, t.Folder, t.ID, t.Enabled = id, k.folder, c.id, k.enabled
-		if i := slices.IndexFunc(plans, func(p Plan) bool { return p.Trigger == c.id }); i >= 0 {
-			t.Missed, t.Skipped = plans[i].Missed, plans[i].Skipped
-			if schedule := m.parse(id, c); schedule != nil {
-				t.Next = upcoming(schedule, plans[i])
-			}
-		}
-		if c.overlap == workflows.OverlapQueue {
-			var err error
-			if t.Waiting, err = m.waiting(ctx, id, c.id); err != nil {
-				return nil, err
-			}
-		}
-		out = append(out, t)
-	}
-	for _, r := range k.hooks {
+	for _, r := range w.Hooks {
 		out = append(out, Trigger{
-			Workflow: id, Folder: k.folder, ID: r.trigger, Type: workflows.TriggerWebhook, Enabled: k.enabled,
-			URL: m.public + HooksPrefix + r.path, Path: r.path, Methods: r.methods, Credential: r.credential,
+			Type: workflows.TriggerWebhook, ID: r.Trigger,
+			URL: m.public + webhook.HooksPrefix + r.Path, Path: r.Path, Methods: r.Methods, Credential: r.Credential,
 		})
 	}
-	for _, s := range k.events {
-		out = append(out, s.show(k.enabled))
+	for _, s := range w.Events {
+		t := Trigger{Type: workflows.TriggerEvent, ID: s.Trigger, Event: s.Pattern, Filter: s.Source}
+		t.FilterErrors, t.Refused, t.LastProblem = s.Failures()
+		out = append(out, t)
+	}
+	for i := range out {
+		out[i].Workflow, out[i].Folder, out[i].Enabled = id, w.Folder, w.Enabled
 	}
 	slices.SortFunc(out, func(a, b Trigger) int { return cmp.Compare(a.ID, b.ID) })
 	return out, nil
 }
 
-func (s *subscription) show(enabled bool) Trigger {
-	t := Trigger{
-		Workflow: s.workflow, Folder: s.folder, ID: s.trigger, Type: workflows.TriggerEvent, Enabled: enabled,
-		Event: s.pattern, Filter: s.source, FilterErrors: s.tally.failed.Load(), Refused: s.tally.refused.Load(),
+// crons returns the cron triggers of a workflow with their next times.
+func (m *Manager) crons(ctx context.Context, id workflows.ID, w *follow.Workflow) (out []Trigger, err error) {
+	var stored []plans.Plan
+	if w.Enabled && len(w.Crons) > 0 {
+		if stored, err = m.planner.Plans(ctx, id); err != nil {
+			return nil, err
+		}
 	}
-	if last := s.tally.last.Load(); last != nil {
-		t.LastProblem = *last
+	for _, c := range w.Crons {
+		t := Trigger{
+			Type: workflows.TriggerCron, ID: c.ID, Schedule: c.Schedule, Timezone: c.Timezone, Seconds: c.Seconds,
+			Overlap: c.Overlap, From: orNil(c.From), Until: orNil(c.Until), Next: []time.Time{},
+		}
+		if i := slices.IndexFunc(stored, func(p plans.Plan) bool { return p.Trigger == c.ID }); i >= 0 {
+			t.Missed, t.Skipped = stored[i].Missed, stored[i].Skipped
+			if parsed := m.planner.Parse(id, c); parsed != nil {
+				t.Next = upcoming(parsed, stored[i])
+			}
+		}
+		if c.Overlap == workflows.OverlapQueue {
+			if t.Waiting, err = m.waiting(ctx, id, c.ID); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, t)
 	}
-	return t
-}
-
-// show returns the fields that the definition sets.
-func (c cronTrigger) show() Trigger {
-	return Trigger{
-		Type: workflows.TriggerCron, Schedule: c.Schedule, Timezone: c.Timezone, Seconds: c.Seconds, Overlap: c.overlap,
-		From: orNil(c.From), Until: orNil(c.Until), Next: []time.Time{},
-	}
+	return out, nil
 }
 
 func orNil(t time.Time) *time.Time {
@@ -183,7 +172,7 @@ func (m *Manager) waiting(ctx context.Context, id workflows.ID, trigger string) 
 }
 
 // upcoming returns the planned time and those after it.
-func upcoming(s *Schedule, p Plan) []time.Time {
+func upcoming(s *schedule.Schedule, p plans.Plan) []time.Time {
 	at := p.NextAt
 	next := make([]time.Time, 0, nextShown)
 	for ; !at.IsZero() && len(next) < nextShown; at = s.Next(at, p.Anchor) {

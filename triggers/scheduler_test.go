@@ -14,6 +14,8 @@ import (
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/triggers"
+	"keyflow/triggers/plans"
+	"keyflow/triggers/schedule"
 	"keyflow/workflows"
 )
 
@@ -196,8 +198,8 @@ func TestServeSurvivesABadStoredSchedule(t *testing.T) {
 		if err := h.manager.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		bad := triggers.Plan{Workflow: "a", Trigger: "tick", Spec: triggers.Spec{Schedule: "TZ=0", Timezone: "UTC"}, Anchor: time.Now(), NextAt: time.Now()}
-		if err := h.store.Arm(t.Context(), []triggers.Plan{bad}); err != nil {
+		bad := plans.Plan{Workflow: "a", Trigger: "tick", Spec: schedule.Spec{Schedule: "TZ=0", Timezone: "UTC"}, Anchor: time.Now(), NextAt: time.Now()}
+		if err := h.store.Arm(t.Context(), []plans.Plan{bad}); err != nil {
 			t.Fatal(err)
 		}
 		stop := serve(t, h.manager)
@@ -261,7 +263,7 @@ func TestLoadMendsPlans(t *testing.T) {
 		if err := h.store.Keep(ctx, "a", nil); err != nil { // lost
 			t.Fatal(err)
 		}
-		if err := h.store.Arm(ctx, []triggers.Plan{{Workflow: "stranger", Trigger: "t", Spec: triggers.Spec{Schedule: "* * * * *", Timezone: "UTC"}, Anchor: time.Now(), NextAt: time.Now()}}); err != nil {
+		if err := h.store.Arm(ctx, []plans.Plan{{Workflow: "stranger", Trigger: "t", Spec: schedule.Spec{Schedule: "* * * * *", Timezone: "UTC"}, Anchor: time.Now(), NextAt: time.Now()}}); err != nil {
 			t.Fatal(err)
 		}
 		if err := h.manager.Load(ctx); err != nil {
@@ -301,11 +303,11 @@ func TestServeMendsPlans(t *testing.T) {
 					t.Fatal(err)
 				}
 				if tt.extra {
-					stranger := triggers.Plan{
-						Workflow: "stranger", Trigger: "t", Spec: triggers.Spec{Schedule: "@yearly", Timezone: "UTC"},
+					stranger := plans.Plan{
+						Workflow: "stranger", Trigger: "t", Spec: schedule.Spec{Schedule: "@yearly", Timezone: "UTC"},
 						Anchor: time.Now(), NextAt: time.Now().Add(1000 * time.Hour),
 					}
-					if err := h.store.Arm(t.Context(), []triggers.Plan{stranger}); err != nil {
+					if err := h.store.Arm(t.Context(), []plans.Plan{stranger}); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -1,13 +1,9 @@
 // Package triggers starts runs: at the times of cron schedules, for calls of inbound webhooks, and
-// for events.
+// for events. Manager is the front door; each kind of trigger is a package below.
 //
-//	applied, enabled, deleted ──▶ sync ──▶ plans (store): cron, one row per trigger
-//	                                 ├───▶ routes (memory): inbound webhooks
-//	                                 └───▶ subscriptions (memory): events, by type
-//	Serve    due plan ──▶ Starter.Start (idempotent) ──▶ Advance (compare and set)
-//	Hooks    request  ──▶ verify ──▶ Starter.Start ──▶ answer now or when the run is final
-//	Deliver  an event of the outbox ──▶ filter ──▶ Starter.Start (idempotent), for each subscription
-//	Receive  events from outside, the same
+//	follow ──▶ cron (schedule, plans)   due plans
+//	      ├──▶ webhook                  calls from outside
+//	      └──▶ event                    the outbox, and events from outside
 //
 // A dedupe key makes each occurrence one run, however many processes fire it. The package must
 // not know how runs are executed, where plans are stored or what a credential contains.
@@ -15,55 +11,48 @@ package triggers
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"keyflow/credentials"
-	"keyflow/engine"
+	"github.com/prometheus/client_golang/prometheus"
+
 	"keyflow/engine/runs"
+	"keyflow/internal/outbox"
+	"keyflow/triggers/cron"
+	"keyflow/triggers/event"
+	"keyflow/triggers/follow"
+	"keyflow/triggers/gate"
+	"keyflow/triggers/plans"
+	"keyflow/triggers/webhook"
 	"keyflow/workflows"
 )
 
 // Starter starts and lists runs; *engine.Engine is one.
 type Starter interface {
-	Start(ctx context.Context, s engine.Start) (engine.Started, error)
-	// Answer waits for the answer of a respond node; nil and the run when it ends without one.
-	Answer(ctx context.Context, id runs.ID) (*runs.Answer, runs.Run, error)
+	webhook.Starter
 	Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error)
-}
-
-// Verifier checks who calls a webhook; *credentials.Vault is one. It returns the names of the
-// headers and query keys that hold the secret.
-type Verifier interface {
-	Verify(ctx context.Context, id credentials.ID, workflow, folder string, r *http.Request, body []byte) ([]string, error)
-	// Unverify forgets a verified request that was not accepted, so that its sender can repeat it.
-	Unverify(ctx context.Context, id credentials.ID, r *http.Request, body []byte)
 }
 
 // Catalog has the definitions; *workflows.Catalog is one.
 type Catalog interface {
-	Summary(ctx context.Context, id workflows.ID) (workflows.Summary, error) // may be a moment old
-	Current(ctx context.Context, id workflows.ID) (workflows.Summary, error)
-	Definition(ctx context.Context, id workflows.ID, version int) (*workflows.Definition, error)
-	Changes(ctx context.Context, after int64, limit int) ([]workflows.Change, error)
+	cron.Catalog
+	follow.Catalog
 }
 
 // Options are what a manager is made of. Store, Catalog, Starter and Verifier are required.
 type Options struct {
-	Store    Store
+	Store    plans.Store
 	Catalog  Catalog
 	Starter  Starter
-	Verifier Verifier
+	Verifier webhook.Verifier
 
 	// Shared says that other processes change the same workflows (Postgres): their changes are
 	// read every second.
 	Shared    bool
-	PublicURL string  // before the paths of webhooks in List; without a slash at the end
-	Waiters   Waiters // nil: there are no callbacks
+	PublicURL string          // before the paths of webhooks in List; without a slash at the end
+	Waiters   webhook.Waiters // nil: there are no callbacks
 	// Ready returns nil while this process can start runs; without it, it always can.
 	Ready func() error
 	// ClientIP is the address that failed calls are counted by; nil: the peer's.
@@ -75,81 +64,97 @@ type Options struct {
 // Manager owns the triggers of all workflows. It gets changes as a workflows.Listener, fires
 // schedules in Serve and answers webhooks in Hooks. It is safe for concurrent use.
 type Manager struct {
-	store    Store
-	catalog  Catalog
-	starter  Starter
-	verifier Verifier
-	waiters  Waiters
-	shared   bool
-	public   string
-	clientIP func(*http.Request) string
-	headers  http.Header // of every answer of a webhook; the values are shared
-	now      func() time.Time
-	logger   *slog.Logger
+	follower  *follow.Follower
+	planner   *cron.Planner
+	scheduler *cron.Scheduler
+	routes    *webhook.Routes
+	webhooks  *webhook.Server
+	events    *event.Dispatcher
 
-	wake     chan struct{} // holds one token: plans have changed
-	routes   *routes
-	events   *subscriptions
-	ready    func() error
-	failures *limiter
-	gate     gate
-	metrics  *metrics
-
-	loaded   atomic.Bool   // all workflows have been read once
-	complete chan struct{} // closed then
-	loading  sync.Mutex
-	revision int64      // of the last change that was read; guarded by loading
-	syncing  sync.Mutex // one sync at a time: the last one sees the latest state
-
-	mu    sync.RWMutex
-	known map[workflows.ID]*known // guarded by mu
-	live  map[workflows.ID]int    // how many triggers have a plan; guarded by mu
+	starter Starter
+	shared  bool
+	public  string
+	now     func() time.Time
+	logger  *slog.Logger
 }
 
 var (
 	_ workflows.Listener = (*Manager)(nil)
 	_ Routes             = (*Manager)(nil)
+	_ outbox.Deliver     = (*Manager)(nil).Deliver
 )
 
 // New returns a manager that knows no workflow until Load or Serve; until then an unknown
 // webhook is answered with 503, not 404.
 func New(o Options) *Manager {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Ready == nil {
+		o.Ready = func() error { return nil }
+	}
 	m := &Manager{
-		store: o.Store, catalog: o.Catalog, starter: o.Starter, verifier: o.Verifier, waiters: o.Waiters,
-		shared: o.Shared, public: o.PublicURL, clientIP: o.ClientIP, now: o.Now, logger: o.Logger,
-		wake: make(chan struct{}, 1), routes: newRoutes(), events: newSubscriptions(), ready: o.Ready, complete: make(chan struct{}), gate: newGate(), metrics: newMetrics(),
-		known: make(map[workflows.ID]*known), live: make(map[workflows.ID]int),
-		headers: http.Header{
-			"Content-Security-Policy": {"sandbox"}, // answers of workflows share the origin of the page
-			"X-Content-Type-Options":  {"nosniff"},
-			"Cache-Control":           {"no-store"},
-		},
+		planner: cron.NewPlanner(o.Store, o.Now, o.Logger), routes: webhook.NewRoutes(),
+		starter: o.Starter, shared: o.Shared, public: o.PublicURL, now: o.Now, logger: o.Logger,
 	}
-	if m.now == nil {
-		m.now = time.Now
-	}
-	if m.logger == nil {
-		m.logger = slog.New(slog.DiscardHandler)
-	}
-	if m.clientIP == nil {
-		m.clientIP = peer
-	}
-	if m.ready == nil {
-		m.ready = func() error { return nil }
-	}
-	m.failures = newLimiter(m.now)
+	subscriptions, bodies := event.NewSubscriptions(), gate.New()
+	m.follower = follow.New(follow.Options{
+		Catalog: o.Catalog, Planner: m.planner, Routes: m.routes, Subscriptions: subscriptions,
+		Shared: o.Shared, Logger: o.Logger,
+	})
+	m.scheduler = cron.NewScheduler(m.planner, o.Catalog, o.Starter, m.follower.WorkflowChanged)
+	m.webhooks = webhook.New(webhook.Options{
+		Routes: m.routes, Workflows: m.follower, Catalog: o.Catalog, Starter: o.Starter, Verifier: o.Verifier,
+		Waiters: o.Waiters, Gate: bodies, Shared: o.Shared, ClientIP: o.ClientIP, Now: o.Now, Logger: o.Logger,
+	})
+	m.events = event.New(event.Options{
+		Subscriptions: subscriptions, Workflows: m.follower, Starter: o.Starter, Gate: bodies,
+		Ready: o.Ready, Now: o.Now, Logger: o.Logger,
+	})
 	return m
 }
 
-func peer(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
+// WorkflowChanged implements workflows.Listener.
+func (m *Manager) WorkflowChanged(ctx context.Context, id workflows.ID) error {
+	return m.follower.WorkflowChanged(ctx, id)
 }
 
-// reference is a trigger's name in log lines.
-func reference(workflow workflows.ID, trigger string) slog.Attr {
-	return slog.String("trigger", string(workflow)+"/"+trigger)
+// Load reads the changes of the catalog since the last Load, at first every workflow.
+func (m *Manager) Load(ctx context.Context) error { return m.follower.Load(ctx) }
+
+// Hooks returns the handler of webhook.HooksPrefix and everything below it.
+func (m *Manager) Hooks() http.Handler { return m.webhooks.Hooks() }
+
+// Callbacks returns the handler of webhook.CallbacksPrefix and everything below it.
+func (m *Manager) Callbacks() http.Handler { return m.webhooks.Callbacks() }
+
+// Taken implements Routes.
+func (m *Manager) Taken(path string, except workflows.ID) (workflows.ID, bool) {
+	return m.routes.Taken(path, except)
+}
+
+// Deliver starts the runs for an event of the outbox; it is an outbox.Deliver.
+func (m *Manager) Deliver(ctx context.Context, e outbox.Entry) error { return m.events.Deliver(ctx, e) }
+
+// Wants reports whether an event of a type, about something in a folder, has an event trigger.
+func (m *Manager) Wants(eventType, folder string) bool { return m.events.Wants(eventType, folder) }
+
+// Receive starts the runs for events from outside; see [event.Dispatcher.Receive].
+func (m *Manager) Receive(ctx context.Context, in event.Sent) ([]event.Receipt, error) {
+	return m.events.Receive(ctx, in)
+}
+
+// Register adds the metrics of triggers to a registry.
+func (m *Manager) Register(r prometheus.Registerer) error {
+	for _, of := range [][]prometheus.Collector{m.scheduler.Collectors(), m.follower.Collectors(), m.events.Collectors()} {
+		for _, c := range of {
+			if err := r.Register(c); err != nil {
+				return fmt.Errorf("register metrics of triggers: %w", err)
+			}
+		}
+	}
+	return nil
 }

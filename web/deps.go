@@ -20,6 +20,7 @@ import (
 	"keyflow/engine/runs"
 	"keyflow/internal/identity"
 	"keyflow/triggers"
+	"keyflow/triggers/event"
 	"keyflow/web/session"
 	"keyflow/workflows"
 )
@@ -178,7 +179,7 @@ type Uses interface {
 
 // Triggers lists what starts workflows, and takes events. It authorizes nobody but by Sent.May.
 type Triggers interface {
-	Receive(ctx context.Context, in triggers.Sent) ([]triggers.Receipt, error)
+	Receive(ctx context.Context, in event.Sent) ([]event.Receipt, error)
 	List(ctx context.Context, f triggers.Filter) ([]triggers.Trigger, error)
 }
 

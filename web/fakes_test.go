@@ -22,6 +22,7 @@ import (
 	"keyflow/internal/egress"
 	"keyflow/internal/fault"
 	"keyflow/triggers"
+	"keyflow/triggers/event"
 	"keyflow/workflows"
 )
 
@@ -247,9 +248,9 @@ func (f *fakeRuns) Delete(_ context.Context, id runs.ID) error {
 type fakeTriggers struct{}
 
 // Receive takes the events of a request; with the type start they start a run where the sender may.
-func (fakeTriggers) Receive(_ context.Context, in triggers.Sent) ([]triggers.Receipt, error) {
+func (fakeTriggers) Receive(_ context.Context, in event.Sent) ([]event.Receipt, error) {
 	received, err := cloudevent.Read(in.Header, in.Body)
-	receipts := make([]triggers.Receipt, len(received))
+	receipts := make([]event.Receipt, len(received))
 	for i, r := range received {
 		receipts[i].ID = r.Event.ID
 		switch {

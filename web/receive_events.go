@@ -10,7 +10,7 @@ import (
 	"keyflow/internal/cloudevent"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
-	"keyflow/triggers"
+	"keyflow/triggers/event"
 	"keyflow/web/session"
 )
 
@@ -45,7 +45,7 @@ func (s *server) receiveEvents(ctx context.Context, who session.Who, in *JSONBod
 	if err := who.Caller.Require(identity.Operate, who.Caller.Folder); err != nil {
 		return nil, err
 	}
-	receipts, err := s.triggers.Receive(ctx, triggers.Sent{
+	receipts, err := s.triggers.Receive(ctx, event.Sent{
 		Header: requestFrom(ctx).http.Header, Body: in.copied(),
 		May: func(folder string) bool { return who.Caller.May(identity.Operate, folder) },
 	})

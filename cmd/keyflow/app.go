@@ -32,6 +32,7 @@ import (
 	"keyflow/nodes/standard"
 	"keyflow/triggers"
 	triggerstore "keyflow/triggers/sqlstore"
+	"keyflow/triggers/webhook"
 	"keyflow/web"
 	"keyflow/web/session"
 	sessionstore "keyflow/web/session/sqlstore"
@@ -90,7 +91,7 @@ func openCore(ctx context.Context, cfg config, log *slog.Logger, public *url.URL
 		return nil, &exitError{exitCannotStart, err}
 	}
 	if len(own) > 0 {
-		c.callbackURL = strings.TrimSuffix(public.String(), "/") + triggers.CallbacksPrefix
+		c.callbackURL = strings.TrimSuffix(public.String(), "/") + webhook.CallbacksPrefix
 	}
 	return c, nil
 }

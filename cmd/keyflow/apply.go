@@ -32,7 +32,7 @@ type planned struct {
 	Version  int                    `json:"version,omitempty"` // after it was applied
 	Changes  []workflows.Difference `json:"changes,omitempty"`
 	Warnings []workflows.Problem    `json:"warnings,omitempty"`
-	Webhooks []webhook              `json:"webhooks,omitempty"` // after it was applied
+	Webhooks []webhookURL           `json:"webhooks,omitempty"` // after it was applied
 
 	source   []byte
 	webhooks bool // the definition declares some
@@ -235,8 +235,8 @@ func execute(ctx context.Context, c *client, plan []planned) error {
 	return nil
 }
 
-// webhook is where a trigger of a workflow is called.
-type webhook struct {
+// webhookURL is where a trigger of a workflow is called.
+type webhookURL struct {
 	Trigger string   `json:"trigger"`
 	Methods []string `json:"methods"`
 	URL     string   `json:"url"`
@@ -247,7 +247,7 @@ func (a *planned) findWebhooks(ctx context.Context, c *client) error {
 	items, err := list[listedTrigger](ctx, c, "/api/v1/triggers", url.Values{"workflow": {a.ID}}, 0)
 	for _, t := range items {
 		if t.URL != "" {
-			a.Webhooks = append(a.Webhooks, webhook{t.ID, t.Methods, t.URL})
+			a.Webhooks = append(a.Webhooks, webhookURL{t.ID, t.Methods, t.URL})
 		}
 	}
 	return err

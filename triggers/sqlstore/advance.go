@@ -8,15 +8,15 @@ import (
 	"gorm.io/gorm"
 
 	"keyflow/internal/database"
-	"keyflow/triggers"
+	"keyflow/triggers/plans"
 )
 
 const advance = `UPDATE schedules SET next_at = ?, missed = missed + ?, skipped = skipped + ?
 	WHERE workflow = ? AND trigger_id = ? AND revision = ? AND next_at = ?`
 
-// Advance implements triggers.Store. Rows are moved in the order of their keys, because other
+// Advance implements plans.Store. Rows are moved in the order of their keys, because other
 // processes move the same ones and each row stays locked until the end.
-func (s *Store) Advance(ctx context.Context, moves []triggers.Move) ([]bool, error) {
+func (s *Store) Advance(ctx context.Context, moves []plans.Move) ([]bool, error) {
 	if len(moves) == 0 {
 		return nil, nil
 	}

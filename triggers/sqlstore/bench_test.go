@@ -6,7 +6,8 @@ import (
 	"time"
 
 	"keyflow/internal/database/databasetest"
-	"keyflow/triggers"
+	"keyflow/triggers/plans"
+	"keyflow/triggers/schedule"
 	"keyflow/triggers/sqlstore"
 	"keyflow/workflows"
 )
@@ -18,19 +19,19 @@ func BenchmarkDue(b *testing.B) {
 			s := sqlstore.New(databasetest.SQLite(b))
 			now := time.Now()
 			for left := sleeping; left > 0; left -= 100 {
-				plans := make([]triggers.Plan, 100)
-				for i := range plans {
-					plans[i] = triggers.Plan{
-						Workflow: workflows.ID(fmt.Sprint("w", left)), Trigger: fmt.Sprint("t", i), Spec: triggers.Spec{Schedule: "@daily", Timezone: "UTC"},
+				list := make([]plans.Plan, 100)
+				for i := range list {
+					list[i] = plans.Plan{
+						Workflow: workflows.ID(fmt.Sprint("w", left)), Trigger: fmt.Sprint("t", i), Spec: schedule.Spec{Schedule: "@daily", Timezone: "UTC"},
 						Anchor: now, NextAt: now.Add(time.Hour),
 					}
 				}
-				if err := s.Arm(b.Context(), plans); err != nil {
+				if err := s.Arm(b.Context(), list); err != nil {
 					b.Fatal(err)
 				}
 			}
 			for b.Loop() {
-				if due, err := s.Due(b.Context(), now, triggers.Plan{}, 256); err != nil || len(due) > 0 {
+				if due, err := s.Due(b.Context(), now, plans.Plan{}, 256); err != nil || len(due) > 0 {
 					b.Fatal(due, err)
 				}
 				if _, err := s.NextDue(b.Context()); err != nil {

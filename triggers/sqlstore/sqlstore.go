@@ -12,14 +12,15 @@ import (
 	"gorm.io/gorm/clause"
 
 	"keyflow/internal/database"
-	"keyflow/triggers"
+	"keyflow/triggers/plans"
+	"keyflow/triggers/schedule"
 	"keyflow/workflows"
 )
 
-// Store implements triggers.Store. It is safe for concurrent use.
+// Store implements plans.Store. It is safe for concurrent use.
 type Store struct{ db *database.DB }
 
-var _ triggers.Store = (*Store)(nil)
+var _ plans.Store = (*Store)(nil)
 
 // New returns a store over db.
 func New(db *database.DB) *Store { return &Store{db} }
@@ -41,10 +42,10 @@ type scheduleRow struct {
 
 func (scheduleRow) TableName() string { return "schedules" }
 
-func (r scheduleRow) plan() triggers.Plan {
-	return triggers.Plan{
+func (r scheduleRow) plan() plans.Plan {
+	return plans.Plan{
 		Workflow: workflows.ID(r.Workflow), Trigger: r.TriggerID,
-		Spec:   triggers.Spec{Schedule: r.Schedule, Timezone: r.Timezone, Seconds: r.Seconds == 1, From: instant(r.FromAt), Until: instant(r.UntilAt)},
+		Spec:   schedule.Spec{Schedule: r.Schedule, Timezone: r.Timezone, Seconds: r.Seconds == 1, From: instant(r.FromAt), Until: instant(r.UntilAt)},
 		Anchor: time.UnixMicro(r.Anchor).UTC(), Revision: r.Revision, NextAt: instant(r.NextAt),
 		Missed: r.Missed, Skipped: r.Skipped,
 	}
@@ -58,8 +59,8 @@ func instant(micros *int64) time.Time {
 	return time.UnixMicro(*micros).UTC()
 }
 
-func plans(rows []scheduleRow) []triggers.Plan {
-	out := make([]triggers.Plan, len(rows))
+func plansOf(rows []scheduleRow) []plans.Plan {
+	out := make([]plans.Plan, len(rows))
 	for i, r := range rows {
 		out[i] = r.plan()
 	}
@@ -79,11 +80,11 @@ const what = "the schedule"
 // rowsAtOnce keeps a statement below the number of parameters that databases take.
 const rowsAtOnce = 500
 
-// Arm implements triggers.Store. Rows are written in the order of their keys, because other
+// Arm implements plans.Store. Rows are written in the order of their keys, because other
 // processes arm the same ones and each row stays locked until the end.
-func (s *Store) Arm(ctx context.Context, plans []triggers.Plan) error {
-	rows := make([]scheduleRow, len(plans))
-	for i, p := range plans {
+func (s *Store) Arm(ctx context.Context, list []plans.Plan) error {
+	rows := make([]scheduleRow, len(list))
+	for i, p := range list {
 		rows[i] = scheduleRow{
 			Workflow: string(p.Workflow), TriggerID: p.Trigger, Schedule: p.Schedule, Timezone: p.Timezone,
 			Anchor: p.Anchor.UnixMicro(), Revision: 1, NextAt: micros(p.NextAt), Missed: p.Missed,
@@ -104,7 +105,7 @@ func (s *Store) Arm(ctx context.Context, plans []triggers.Plan) error {
 	return database.Translate(s.db.Write().WithContext(ctx).Clauses(onConflict).CreateInBatches(&rows, rowsAtOnce).Error, what)
 }
 
-// Keep implements triggers.Store.
+// Keep implements plans.Store.
 func (s *Store) Keep(ctx context.Context, workflow workflows.ID, ids []string) error {
 	q := s.db.Write().WithContext(ctx).Where("workflow = ?", string(workflow))
 	if len(ids) > 0 {
@@ -113,14 +114,14 @@ func (s *Store) Keep(ctx context.Context, workflow workflows.ID, ids []string) e
 	return database.Translate(q.Delete(&scheduleRow{}).Error, what)
 }
 
-// Plans implements triggers.Store.
-func (s *Store) Plans(ctx context.Context, of ...workflows.ID) ([]triggers.Plan, error) {
+// Plans implements plans.Store.
+func (s *Store) Plans(ctx context.Context, of ...workflows.ID) ([]plans.Plan, error) {
 	var rows []scheduleRow
 	err := s.db.Read().WithContext(ctx).Where("workflow IN ?", of).Order("workflow, trigger_id").Find(&rows).Error
-	return plans(rows), database.Translate(err, what)
+	return plansOf(rows), database.Translate(err, what)
 }
 
-// Counts implements triggers.Store.
+// Counts implements plans.Store.
 func (s *Store) Counts(ctx context.Context) (map[workflows.ID]int, error) {
 	var rows []struct {
 		Workflow string
@@ -135,25 +136,25 @@ func (s *Store) Counts(ctx context.Context) (map[workflows.ID]int, error) {
 	return out, database.Translate(err, what)
 }
 
-// Planned implements triggers.Store.
+// Planned implements plans.Store.
 func (s *Store) Planned(ctx context.Context) (int, error) {
 	var n int64
 	err := s.db.Read().WithContext(ctx).Model(&scheduleRow{}).Where("next_at IS NOT NULL").Count(&n).Error
 	return int(n), database.Translate(err, what)
 }
 
-// Due implements triggers.Store.
-func (s *Store) Due(ctx context.Context, now time.Time, after triggers.Plan, limit int) ([]triggers.Plan, error) {
+// Due implements plans.Store.
+func (s *Store) Due(ctx context.Context, now time.Time, after plans.Plan, limit int) ([]plans.Plan, error) {
 	q := s.db.Read().WithContext(ctx).Where("next_at IS NOT NULL AND next_at <= ?", now.UnixMicro())
 	if !after.NextAt.IsZero() {
 		q = q.Where("(next_at, workflow, trigger_id) > (?, ?, ?)", after.NextAt.UnixMicro(), string(after.Workflow), after.Trigger)
 	}
 	var rows []scheduleRow
 	err := q.Order("next_at, workflow, trigger_id").Limit(limit).Find(&rows).Error
-	return plans(rows), database.Translate(err, what)
+	return plansOf(rows), database.Translate(err, what)
 }
 
-// NextDue implements triggers.Store.
+// NextDue implements plans.Store.
 func (s *Store) NextDue(ctx context.Context) (time.Time, error) {
 	var rows []scheduleRow
 	err := s.db.Read().WithContext(ctx).Select("next_at").Where("next_at IS NOT NULL").Order("next_at").Limit(1).Find(&rows).Error

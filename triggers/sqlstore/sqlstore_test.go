@@ -8,7 +8,8 @@ import (
 
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
-	"keyflow/triggers"
+	"keyflow/triggers/plans"
+	"keyflow/triggers/schedule"
 	"keyflow/triggers/sqlstore"
 	"keyflow/triggers/triggerstest"
 	"keyflow/workflows"
@@ -18,7 +19,7 @@ func TestStore(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
 		t.Helper()
-		triggerstest.TestStore(t, func() triggers.Store { return sqlstore.New(open()) })
+		triggerstest.TestStore(t, func() plans.Store { return sqlstore.New(open()) })
 	})
 }
 
@@ -28,23 +29,23 @@ func TestArmAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	db := databasetest.Postgres(t)
 	store := sqlstore.New(db)
-	var plans []triggers.Plan
+	var list []plans.Plan
 	for _, key := range [][2]string{{"a", "x"}, {"b", "x"}, {"b", "y"}} {
-		plans = append(plans, triggers.Plan{Workflow: workflows.ID(key[0]), Trigger: key[1], Spec: triggers.Spec{Schedule: "@daily", Timezone: "UTC"}, NextAt: time.Unix(0, 0)})
+		list = append(list, plans.Plan{Workflow: workflows.ID(key[0]), Trigger: key[1], Spec: schedule.Spec{Schedule: "@daily", Timezone: "UTC"}, NextAt: time.Unix(0, 0)})
 	}
-	if err := store.Arm(t.Context(), plans); err != nil {
+	if err := store.Arm(t.Context(), list); err != nil {
 		t.Fatal(err)
 	}
 	holder := db.Write().Begin()
 	if err := holder.Exec("UPDATE schedules SET missed = 1 WHERE workflow = 'b' AND trigger_id = 'x'").Error; err != nil {
 		t.Fatal(err)
 	}
-	backwards := slices.Clone(plans)
+	backwards := slices.Clone(list)
 	slices.Reverse(backwards)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	armed := make(chan error, 2)
-	for _, order := range [][]triggers.Plan{plans, backwards} {
+	for _, order := range [][]plans.Plan{list, backwards} {
 		go func() { armed <- store.Arm(ctx, order) }()
 	}
 	tick := time.NewTicker(time.Millisecond)

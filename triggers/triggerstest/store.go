@@ -1,4 +1,4 @@
-// Package triggerstest holds the conformance suite that every triggers.Store must pass. It
+// Package triggerstest holds the conformance suite that every plans.Store must pass. It
 // knows no implementation.
 package triggerstest
 
@@ -13,16 +13,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"keyflow/triggers"
+	"keyflow/triggers/plans"
+	"keyflow/triggers/schedule"
 	"keyflow/workflows"
 )
 
 // TestStore runs the suite; open returns a fresh, empty store for each call.
-func TestStore(t *testing.T, open func() triggers.Store) {
+func TestStore(t *testing.T, open func() plans.Store) {
 	t.Helper()
 	tests := []struct {
 		name string
-		run  func(t *testing.T, s triggers.Store)
+		run  func(t *testing.T, s plans.Store)
 	}{
 		{"arm again raises the revision", testArm},
 		{"keep removes the others", testKeep},
@@ -44,20 +45,20 @@ func TestStore(t *testing.T, open func() triggers.Store) {
 
 var base = time.Date(2026, 11, 5, 9, 30, 0, 123456000, time.UTC)
 
-func plan(workflow, trigger string, next time.Time) triggers.Plan {
-	return triggers.Plan{
-		Workflow: workflows.ID(workflow), Trigger: trigger, Spec: triggers.Spec{Schedule: "0 2 * * *", Timezone: "Asia/Seoul"}, Anchor: base, NextAt: next,
+func plan(workflow, trigger string, next time.Time) plans.Plan {
+	return plans.Plan{
+		Workflow: workflows.ID(workflow), Trigger: trigger, Spec: schedule.Spec{Schedule: "0 2 * * *", Timezone: "Asia/Seoul"}, Anchor: base, NextAt: next,
 	}
 }
 
-func arm(t *testing.T, s triggers.Store, list ...triggers.Plan) {
+func arm(t *testing.T, s plans.Store, list ...plans.Plan) {
 	t.Helper()
 	if err := s.Arm(t.Context(), list); err != nil {
 		t.Fatalf("Arm: %v", err)
 	}
 }
 
-func only(t *testing.T, s triggers.Store, workflow workflows.ID) triggers.Plan {
+func only(t *testing.T, s plans.Store, workflow workflows.ID) plans.Plan {
 	t.Helper()
 	list, err := s.Plans(t.Context(), workflow)
 	if err != nil || len(list) != 1 {
@@ -67,10 +68,10 @@ func only(t *testing.T, s triggers.Store, workflow workflows.ID) triggers.Plan {
 }
 
 // More plans than one statement can hold.
-func testPlansOfSeveral(t *testing.T, s triggers.Store) {
+func testPlansOfSeveral(t *testing.T, s plans.Store) {
 	t.Helper()
 	const many = 1200
-	list := []triggers.Plan{plan("b", "y", base), plan("a", "x", base), plan("c", "z", base)}
+	list := []plans.Plan{plan("b", "y", base), plan("a", "x", base), plan("c", "z", base)}
 	for i := range many {
 		list = append(list, plan("d", fmt.Sprint("t", i), base))
 	}
@@ -87,7 +88,7 @@ func testPlansOfSeveral(t *testing.T, s triggers.Store) {
 	}
 }
 
-func testArm(t *testing.T, s triggers.Store) {
+func testArm(t *testing.T, s plans.Store) {
 	t.Helper()
 	p := plan("a", "t", base)
 	p.Missed, p.Skipped = 3, 4
@@ -98,7 +99,7 @@ func testArm(t *testing.T, s triggers.Store) {
 	if diff := cmp.Diff(want, only(t, s, "a")); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	next := triggers.Plan{Workflow: "a", Trigger: "t", Spec: triggers.Spec{Schedule: "@every 5m", Timezone: "UTC"}, Anchor: base.Add(time.Hour)}
+	next := plans.Plan{Workflow: "a", Trigger: "t", Spec: schedule.Spec{Schedule: "@every 5m", Timezone: "UTC"}, Anchor: base.Add(time.Hour)}
 	arm(t, s, next)
 	next.Revision = 2
 	if diff := cmp.Diff(next, only(t, s, "a")); diff != "" {
@@ -106,7 +107,7 @@ func testArm(t *testing.T, s triggers.Store) {
 	}
 }
 
-func testKeep(t *testing.T, s triggers.Store) {
+func testKeep(t *testing.T, s plans.Store) {
 	t.Helper()
 	arm(t, s, plan("a", "x", base), plan("a", "y", base), plan("a", "z", base), plan("b", "x", base))
 	if err := s.Keep(t.Context(), "a", []string{"y", "new"}); err != nil {
@@ -124,7 +125,7 @@ func testKeep(t *testing.T, s triggers.Store) {
 	only(t, s, "b")
 }
 
-func testDue(t *testing.T, s triggers.Store) {
+func testDue(t *testing.T, s plans.Store) {
 	t.Helper()
 	if at, err := s.NextDue(t.Context()); err != nil || !at.IsZero() {
 		t.Errorf("NextDue of none: %v, %v", at, err)
@@ -135,7 +136,7 @@ func testDue(t *testing.T, s triggers.Store) {
 		t.Errorf("NextDue: %v, %v", at, err)
 	}
 	var got []string
-	var after triggers.Plan
+	var after plans.Plan
 	for {
 		page, err := s.Due(t.Context(), base, after, 2)
 		if err != nil {
@@ -154,35 +155,35 @@ func testDue(t *testing.T, s triggers.Store) {
 	}
 }
 
-func testAdvance(t *testing.T, s triggers.Store) {
+func testAdvance(t *testing.T, s plans.Store) {
 	t.Helper()
 	arm(t, s, plan("a", "t", base))
 	first := only(t, s, "a")
 	later := base.Add(time.Hour)
-	advance(t, s, true, triggers.Move{Plan: first, NextAt: later, Missed: 2, Skipped: 3})
+	advance(t, s, true, plans.Move{Plan: first, NextAt: later, Missed: 2, Skipped: 3})
 	want := first
 	want.NextAt, want.Missed, want.Skipped = later, 2, 3
 	if diff := cmp.Diff(want, only(t, s, "a")); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
-	advance(t, s, false, triggers.Move{Plan: first, NextAt: later.Add(time.Hour)}) // another planned instant
+	advance(t, s, false, plans.Move{Plan: first, NextAt: later.Add(time.Hour)}) // another planned instant
 	current := only(t, s, "a")
 	arm(t, s, plan("a", "t", later))
-	advance(t, s, false, triggers.Move{Plan: current, NextAt: later.Add(time.Hour)}) // another revision
-	advance(t, s, true, triggers.Move{Plan: only(t, s, "a"), Missed: 1})
+	advance(t, s, false, plans.Move{Plan: current, NextAt: later.Add(time.Hour)}) // another revision
+	advance(t, s, true, plans.Move{Plan: only(t, s, "a"), Missed: 1})
 	if p := only(t, s, "a"); !p.NextAt.IsZero() || p.Missed != 1 {
 		t.Errorf("got %+v", p)
 	}
 }
 
-func advance(t *testing.T, s triggers.Store, want bool, m triggers.Move) {
+func advance(t *testing.T, s plans.Store, want bool, m plans.Move) {
 	t.Helper()
-	if ok, err := s.Advance(t.Context(), []triggers.Move{m}); err != nil || len(ok) != 1 || ok[0] != want {
+	if ok, err := s.Advance(t.Context(), []plans.Move{m}); err != nil || len(ok) != 1 || ok[0] != want {
 		t.Errorf("Advance: %t, %v; want %t", ok, err, want)
 	}
 }
 
-func testAdvanceMany(t *testing.T, s triggers.Store) {
+func testAdvanceMany(t *testing.T, s plans.Store) {
 	t.Helper()
 	if ok, err := s.Advance(t.Context(), nil); err != nil || len(ok) != 0 {
 		t.Errorf("Advance of none: %v, %v", ok, err)
@@ -191,7 +192,7 @@ func testAdvanceMany(t *testing.T, s triggers.Store) {
 	a, b, c := only(t, s, "a"), only(t, s, "b"), only(t, s, "c")
 	b.Revision++
 	later := base.Add(time.Hour)
-	ok, err := s.Advance(t.Context(), []triggers.Move{{Plan: c, NextAt: later}, {Plan: b, NextAt: later}, {Plan: a, Skipped: 1}})
+	ok, err := s.Advance(t.Context(), []plans.Move{{Plan: c, NextAt: later}, {Plan: b, NextAt: later}, {Plan: a, Skipped: 1}})
 	if diff := cmp.Diff([]bool{true, false, true}, ok); err != nil || diff != "" {
 		t.Errorf("%v -want +got\n%s", err, diff)
 	}
@@ -203,13 +204,13 @@ func testAdvanceMany(t *testing.T, s triggers.Store) {
 }
 
 // Many processes move the same plans, in any order: each plan is moved by one of them.
-func testConcurrentAdvance(t *testing.T, s triggers.Store) {
+func testConcurrentAdvance(t *testing.T, s plans.Store) {
 	t.Helper()
 	const processes, count = 8, 20
 	for i := range count {
 		arm(t, s, plan(fmt.Sprintf("w%02d", i), "t", base))
 	}
-	due, err := s.Due(t.Context(), base, triggers.Plan{}, count)
+	due, err := s.Due(t.Context(), base, plans.Plan{}, count)
 	if err != nil || len(due) != count {
 		t.Fatalf("Due: %d, %v", len(due), err)
 	}
@@ -217,11 +218,11 @@ func testConcurrentAdvance(t *testing.T, s triggers.Store) {
 	var won atomic.Int32
 	for process := range processes {
 		wg.Go(func() {
-			moves := make([]triggers.Move, count)
+			moves := make([]plans.Move, count)
 			for i, p := range due {
-				moves[(i*(2*process+1))%count] = triggers.Move{Plan: p, NextAt: base.Add(time.Hour), Missed: 1}
+				moves[(i*(2*process+1))%count] = plans.Move{Plan: p, NextAt: base.Add(time.Hour), Missed: 1}
 			}
-			moves = slices.DeleteFunc(moves, func(m triggers.Move) bool { return m.Plan.Workflow == "" })
+			moves = slices.DeleteFunc(moves, func(m plans.Move) bool { return m.Plan.Workflow == "" })
 			ok, err := s.Advance(t.Context(), moves)
 			if err != nil {
 				t.Errorf("Advance: %v", err)
@@ -244,7 +245,7 @@ func testConcurrentAdvance(t *testing.T, s triggers.Store) {
 	}
 }
 
-func testCounts(t *testing.T, s triggers.Store) {
+func testCounts(t *testing.T, s plans.Store) {
 	t.Helper()
 	arm(t, s, plan("a", "x", base), plan("a", "y", base), plan("a", "z", time.Time{}), plan("b", "x", base), plan("c", "x", time.Time{}))
 	got, err := s.Counts(t.Context())

@@ -1,4 +1,4 @@
-package triggers
+package webhook
 
 import (
 	"encoding/json"
@@ -50,7 +50,7 @@ func accepted(w http.ResponseWriter, id runs.ID) {
 
 // writeAnswer writes the answer of a respond node. The headers of this package are set last, so
 // that an author cannot remove the ones that keep the answer from acting on this origin.
-func (m *Manager) writeAnswer(w http.ResponseWriter, a *runs.Answer) {
+func (s *Server) writeAnswer(w http.ResponseWriter, a *runs.Answer) {
 	h := w.Header()
 	own := maps.Clone(h)
 	delete(own, "Cache-Control")
@@ -72,3 +72,16 @@ func writeJSON(w http.ResponseWriter, status int, contentType string, text []byt
 }
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(d.Seconds()))) }
+
+// statusHungUp is the status in log and metrics of a caller that did not wait for the answer (as
+// in nginx). It is never sent.
+const statusHungUp = 499
+
+// hungUp reports whether the caller is gone.
+func hungUp(w http.ResponseWriter, r *http.Request) bool {
+	if r.Context().Err() == nil {
+		return false
+	}
+	w.WriteHeader(statusHungUp)
+	return true
+}

@@ -1,4 +1,6 @@
-package triggers
+// Package schedule parses cron expressions and intervals, and computes their times. It must not know
+// what is started then, nor where plans are stored.
+package schedule
 
 import (
 	"errors"
@@ -24,8 +26,8 @@ type Spec struct {
 	From, Until time.Time
 }
 
-// specOf is the spec of a cron trigger, as it is stored.
-func specOf(t workflows.Trigger) Spec {
+// Of is the spec of a cron trigger, as it is stored.
+func Of(t workflows.Trigger) Spec {
 	s := Spec{Schedule: t.Schedule, Timezone: t.Timezone, Seconds: t.Seconds}
 	if t.From != nil {
 		s.From = *t.From
@@ -36,8 +38,8 @@ func specOf(t workflows.Trigger) Spec {
 	return s
 }
 
-// same reports whether both were written the same way.
-func (s Spec) same(o Spec) bool {
+// Same reports whether both were written the same way.
+func (s Spec) Same(o Spec) bool {
 	return s.Schedule == o.Schedule && s.Timezone == o.Timezone && s.Seconds == o.Seconds && s.From.Equal(o.From) && s.Until.Equal(o.Until)
 }
 

@@ -1,4 +1,4 @@
-package triggers
+package webhook
 
 import (
 	"context"
@@ -10,12 +10,13 @@ import (
 	"keyflow/engine/runs"
 	"keyflow/internal/expression"
 	"keyflow/internal/jsonvalue"
+	"keyflow/triggers/firing"
 	"keyflow/workflows"
 )
 
 // call is one verified request.
 type call struct {
-	route  *route
+	route  *Route
 	params map[string]any
 	fired  time.Time
 
@@ -104,12 +105,12 @@ func hider(secrets []string) func(string) string {
 // env is the environment of the route's templates.
 func (c *call) env() expression.Env {
 	return expression.Env{Vars: map[string]any{"vars": c.route.vars, "trigger": map[string]any{
-		"id": c.route.trigger, "type": workflows.TriggerWebhook, "fired_at": c.fired.Format(time.RFC3339Nano), "request": c.request,
+		"id": c.route.Trigger, "type": workflows.TriggerWebhook, "fired_at": c.fired.Format(time.RFC3339Nano), "request": c.request,
 	}}}
 }
 
 func (c *call) trigger() runs.TriggerRef {
-	return runs.TriggerRef{ID: c.route.trigger, Type: workflows.TriggerWebhook, FiredAt: c.fired, Request: c.raw}
+	return runs.TriggerRef{ID: c.route.Trigger, Type: workflows.TriggerWebhook, FiredAt: c.fired, Request: c.raw}
 }
 
 // input is the trigger's input; without one the parsed body.
@@ -141,5 +142,5 @@ func (c *call) dedupe(ctx context.Context) (*runs.DedupeKey, error) {
 		}
 		key = string(text)
 	}
-	return &runs.DedupeKey{Kind: workflows.TriggerWebhook, Trigger: c.route.trigger, Key: key, ExpiresAt: c.fired.Add(dedupeFor)}, nil
+	return &runs.DedupeKey{Kind: workflows.TriggerWebhook, Trigger: c.route.Trigger, Key: key, ExpiresAt: c.fired.Add(firing.DedupeFor)}, nil
 }

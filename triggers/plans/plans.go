@@ -1,22 +1,24 @@
-package triggers
+// Package plans is the contract of the store that keeps when cron triggers fire next.
+package plans
 
 import (
 	"context"
 	"time"
 
+	"keyflow/triggers/schedule"
 	"keyflow/workflows"
 )
 
 // Plan is the stored row of one enabled cron trigger: when it fires next.
 type Plan struct {
-	Workflow workflows.ID
-	Trigger  string
-	Spec               // of the trigger when the plan was made
-	Anchor   time.Time // what "@every" counts from
-	Revision int64     // set by the store; grows with each Arm
-	NextAt   time.Time // the next occurrence; zero: nothing planned
-	Missed   int64     // occurrences that were too old to start, since it was armed
-	Skipped  int64     // occurrences that overlap or concurrency skipped
+	Workflow      workflows.ID
+	Trigger       string
+	schedule.Spec           // of the trigger when the plan was made
+	Anchor        time.Time // what "@every" counts from
+	Revision      int64     // set by the store; grows with each Arm
+	NextAt        time.Time // the next occurrence; zero: nothing planned
+	Missed        int64     // occurrences that were too old to start, since it was armed
+	Skipped       int64     // occurrences that overlap or concurrency skipped
 }
 
 // Move is the change of a plan that was due.

@@ -1,4 +1,4 @@
-package triggers
+package webhook
 
 import (
 	"context"
@@ -24,26 +24,26 @@ type Waiters interface {
 // Callbacks returns the handler of /callbacks/: the one-time URLs of wait nodes. Whoever has the
 // URL may call it, by the methods of the node. Where GET is none of them it shows a page with a
 // button, because programs that show a preview of a link read it; HEAD never counts.
-func (m *Manager) Callbacks() http.Handler { return http.HandlerFunc(m.serveCallback) }
+func (s *Server) Callbacks() http.Handler { return http.HandlerFunc(s.serveCallback) }
 
-func (m *Manager) serveCallback(w http.ResponseWriter, r *http.Request) {
-	maps.Copy(w.Header(), m.headers)
+func (s *Server) serveCallback(w http.ResponseWriter, r *http.Request) {
+	maps.Copy(w.Header(), s.headers)
 	token, ok := strings.CutPrefix(r.URL.EscapedPath(), CallbacksPrefix)
-	if !ok || m.waiters == nil {
+	if !ok || s.waiters == nil {
 		refuse(w, http.StatusNotFound, "nothing is at this address")
 		return
 	}
-	source := "callback " + m.clientIP(r)
-	if m.throttled(w, source) {
+	source := "callback " + s.clientIP(r)
+	if s.throttled(w, source) {
 		return
 	}
-	methods, err := m.waiters.CallbackMethods(r.Context(), token)
+	methods, err := s.waiters.CallbackMethods(r.Context(), token)
 	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
 	switch {
 	case err != nil:
-		m.callbackFailed(w, r, source, err)
+		s.callbackFailed(w, r, source, err)
 	case slices.Contains(methods, r.Method):
-		m.takeCallback(w, r, source, token)
+		s.takeCallback(w, r, source, token)
 	case reading && slices.Contains(methods, http.MethodPost):
 		showCallbackPage(w, r, http.StatusOK)
 	default:
@@ -53,7 +53,7 @@ func (m *Manager) serveCallback(w http.ResponseWriter, r *http.Request) {
 }
 
 // takeCallback delivers a call that counts.
-func (m *Manager) takeCallback(w http.ResponseWriter, r *http.Request, source, token string) {
+func (s *Server) takeCallback(w http.ResponseWriter, r *http.Request, source, token string) {
 	body, ok := readBody(w, r)
 	if !ok {
 		return
@@ -67,9 +67,9 @@ func (m *Manager) takeCallback(w http.ResponseWriter, r *http.Request, source, t
 	if warning, ok := c.request["warning"]; ok {
 		request["warning"] = warning
 	}
-	switch err := m.waiters.Callback(r.Context(), token, request); {
+	switch err := s.waiters.Callback(r.Context(), token, request); {
 	case err != nil:
-		m.callbackFailed(w, r, source, err)
+		s.callbackFailed(w, r, source, err)
 	case wantsPage(r):
 		showCallbackPage(w, r, http.StatusAccepted)
 	default:
@@ -77,10 +77,10 @@ func (m *Manager) takeCallback(w http.ResponseWriter, r *http.Request, source, t
 	}
 }
 
-func (m *Manager) callbackFailed(w http.ResponseWriter, r *http.Request, source string, err error) {
+func (s *Server) callbackFailed(w http.ResponseWriter, r *http.Request, source string, err error) {
 	switch {
 	case fault.Is(err, fault.NotFound):
-		m.failures.fail(source)
+		s.failures.fail(source)
 		refuse(w, http.StatusNotFound, "nothing is at this address")
 	case fault.Is(err, fault.Conflict) && wantsPage(r):
 		showCallbackPage(w, r, http.StatusConflict)
@@ -89,11 +89,11 @@ func (m *Manager) callbackFailed(w http.ResponseWriter, r *http.Request, source 
 	case fault.Is(err, fault.TooLarge):
 		refuse(w, http.StatusRequestEntityTooLarge, fault.Message(err))
 	case fault.Is(err, fault.Unavailable):
-		m.logger.Warn("callback not accepted", "error", err)
+		s.logger.Warn("callback not accepted", "error", err)
 		w.Header().Set("Retry-After", "2")
 		refuse(w, http.StatusServiceUnavailable, "the call was not accepted: "+fault.Message(err))
 	default:
-		m.logger.Error("callback", "error", err)
+		s.logger.Error("callback", "error", err)
 		refuse(w, http.StatusInternalServerError, "internal error")
 	}
 }

@@ -1,15 +1,15 @@
-package triggers
+package event
 
 import (
 	"context"
 	"net/http"
 	"strconv"
-	"time"
 
 	"keyflow/engine"
 	"keyflow/engine/runs"
 	"keyflow/internal/cloudevent"
 	"keyflow/internal/fault"
+	"keyflow/triggers/firing"
 )
 
 // Sent is a request with events from outside.
@@ -31,11 +31,11 @@ type Receipt struct {
 // Receive starts the runs for events from outside, and returns when they are on disk: one receipt
 // for each event, in order. An invalid event starts nothing and does not affect the others. Faults: Malformed (no events), Invalid with Problems (no event is valid),
 // Unavailable (a run could not be stored: send all events again, nothing starts twice).
-func (m *Manager) Receive(ctx context.Context, in Sent) ([]Receipt, error) {
-	if err := m.catchUpWithin(ctx, loadWithin); err != nil {
+func (d *Dispatcher) Receive(ctx context.Context, in Sent) ([]Receipt, error) {
+	if err := d.catchUp(ctx); err != nil {
 		return nil, fault.New(fault.Unavailable, "the events were not accepted: starting").Because(err)
 	}
-	exit, ok := m.gate.enter(ctx, len(in.Body))
+	exit, ok := d.gate.Enter(ctx, len(in.Body))
 	if !ok {
 		return nil, fault.New(fault.Unavailable, "the events were not accepted: too many large bodies at once")
 	}
@@ -44,20 +44,18 @@ func (m *Manager) Receive(ctx context.Context, in Sent) ([]Receipt, error) {
 	if err != nil {
 		return nil, err
 	}
-	depth, _ := strconv.Atoi(in.Header.Get(DepthHeader))
+	depth, _ := strconv.Atoi(in.Header.Get(firing.DepthHeader))
 	if err := checkDepths(received, depth); err != nil {
 		return nil, err
 	}
-	return m.startReceived(ctx, received, in.May)
+	return d.startReceived(ctx, received, in.May)
 }
 
-// loadWithin is how long a sender waits while this process loads the workflows.
-const loadWithin = 5 * time.Second
-
-func (m *Manager) catchUpWithin(ctx context.Context, most time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, most)
+// catchUp waits no longer than a sender should.
+func (d *Dispatcher) catchUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, firing.LoadWithin)
 	defer cancel()
-	return m.catchUp(ctx)
+	return d.workflows.CatchUp(ctx)
 }
 
 // checkDepths raises the depth of each event to that of the request, and refuses events of more
@@ -88,8 +86,8 @@ const maxProblems = 100
 
 // startReceived starts the runs of the valid events, and waits until they are stored even when
 // the sender hangs up.
-func (m *Manager) startReceived(ctx context.Context, received []cloudevent.Received, may func(folder string) bool) ([]Receipt, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeWithin)
+func (d *Dispatcher) startReceived(ctx context.Context, received []cloudevent.Received, may func(folder string) bool) ([]Receipt, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), firing.StoreWithin)
 	defer cancel()
 	receipts := make([]Receipt, len(received))
 	var starts []start
@@ -100,22 +98,22 @@ func (m *Manager) startReceived(ctx context.Context, received []cloudevent.Recei
 			receipts[i].Problem = &r.Problems[0]
 			continue
 		}
-		to := m.events.find(r.Event.Type, may)
+		to := d.subscriptions.find(r.Event.Type, may)
 		if len(to) == 0 {
 			continue
 		}
-		d, err := newDelivery(r.Event, m.now())
+		delivered, err := newDelivery(r.Event, d.now())
 		if err != nil {
 			return nil, err
 		}
 		for _, s := range to {
-			starts, of = append(starts, start{delivery: d, to: s}), append(of, i)
+			starts, of = append(starts, start{delivery: delivered, to: s}), append(of, i)
 		}
 	}
-	m.startAll(ctx, starts)
+	d.startAll(ctx, starts)
 	for n := range starts {
 		if err := starts[n].err; err != nil {
-			m.logger.Warn("events not accepted", reference(starts[n].to.workflow, starts[n].to.trigger), "error", err)
+			d.logger.Warn("events not accepted", firing.Reference(starts[n].to.Workflow, starts[n].to.Trigger), "error", err)
 			return nil, fault.New(fault.Unavailable, "not every run could be stored: send the events again; stored runs are recognized by source and id").Because(err)
 		}
 		if run := starts[n].run; run != (runs.ID{}) {

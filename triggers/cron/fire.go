@@ -1,4 +1,4 @@
-package triggers
+package cron
 
 import (
 	"context"
@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"keyflow/engine"
-	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/internal/expression"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
+	"keyflow/triggers/firing"
+	"keyflow/triggers/plans"
+	"keyflow/triggers/schedule"
 	"keyflow/workflows"
 )
 
@@ -19,15 +21,13 @@ const (
 	punctual = 10 * time.Second
 	// maxCaughtUp is how many missed occurrences of one trigger are started late, the latest ones.
 	maxCaughtUp = 100
-	// dedupeFor is how long the key of an occurrence or delivery is kept at least.
-	dedupeFor = 24 * time.Hour
 )
 
 // occurrence is one planned time, with the current definition.
 type occurrence struct {
-	plan       Plan
+	plan       plans.Plan
 	planned    time.Time
-	schedule   *Schedule
+	schedule   *schedule.Schedule
 	definition *workflows.Definition
 	trigger    workflows.Trigger
 	now        time.Time
@@ -35,7 +35,7 @@ type occurrence struct {
 
 // outcome is the result of a due plan.
 type outcome struct {
-	move      *Move         // the plan's next state; nil: it stays as it is
+	move      *plans.Move   // the plan's next state; nil: it stays as it is
 	recreated bool          // the plan was created again
 	err       error         // temporary: the plan stays due
 	result    string        // of the occurrence: resultStarted, resultRefused or ""
@@ -44,26 +44,26 @@ type outcome struct {
 
 // fire handles one due plan: it counts what is too old as missed, starts the first occurrence
 // after that, and plans the next.
-func (m *Manager) fire(ctx context.Context, p Plan, at moment) outcome {
-	o, ok, err := m.occurrence(ctx, p, at.now)
+func (s *Scheduler) fire(ctx context.Context, p plans.Plan, at moment) outcome {
+	o, ok, err := s.occurrence(ctx, p, at.now)
 	if err != nil || !ok {
 		return outcome{err: err, recreated: err == nil}
 	}
 	if o.schedule == nil {
-		return outcome{move: &Move{Plan: p}}
+		return outcome{move: &plans.Move{Plan: p}}
 	}
 	missed := int64(0)
 	if oldest := o.oldest(at.began); o.planned.Before(oldest) {
 		first := o.planned
-		o.planned, missed = o.schedule.skip(first, oldest, p.Anchor)
-		m.logger.Warn("missed occurrences", reference(p.Workflow, p.Trigger), "missed", missed, "first", first, "next", o.planned)
+		o.planned, missed = o.schedule.Skip(first, oldest, p.Anchor)
+		s.logger.Warn("missed occurrences", firing.Reference(p.Workflow, p.Trigger), "missed", missed, "first", first, "next", o.planned)
 		if o.planned.IsZero() || o.planned.After(at.now) {
-			return outcome{move: &Move{Plan: p, NextAt: o.planned, Missed: missed}}
+			return outcome{move: &plans.Move{Plan: p, NextAt: o.planned, Missed: missed}}
 		}
 	}
-	out := m.startDue(ctx, &o)
+	out := s.startDue(ctx, &o)
 	if out.err != nil && missed > 0 {
-		out.move = &Move{Plan: p, NextAt: o.planned}
+		out.move = &plans.Move{Plan: p, NextAt: o.planned}
 	}
 	if out.move != nil {
 		out.move.Missed = missed
@@ -74,27 +74,27 @@ func (m *Manager) fire(ctx context.Context, p Plan, at moment) outcome {
 // occurrence looks up the trigger of a plan. A plan that does not match the current workflow,
 // because of a change that this process has not seen or a damaged row, is created again and not
 // fired: ok is false. An occurrence without a schedule ends the plan.
-func (m *Manager) occurrence(ctx context.Context, p Plan, now time.Time) (o occurrence, ok bool, err error) {
+func (s *Scheduler) occurrence(ctx context.Context, p plans.Plan, now time.Time) (o occurrence, ok bool, err error) {
 	o = occurrence{plan: p, planned: p.NextAt, now: now}
-	s, err := m.catalog.Summary(ctx, p.Workflow)
+	summary, err := s.catalog.Summary(ctx, p.Workflow)
 	if err == nil {
-		o.definition, err = m.catalog.Definition(ctx, p.Workflow, s.Version)
+		o.definition, err = s.catalog.Definition(ctx, p.Workflow, summary.Version)
 	}
-	if err != nil && temporary(err) {
+	if err != nil && firing.Temporary(err) {
 		return o, false, err
 	}
 	if err == nil {
 		o.trigger = o.definition.Triggers[p.Trigger]
-		if s.Enabled && o.trigger.Type == workflows.TriggerCron && p.same(specOf(o.trigger)) {
+		if summary.Enabled && o.trigger.Type == workflows.TriggerCron && p.Same(schedule.Of(o.trigger)) {
 			if o.schedule, err = p.Parse(); err == nil {
 				return o, true, nil
 			}
 		}
 	}
-	if err = m.WorkflowChanged(ctx, p.Workflow); err == nil || temporary(err) {
+	if err = s.refresh(ctx, p.Workflow); err == nil || firing.Temporary(err) {
 		return o, false, err
 	}
-	m.logger.Error("the schedule does not fire until its workflow is valid", reference(p.Workflow, p.Trigger), "error", err)
+	s.logger.Error("the schedule does not fire until its workflow is valid", firing.Reference(p.Workflow, p.Trigger), "error", err)
 	o.schedule = nil
 	return o, true, nil
 }
@@ -106,22 +106,22 @@ func (o *occurrence) oldest(began time.Time) time.Time {
 		age = max(age, time.Duration(*o.trigger.CatchUp))
 	}
 	oldest := began.Add(-age)
-	if began.Sub(o.planned) < maxCaughtUp*o.schedule.grain || age < maxCaughtUp*o.schedule.grain {
+	if began.Sub(o.planned) < maxCaughtUp*o.schedule.Grain() || age < maxCaughtUp*o.schedule.Grain() {
 		return oldest
 	}
-	return o.schedule.latest(maxCaughtUp, oldest, began, o.plan.Anchor)
+	return o.schedule.Latest(maxCaughtUp, oldest, began, o.plan.Anchor)
 }
 
 // startDue starts the run of an occurrence. The engine decides, and records, whether a running run
 // or a limit prevents it. An error decides nothing; an occurrence that can never start is dropped.
-func (m *Manager) startDue(ctx context.Context, o *occurrence) outcome {
-	to := &Move{Plan: o.plan, NextAt: o.schedule.Next(o.planned, o.plan.Anchor)}
+func (s *Scheduler) startDue(ctx context.Context, o *occurrence) outcome {
+	to := &plans.Move{Plan: o.plan, NextAt: o.schedule.Next(o.planned, o.plan.Anchor)}
 	out := outcome{move: to, result: resultStarted, late: o.now.Sub(o.planned)}
-	switch started, err := m.startOccurrence(ctx, o); {
-	case err != nil && temporary(err):
+	switch started, err := s.startOccurrence(ctx, o); {
+	case err != nil && firing.Temporary(err):
 		return outcome{err: err}
 	case err != nil:
-		m.logger.Error("a schedule cannot start its workflow", reference(o.plan.Workflow, o.plan.Trigger), "planned", o.planned, "error", err)
+		s.logger.Error("a schedule cannot start its workflow", firing.Reference(o.plan.Workflow, o.plan.Trigger), "planned", o.planned, "error", err)
 		out.result = resultRefused
 	case started.Skipped:
 		out.result, to.Skipped = "", 1
@@ -129,26 +129,20 @@ func (m *Manager) startDue(ctx context.Context, o *occurrence) outcome {
 	return out
 }
 
-// temporary reports whether a start may succeed later although nobody changes anything.
-func temporary(err error) bool {
-	kind := fault.KindOf(err)
-	return kind == fault.Unavailable || kind == fault.Internal || kind == fault.RateLimited
-}
-
 // startOccurrence starts the run of one occurrence; repeated, it returns the first result.
-func (m *Manager) startOccurrence(ctx context.Context, o *occurrence) (engine.Started, error) {
+func (s *Scheduler) startOccurrence(ctx context.Context, o *occurrence) (engine.Started, error) {
 	planned := o.planned
 	trigger := runs.TriggerRef{ID: o.plan.Trigger, Type: workflows.TriggerCron, FiredAt: o.now.UTC(), ScheduledAt: &planned}
 	input, err := cronInput(ctx, o.definition, o.trigger, trigger)
 	if err != nil {
 		return engine.Started{}, err
 	}
-	return m.starter.Start(ctx, engine.Start{Workflow: o.plan.Workflow, Trigger: trigger, Input: input, Dedupe: o.dedupe()})
+	return s.starter.Start(ctx, engine.Start{Workflow: o.plan.Workflow, Trigger: trigger, Input: input, Dedupe: o.dedupe()})
 }
 
 // dedupe is the key of the occurrence. It is kept until the occurrence is too old to be started.
 func (o *occurrence) dedupe() *runs.DedupeKey {
-	expires := o.now.Add(dedupeFor)
+	expires := o.now.Add(firing.DedupeFor)
 	if o.trigger.CatchUp != nil {
 		if past := o.planned.Add(time.Duration(*o.trigger.CatchUp) + time.Hour); past.After(expires) {
 			expires = past
@@ -164,35 +158,16 @@ func cronInput(ctx context.Context, d *workflows.Definition, t workflows.Trigger
 	if !t.HasInput {
 		return json.RawMessage("{}"), nil
 	}
-	template, errs := expression.CompileValue(t.Input, inputScope())
+	template, errs := expression.CompileValue(t.Input, firing.Scope())
 	if len(errs) > 0 {
 		return nil, fault.New(fault.Invalid, "the trigger's input does not compile").Because(errs[0])
 	}
-	vars := map[string]any{"vars": varsOf(d), "trigger": map[string]any{
-		"id": ref.ID, "type": ref.Type, "fired_at": ref.FiredAt.Format(time.RFC3339Nano), "scheduled_at": ref.ScheduledAt.Format(time.RFC3339Nano),
+	vars := map[string]any{"vars": firing.Vars(d), "trigger": map[string]any{
+		"id": ref.ID, "type": ref.Type, "fired_at": firing.Time(ref.FiredAt), "scheduled_at": firing.Time(*ref.ScheduledAt),
 	}}
 	value, err := template.Eval(ctx, expression.Env{Vars: vars})
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "the trigger's input cannot be evaluated").Because(err)
 	}
 	return jsonvalue.Encode(value)
-}
-
-// inputScope is what a trigger's templates may read.
-func inputScope() expression.Scope { return expression.Scope{Names: []string{"trigger", "vars"}} }
-
-// checkedScope is inputScope for a trigger that is being applied: members that d's constants and
-// the trigger do not have are errors, and so is callback_url.
-func checkedScope(d *workflows.Definition) expression.Scope {
-	s := inputScope()
-	s.Callbacks = []string{}
-	s.Shapes = map[string]expression.Shape{"trigger": plan.TriggerShape(), "vars": expression.ShapeOf(varsOf(d))}
-	return s
-}
-
-func varsOf(d *workflows.Definition) map[string]any {
-	if d.Vars == nil {
-		return map[string]any{}
-	}
-	return d.Vars
 }

@@ -1,4 +1,4 @@
-package triggers
+package schedule
 
 import "time"
 
@@ -10,6 +10,9 @@ const (
 	// longer one (a zone that skips a day) is a change of calendar.
 	clockChange = 3 * time.Hour
 )
+
+// Grain is the least time between two occurrences that the fields of the schedule can express.
+func (s *Schedule) Grain() time.Duration { return s.grain }
 
 // Next returns the first occurrence after t, in UTC; zero when there is none within a
 // hundred years. anchor is where "@every" counts from.
@@ -154,9 +157,9 @@ func (s *Schedule) matchesDay(t time.Time) bool {
 	return date && weekday
 }
 
-// skip returns the first occurrence that is not before oldest, and the number of occurrences
+// Skip returns the first occurrence that is not before oldest, and the number of occurrences
 // from first up to it. After a very long outage the number is at least maxCounted.
-func (s *Schedule) skip(first, oldest, anchor time.Time) (next time.Time, missed int64) {
+func (s *Schedule) Skip(first, oldest, anchor time.Time) (next time.Time, missed int64) {
 	if s.every > 0 && !first.IsZero() && first.Before(oldest) {
 		last := oldest.Add(-1)
 		if !s.until.IsZero() && s.until.Before(last) {
@@ -175,9 +178,9 @@ func (s *Schedule) skip(first, oldest, anchor time.Time) (next time.Time, missed
 // maxCounted bounds the walk over missed occurrences.
 const maxCounted = 10_000
 
-// latest returns the n-th last of the occurrences from a time up to another, both inclusive;
+// Latest returns the n-th last of the occurrences from a time up to another, both inclusive;
 // from itself when there are fewer.
-func (s *Schedule) latest(n int, from, to, anchor time.Time) time.Time {
+func (s *Schedule) Latest(n int, from, to, anchor time.Time) time.Time {
 	for window := time.Duration(n) * s.grain; ; window *= 2 {
 		begin := to.Add(-window)
 		if begin.Before(from) {
