@@ -72,7 +72,7 @@ func (e *Engine) waiting(ctx context.Context, id runs.ID, node workflows.NodeID,
 	if err != nil {
 		return nil, err
 	}
-	plan, err := e.planOf(run)
+	plan, err := e.starts.PlanOf(ctx, &run)
 	if err != nil {
 		return nil, err
 	}

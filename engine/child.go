@@ -7,14 +7,13 @@ import (
 	"slices"
 	"time"
 
-	"keyflow/engine/backoff"
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
+	"keyflow/engine/starts"
 	"keyflow/engine/state"
 	"keyflow/engine/values"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
-	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
@@ -26,30 +25,30 @@ const maxChildDepth = 16
 const triggerWorkflow = "workflow"
 
 // start prepares the run that a step asks for.
-func (s *stepRun) start(ctx context.Context, ask *nodes.Start) (*runs.NewRun, *nodes.Error) {
+func (s *stepRun) start(ctx context.Context, want *nodes.Start) (*runs.NewRun, *nodes.Error) {
 	e, parent := s.runner.engine, &s.runner.run
 	if parent.Depth+1 > maxChildDepth {
 		return nil, refusedStart("more than %d workflows have started one another in a row; this looks like a loop", maxChildDepth)
 	}
-	if e.o.Catalog == nil {
+	if !e.starts.HasCatalog() {
 		return nil, refusedStart("there are no other workflows here")
 	}
-	id := workflows.ID(ask.Workflow)
-	n, err := e.newStart(ctx, id, ask.Input, Start{Depth: parent.Depth + 1, Trigger: runs.TriggerRef{ID: string(s.plan.ID), Type: triggerWorkflow}})
+	id := workflows.ID(want.Workflow)
+	n, err := e.starts.Prepare(ctx, id, want.Input, starts.Ask{Depth: parent.Depth + 1, Trigger: runs.TriggerRef{ID: string(s.plan.ID), Type: triggerWorkflow}})
 	if n == nil && fault.Is(err, fault.NotFound) || n != nil && !s.mayStart(n.Run.Folder) {
 		return nil, s.notStartable(id)
 	}
 	if err != nil {
 		return nil, startError(ctx, id, err)
 	}
-	if ask.Wait {
+	if want.Wait {
 		n.Run.Parent = &runs.StepRef{Run: parent.ID, Node: s.plan.ID, Index: s.key.index}
 	}
 	if !e.queue.Reserve(n.Run.ID, id, e.o.QueueLimit) {
 		return nil, s.queueIsFull()
 	}
 	s.reserved = n.Run.ID
-	if err := s.childSlots(ctx, n, ask.Wait); err != nil {
+	if err := s.childSlots(ctx, n, want.Wait); err != nil {
 		return nil, err
 	}
 	return n, nil
@@ -98,40 +97,6 @@ func (r *runner) unreserveUnstarted(s *stepRun) {
 	if !slices.ContainsFunc(r.starts, started) {
 		r.engine.queue.Unreserve(s.reserved)
 	}
-}
-
-// newStart prepares a run of a workflow's current version, to be stored with the progress of
-// another run. It waits while the database cannot be read, which is no fault of either run, until
-// ctx is done. Other faults as those of Start. With an error about the input, the run comes too.
-func (e *Engine) newStart(ctx context.Context, id workflows.ID, input any, s Start) (*runs.NewRun, error) {
-	for failures := 1; ; failures++ {
-		n, err := e.prepareStart(ctx, id, input, s)
-		if !fault.Is(err, fault.Unavailable) || ctx.Err() != nil {
-			return n, err
-		}
-		backoff.Sleep(ctx, backoff.Delay(failures))
-	}
-}
-
-func (e *Engine) prepareStart(ctx context.Context, id workflows.ID, input any, s Start) (*runs.NewRun, error) {
-	summary, err := e.o.Catalog.Summary(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	plan, err := e.plan(ctx, id, summary.Version)
-	if err != nil {
-		return nil, err
-	}
-	n := &runs.NewRun{Run: runs.Run{Workflow: id, Version: summary.Version, Folder: summary.Folder}}
-	if input != nil {
-		if s.Input, err = jsonvalue.Encode(input); err != nil {
-			return n, fault.New(fault.Invalid, "the input cannot be written as JSON").Because(err)
-		}
-	}
-	if err := e.fill(&n.Run, plan, s); err != nil {
-		return n, err
-	}
-	return n, needSlots(ctx, plan, n)
 }
 
 // mayStart reports whether the step may start a workflow in a folder: below that of its run, or,

@@ -22,26 +22,18 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/engine/concurrency"
 	"keyflow/engine/dispatch"
 	"keyflow/engine/journal"
 	"keyflow/engine/live"
 	"keyflow/engine/ownership"
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
+	"keyflow/engine/starts"
 	"keyflow/engine/values"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
-	"keyflow/workflows"
 )
-
-// Catalog is where the engine finds definitions; *workflows.Catalog is one. Both methods
-// are called for each start and must answer from memory when nothing changed.
-type Catalog interface {
-	// Summary returns the current row; NotFound for a deleted workflow.
-	Summary(ctx context.Context, id workflows.ID) (workflows.Summary, error)
-	// Definition returns one version, parsed; it is shared and is not changed.
-	Definition(ctx context.Context, id workflows.ID, version int) (*workflows.Definition, error)
-}
 
 // Resolver turns a use of a credential into an HTTP client; *credentials.Resolver is one.
 type Resolver interface {
@@ -52,7 +44,7 @@ type Resolver interface {
 type Options struct {
 	Store       runs.Store
 	Owners      runs.Owners
-	Catalog     Catalog // nil: only StartDefinition works
+	Catalog     plan.Catalog // nil: only StartDefinition works
 	Types       *nodes.Registry
 	Credentials Resolver
 	// Connections, when not nil, lets steps wait for a credential that must be connected.
@@ -82,19 +74,18 @@ type Engine struct {
 	journal *journal.Journal
 	owner   *ownership.Ownership
 	queue   *dispatch.Queue
-	plans   *plan.Cache
+	starts  *starts.Preparer
 	hub     *live.Hub
 	steps   context.Context // of all steps; ends with the engine
 	kill    context.CancelCauseFunc
 	look    chan struct{} // holds a token when signals or due runs should be looked for now
 	timers  atomic.Int64  // of parked runs
 	looks   looks
-	swept   slotSweep
+	slots   *concurrency.Sweep
 
 	mu       sync.Mutex
 	live     map[runs.ID]*runner
-	local    map[runs.ID]*plan.Plan // of unfinished runs whose definition is not in the catalog
-	busy     int                    // starts, claims and live runs
+	busy     int // starts, claims and live runs
 	stopping bool
 	drained  chan struct{} // closed when stopping and busy is 0
 }
@@ -123,11 +114,13 @@ func New(o Options) (*Engine, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	e := &Engine{
-		o: o, queue: dispatch.NewQueue(o.Concurrency), plans: plan.NewCache(), hub: live.NewHub(),
+		o: o, queue: dispatch.NewQueue(o.Concurrency), hub: live.NewHub(),
 		journal: journal.New(o.Store, journal.Options{Now: o.Now, Logger: o.Logger}),
 		look:    make(chan struct{}, 1), drained: make(chan struct{}),
-		live: map[runs.ID]*runner{}, local: map[runs.ID]*plan.Plan{},
+		live: map[runs.ID]*runner{},
 	}
+	e.slots = &concurrency.Sweep{Store: o.Store, Catalog: o.Catalog, Journal: e.journal, Woken: e.tell, Logger: o.Logger}
+	e.starts = starts.New(o.Catalog, o.Types, e.now)
 	e.owner = ownership.New(o.Owners, ownership.Options{Alone: o.Exclusive, Orphans: e.adopt, Logger: o.Logger})
 	e.steps, e.kill = context.WithCancelCause(context.Background())
 	return e, nil
@@ -271,8 +264,8 @@ func (e *Engine) forget(r *runner) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.live, r.run.ID)
-	if r.final != nil {
-		delete(e.local, r.run.ID)
+	if r.final != nil && r.run.Version == 0 {
+		e.starts.Forget(r.run.ID)
 	}
 	e.exitLocked()
 }

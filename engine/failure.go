@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"keyflow/engine/runs"
+	"keyflow/engine/starts"
 	"keyflow/workflows"
 )
 
@@ -27,10 +28,10 @@ func (r *runner) startOnFailure(p *runs.Progress) bool {
 		"run_id": r.run.ID.String(), "workflow": string(r.run.Workflow), "failed_nodes": texts(failed), "input": nil,
 		"error": map[string]any{"node": string(p.Set.Error.Node), "code": p.Set.Error.Code, "message": p.Set.Error.Message},
 	}
-	if json.Valid(r.run.Input) && len(r.run.Input) < MaxInput-failureText {
+	if json.Valid(r.run.Input) && len(r.run.Input) < starts.MaxInput-failureText {
 		input["input"] = r.run.Input
 	}
-	n, err := r.engine.newStart(r.engine.steps, id, input, Start{
+	n, err := r.engine.starts.Prepare(r.engine.steps, id, input, starts.Ask{
 		Depth: r.run.Depth + 1, Trigger: runs.TriggerRef{ID: triggerFailure, Type: triggerFailure},
 	})
 	if err != nil && r.engine.steps.Err() != nil {

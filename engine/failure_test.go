@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
@@ -60,7 +61,7 @@ func TestOnFailure(t *testing.T) {
 
 // awayCatalog cannot be read so many times.
 type awayCatalog struct {
-	engine.Catalog
+	plan.Catalog
 	left atomic.Int64
 }
 

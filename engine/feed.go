@@ -23,7 +23,7 @@ func (e *Engine) feed(ctx context.Context) error {
 	defer ticker.Stop()
 	defer sweep.Stop()
 	e.sweepHolds(ctx)
-	e.sweepSlots(ctx)
+	e.slots.Run(ctx)
 	for {
 		e.feedOnce(ctx)
 		select {
@@ -31,7 +31,7 @@ func (e *Engine) feed(ctx context.Context) error {
 		case <-e.look:
 		case <-sweep.C:
 			e.sweepHolds(ctx)
-			e.sweepSlots(ctx)
+			e.slots.Run(ctx)
 		case <-ctx.Done():
 			return nil
 		}

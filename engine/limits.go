@@ -1,29 +1,16 @@
 package engine
 
 import (
-	"encoding/json"
-
 	"keyflow/credentials"
-	"keyflow/internal/fault"
 )
 
 // What a run may hold beyond the output of one step (Options.MaxOutput). A stored value of any
 // kind is at most 16 MiB.
 const (
-	// MaxInput bounds the input of a run, in bytes of JSON.
-	MaxInput = 10 << 20
 	// maxCalls bounds the addresses of a step's calls that the history keeps, in bytes: of more,
 	// by thousands of pages over many attempts, the latest are kept.
 	maxCalls = 4 << 20
 )
-
-// checkInput refuses an input that is too large to store.
-func checkInput(input json.RawMessage) error {
-	if len(input) <= MaxInput {
-		return nil
-	}
-	return fault.New(fault.TooLarge, "the input has %d bytes; at most %d are allowed", len(input), MaxInput)
-}
 
 // latestCalls drops the oldest calls when they are too many to store.
 func latestCalls(calls []credentials.Call) []credentials.Call {

@@ -8,6 +8,7 @@ import (
 
 	"keyflow/engine"
 	"keyflow/engine/runs"
+	"keyflow/engine/starts"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
 )
@@ -69,10 +70,10 @@ func TestLimitOfInput(t *testing.T) {
 		_, err := w.engine.Start(t.Context(), engine.Start{Workflow: id, Input: []byte(input)})
 		return err
 	}
-	if err := start(`"` + strings.Repeat("x", engine.MaxInput-2) + `"`); err != nil {
+	if err := start(`"` + strings.Repeat("x", starts.MaxInput-2) + `"`); err != nil {
 		t.Errorf("the largest: %v", err)
 	}
-	if err := start(`"` + strings.Repeat("x", engine.MaxInput-1) + `"`); !fault.Is(err, fault.TooLarge) || fault.Message(err) != "the input has 10485761 bytes; at most 10485760 are allowed" {
+	if err := start(`"` + strings.Repeat("x", starts.MaxInput-1) + `"`); !fault.Is(err, fault.TooLarge) || fault.Message(err) != "the input has 10485761 bytes; at most 10485760 are allowed" {
 		t.Errorf("one more: %v", err)
 	}
 	if err := start(strings.Repeat("[", 1_000_000) + strings.Repeat("]", 1_000_000)); !fault.Is(err, fault.Malformed) {

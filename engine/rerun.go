@@ -45,7 +45,7 @@ func (e *Engine) Retry(ctx context.Context, o Retry) (Started, error) {
 	if o.Newest {
 		run.Version = summary.Version
 	}
-	plan, err := e.plan(ctx, run.Workflow, run.Version)
+	plan, err := e.starts.Version(ctx, run.Workflow, run.Version)
 	if err != nil {
 		return Started{}, err
 	}

@@ -184,7 +184,7 @@ func (e *Engine) storedAnswer(ctx context.Context, id runs.ID) (*runs.Answer, ru
 	if err != nil {
 		return nil, runs.Run{}, err
 	}
-	if plan, err := e.planOf(run); err == nil && !plan.AnswerAwaited(&run) {
+	if plan, err := e.starts.PlanOf(ctx, &run); err == nil && !plan.AnswerAwaited(&run) {
 		return nil, run, nil
 	}
 	a, err := e.o.Store.Answer(ctx, id)

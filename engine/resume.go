@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"keyflow/engine/dispatch"
-	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
 	"keyflow/internal/fault"
@@ -68,7 +67,7 @@ func (e *Engine) resume(l *runs.Loaded, sure int64) bool {
 		e.fail(l.Run, nodes.CodeInternal, "internal error: what is stored of the run cannot be read")
 		return true
 	}
-	plan, err := e.planOf(l.Run)
+	plan, err := e.starts.PlanOf(e.steps, &l.Run)
 	if err != nil {
 		if fault.Is(err, fault.Unavailable) || e.steps.Err() != nil {
 			e.release(l.Run)
@@ -85,19 +84,6 @@ func (e *Engine) resume(l *runs.Loaded, sure int64) bool {
 	}
 	r.restore(l)
 	return true
-}
-
-// planOf finds the plan of a stored run.
-func (e *Engine) planOf(run runs.Run) (*plan.Plan, error) {
-	if run.Version > 0 && e.o.Catalog != nil {
-		return e.plan(e.steps, run.Workflow, run.Version)
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if plan := e.local[run.ID]; plan != nil {
-		return plan, nil
-	}
-	return nil, fault.New(fault.NotFound, "the definition of this run was known only to the process that started it")
 }
 
 // fail ends a run that cannot go on.
@@ -323,4 +309,16 @@ func runningTime(rows []runs.Step) time.Duration {
 		}
 	}
 	return total
+}
+
+// tell brings what the store has decided about other runs to them: those that got a slot are
+// claimed, those that were canceled for one are told.
+func (e *Engine) tell(runs []runs.DueRun) {
+	for _, due := range runs {
+		if e.running(due.Run) != nil {
+			e.lookNow()
+		} else {
+			e.enqueue(due, nil)
+		}
+	}
 }

@@ -3,11 +3,11 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"time"
-	"unicode/utf8"
 
+	"keyflow/engine/concurrency"
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
+	"keyflow/engine/starts"
 	"keyflow/internal/fault"
 	"keyflow/workflows"
 )
@@ -22,9 +22,6 @@ type Start struct {
 
 	kept []runs.Step // of the run that this one retries
 }
-
-// MaxDepth is how many workflows may start one another in a row.
-const MaxDepth = 32
 
 // Started tells what became of a Start, after it is on disk.
 type Started struct {
@@ -42,14 +39,7 @@ type Started struct {
 // depth), TooLarge (the input), Unavailable (queue full, database away, stopping): then nothing was accepted.
 // Whether a disabled workflow may start is the caller's decision.
 func (e *Engine) Start(ctx context.Context, s Start) (Started, error) {
-	if e.o.Catalog == nil {
-		return Started{}, fault.New(fault.NotFound, "no workflow %q", s.Workflow)
-	}
-	summary, err := e.o.Catalog.Summary(ctx, s.Workflow)
-	if err != nil {
-		return Started{}, err
-	}
-	plan, err := e.plan(ctx, s.Workflow, summary.Version)
+	summary, plan, err := e.starts.Current(ctx, s.Workflow)
 	if err != nil {
 		return Started{}, err
 	}
@@ -73,7 +63,7 @@ func (e *Engine) start(ctx context.Context, plan *plan.Plan, s Start, run runs.R
 		return Started{}, errUnavailable("the process is stopping")
 	}
 	defer e.exit()
-	if err := e.fill(&run, plan, s); err != nil {
+	if err := e.starts.Fill(&run, plan, starts.Ask{Input: s.Input, Trigger: s.Trigger, Depth: s.Depth}); err != nil {
 		return Started{}, err
 	}
 	if err := e.resealKept(&run, s.kept); err != nil {
@@ -85,10 +75,10 @@ func (e *Engine) start(ctx context.Context, plan *plan.Plan, s Start, run runs.R
 		run.Status, run.Owner, run.Fence, run.StartedAt = runs.Running, e.owner.ID(), 1, &started
 	}
 	create := &runs.NewRun{Run: run, Steps: s.kept, Dedupe: s.Dedupe, RecordSkip: s.isOccurrence()}
-	if err := needSlots(ctx, plan, create); err != nil {
+	if err := concurrency.Need(ctx, plan, create); err != nil {
 		return Started{}, err
 	}
-	boundWaiting(create, e.o.QueueLimit)
+	concurrency.BoundWaiting(create, e.o.QueueLimit)
 	if !own && !e.queue.Reserve(run.ID, run.Workflow, e.o.QueueLimit) {
 		return Started{}, errUnavailable("the queue is full")
 	}
@@ -115,52 +105,6 @@ func (s *Start) isOccurrence() bool {
 	return s.Dedupe != nil && s.Trigger.Type == workflows.TriggerCron
 }
 
-// fill completes a new run from what the caller asks for.
-func (e *Engine) fill(run *runs.Run, plan *plan.Plan, s Start) error {
-	if s.Depth > MaxDepth {
-		return fault.New(fault.Conflict, "more than %d workflows have started one another in a row; this looks like a loop", MaxDepth)
-	}
-	input, err := fillInput(plan.Definition, s.Input)
-	if err != nil {
-		return err
-	}
-	now := e.now()
-	run.ID, run.CreatedAt, run.Status, run.Input, run.Depth = runs.NewID(now), now, runs.Queued, input, s.Depth
-	run.Trigger = s.Trigger
-	if run.Trigger.Type == "" {
-		run.Trigger.ID, run.Trigger.Type = triggerManual, triggerManual
-	}
-	if run.Trigger.FiredAt.IsZero() {
-		run.Trigger.FiredAt = now
-	}
-	run.Trigger.FiredAt = run.Trigger.FiredAt.UTC().Truncate(time.Microsecond) // as it comes back from the store
-	return nil
-}
-
-// fillInput checks an input and completes it with the defaults of the workflow's schema.
-func fillInput(d *workflows.Definition, input json.RawMessage) (json.RawMessage, error) {
-	if err := checkInput(input); err != nil {
-		return nil, err
-	}
-	if len(input) > 0 && (!utf8.Valid(input) || !json.Valid(input)) { // encoding/json lets wrong UTF-8 pass
-		return nil, fault.New(fault.Malformed, "the input is not valid JSON in UTF-8")
-	}
-	if d.InputSchema == nil {
-		if len(input) == 0 {
-			input = json.RawMessage("{}")
-		}
-		return input, nil
-	}
-	input, problems := workflows.FillInput(d, input)
-	if len(problems) > 0 {
-		return nil, fault.Problems("the input does not match the workflow's schema", problems)
-	}
-	return input, checkInput(input) // the defaults count
-}
-
-// triggerManual is id and type of a manual start.
-const triggerManual = "manual"
-
 // created goes on after a run was stored, or was not. sure is as for newRunner.
 func (e *Engine) created(plan *plan.Plan, n *runs.NewRun, out runs.Outcome, sure int64) (Started, error) {
 	run := n.Run
@@ -179,9 +123,7 @@ func (e *Engine) created(plan *plan.Plan, n *runs.NewRun, out runs.Outcome, sure
 	}
 	started.Status = run.Status
 	if run.Version == 0 {
-		e.mu.Lock()
-		e.local[run.ID] = plan
-		e.mu.Unlock()
+		e.starts.KeepLocal(run.ID, plan)
 	}
 	if run.Status == runs.Queued {
 		e.enqueue(runs.DueRun{Run: run.ID, Workflow: run.Workflow}, nil)

@@ -1,12 +1,12 @@
 package plan
 
 import (
+	"context"
 	"sync"
 
-	"keyflow/workflows"
+	"keyflow/workflows" // Cache keeps compiled versions. Versions are immutable, so nothing in it gets stale.
 )
 
-// Cache keeps compiled versions. Versions are immutable, so nothing in it gets stale.
 type Cache struct {
 	mu    sync.RWMutex
 	plans map[versionKey]*Plan
@@ -41,4 +41,13 @@ func (c *Cache) Put(id workflows.ID, version int, p *Plan) {
 		delete(c.plans, old)
 	}
 	c.plans[versionKey{id, version}] = p
+}
+
+// Catalog is where the engine finds definitions; *workflows.Catalog is one. Both methods
+// are called for each start and must answer from memory when nothing changed.
+type Catalog interface {
+	// Summary returns the current row; NotFound for a deleted workflow.
+	Summary(ctx context.Context, id workflows.ID) (workflows.Summary, error)
+	// Definition returns one version, parsed; it is shared and is not changed.
+	Definition(ctx context.Context, id workflows.ID, version int) (*workflows.Definition, error)
 }

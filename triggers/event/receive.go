@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"strconv"
 
-	"keyflow/engine"
 	"keyflow/engine/runs"
+	"keyflow/engine/starts"
 	"keyflow/internal/cloudevent"
 	"keyflow/internal/fault"
 	"keyflow/triggers/firing"
@@ -65,10 +65,10 @@ func checkDepths(received []cloudevent.Received, depth int) error {
 	valid := 0
 	for i := range received {
 		r := &received[i]
-		if r.Event.Depth = max(r.Event.Depth, depth); r.Event.Depth > engine.MaxDepth {
+		if r.Event.Depth = max(r.Event.Depth, depth); r.Event.Depth > starts.MaxDepth {
 			r.Problems = append(r.Problems, fault.Problem{
 				Path: r.Path + "/" + cloudevent.DepthAttribute, Code: "loop",
-				Message: "workflows start one another in a loop: more than " + strconv.Itoa(engine.MaxDepth) + " starts in a row led to this event",
+				Message: "workflows start one another in a loop: more than " + strconv.Itoa(starts.MaxDepth) + " starts in a row led to this event",
 			})
 		}
 		if wrong = append(wrong, r.Problems...); len(r.Problems) == 0 {

@@ -11,6 +11,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/starts"
 	"keyflow/internal/fault"
 	"keyflow/triggers/firing"
 )
@@ -164,8 +165,8 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request, rt *Route, body 
 func (s *Server) prepare(w http.ResponseWriter, r *http.Request, c *call) (engine.Start, bool) {
 	start := engine.Start{Workflow: c.route.Workflow, Trigger: c.trigger()}
 	depth, _ := strconv.Atoi(r.Header.Get(firing.DepthHeader))
-	if start.Depth = max(depth, 0); start.Depth > engine.MaxDepth {
-		refuse(w, http.StatusLoopDetected, "workflows start one another in a loop: "+strconv.Itoa(engine.MaxDepth)+" starts in a row")
+	if start.Depth = max(depth, 0); start.Depth > starts.MaxDepth {
+		refuse(w, http.StatusLoopDetected, "workflows start one another in a loop: "+strconv.Itoa(starts.MaxDepth)+" starts in a row")
 		return start, false
 	}
 	input, err := c.input(r.Context())

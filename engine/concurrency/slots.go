@@ -1,4 +1,10 @@
-package engine
+// Package concurrency says which slots a run needs, and hands on those that the end of a run did
+// not. Whether a run may begin is decided in one place: the store, in the transaction that creates
+// it. A run that finds no slot is stored as queued and is not due; the transaction that ends a
+// holder makes the next one due. docs/decisions/022 says why.
+//
+// It must not know how runs are carried out.
+package concurrency
 
 import (
 	"context"
@@ -15,14 +21,9 @@ import (
 	"keyflow/workflows"
 )
 
-// Admission. Whether a run may begin is decided in one place: the store, in the transaction that
-// creates it (Store.Commit). A run that finds no slot is stored as queued and is due for nobody;
-// the transaction that ends a holder makes the next one due. This file says which slots a run
-// needs; docs/decisions/022 why.
-
-// needSlots completes a new run with the slots that it needs. It costs nothing without
+// Need completes a new run with the slots that it needs. It costs nothing without
 // "concurrency" and "overlap". The error is Invalid when the key cannot be computed.
-func needSlots(ctx context.Context, plan *plan.Plan, n *runs.NewRun) error {
+func Need(ctx context.Context, plan *plan.Plan, n *runs.NewRun) error {
 	run := &n.Run
 	if run.Version == 0 {
 		return nil // a definition in no catalog is known to its process alone
@@ -46,8 +47,8 @@ func needSlots(ctx context.Context, plan *plan.Plan, n *runs.NewRun) error {
 	return nil
 }
 
-// boundWaiting keeps callers from storing runs without end that wait for a slot of the workflow.
-func boundWaiting(n *runs.NewRun, most int) {
+// BoundWaiting keeps callers from storing runs without end that wait for a slot of the workflow.
+func BoundWaiting(n *runs.NewRun, most int) {
 	for i := range n.Slots {
 		if s := &n.Slots[i]; s.Place == runs.PlaceWorkflow && s.OnLimit == workflows.OnLimitQueue {
 			s.MaxWaiting = most
@@ -126,16 +127,4 @@ func groupOf(workflow workflows.ID, kind, key string) runs.GroupID {
 		h.Write([]byte(part))
 	}
 	return runs.GroupID(h.Sum(nil)[:len(runs.GroupID{})])
-}
-
-// tell brings what the store has decided about other runs to them: those that got a slot are
-// claimed, those that were canceled for one are told.
-func (e *Engine) tell(runs []runs.DueRun) {
-	for _, due := range runs {
-		if e.running(due.Run) != nil {
-			e.lookNow()
-		} else {
-			e.enqueue(due, nil)
-		}
-	}
 }
