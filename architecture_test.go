@@ -10,6 +10,7 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -46,9 +47,10 @@ var owners = []struct {
 	{"github.com/robfig/cron", []string{"triggers/schedule"}, "its parser panics on some texts: it is called behind guards"},
 	{"golang.org/x/oauth2", []string{"credentials/oauth"}, "its quirks are handled in one place"},
 	{"github.com/tink-crypto/", []string{"credentials/internal/sealing"}, "one place encrypts and decrypts"},
+	{"keyflow/credentials/internal/sealing", []string{"credentials/internal/decrypted", "credentials/masterkey"}, "one place decrypts; the rotation of the master key seals again"},
 	{"github.com/danielgtaylor/huma", []string{"web"}, "the API is one layer"},
 	{"github.com/spf13/cobra", []string{"cmd/keyflow"}, "the command line is one layer"},
-	{"github.com/golang-jwt/", []string{"credentials"}, "keys and tokens are made and read in one place"},
+	{"github.com/golang-jwt/", []string{"credentials/authtype"}, "keys and tokens are made and read in one place"},
 	{"github.com/standard-webhooks/", nil, "the other side of tests; the product has one code path for signatures"},
 	{"github.com/ory/fosite", []string{"credentials/oauth/oauthtest"}, "a provider for tests; never in the product"},
 	{"keyflow/credentials/oauth/oauthtest", []string{"web/ui/e2e", "credentials/oauth/oauthtest"}, "a provider for tests; never in the product"},
@@ -88,6 +90,45 @@ func TestLibrariesHaveOwners(t *testing.T) {
 					t.Errorf("%s imports %s, but %s (allowed: %s)", p.ImportPath, imported, o.reason, strings.Join(o.allowed, ", "))
 				}
 			}
+		}
+	}
+}
+
+// The contract of credentials is imported by everyone, so it knows none of the packages behind it.
+// Those are layers too: nobody imports the front door but those outside.
+func TestCredentialsAreLayers(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		for _, imported := range p.Imports {
+			switch {
+			case p.ImportPath == "keyflow/credentials" && strings.HasPrefix(imported, "keyflow/credentials/"):
+				t.Errorf("the contract imports %s", imported)
+			case strings.HasPrefix(p.ImportPath, "keyflow/credentials/") && imported == "keyflow/credentials/vault":
+				t.Errorf("%s imports the front door", p.ImportPath)
+			}
+		}
+	}
+}
+
+// Opening a sealed text takes its associated data, a type of the package sealing. Of the packages
+// that may import that, only decrypted opens: the other one seals again what it cannot read.
+func TestOnePlaceDecrypts(t *testing.T) {
+	t.Parallel()
+	for _, p := range packages(t) {
+		if p.ImportPath == "keyflow/credentials/internal/decrypted" || !slices.Contains(p.Imports, "keyflow/credentials/internal/sealing") {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(p.Dir, name), nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				if call, ok := n.(*ast.SelectorExpr); ok && call.Sel.Name == "Open" {
+					t.Errorf("%s/%s opens a sealed text: only credentials/internal/decrypted does", p.ImportPath, name)
+				}
+				return true
+			})
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"mime"
 
 	"keyflow/credentials"
-	"keyflow/credentials/vault"
+	"keyflow/credentials/transfer"
 	"keyflow/internal/charset"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
@@ -39,23 +39,23 @@ func (s *server) importCredentials(ctx context.Context, who session.Who, in *cre
 }
 
 // readImport reads the rows; none of them keeps a part of raw, which is a pooled buffer.
-func readImport(contentType string, raw []byte) (vault.ImportFile, error) {
+func readImport(contentType string, raw []byte) (transfer.File, error) {
 	media, _, err := mime.ParseMediaType(contentType)
 	isCSV, isJSON := err == nil && media == "text/csv", contentType == "" || err == nil && media == "application/json"
 	if !isCSV && !isJSON {
-		return vault.ImportFile{}, fault.New(fault.Malformed, "the Content-Type of an import is application/json or text/csv")
+		return transfer.File{}, fault.New(fault.Malformed, "the Content-Type of an import is application/json or text/csv")
 	}
 	if raw, err = inUTF8(contentType, raw); err != nil {
-		return vault.ImportFile{}, err
+		return transfer.File{}, err
 	}
 	if isCSV {
-		return vault.CSVImport(bytes.NewReader(raw))
+		return transfer.ReadCSV(bytes.NewReader(raw))
 	}
 	v, err := jsonvalue.DecodeStrict(raw)
 	if err != nil {
-		return vault.ImportFile{}, malformed(raw, err)
+		return transfer.File{}, malformed(raw, err)
 	}
-	return vault.JSONImport(v)
+	return transfer.ReadJSON(v)
 }
 
 // inUTF8 decodes what is declared to be in another encoding. Whether UTF-8 is valid is for its

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"keyflow/credentials/vault"
+	"keyflow/credentials/transfer"
 )
 
 func TestImportOverHTTP(t *testing.T) {
@@ -15,7 +15,7 @@ func TestImportOverHTTP(t *testing.T) {
 	csv := []string{"Content-Type", "text/csv; charset=utf-8"}
 	hasNot := []string{canary}
 	rows := "id,type,allowed_hosts,fields.username,fields.password\r\nerp,basic_auth,erp.acme.kr,it," + canary + "\r\n"
-	large := strings.Repeat(" ", vault.MaxImportBytes)
+	large := strings.Repeat(" ", transfer.MaxBytes)
 	admin.run([]scenario{
 		{name: "dry run", method: "POST", path: path + "?dry_run=true", body: rows, headers: csv, status: 200, hasNot: hasNot,
 			has: []string{`{"dry_run":true,"created":1,"updated":0,"unchanged":0,"items":[{"id":"erp","action":"create","changed":["allowed_hosts","fields.password","fields.username","type"]}]}`}},
@@ -42,7 +42,7 @@ func TestImportOverHTTP(t *testing.T) {
 		{name: "unknown encoding", method: "POST", path: path, body: rows, headers: []string{"Content-Type", "text/csv; charset=klingon"}, status: 400, has: []string{"klingon"}, hasNot: hasNot},
 		{name: "mode", method: "POST", path: path + "?mode=replace", body: "[]", status: 422, has: []string{`"path":"?mode"`}},
 		{name: "folder", method: "POST", path: path + "?folder=x", body: rows, headers: csv, status: 422, has: []string{`"path":"?folder"`}},
-		{name: "too many", method: "POST", path: path, body: "id\n" + strings.Repeat("x\n", vault.MaxImportRows+1), headers: csv, status: 422, has: []string{"at most 10000"}},
+		{name: "too many", method: "POST", path: path, body: "id\n" + strings.Repeat("x\n", transfer.MaxRows+1), headers: csv, status: 422, has: []string{"at most 10000"}},
 		{name: "as large as can be", method: "POST", path: path, body: `[{"id":"erp"}]` + large[15:], status: 200},
 		{name: "too large", method: "POST", path: path, body: `[{"id":"erp"}]` + large, status: 413, has: []string{"the body is too large"}},
 	})

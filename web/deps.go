@@ -14,6 +14,7 @@ import (
 	"keyflow/credentials"
 	"keyflow/credentials/authtype"
 	"keyflow/credentials/presets"
+	"keyflow/credentials/transfer"
 	"keyflow/credentials/vault"
 	"keyflow/engine"
 	"keyflow/engine/live"
@@ -72,7 +73,7 @@ type Credentials interface {
 
 type credentialRecords interface {
 	// Import creates and changes many, all or none.
-	Import(ctx context.Context, caller identity.Caller, o credentials.ImportOptions, file vault.ImportFile) (credentials.ImportPlan, error)
+	Import(ctx context.Context, caller identity.Caller, o credentials.ImportOptions, file transfer.File) (credentials.ImportPlan, error)
 	Create(ctx context.Context, caller identity.Caller, in credentials.Input) (credentials.Credential, error)
 	Get(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.Credential, error)
 	List(ctx context.Context, caller identity.Caller, f credentials.Filter) ([]credentials.Credential, error)

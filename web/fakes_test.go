@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	credentialssql "keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/engine"
@@ -29,7 +30,7 @@ import (
 // newVault is a real vault that may call loopback addresses.
 func newVault(t *testing.T, db *database.DB, publicURL string, catalog *workflows.Catalog) *vault.Vault {
 	t.Helper()
-	keys, err := vault.OpenKeyset(t.TempDir(), "")
+	keys, err := masterkey.Open(t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)
 	}

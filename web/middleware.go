@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"keyflow/credentials/vault"
+	"keyflow/credentials/transfer"
 	"keyflow/internal/fault"
 	"keyflow/web/session"
 )
@@ -44,7 +44,7 @@ func requestFrom(ctx context.Context) *request {
 
 const (
 	// maxBody bounds every request body, whatever the route's own limit is.
-	maxBody = vault.MaxImportBytes + 64<<10
+	maxBody = transfer.MaxBytes + 64<<10
 	// bodyTimeout is how long a whole body may take to arrive.
 	bodyTimeout = 60 * time.Second
 )

@@ -2,7 +2,7 @@ package web
 
 import (
 	"keyflow/credentials"
-	"keyflow/credentials/vault"
+	"keyflow/credentials/transfer"
 	"keyflow/internal/cloudevent"
 )
 
@@ -21,7 +21,7 @@ func (s *server) register(a *api) {
 	add(a, get("/credentials", "List credentials"), s.listCredentials)
 	add(a, post("/credentials", "Create a credential").json(credentials.Input{}).answers(201), s.createCredential)
 	add(a, post("/credentials/test", "Test values that are not saved").json(credentials.Input{}), s.testUnsaved)
-	add(a, post("/credentials/import", "Create and change many credentials, all or none").json(importBody{}).orCSVBody().maxBytes(vault.MaxImportBytes), s.importCredentials)
+	add(a, post("/credentials/import", "Create and change many credentials, all or none").json(importBody{}).orCSVBody().maxBytes(transfer.MaxBytes), s.importCredentials)
 	add(a, get("/credentials/{id}", "Read a credential, without its secrets"), s.getCredential)
 	add(a, put("/credentials/{id}", "Replace a credential; absent secrets keep their value").json(credentials.Input{}), s.replaceCredential)
 	add(a, patch("/credentials/{id}", "Change a credential (JSON merge patch)").json(credentials.Input{}), s.patchCredential)

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	credentialstore "keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/engine"
@@ -132,7 +133,7 @@ func (c *core) wire(cfg config) error {
 }
 
 func (c *core) openVault(cfg config) error {
-	keys, err := vault.OpenKeyset(cfg.dataDir, cfg.masterKey)
+	keys, err := masterkey.Open(cfg.dataDir, cfg.masterKey)
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"keyflow/credentials/masterkey"
 	credentialstore "keyflow/credentials/sqlstore"
-	"keyflow/credentials/vault"
 	"keyflow/internal/database"
 	"keyflow/internal/fault"
 )
@@ -67,7 +67,7 @@ func keepBackup(cmd *cobra.Command, target string, write func(path string) error
 		return failure(err)
 	}
 	return show(cmd, map[string]any{"file": target, "bytes": info.Size()},
-		line("%s, %d bytes; it does not contain %s: keep a copy of that file elsewhere", target, info.Size(), vault.KeyFileName))
+		line("%s, %d bytes; it does not contain %s: keep a copy of that file elsewhere", target, info.Size(), masterkey.FileName))
 }
 
 // failure gives an error its exit code, if it has none.
@@ -140,7 +140,7 @@ func restoreCommand(p process) *cobra.Command {
 
 // keyFits returns an error unless the master key decrypts the database.
 func (c *config) keyFits(ctx context.Context, db *database.DB) error {
-	keys, err := vault.OpenKeyset(c.dataDir, c.masterKey)
+	keys, err := masterkey.Open(c.dataDir, c.masterKey)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (c *config) keyFits(ctx context.Context, db *database.DB) error {
 }
 
 func restoreFailed(err error) error {
-	if e, ok := errors.AsType[*vault.KeyError](err); ok {
+	if e, ok := errors.AsType[*masterkey.KeyError](err); ok {
 		return &exitError{exitCannotStart, e}
 	}
 	if fault.Is(err, fault.Invalid) {

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"keyflow/credentials/vault"
+	"keyflow/credentials/masterkey"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 )
@@ -65,7 +65,7 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Fatalf("from the files: %d %s", r.code, r.stderr)
 	}
 	sweep := sweeper{canaries: map[string]string{"password": canaryPassword, "admin token": s.token}}
-	key, err := os.ReadFile(filepath.Join(s.dir, vault.KeyFileName))
+	key, err := os.ReadFile(filepath.Join(s.dir, masterkey.FileName))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestBackupAndRestore(t *testing.T) {
 		}
 		sweep.add(filepath.Base(file), string(text))
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, vault.KeyFileName), key, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, masterkey.FileName), key, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if r := keyflow(t, nil, "restore", file, "--data-dir", dir); r.code != exitOK {

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"keyflow/credentials"
-	"keyflow/credentials/vault"
+	"keyflow/credentials/transfer"
 )
 
 // The formats of a file of credentials.
@@ -235,7 +235,7 @@ func exported(items []credentials.Credential) (docs []map[string]any, damaged []
 			damaged = append(damaged, string(c.ID))
 			continue
 		}
-		doc, err := vault.Export(c)
+		doc, err := transfer.Export(c)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -248,7 +248,7 @@ func writeExport(cmd *cobra.Command, out, format string, docs []map[string]any) 
 	var text bytes.Buffer
 	var err error
 	if format == formatCSV {
-		err = vault.WriteCSV(&text, docs)
+		err = transfer.WriteCSV(&text, docs)
 	} else {
 		err = printJSON(&text, map[string]any{"items": docs})
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"keyflow/credentials"
-	"keyflow/credentials/vault"
+	"keyflow/credentials/masterkey"
 )
 
 // keyStatus is what `keys ARGS --output json` printed.
@@ -49,7 +49,7 @@ func TestKeysOnTheServerAndOnTheFiles(t *testing.T) {
 	if r.code != exitOK || !strings.Contains(r.stdout, "primary") {
 		t.Errorf("as a table: %d %s%s", r.code, r.stdout, r.stderr)
 	}
-	key, err := os.ReadFile(filepath.Join(s.dir, vault.KeyFileName))
+	key, err := os.ReadFile(filepath.Join(s.dir, masterkey.FileName))
 	if err != nil {
 		t.Fatal(err)
 	}

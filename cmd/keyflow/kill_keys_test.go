@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	credentialstore "keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database"
@@ -29,7 +30,7 @@ var (
 // offline opens the vault in the data folder of a server that does not run.
 func offline(t *testing.T, dir string, transport http.RoundTripper, use func(v *vault.Vault, db *database.DB)) {
 	t.Helper()
-	keys, err := vault.OpenKeyset(dir, "")
+	keys, err := masterkey.Open(dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	credentialstore "keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database"
@@ -94,7 +95,7 @@ func connectOffline(t *testing.T, dir string, p *rotating) {
 			t.Fatal(err)
 		}
 	}
-	keys, err := vault.OpenKeyset(dir, "")
+	keys, err := masterkey.Open(dir, "")
 	must(err)
 	db, err := database.Open(t.Context(), database.Options{Dir: dir})
 	must(err)

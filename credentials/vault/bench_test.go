@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database/databasetest"
@@ -32,7 +33,7 @@ func BenchmarkRequest(b *testing.B) {
 	body := []byte(`{"rows": [` + strings.TrimSuffix(strings.Repeat(`{"id": 1, "name": "Basic Bearer", "email": "someone@example.com"},`, 31), ",") + `]}`)
 	for _, count := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("%d credentials", count), func(b *testing.B) {
-			keys, err := vault.OpenKeyset(b.TempDir(), "")
+			keys, err := masterkey.Open(b.TempDir(), "")
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	"keyflow/credentials/oauth/oauthtest"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
@@ -191,7 +192,7 @@ func (s *editedStore) SetState(ctx context.Context, id credentials.ID, revision 
 func TestEditedWhileSigningIn(t *testing.T) {
 	t.Parallel()
 	n, p := online(t), provider(t)
-	keys, err := vault.OpenKeyset(n.dir, "")
+	keys, err := masterkey.Open(n.dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
-	"keyflow/credentials/vault"
+	"keyflow/credentials/transfer"
 	"keyflow/internal/fault"
 )
 
@@ -130,7 +130,7 @@ func TestBadCSV(t *testing.T) {
 	k := setup(t)
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			file, err := vault.CSVImport(strings.NewReader(tt.text))
+			file, err := transfer.ReadCSV(strings.NewReader(tt.text))
 			if err == nil {
 				_, err = k.Import(t.Context(), admin, credentials.ImportOptions{}, file)
 			}
@@ -146,12 +146,12 @@ func TestBadCSV(t *testing.T) {
 			}
 		})
 	}
-	large := "id,name\n" + strings.Repeat("x,"+strings.Repeat("y", 100)+"\n", vault.MaxImportBytes/100)
-	if _, err := vault.CSVImport(strings.NewReader(large)); !fault.Is(err, fault.TooLarge) {
+	large := "id,name\n" + strings.Repeat("x,"+strings.Repeat("y", 100)+"\n", transfer.MaxBytes/100)
+	if _, err := transfer.ReadCSV(strings.NewReader(large)); !fault.Is(err, fault.TooLarge) {
 		t.Errorf("too large: %v", err)
 	}
-	many := "id\n" + strings.Repeat("x\n", vault.MaxImportRows+1)
-	if _, err := vault.CSVImport(strings.NewReader(many)); !fault.Is(err, fault.Invalid) || fault.Message(err) != "the import holds 10001 credentials, at most 10000 are possible: split it" {
+	many := "id\n" + strings.Repeat("x\n", transfer.MaxRows+1)
+	if _, err := transfer.ReadCSV(strings.NewReader(many)); !fault.Is(err, fault.Invalid) || fault.Message(err) != "the import holds 10001 credentials, at most 10000 are possible: split it" {
 		t.Errorf("too many: %v", err)
 	}
 }
@@ -168,14 +168,14 @@ func TestExportIsImportedAgain(t *testing.T) {
 		"failure_rules": [{"status": [403], "headers": {"x": "y"}, "action": "refuse"}], "expires_at": "2027-01-01T00:00:00Z", "rotate_every": "90d"}`)
 	var docs []map[string]any
 	for _, c := range k.all(t) {
-		doc, err := vault.Export(c)
+		doc, err := transfer.Export(c)
 		if err != nil {
 			t.Fatal(err)
 		}
 		docs = append(docs, doc)
 	}
 	var text bytes.Buffer
-	if err := vault.WriteCSV(&text, docs); err != nil {
+	if err := transfer.WriteCSV(&text, docs); err != nil {
 		t.Fatal(err)
 	}
 	asJSON := encode(t, map[string]any{"items": docs})
@@ -185,7 +185,7 @@ func TestExportIsImportedAgain(t *testing.T) {
 	if want := map[string]any{"client_secret": map[string]any{"set": true}}; cmp.Diff(want, docs[1]["secrets"]) != "" {
 		t.Errorf("secrets of crm: %v", docs[1]["secrets"])
 	}
-	for form, file := range map[string]vault.ImportFile{"JSON": jsonFile(t, asJSON), "CSV": csvFile(t, text.String())} {
+	for form, file := range map[string]transfer.File{"JSON": jsonFile(t, asJSON), "CSV": csvFile(t, text.String())} {
 		if plan := k.importAll(t, credentials.ImportOptions{}, file); plan.Unchanged != 3 {
 			t.Errorf("%s at home: %+v", form, plan)
 		}
@@ -220,7 +220,7 @@ func FuzzCSV(f *testing.F) {
 	f.Add("\ufeffid\n\"\n\"")
 	f.Add("id,,\n,,,\r\n\r")
 	f.Fuzz(func(t *testing.T, text string) {
-		if _, err := vault.CSVImport(strings.NewReader(text)); err != nil && fault.KindOf(err) == fault.Internal {
+		if _, err := transfer.ReadCSV(strings.NewReader(text)); err != nil && fault.KindOf(err) == fault.Internal {
 			t.Error(err)
 		}
 	})

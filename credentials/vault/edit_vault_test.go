@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
-	"keyflow/credentials/vault"
+	"keyflow/credentials/transfer"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/internal/jsonvalue"
@@ -58,7 +58,7 @@ func TestWhatIsShownCanBeSentBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := vault.JSONImport([]any{row})
+	file, err := transfer.ReadJSON([]any{row})
 	if err != nil {
 		t.Fatal(err)
 	}

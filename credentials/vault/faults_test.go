@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 )
@@ -49,7 +50,7 @@ func TestTokenSurvivesAFailingStore(t *testing.T) {
 
 			store := sqlstore.New(n.db)
 			tokens := &failingTokens{TokenStore: store}
-			keys, err := vault.OpenKeyset(n.dir, "")
+			keys, err := masterkey.Open(n.dir, "")
 			if err != nil {
 				t.Fatal(err)
 			}

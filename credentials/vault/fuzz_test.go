@@ -14,6 +14,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/credentials/document"
+	"keyflow/credentials/masterkey"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database"
@@ -23,7 +24,7 @@ import (
 // vaultOn opens a vault as a process that starts on this data.
 func vaultOn(tb testing.TB, db *database.DB, dir string) *vault.Vault {
 	tb.Helper()
-	keys, err := vault.OpenKeyset(dir, "")
+	keys, err := masterkey.Open(dir, "")
 	if err != nil {
 		tb.Fatal(err)
 	}

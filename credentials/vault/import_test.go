@@ -11,36 +11,38 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	"keyflow/credentials/sqlstore"
+	"keyflow/credentials/transfer"
 	"keyflow/credentials/vault"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/internal/jsonvalue"
 )
 
-func jsonFile(t *testing.T, text string) vault.ImportFile {
+func jsonFile(t *testing.T, text string) transfer.File {
 	t.Helper()
 	v, err := jsonvalue.DecodeStrict([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := vault.JSONImport(v)
+	file, err := transfer.ReadJSON(v)
 	if err != nil {
 		t.Fatal(err, problemLines(err))
 	}
 	return file
 }
 
-func csvFile(t *testing.T, text string) vault.ImportFile {
+func csvFile(t *testing.T, text string) transfer.File {
 	t.Helper()
-	file, err := vault.CSVImport(strings.NewReader(text))
+	file, err := transfer.ReadCSV(strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err, problemLines(err))
 	}
 	return file
 }
 
-func (k *keep) importAll(t *testing.T, o credentials.ImportOptions, file vault.ImportFile) credentials.ImportPlan {
+func (k *keep) importAll(t *testing.T, o credentials.ImportOptions, file transfer.File) credentials.ImportPlan {
 	t.Helper()
 	plan, err := k.Import(t.Context(), admin, o, file)
 	if err != nil {
@@ -350,7 +352,7 @@ func TestImportMeetsAnEditUnderWay(t *testing.T) {
 			k := setup(t)
 			k.create(t, erp)
 			store := sqlstore.New(k.db)
-			keys, err := vault.OpenKeyset(k.dir, "")
+			keys, err := masterkey.Open(k.dir, "")
 			if err != nil {
 				t.Fatal(err)
 			}

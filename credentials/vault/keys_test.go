@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database"
@@ -54,7 +55,7 @@ func readable(t *testing.T, k *keep) {
 	if err := k.db.Read().Raw("SELECT sealed FROM credential_versions WHERE credential = 'erp' AND version = 1").Scan(&first).Error; err != nil {
 		t.Fatal(err)
 	}
-	if got, err := k.OpenVersion("erp", 1, "password", first.ciphertext(t)["password"]); got != "canary-Pw-1" || err != nil {
+	if got, err := vault.OpenVersion(k.keys, "erp", 1, "password", first.ciphertext(t)["password"]); got != "canary-Pw-1" || err != nil {
 		t.Errorf("password of version 1 %q, %v", got, err)
 	}
 }
@@ -176,7 +177,7 @@ func (s *stumbling) Reseal(ctx context.Context, rows []credentials.SealedRow) (i
 // over is a vault on k's data with another store for the walk.
 func (k *keep) over(t *testing.T, canary credentials.CanaryStore) *keep {
 	t.Helper()
-	keys, err := vault.OpenKeyset(k.dir, "")
+	keys, err := masterkey.Open(k.dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,9 +283,9 @@ func TestSharedDatabaseRotatesInTwoSteps(t *testing.T) {
 	db := databasetest.Postgres(t)
 	here, there := setupOn(t, db, t.TempDir()), t.TempDir()
 	copyKey := func() {
-		text, err := os.ReadFile(filepath.Join(here.dir, vault.KeyFileName))
+		text, err := os.ReadFile(filepath.Join(here.dir, masterkey.FileName))
 		if err == nil {
-			err = os.WriteFile(filepath.Join(there, vault.KeyFileName), text, 0o600)
+			err = os.WriteFile(filepath.Join(there, masterkey.FileName), text, 0o600)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -307,7 +308,7 @@ func TestSharedDatabaseRotatesInTwoSteps(t *testing.T) {
 	}
 	other = setupOnFails(t, db, other)
 	_, err := other.OpenText(t.Context(), "erp", "password")
-	want := fmt.Sprintf(`credential "erp" is sealed with key %d, which is not in %s: put the key file`, here.status(t).Primary, filepath.Join(there, vault.KeyFileName))
+	want := fmt.Sprintf(`credential "erp" is sealed with key %d, which is not in %s: put the key file`, here.status(t).Primary, filepath.Join(there, masterkey.FileName))
 	if !fault.Is(err, fault.Conflict) || !strings.HasPrefix(fault.Message(err), want) {
 		t.Errorf("a process without the key: %v", err)
 	}
@@ -324,7 +325,7 @@ func TestSharedDatabaseRotatesInTwoSteps(t *testing.T) {
 func setupOnFails(t *testing.T, db *database.DB, running *keep) *keep {
 	t.Helper()
 	_, err := start(t, db, running.dir, "")
-	if e, ok := errors.AsType[*vault.KeyError](err); !ok || e.KeyID == 0 || !strings.Contains(e.Message, "wrong master key") {
+	if e, ok := errors.AsType[*masterkey.KeyError](err); !ok || e.KeyID == 0 || !strings.Contains(e.Message, "wrong master key") {
 		t.Errorf("a start without the new key: %v", err)
 	}
 	return running
@@ -334,7 +335,7 @@ func TestKeysFromTheEnvironmentRotateToTheirPrimary(t *testing.T) {
 	t.Parallel()
 	k := setup(t)
 	stocked(t, k)
-	path := filepath.Join(k.dir, vault.KeyFileName)
+	path := filepath.Join(k.dir, masterkey.FileName)
 	old, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -384,7 +385,7 @@ func TestKeyFilesThatCannotBeReplaced(t *testing.T) {
 			t.Parallel()
 			k := setup(t)
 			stocked(t, k)
-			if err := tt.change(filepath.Join(k.dir, vault.KeyFileName)); err != nil {
+			if err := tt.change(filepath.Join(k.dir, masterkey.FileName)); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := k.RotateKeys(t.Context(), admin); !fault.Is(err, fault.Conflict) || !strings.Contains(fault.Message(err), tt.want) {

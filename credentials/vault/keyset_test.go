@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database"
@@ -21,7 +22,7 @@ import (
 
 func start(t *testing.T, db *database.DB, dir, env string) (*vault.Vault, error) {
 	t.Helper()
-	keys, err := vault.OpenKeyset(dir, env)
+	keys, err := masterkey.Open(dir, env)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +56,7 @@ func TestFirstStartMakesTheKeyOnce(t *testing.T) {
 		if diff := cmp.Diff([]string{"master.key -rw-------"}, files(t, dir)); diff != "" {
 			t.Errorf("files after the first start (-want +got):\n%s", diff)
 		}
-		before, err := os.ReadFile(filepath.Join(dir, vault.KeyFileName))
+		before, err := os.ReadFile(filepath.Join(dir, masterkey.FileName))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +65,7 @@ func TestFirstStartMakesTheKeyOnce(t *testing.T) {
 		if text := second.text(t, "erp", "password"); text != "canary-Pw-1" {
 			t.Errorf("after a restart the password is %q", text)
 		}
-		after, err := os.ReadFile(filepath.Join(dir, vault.KeyFileName))
+		after, err := os.ReadFile(filepath.Join(dir, masterkey.FileName))
 		if err != nil || string(after) != string(before) {
 			t.Errorf("the second start changed the key file (%v)", err)
 		}
@@ -76,7 +77,7 @@ func TestKeyFromTheEnvironment(t *testing.T) {
 	raw := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789abcdef"))
 	dir := t.TempDir()
 	setupOn(t, databasetest.SQLite(t), dir)
-	file, err := os.ReadFile(filepath.Join(dir, vault.KeyFileName))
+	file, err := os.ReadFile(filepath.Join(dir, masterkey.FileName))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +107,7 @@ func TestWrongKeyWritesNothing(t *testing.T) {
 	t.Parallel()
 	other := t.TempDir()
 	setupOn(t, databasetest.SQLite(t), other)
-	otherKey := filepath.Join(other, vault.KeyFileName)
+	otherKey := filepath.Join(other, masterkey.FileName)
 	tests := map[string]struct {
 		damage func(key string) error
 		want   string // %d is the id of the missing key, FILE the key file
@@ -128,14 +129,14 @@ func TestWrongKeyWritesNothing(t *testing.T) {
 			t.Parallel()
 			db, dir := databasetest.SQLite(t), t.TempDir()
 			setupOn(t, db, dir).create(t, erp)
-			key := filepath.Join(dir, vault.KeyFileName)
+			key := filepath.Join(dir, masterkey.FileName)
 			if err := tt.damage(key); err != nil {
 				t.Fatal(err)
 			}
 			before := append(files(t, dir), rows(t, db)...)
 
 			_, err := start(t, db, dir, "")
-			keyError, ok := errors.AsType[*vault.KeyError](err)
+			keyError, ok := errors.AsType[*masterkey.KeyError](err)
 			if !ok {
 				t.Fatalf("start with a wrong key: %v", err)
 			}
@@ -202,7 +203,7 @@ func TestConcurrentFirstStarts(t *testing.T) {
 		err := <-errs
 		if err == nil {
 			started++
-		} else if _, ok := errors.AsType[*vault.KeyError](err); !ok {
+		} else if _, ok := errors.AsType[*masterkey.KeyError](err); !ok {
 			t.Error(err)
 		}
 	}
@@ -218,7 +219,7 @@ func TestConcurrentFirstStarts(t *testing.T) {
 func TestKeysetNeverPrints(t *testing.T) {
 	t.Parallel()
 	raw := "0123456789abcdef0123456789abcdef"
-	keys, err := vault.OpenKeyset("", base64.StdEncoding.EncodeToString([]byte(raw)))
+	keys, err := masterkey.Open("", base64.StdEncoding.EncodeToString([]byte(raw)))
 	if err != nil {
 		t.Fatal(err)
 	}

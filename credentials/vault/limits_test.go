@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	"keyflow/credentials/sources"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
@@ -315,7 +316,7 @@ func TestPermitOfASlowReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := vault.OpenKeyset(n.dir, "")
+	keys, err := masterkey.Open(n.dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/credentials/document"
+	"keyflow/credentials/masterkey"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database"
@@ -116,7 +117,7 @@ func (s *countingStore) Get(ctx context.Context, id credentials.ID) (credentials
 func setupCounting(t *testing.T) (*vault.Vault, *countingStore) {
 	t.Helper()
 	store := &countingStore{Store: sqlstore.New(databasetest.SQLite(t)), begun: make(chan struct{})}
-	keys, err := vault.OpenKeyset(t.TempDir(), "")
+	keys, err := masterkey.Open(t.TempDir(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +221,7 @@ func TestUnchangedCredentialIsDecryptedOnce(t *testing.T) {
 func BenchmarkOpen(b *testing.B) {
 	db := databasetest.SQLite(b)
 	store := sqlstore.New(db)
-	keys, err := vault.OpenKeyset(b.TempDir(), "")
+	keys, err := masterkey.Open(b.TempDir(), "")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -16,9 +16,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	"keyflow/credentials/oauth/oauthtest"
 	"keyflow/credentials/sources"
 	"keyflow/credentials/sqlstore"
+	"keyflow/credentials/transfer"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/egress"
@@ -52,7 +54,7 @@ func setupOutside(t *testing.T) *outside {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := vault.OpenKeyset(s.dir, "")
+	keys, err := masterkey.Open(s.dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,19 +252,19 @@ func TestReferencesAreExported(t *testing.T) {
 	t.Parallel()
 	s := setupOutside(t)
 	c := s.bearer(t)
-	doc, err := vault.Export(c)
+	doc, err := transfer.Export(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var table bytes.Buffer
-	if err := vault.WriteCSV(&table, []map[string]any{doc}); err != nil {
+	if err := transfer.WriteCSV(&table, []map[string]any{doc}); err != nil {
 		t.Fatal(err)
 	}
-	for form, read := range map[string]func() (vault.ImportFile, error){
-		"JSON": func() (vault.ImportFile, error) {
-			return vault.JSONImport(map[string]any{"items": []any{doc}})
+	for form, read := range map[string]func() (transfer.File, error){
+		"JSON": func() (transfer.File, error) {
+			return transfer.ReadJSON(map[string]any{"items": []any{doc}})
 		},
-		"CSV": func() (vault.ImportFile, error) { return vault.CSVImport(&table) },
+		"CSV": func() (transfer.File, error) { return transfer.ReadCSV(&table) },
 	} {
 		file, err := read()
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	"keyflow/credentials/oauth/oauthtest"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
@@ -60,7 +61,7 @@ func onlineOver(t *testing.T, db *database.DB, dir string, transport *egress.Tra
 	t.Helper()
 	n := &network{db: db, dir: dir, transport: transport, ahead: &atomic.Int64{}, told: make(chan credentials.ID, 100)}
 	t.Cleanup(n.transport.CloseIdleConnections)
-	keys, err := vault.OpenKeyset(dir, "")
+	keys, err := masterkey.Open(dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}

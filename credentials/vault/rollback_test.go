@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/fault"
@@ -243,7 +244,7 @@ func TestRollbackOfWhatWasEditedMeanwhileIsStale(t *testing.T) {
 	k := setup(t)
 	k.create(t, erp)
 	k.patch(t, "erp", `{"fields": {"password": "canary-Pw-2"}}`)
-	keys, err := vault.OpenKeyset(k.dir, "")
+	keys, err := masterkey.Open(k.dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,82 +3,99 @@ package vault
 import (
 	"context"
 	"crypto/rand"
-	"log/slog"
 	"strings"
 	"sync"
 
 	"keyflow/credentials"
+	"keyflow/credentials/inbound"
+	"keyflow/credentials/internal/access"
+	"keyflow/credentials/internal/action"
+	"keyflow/credentials/internal/certificate"
+	"keyflow/credentials/internal/decrypted"
+	"keyflow/credentials/internal/editing"
+	"keyflow/credentials/internal/management"
+	"keyflow/credentials/internal/probe"
+	"keyflow/credentials/internal/status"
+	"keyflow/credentials/internal/throttle"
+	"keyflow/credentials/internal/view"
+	"keyflow/credentials/masterkey"
+	"keyflow/credentials/outbound"
 	"keyflow/credentials/presets"
+	"keyflow/credentials/rotation"
+	"keyflow/credentials/token"
+	"keyflow/credentials/transfer"
+	"keyflow/credentials/usage"
 )
 
 // rooms are the parts of a vault that others have no access to.
 type rooms struct {
-	reader    *Reader
-	editor    *Editor
-	states    *States
-	tokens    *Tokens
-	resolver  *Resolver
-	usage     *UsageLog
-	reminders *Reminders
-	log       *slog.Logger
+	reader    *decrypted.Reader
+	editor    *editing.Editor
+	states    *status.States
+	tokens    *token.Tokens
+	resolver  *outbound.Resolver
+	usage     *usage.Log
+	reminders *usage.Reminders
+	masterKey *masterkey.Rotation
 }
 
 // build composes a vault, lower rooms first.
 func build(o Options, list []presets.Preset) *Vault {
 	process, redirectURL := rand.Text(), strings.TrimSuffix(o.PublicURL, "/")+credentials.CallbackPath
-	sealer := NewSealer(o.Keyset)
-	reader := NewReader(o.Store, sealer, o.Sources)
-	gate := &Gate{reader: reader, records: o.Store}
-	usage := &UsageLog{records: o.Store, store: o.Seen, usages: o.Usages, users: o.Users, now: o.Now, log: o.Logger}
-	viewer := &Viewer{redirectURL: redirectURL, usage: usage, now: o.Now, log: o.Logger}
-	reminders := &Reminders{store: o.Reminders, planned: make(chan struct{}, 1), now: o.Now, log: o.Logger}
-	states := &States{records: o.Store, tokens: o.Tokens, reader: reader, connected: o.Connected, now: o.Now, log: o.Logger}
-	certificates := &Certificates{transport: o.Transport}
-	provider := &Provider{transport: o.Transport, redirectURL: redirectURL, certificates: certificates, now: o.Now}
-	tokens := &Tokens{
-		store: o.Tokens, records: o.Store, sealer: sealer, reader: reader, states: states, provider: provider,
-		process: process, now: o.Now, log: o.Logger,
+	sealer := decrypted.NewSealer(o.Keyset)
+	reader := decrypted.NewReader(o.Store, sealer, o.Sources)
+	gate := &access.Gate{Reader: reader, Records: o.Store}
+	uses := &usage.Log{Records: o.Store, Store: o.Seen, Usages: o.Usages, Users: o.Users, Now: o.Now, Log: o.Logger}
+	viewer := &view.Viewer{RedirectURL: redirectURL, Usage: uses, Now: o.Now, Log: o.Logger}
+	reminders := &usage.Reminders{Store: o.Reminders, Planned: make(chan struct{}, 1), Now: o.Now, Log: o.Logger}
+	states := &status.States{Records: o.Store, Tokens: o.Tokens, Reader: reader, Connected: o.Connected, Now: o.Now, Log: o.Logger}
+	certificates := &certificate.Certificates{Transport: o.Transport}
+	provider := &token.Provider{Transport: o.Transport, RedirectURL: redirectURL, Certificates: certificates, Now: o.Now}
+	tokens := &token.Tokens{
+		Store: o.Tokens, Records: o.Store, Sealer: sealer, Reader: reader, States: states, Provider: provider,
+		Process: process, Now: o.Now, Log: o.Logger,
 	}
-	throttles := &Throttles{store: o.Limits, records: o.Store, process: process, now: o.Now}
-	resolver := &Resolver{
-		base: o.Transport, gate: gate, reader: reader, tokens: tokens, provider: provider, states: states, certificates: certificates,
-		throttles: throttles, usage: usage, now: o.Now, log: o.Logger,
+	throttles := &throttle.Throttles{Store: o.Limits, Records: o.Store, Process: process, Now: o.Now}
+	resolver := &outbound.Resolver{
+		Base: o.Transport, Gate: gate, Reader: reader, Tokens: tokens, Provider: provider, States: states, Certificates: certificates,
+		Throttles: throttles, Usage: uses, Now: o.Now, Log: o.Logger,
 	}
-	prober := &Prober{
-		base: o.Transport, reader: reader, resolver: resolver, tokens: tokens, provider: provider, states: states, now: o.Now, log: o.Logger,
+	prober := &probe.Prober{
+		Base: o.Transport, Reader: reader, Resolver: resolver, Tokens: tokens, Provider: provider, States: states, Now: o.Now, Log: o.Logger,
 	}
-	editor := &Editor{
-		records: o.Store, reader: reader, sealer: sealer, sources: o.Sources, viewer: viewer, connected: o.Connected, plan: reminders.plan, now: o.Now,
+	editor := &editing.Editor{
+		Records: o.Store, Reader: reader, Sealer: sealer, Sources: o.Sources, Viewer: viewer, Connected: o.Connected, Plan: reminders.Plan, Now: o.Now,
 	}
-	rotation := &Rotation{editor: editor, gate: gate, reader: reader, sealer: sealer, prober: prober, records: o.Store, now: o.Now}
-	fallBacks := &FallBacks{rotation: rotation, editor: editor, reader: reader, prober: prober, records: o.Store, now: o.Now, log: o.Logger}
-	resolver.leave = fallBacks.leave
-	records := &Records{
-		editor: editor, viewer: viewer, usage: usage, reader: reader, records: o.Store, connected: o.Connected, now: o.Now,
-		forget: func(id credentials.ID) {
-			usage.forget(id)
-			tokens.renewals.forget(id)
-			resolver.kits.forget(id)
-			certificates.identities.forget(id)
-			fallBacks.fallBacks.forget(id)
+	versions := &rotation.Rotation{Editor: editor, Gate: gate, Reader: reader, Sealer: sealer, Prober: prober, Records: o.Store, Now: o.Now}
+	fallBacks := &rotation.FallBacks{Rotation: versions, Editor: editor, Reader: reader, Prober: prober, Records: o.Store, Now: o.Now, Log: o.Logger}
+	resolver.FallBack = fallBacks.FallBack
+	records := &management.Records{
+		Editor: editor, Viewer: viewer, Usage: uses, Reader: reader, Records: o.Store, Connected: o.Connected, Now: o.Now,
+		Forget: func(id credentials.ID) {
+			uses.Forget(id)
+			tokens.Forget(id)
+			resolver.Forget(id)
+			certificates.Forget(id)
+			fallBacks.Forget(id)
 		},
 	}
+	masterKey := &masterkey.Rotation{Keyset: o.Keyset, Canary: o.Canary, Records: o.Store, Log: o.Logger}
 	return &Vault{
-		Records: records, Rotation: rotation,
-		Checks: &Checks{reader: reader, records: o.Store},
-		Tests:  &Tests{prober: prober, editor: editor, gate: gate},
-		Connections: &Connections{
-			tokens: tokens, provider: provider, store: o.Tokens, sealer: sealer, gate: gate, reader: reader, states: states,
-			connected: o.Connected, get: records.Get, now: o.Now,
+		records: records, rotations: versions,
+		checks: &access.Checks{Reader: reader, Records: o.Store},
+		tests:  &probe.Tests{Prober: prober, Editor: editor, Gate: gate},
+		connections: &token.Connections{
+			Tokens: tokens, Provider: provider, Store: o.Tokens, Sealer: sealer, Gate: gate, Reader: reader, States: states,
+			Connected: o.Connected, Get: records.Get, Now: o.Now,
 		},
-		Actions:      &Actions{gate: gate, reader: reader, prober: prober, tokens: tokens, rotation: rotation},
-		Outputs:      Outputs{sealer},
-		Importer:     &Importer{editor: editor, reader: reader, sealer: sealer, records: o.Store, connected: o.Connected, plan: reminders.plan, now: o.Now},
-		Verifier:     &Verifier{reader: reader, usage: usage, now: o.Now},
-		UsageReports: &UsageReports{log: usage, records: o.Store},
-		MasterKey:    &MasterKey{keys: o.Keyset, canary: o.Canary, records: o.Store, log: o.Logger},
+		actions:      &action.Actions{Gate: gate, Reader: reader, Prober: prober, Tokens: tokens, Rotation: versions},
+		outputs:      &action.Outputs{Sealer: sealer},
+		importer:     &transfer.Importer{Editor: editor, Reader: reader, Sealer: sealer, Records: o.Store, Connected: o.Connected, Plan: reminders.Plan, Now: o.Now},
+		verifier:     &inbound.Verifier{Reader: reader, Usage: uses, Now: o.Now},
+		usageReports: &usage.Reports{Log: uses, Records: o.Store},
+		masterKey:    masterKey,
 		sources:      o.Sources, presets: list, redirectURL: redirectURL,
-		rooms: rooms{reader: reader, editor: editor, states: states, tokens: tokens, resolver: resolver, usage: usage, reminders: reminders, log: o.Logger},
+		rooms: rooms{reader: reader, editor: editor, states: states, tokens: tokens, resolver: resolver, usage: uses, reminders: reminders, masterKey: masterKey},
 	}
 }
 
@@ -87,14 +104,14 @@ func build(o Options, list []presets.Preset) *Vault {
 // what is left of the uses.
 func (v *Vault) Serve(ctx context.Context) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { v.rooms.tokens.serveIdle(ctx) })
-	wg.Go(func() { v.serveRotation(ctx) })
-	wg.Go(func() { v.rooms.reminders.serveReminders(ctx) })
+	wg.Go(func() { v.rooms.tokens.ServeIdle(ctx) })
+	wg.Go(func() { v.rooms.masterKey.ServeRotation(ctx) })
+	wg.Go(func() { v.rooms.reminders.Serve(ctx) })
 	defer wg.Wait()
-	return v.rooms.usage.serve(ctx)
+	return v.rooms.usage.Serve(ctx)
 }
 
 // Close writes what Serve has not written yet.
 func (v *Vault) Close(ctx context.Context) error {
-	return v.rooms.usage.close(ctx)
+	return v.rooms.usage.Close(ctx)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
+	"keyflow/credentials/masterkey"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database/databasetest"
@@ -42,7 +43,7 @@ func newBusy(t *testing.T) *busy {
 		t.Fatal(err)
 	}
 	t.Cleanup(transport.CloseIdleConnections)
-	keys, err := vault.OpenKeyset(b.dir, "")
+	keys, err := masterkey.Open(b.dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,10 +15,13 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"keyflow/credentials"
 	"keyflow/credentials/authtype"
+	"keyflow/credentials/masterkey"
+	"keyflow/credentials/outbound"
 	"keyflow/credentials/presets"
 	"keyflow/credentials/sources"
 )
@@ -31,7 +34,7 @@ type Options struct {
 	Tokens credentials.TokenStore  // required
 	Limits credentials.LimitStore  // required
 	Canary credentials.CanaryStore // required
-	Keyset *Keyset                 // required
+	Keyset *masterkey.Keyset       // required
 	// PublicURL is where people reach this Keyflow; OAuth redirect URLs are built from it.
 	PublicURL string
 	// Sources reads secrets kept elsewhere, where references lead; nil has none switched on.
@@ -56,17 +59,17 @@ type Options struct {
 // Vault keeps credentials. Its methods are those of the rooms that it is composed of. It is safe
 // for concurrent use.
 type Vault struct {
-	*Records
-	*Checks
-	*Tests
-	*Connections
-	*Rotation
-	*Actions
-	*Importer
-	*Verifier
-	*UsageReports
-	*MasterKey
-	Outputs
+	records
+	checks
+	tests
+	connections
+	rotations
+	actions
+	outputs
+	importer
+	verifier
+	usageReports
+	masterKey
 
 	sources     *sources.Sources
 	presets     []presets.Preset
@@ -126,4 +129,7 @@ func (v *Vault) Types() []authtype.Type {
 func (v *Vault) RedirectURL() string { return v.redirectURL }
 
 // Resolver returns the resolver of this vault.
-func (v *Vault) Resolver() *Resolver { return v.rooms.resolver }
+func (v *Vault) Resolver() *outbound.Resolver { return v.rooms.resolver }
+
+// Presets lists the presets, ordered by id.
+func (v *Vault) Presets() []presets.Preset { return slices.Clone(v.presets) }

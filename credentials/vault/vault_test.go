@@ -11,6 +11,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/credentials/document"
+	"keyflow/credentials/masterkey"
 	"keyflow/credentials/sqlstore"
 	"keyflow/credentials/vault"
 	"keyflow/internal/database"
@@ -26,6 +27,7 @@ type keep struct {
 	*vault.Vault
 	db     *database.DB
 	dir    string
+	keys   *masterkey.Keyset
 	usages map[credentials.ID][]credentials.Usage
 	now    time.Time
 }
@@ -39,10 +41,11 @@ func setup(t *testing.T) *keep {
 func setupOn(t *testing.T, db *database.DB, dir string) *keep {
 	t.Helper()
 	k := &keep{db: db, dir: dir, usages: make(map[credentials.ID][]credentials.Usage), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	keys, err := vault.OpenKeyset(dir, "")
+	keys, err := masterkey.Open(dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
+	k.keys = keys
 	store := sqlstore.New(db)
 	k.Vault, err = vault.New(vault.Options{
 		Store: store, Tokens: store, Limits: store, Canary: store, Keyset: keys, PublicURL: "https://flow.example.com/",

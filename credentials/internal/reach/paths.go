@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
+// IDForm is the regular expression of ids: of credentials, and of the segments of a folder.
 const maxPathLength = 512
 
-// IDForm is the regular expression of ids: of credentials, and of the segments of a folder.
 const IDForm = `^[a-z0-9][a-z0-9_-]{0,62}$`
 
 var (
@@ -102,4 +102,12 @@ func matchPath(pattern, full string) bool {
 		return more == deeper
 	}
 	return matchPath(rest, after)
+}
+
+// List is patterns as a message names them.
+func List(patterns []string) string {
+	if len(patterns) == 0 {
+		return "none"
+	}
+	return strings.Join(patterns, ", ")
 }

@@ -17,8 +17,8 @@ type Canary interface {
 	Empty(ctx context.Context) (bool, error)
 }
 
-// CanaryPlace is where the canary is kept.
-func CanaryPlace() Place { return Place{Kind: "canary"} }
+// CanaryData is where the canary is kept.
+func CanaryData() AssociatedData { return AssociatedData{Kind: "canary"} }
 
 const canaryText = "keyflow canary 1"
 
@@ -40,7 +40,7 @@ func (k *Keyset) Prove(ctx context.Context, store Canary) error {
 	if !empty {
 		return &KeyError{Message: "the database holds sealed credentials but lost the record that says which master key fits them; restore the database from its backup"}
 	}
-	if sealed, err = k.Seal(CanaryPlace(), []byte(canaryText)); err != nil {
+	if sealed, err = k.Seal(CanaryData(), []byte(canaryText)); err != nil {
 		return err
 	}
 	made := k.fresh
@@ -60,7 +60,7 @@ func (k *Keyset) Prove(ctx context.Context, store Canary) error {
 }
 
 func (k *Keyset) openCanary(sealed []byte) error {
-	text, err := k.Open(CanaryPlace(), sealed)
+	text, err := k.Open(CanaryData(), sealed)
 	id := KeyID(sealed)
 	if err == nil && string(text) == canaryText {
 		return nil

@@ -7,16 +7,16 @@ import (
 	"strconv"
 )
 
-// Place binds a ciphertext to where it is stored; opened anywhere else it is an error.
-type Place struct {
+// AssociatedData binds a ciphertext to where it is stored; opened anywhere else it is an error.
+type AssociatedData struct {
 	Kind    string // what it is: "field", "token", "canary", …
 	ID      string // of the credential, or what else owns it
 	Version int64  // of the fields, generation of the token; 0 where there is one only
 	Field   string
 }
 
-// associated encodes the place without ambiguity: each text with its length in front.
-func (p Place) associated() []byte {
+// encode encodes the place without ambiguity: each text with its length in front.
+func (p AssociatedData) encode() []byte {
 	b := []byte("keyflow/1")
 	for _, s := range []string{p.Kind, p.ID, strconv.FormatInt(p.Version, 10), p.Field} {
 		b = strconv.AppendInt(b, int64(len(s)), 10)
@@ -26,8 +26,8 @@ func (p Place) associated() []byte {
 }
 
 // Seal encrypts text for one place with the primary key.
-func (k *Keyset) Seal(at Place, text []byte) ([]byte, error) {
-	sealed, err := k.ring.Load().aead.Encrypt(text, at.associated())
+func (k *Keyset) Seal(at AssociatedData, text []byte) ([]byte, error) {
+	sealed, err := k.ring.Load().aead.Encrypt(text, at.encode())
 	if err != nil {
 		return nil, fmt.Errorf("seal %s %s of credential %q: %w", at.Kind, at.Field, at.ID, err)
 	}
@@ -36,12 +36,12 @@ func (k *Keyset) Seal(at Place, text []byte) ([]byte, error) {
 
 // Open decrypts what Seal made for the same place. A ciphertext of a key that is not held
 // makes the key file be read again; without the key the error is *MissingKeyError.
-func (k *Keyset) Open(at Place, sealed []byte) ([]byte, error) {
+func (k *Keyset) Open(at AssociatedData, sealed []byte) ([]byte, error) {
 	r, id := k.ring.Load(), KeyID(sealed)
 	if !r.holds(id) {
 		r = k.reload()
 	}
-	text, err := r.aead.Decrypt(sealed, at.associated())
+	text, err := r.aead.Decrypt(sealed, at.encode())
 	if err == nil {
 		k.follow(id)
 		return text, nil
@@ -53,7 +53,7 @@ func (k *Keyset) Open(at Place, sealed []byte) ([]byte, error) {
 }
 
 // Reseal seals with the primary key what any key sealed for the same place.
-func (k *Keyset) Reseal(at Place, sealed []byte) ([]byte, error) {
+func (k *Keyset) Reseal(at AssociatedData, sealed []byte) ([]byte, error) {
 	text, err := k.Open(at, sealed)
 	if err != nil {
 		return nil, err

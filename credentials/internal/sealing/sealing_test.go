@@ -19,7 +19,7 @@ func testKeyset(tb testing.TB, seed byte) *Keyset {
 func TestSealedTextOpensOnlyWhereItBelongs(t *testing.T) {
 	t.Parallel()
 	k := testKeyset(t, 1)
-	at := Place{Kind: "field", ID: "erp", Version: 12, Field: "password"}
+	at := AssociatedData{Kind: "field", ID: "erp", Version: 12, Field: "password"}
 	sealed, err := k.Seal(at, []byte("canary-Pw-1"))
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func TestSealedTextOpensOnlyWhereItBelongs(t *testing.T) {
 			t.Errorf("cut to %d bytes: opened %q", n, text)
 		}
 	}
-	for name, other := range map[string]Place{
+	for name, other := range map[string]AssociatedData{
 		"kind":                     {Kind: "token", ID: "erp", Version: 12, Field: "password"},
 		"id":                       {Kind: "field", ID: "erp2", Version: 12, Field: "password"},
 		"version":                  {Kind: "field", ID: "erp", Version: 13, Field: "password"},
@@ -62,7 +62,7 @@ func TestSealedTextOpensOnlyWhereItBelongs(t *testing.T) {
 // genuine record with any of its bytes changed.
 func FuzzSealedRecord(f *testing.F) {
 	k := testKeyset(f, 1)
-	at := Place{Kind: "field", ID: "erp", Version: 1, Field: "password"}
+	at := AssociatedData{Kind: "field", ID: "erp", Version: 1, Field: "password"}
 	sealed, err := k.Seal(at, []byte("canary-Pw-1"))
 	if err != nil {
 		f.Fatal(err)

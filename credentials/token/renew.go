@@ -1,0 +1,223 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"keyflow/credentials"
+	"keyflow/credentials/internal/decrypted"
+	"keyflow/credentials/oauth"
+	"keyflow/internal/egress"
+)
+
+const (
+	renewTimeout = 30 * time.Second // one renewal with its writes; the token request has 20 s of it
+	coolDown     = time.Minute      // after a refusal by the token endpoint
+	firstPause   = time.Second      // after a failure that may pass; doubles up to coolDown
+)
+
+// renewals makes sure that any number of callers cause one token request (promise P7). Its
+// zero value is ready.
+type renewals struct {
+	mu   sync.Mutex
+	byID map[credentials.ID]*renewal
+}
+
+// renewal is what is known of the token of one credential.
+type renewal struct {
+	held    *Cached // as last stored; nil: not read yet
+	flight  *flight // a renewal under way
+	failure failure
+	unsaved *Cached // got from the provider, but the store could not be written
+}
+
+// flight is one renewal under way and, after done is closed, its result.
+type flight struct {
+	done chan struct{}
+	held *Cached
+	err  error
+}
+
+// failure says why the last renewal failed. Until a time it is the answer to further ones, so
+// that a failing provider is not asked by every request.
+type failure struct {
+	err        error
+	generation int64
+	grant      int64
+	until      time.Time
+	pause      time.Duration
+}
+
+// hold keeps h unless a newer token is known. A new token ends the rest after a failure.
+func (r *renewal) hold(h *Cached) {
+	if r.held != nil && r.held.Generation > h.Generation {
+		return
+	}
+	r.held = h
+	if h.Generation > r.failure.generation {
+		r.failure = failure{}
+	}
+}
+
+func (r *renewals) of(id credentials.ID) *renewal {
+	if r.byID == nil {
+		r.byID = make(map[credentials.ID]*renewal)
+	}
+	if r.byID[id] == nil {
+		r.byID[id] = &renewal{}
+	}
+	return r.byID[id]
+}
+
+func (r *renewals) get(id credentials.ID) *Cached {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.of(id).held
+}
+
+// put remembers what the store holds; an older generation never replaces a newer one.
+func (r *renewals) put(id credentials.ID, h *Cached) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.of(id).hold(h)
+}
+
+// Failing reports whether the last renewal by o's configuration failed.
+func (r *renewals) Failing(o *decrypted.Credential) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := r.of(o.ID).failure
+	return f.err != nil && f.grant == o.Grant
+}
+
+func (r *renewals) forget(id credentials.ID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.byID, id)
+}
+
+// Get returns a token that can be used now. It renews one that is about to end; when that
+// fails, the present one is used as long as it lasts.
+func (ts *Tokens) Get(ctx context.Context, o *decrypted.Credential) (*Cached, error) {
+	h := ts.Renewals.get(o.ID)
+	if !h.Fits(o) || o.State.Status == credentials.NeedsConnect || ts.Renewals.outdated(o) {
+		var err error
+		if h, _, err = ts.Read(ctx, o.ID); err != nil {
+			return nil, err
+		}
+		ts.Renewals.put(o.ID, h)
+	}
+	now := ts.Now()
+	if h.Fits(o) && !h.Due(now, h.untilEnd) {
+		return h, nil
+	}
+	next, err := ts.Renew(ctx, o, h.Generation, planned)
+	if err != nil && h.Fits(o) && !h.Expired(now) && ctx.Err() == nil {
+		return h, nil
+	}
+	return next, err
+}
+
+// cause is why a token is renewed.
+type cause int
+
+const (
+	planned   cause = iota // it ends, or there is none
+	ByRule                 // an answer said that it was refused
+	byRequest              // a person asked: no pause applies
+)
+
+// Renew returns a token newer than generation used. Whoever comes while a renewal is under
+// way shares it; whoever failed with a token that was replaced meanwhile gets the new one.
+func (ts *Tokens) Renew(ctx context.Context, o *decrypted.Credential, used int64, why cause) (*Cached, error) {
+	for range 3 {
+		h, f, err := ts.join(ctx, o, used, why)
+		if h != nil || err != nil {
+			return h, err
+		}
+		select {
+		case <-f.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if f.err != nil {
+			return nil, f.err
+		}
+		if f.held.Generation > used && f.held.Fits(o) {
+			return f.held, nil
+		}
+	}
+	return nil, o.Failed(egress.CodeNetwork, nil, "the credential %q changes faster than tokens can be got for it; try again", o.ID)
+}
+
+// join returns a token or an error that is known already, else the flight to wait for.
+func (ts *Tokens) join(ctx context.Context, o *decrypted.Credential, used int64, why cause) (*Cached, *flight, error) {
+	now := ts.Now()
+	ts.Renewals.mu.Lock()
+	defer ts.Renewals.mu.Unlock()
+	r := ts.Renewals.of(o.ID)
+	if r.held != nil && r.held.Generation > used && r.held.Fits(o) {
+		return r.held, nil, nil
+	}
+	if r.flight != nil {
+		return nil, r.flight, nil
+	}
+	if why == ByRule && r.held.Fits(o) && now.Before(r.held.restUntil) {
+		return r.held, nil, nil
+	}
+	if f := r.failure; why != byRequest && f.err != nil && f.grant == o.Grant && f.generation >= used && now.Before(f.until) {
+		return nil, nil, f.err
+	}
+	r.flight = &flight{done: make(chan struct{})}
+	go ts.fly(context.WithoutCancel(ctx), o, used, r.flight)
+	return nil, r.flight, nil
+}
+
+// fly renews for everyone who waits; it does not end with the caller who began it.
+func (ts *Tokens) fly(ctx context.Context, o *decrypted.Credential, used int64, f *flight) {
+	ctx, cancel := context.WithTimeout(ctx, leaseWait+renewTimeout)
+	defer cancel()
+	f.held, f.err = ts.obtain(ctx, o, used)
+	ts.Renewals.mu.Lock()
+	defer ts.Renewals.mu.Unlock()
+	r := ts.Renewals.of(o.ID)
+	r.flight = nil
+	if f.err == nil {
+		r.failure = failure{}
+		r.hold(f.held)
+	} else {
+		r.failure = ts.pauseAfter(o, used, r.failure, f.err)
+	}
+	close(f.done)
+}
+
+func (ts *Tokens) pauseAfter(o *decrypted.Credential, used int64, last failure, err error) failure {
+	next := failure{err: err, generation: used, grant: o.Grant}
+	switch e, ok := errors.AsType[*oauth.Error](err); {
+	case !ok: // the provider was not asked
+	case e.Kind != oauth.Transient:
+		next.pause = coolDown
+	default:
+		next.pause = firstPause
+		if last.grant == o.Grant && last.pause > 0 {
+			next.pause = min(2*last.pause, coolDown)
+		}
+		next.pause = max(next.pause, min(e.RetryAfter, coolDown))
+	}
+	next.until = ts.Now().Add(next.pause)
+	return next
+}
+
+// outdated reports whether the last renewal here ended in the wish that a person connects the
+// credential, and somebody has done so since, perhaps in another process.
+func (r *renewals) outdated(o *decrypted.Credential) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := errors.AsType[*credentials.Error](r.of(o.ID).failure.err)
+	return ok && e.Code == credentials.CodeNeedsConnect && !o.State.NeedsPerson()
+}
+
+// Forget drops what is known of the token of a credential that is gone.
+func (ts *Tokens) Forget(id credentials.ID) { ts.Renewals.forget(id) }

@@ -1,0 +1,129 @@
+// Package usage knows who uses credentials: which workflows name them, which nodes used them and
+// when, and whom to remind before they end. It must not know how credentials are used.
+package usage
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"keyflow/credentials"
+)
+
+const (
+	useResolution = time.Minute // last_used_at is as exact as this
+	useWrites     = 10 * time.Second
+	flushTimeout  = 5 * time.Second
+)
+
+// Log knows who uses credentials. It is safe for concurrent use.
+type Log struct {
+	Records credentials.Store
+	Store   credentials.UsageStore // nil: uses by nodes are not noted
+	Usages  func(ctx context.Context, id credentials.ID) ([]credentials.Usage, error)
+	Users   func(ctx context.Context, ids []credentials.ID, workflows []string) (credentials.Users, error)
+	Now     func() time.Time
+	Log     *slog.Logger
+
+	uses uses
+	seen seenUses
+}
+
+// Note notes how a request of a workflow ended. It does not block.
+func (l *Log) Note(use credentials.Seen) {
+	if l.Store != nil {
+		l.seen.note(use)
+	}
+}
+
+// Last is the last use of a credential that this process knows of.
+func (l *Log) Last(id credentials.ID) (time.Time, bool) { return l.uses.at(id) }
+
+// Forget drops what is not written of a credential that is gone.
+func (l *Log) Forget(id credentials.ID) {
+	l.seen.forget(id)
+	l.uses.forget(id)
+}
+
+// uses collects last uses until they are written. Its zero value is empty.
+type uses struct {
+	mu   sync.Mutex
+	seen map[credentials.ID]time.Time // last noted use
+	due  map[credentials.ID]time.Time // not written yet
+}
+
+func (u *uses) note(id credentials.ID, now time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if now.Sub(u.seen[id]) < useResolution {
+		return
+	}
+	if u.seen == nil {
+		u.seen, u.due = make(map[credentials.ID]time.Time), make(map[credentials.ID]time.Time)
+	}
+	u.seen[id], u.due[id] = now, now
+}
+
+func (u *uses) at(id credentials.ID) (time.Time, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	t, ok := u.seen[id]
+	return t, ok
+}
+
+func (u *uses) take() map[credentials.ID]time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.due) == 0 {
+		return nil
+	}
+	due := u.due
+	u.due = make(map[credentials.ID]time.Time)
+	return due
+}
+
+func (u *uses) forget(id credentials.ID) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	delete(u.seen, id)
+	delete(u.due, id)
+}
+
+// Touch notes that the credential was used. It does not block: Serve and Close write it.
+func (l *Log) Touch(id credentials.ID, now time.Time) {
+	l.uses.note(id, now.UTC().Truncate(time.Microsecond))
+}
+
+// Serve writes uses until ctx is done, and then what is left of them.
+func (l *Log) Serve(ctx context.Context) error {
+	ticker := time.NewTicker(useWrites)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if err := l.flush(ctx, false); err != nil {
+				l.Log.WarnContext(ctx, "last uses of credentials not written", "error", err)
+			}
+		case <-ctx.Done():
+			return l.Close(context.WithoutCancel(ctx))
+		}
+	}
+}
+
+// Close writes what serve has not written yet.
+func (l *Log) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	return l.flush(ctx, true)
+}
+
+// flush drops what it cannot write: the next use is at most a minute away.
+func (l *Log) flush(ctx context.Context, all bool) error {
+	err := l.flushUsages(ctx, all)
+	if due := l.uses.take(); len(due) > 0 {
+		err = errors.Join(l.Records.Touch(ctx, due), err)
+	}
+	return err
+}
