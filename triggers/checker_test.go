@@ -7,14 +7,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/triggers"
+	"keyflow/triggers/internal/firingtest"
 	"keyflow/workflows"
 )
 
 func TestChecker(t *testing.T) {
 	t.Parallel()
-	h := setup(t)
-	h.apply(t, "other", `"t": {"type": "webhook", "path": "taken"}, "p": {"type": "webhook", "path": "orders/{id}"}`)
-	h.apply(t, "off", `"t": {"type": "webhook", "path": "asleep"}`, `"enabled": false`)
+	h := firingtest.Setup(t)
+	h.Apply(t, "other", `"t": {"type": "webhook", "path": "taken"}, "p": {"type": "webhook", "path": "orders/{id}"}`)
+	h.Apply(t, "off", `"t": {"type": "webhook", "path": "asleep"}`, `"enabled": false`)
 	tests := []struct {
 		name, triggers string
 		want           []string
@@ -51,7 +52,7 @@ func TestChecker(t *testing.T) {
 			if len(problems) > 0 {
 				t.Fatal(problems)
 			}
-			found, warnings := triggers.NewChecker(h.manager).Check(t.Context(), d)
+			found, warnings := triggers.NewChecker(h.Manager).Check(t.Context(), d)
 			var got []string
 			for _, p := range found {
 				if p.Code == "expression" { // the text is package expression's
@@ -85,12 +86,12 @@ func TestCheckerWarnsOfPublicWebhooks(t *testing.T) {
 // A workflow may keep its own path, and may take one that has become free.
 func TestCheckerLetsPathsMove(t *testing.T) {
 	t.Parallel()
-	h := setup(t)
-	h.apply(t, "a", `"w": {"type": "webhook", "path": "p"}`)
-	h.apply(t, "a", `"w": {"type": "webhook", "path": "p"}, "x": {"type": "webhook", "path": "q"}`)
-	h.apply(t, "a", `"x": {"type": "webhook", "path": "q"}`)
-	h.apply(t, "b", `"w": {"type": "webhook", "path": "p"}`)
-	if got, ok := h.manager.Taken("p", ""); !ok || got != "b" {
+	h := firingtest.Setup(t)
+	h.Apply(t, "a", `"w": {"type": "webhook", "path": "p"}`)
+	h.Apply(t, "a", `"w": {"type": "webhook", "path": "p"}, "x": {"type": "webhook", "path": "q"}`)
+	h.Apply(t, "a", `"x": {"type": "webhook", "path": "q"}`)
+	h.Apply(t, "b", `"w": {"type": "webhook", "path": "p"}`)
+	if got, ok := h.Manager.Taken("p", ""); !ok || got != "b" {
 		t.Errorf("p is taken by %q", got)
 	}
 }

@@ -9,16 +9,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/triggers"
+	"keyflow/triggers/internal/firingtest"
 )
 
 func TestList(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "b", `"tick": {"type": "cron", "schedule": "0 0 2 * * *", "seconds": true, "timezone": "Asia/Seoul", "overlap": "queue", "until": "2000-01-05T18:00:00Z"}, "hook": {"type": "webhook", "path": "b/{id}", "methods": ["PUT"], "credential": "c"}`)
-		h.apply(t, "a", everyMinute, `"enabled": false`)
-		h.apply(t, "none", ``)
-		got, err := h.manager.List(t.Context(), triggers.Filter{})
+		h := firingtest.Setup(t)
+		h.Apply(t, "b", `"tick": {"type": "cron", "schedule": "0 0 2 * * *", "seconds": true, "timezone": "Asia/Seoul", "overlap": "queue", "until": "2000-01-05T18:00:00Z"}, "hook": {"type": "webhook", "path": "b/{id}", "methods": ["PUT"], "credential": "c"}`)
+		h.Apply(t, "a", firingtest.EveryMinute, `"enabled": false`)
+		h.Apply(t, "none", ``)
+		got, err := h.Manager.List(t.Context(), triggers.Filter{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,10 +44,10 @@ func TestList(t *testing.T) {
 
 func TestListPages(t *testing.T) {
 	t.Parallel()
-	h := setup(t)
-	h.apply(t, "a", everyMinute)
-	h.apply(t, "b", everyMinute+`, "zz": {"type": "webhook", "path": "zz"}`)
-	h.apply(t, "c", everyMinute)
+	h := firingtest.Setup(t)
+	h.Apply(t, "a", firingtest.EveryMinute)
+	h.Apply(t, "b", firingtest.EveryMinute+`, "zz": {"type": "webhook", "path": "zz"}`)
+	h.Apply(t, "c", firingtest.EveryMinute)
 	tests := []struct {
 		name   string
 		filter triggers.Filter
@@ -63,7 +64,7 @@ func TestListPages(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			list, err := h.manager.List(t.Context(), tt.filter)
+			list, err := h.Manager.List(t.Context(), tt.filter)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package triggers_test
+package event_test
 
 import (
 	"context"
@@ -22,6 +22,7 @@ import (
 	"keyflow/internal/outbox"
 	"keyflow/triggers"
 	"keyflow/triggers/event"
+	"keyflow/triggers/internal/firingtest"
 	"keyflow/workflows"
 )
 
@@ -30,20 +31,20 @@ func onEvent(pattern string, more ...string) string {
 	return `"on": {"type": "event", "event": "` + pattern + `"` + strings.Join(append([]string{""}, more...), ", ") + `}`
 }
 
-// loaded is a house whose manager knows all its workflows.
-func loaded(tb testing.TB) *house {
+// loaded is a harness whose manager knows all its workflows.
+func loaded(tb testing.TB) *firingtest.Harness {
 	tb.Helper()
-	h := setup(tb)
-	if err := h.manager.Load(tb.Context()); err != nil {
+	h := firingtest.Setup(tb)
+	if err := h.Manager.Load(tb.Context()); err != nil {
 		tb.Fatal(err)
 	}
 	return h
 }
 
 // send gives the manager a request with events; the sender may start everything.
-func (h *house) send(tb testing.TB, media, body string) ([]event.Receipt, error) {
+func send(tb testing.TB, h *firingtest.Harness, media, body string) ([]event.Receipt, error) {
 	tb.Helper()
-	return h.manager.Receive(tb.Context(), event.Sent{
+	return h.Manager.Receive(tb.Context(), event.Sent{
 		Header: http.Header{"Content-Type": {media}}, Body: []byte(body), May: func(string) bool { return true },
 	})
 }
@@ -54,9 +55,9 @@ func eventJSON(id, eventType string, more ...string) string {
 }
 
 // started returns the workflows that were started, in order of their ids.
-func (h *house) started() []string {
+func started(h *firingtest.Harness) []string {
 	ids := []string{}
-	for _, s := range h.starter.all() {
+	for _, s := range h.Starter.All() {
 		ids = append(ids, string(s.Workflow))
 	}
 	slices.Sort(ids)
@@ -70,9 +71,9 @@ func TestEventPatterns(t *testing.T) {
 		"exact": "com.example.ticket.created", "ticket": "com.example.ticket.*", "example": "com.example.*", "all": "*",
 		"own": "keyflow.*", "ends": "keyflow.run.finished", "dotless": "ping",
 	} {
-		h.apply(t, id, onEvent(pattern))
+		h.Apply(t, id, onEvent(pattern))
 	}
-	h.apply(t, "off", onEvent("*"), `"enabled": false`)
+	h.Apply(t, "off", onEvent("*"), `"enabled": false`)
 	for name, tt := range map[string]struct {
 		eventType string
 		want      []string
@@ -89,16 +90,16 @@ func TestEventPatterns(t *testing.T) {
 		"only near keyflow.": {"keyflows.x", []string{"all"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := h.manager.Deliver(t.Context(), outbox.Entry{Event: outbox.Event{
+			err := h.Manager.Deliver(t.Context(), outbox.Entry{Event: outbox.Event{
 				ID: uuid.New(), Type: tt.eventType, Subject: "x", Folder: "/team", Data: json.RawMessage("{}"),
 			}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, h.started()); diff != "" {
+			if diff := cmp.Diff(tt.want, started(h)); diff != "" {
 				t.Errorf("started (-want +got):\n%s", diff)
 			}
-			h.starter.forget()
+			h.Starter.Forget()
 		})
 	}
 }
@@ -110,7 +111,7 @@ func TestEventsReachTheirLineOfFolders(t *testing.T) {
 	h := loaded(t)
 	for id, folder := range map[string]string{"root": "/", "hr": "/hr", "pay": "/hr/pay", "deep": "/hr/pay/kr", "sales": "/sales", "hrx": "/hrx"} {
 		source := `{"id": "` + id + `", "folder": "` + folder + `", "nodes": {"n": {"type": "transform"}}, "triggers": {` + onEvent("*") + `, "own": {"type": "event", "event": "keyflow.*"}}}`
-		if _, err := h.catalog.Apply(t.Context(), identity.System(), workflows.ID(id), []byte(source), -1); err != nil {
+		if _, err := h.Catalog.Apply(t.Context(), identity.System(), workflows.ID(id), []byte(source), -1); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -118,16 +119,16 @@ func TestEventsReachTheirLineOfFolders(t *testing.T) {
 		"keyflow.run.finished": {"hr", "pay", "root"},
 		"com.example.told":     {"deep", "hr", "pay", "root"},
 	} {
-		if err := h.manager.Deliver(t.Context(), outbox.Entry{Event: outbox.Event{ID: [16]byte{1}, Type: eventType, Subject: "x", Folder: "/hr/pay", Data: json.RawMessage("{}")}}); err != nil {
+		if err := h.Manager.Deliver(t.Context(), outbox.Entry{Event: outbox.Event{ID: [16]byte{1}, Type: eventType, Subject: "x", Folder: "/hr/pay", Data: json.RawMessage("{}")}}); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, h.started()); diff != "" {
+		if diff := cmp.Diff(want, started(h)); diff != "" {
 			t.Errorf("%s started (-want +got):\n%s", eventType, diff)
 		}
-		h.starter.forget()
+		h.Starter.Forget()
 	}
 	for folder, want := range map[string]bool{"/hr/pay": true, "/sales": true} {
-		if got := h.manager.Wants("keyflow.run.finished", folder); got != want {
+		if got := h.Manager.Wants("keyflow.run.finished", folder); got != want {
 			t.Errorf("wanted in %s: %v", folder, got)
 		}
 	}
@@ -136,12 +137,12 @@ func TestEventsReachTheirLineOfFolders(t *testing.T) {
 // The answer to "does anybody want it" follows edits at once.
 func TestWants(t *testing.T) {
 	t.Parallel()
-	h := setup(t)
-	wants := func() bool { return h.manager.Wants("keyflow.run.finished", "/team/x") }
+	h := firingtest.Setup(t)
+	wants := func() bool { return h.Manager.Wants("keyflow.run.finished", "/team/x") }
 	if !wants() {
 		t.Error("before all workflows are known, an event could be lost")
 	}
-	if err := h.manager.Load(t.Context()); err != nil {
+	if err := h.Manager.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	steps := []struct {
@@ -150,14 +151,14 @@ func TestWants(t *testing.T) {
 		want bool
 	}{
 		{"nobody", func() error { return nil }, false},
-		{"a pattern for others", func() error { h.apply(t, "w", onEvent("com.*")+`, "b": {"type": "event", "event": "*"}`); return nil }, false},
-		{"subscribed", func() error { h.apply(t, "w", onEvent("keyflow.run.*")); return nil }, true},
+		{"a pattern for others", func() error { h.Apply(t, "w", onEvent("com.*")+`, "b": {"type": "event", "event": "*"}`); return nil }, false},
+		{"subscribed", func() error { h.Apply(t, "w", onEvent("keyflow.run.*")); return nil }, true},
 		{"switched off", func() error {
-			_, err := h.catalog.SetEnabled(t.Context(), identity.System(), "w", false)
+			_, err := h.Catalog.SetEnabled(t.Context(), identity.System(), "w", false)
 			return err
 		}, false},
-		{"switched on", func() error { _, err := h.catalog.SetEnabled(t.Context(), identity.System(), "w", true); return err }, true},
-		{"deleted", func() error { return h.catalog.Delete(t.Context(), identity.System(), "w") }, false},
+		{"switched on", func() error { _, err := h.Catalog.SetEnabled(t.Context(), identity.System(), "w", true); return err }, true},
+		{"deleted", func() error { return h.Catalog.Delete(t.Context(), identity.System(), "w") }, false},
 	}
 	for _, step := range steps {
 		if err := step.do(); err != nil {
@@ -172,20 +173,20 @@ func TestWants(t *testing.T) {
 func TestEventStartsWithItsInput(t *testing.T) {
 	t.Parallel()
 	h := loaded(t)
-	h.apply(t, "plain", onEvent("t"))
-	h.apply(t, "shaped", onEvent("t", `"filter": "trigger.event.data.n > vars.least && trigger.event.tenant == 'a'"`,
+	h.Apply(t, "plain", onEvent("t"))
+	h.Apply(t, "shaped", onEvent("t", `"filter": "trigger.event.data.n > vars.least && trigger.event.tenant == 'a'"`,
 		`"input": {"id": "{{ trigger.event.id }}", "n": "{{ trigger.event.data.n }}", "by": "{{ trigger.id }}/{{ trigger.type }}"}`), `"vars": {"least": 1}`)
-	h.apply(t, "other", onEvent("t", `"filter": "trigger.event.data.n == 3"`))
-	receipts, err := h.send(t, "application/json", eventJSON("7", "t", `"tenant": "a"`, `"keyflowdepth": 4`, `"data": {"n": 2, "s": "é"}`))
+	h.Apply(t, "other", onEvent("t", `"filter": "trigger.event.data.n == 3"`))
+	receipts, err := send(t, h, "application/json", eventJSON("7", "t", `"tenant": "a"`, `"keyflowdepth": 4`, `"data": {"n": 2, "s": "é"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]engine.Start{}
-	for _, s := range h.starter.all() {
+	for _, s := range h.Starter.All() {
 		got[string(s.Workflow)] = s
 	}
 	if len(got) != 2 || len(receipts) != 1 || len(receipts[0].Runs) != 2 || receipts[0].ID != "7" {
-		t.Fatalf("started %v, receipts %+v", h.started(), receipts)
+		t.Fatalf("started %v, receipts %+v", started(h), receipts)
 	}
 	if input := string(got["plain"].Input); input != `{"n":2,"s":"é"}` {
 		t.Errorf("input without a template: %s", input)
@@ -209,13 +210,13 @@ func TestEventStartsWithItsInput(t *testing.T) {
 func TestEventTwice(t *testing.T) {
 	t.Parallel()
 	h := loaded(t)
-	h.apply(t, "a", onEvent("t")+`, "also": {"type": "event", "event": "*"}`)
+	h.Apply(t, "a", onEvent("t")+`, "also": {"type": "event", "event": "*"}`)
 	var list []runs.ID
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			receipts, err := h.send(t, "application/json", eventJSON("7", "t"))
+			receipts, err := send(t, h, "application/json", eventJSON("7", "t"))
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil || len(receipts[0].Runs) != 2 {
@@ -227,8 +228,8 @@ func TestEventTwice(t *testing.T) {
 	}
 	wg.Wait()
 	slices.SortFunc(list, func(a, b runs.ID) int { return slices.Compare(a[:], b[:]) })
-	if n := len(slices.Compact(list)); n != 2 || len(h.started()) != 2 {
-		t.Errorf("%d runs were answered, %d started", n, len(h.started()))
+	if n := len(slices.Compact(list)); n != 2 || len(started(h)) != 2 {
+		t.Errorf("%d runs were answered, %d started", n, len(started(h)))
 	}
 }
 
@@ -237,14 +238,14 @@ func TestEventTwice(t *testing.T) {
 func TestEventIsHandedOutAgain(t *testing.T) {
 	t.Parallel()
 	h := loaded(t)
-	h.apply(t, "a", onEvent("t"))
+	h.Apply(t, "a", onEvent("t"))
 	told := outbox.Entry{Event: outbox.Event{ID: [16]byte{1}, Type: "t", Subject: "x", Folder: "/team", Data: json.RawMessage("{}")}}
 	for range 2 {
-		if err := h.manager.Deliver(t.Context(), told); err != nil {
+		if err := h.Manager.Deliver(t.Context(), told); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := len(h.started()); n != 1 {
+	if n := len(started(h)); n != 1 {
 		t.Errorf("%d runs", n)
 	}
 }
@@ -253,13 +254,13 @@ func TestEventIsHandedOutAgain(t *testing.T) {
 func TestEventsStartWhatTheSenderMayStart(t *testing.T) {
 	t.Parallel()
 	h := loaded(t)
-	h.apply(t, "a", onEvent("t"))
-	receipts, err := h.manager.Receive(t.Context(), event.Sent{
+	h.Apply(t, "a", onEvent("t"))
+	receipts, err := h.Manager.Receive(t.Context(), event.Sent{
 		Header: http.Header{"Content-Type": {"application/cloudevents+json"}}, Body: []byte(eventJSON("1", "t")),
 		May: func(folder string) bool { return folder != "/team" },
 	})
-	if err != nil || len(receipts) != 1 || len(receipts[0].Runs) != 0 || len(h.started()) != 0 {
-		t.Errorf("%+v, %v, started %v", receipts, err, h.started())
+	if err != nil || len(receipts) != 1 || len(receipts[0].Runs) != 0 || len(started(h)) != 0 {
+		t.Errorf("%+v, %v, started %v", receipts, err, started(h))
 	}
 }
 
@@ -267,7 +268,7 @@ func TestEventsStartWhatTheSenderMayStart(t *testing.T) {
 func TestBadEventOfABatch(t *testing.T) {
 	t.Parallel()
 	h := loaded(t)
-	h.apply(t, "a", onEvent("*"))
+	h.Apply(t, "a", onEvent("*"))
 	for name, tt := range map[string]struct{ bad, path, code string }{
 		"NUL in the id":     {`{"specversion": "1.0", "id": "a\u0000", "source": "/s", "type": "t"}`, "/100/id", "nul_character"},
 		"NUL in the data":   {eventJSON("x", "t", `"data": {"a": [1, "b\u0000"]}`), "/100/data/a/1", "nul_character"},
@@ -288,7 +289,7 @@ func TestBadEventOfABatch(t *testing.T) {
 				events = append(events, eventJSON(fmt.Sprint(name, i), "t"))
 			}
 			events = slices.Insert(events, 100, tt.bad)
-			receipts, err := h.send(t, "application/cloudevents-batch+json", "["+strings.Join(events, ",")+"]")
+			receipts, err := send(t, h, "application/cloudevents-batch+json", "["+strings.Join(events, ",")+"]")
 			if err != nil || len(receipts) != 201 {
 				t.Fatalf("%d receipts, %v", len(receipts), err)
 			}
@@ -313,7 +314,7 @@ func TestBadEventOfABatch(t *testing.T) {
 func TestEventsRefused(t *testing.T) {
 	t.Parallel()
 	h := loaded(t)
-	h.apply(t, "a", onEvent("*"))
+	h.Apply(t, "a", onEvent("*"))
 	for name, tt := range map[string]struct {
 		media, body string
 		kind        fault.Kind
@@ -329,17 +330,17 @@ func TestEventsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if receipts, err := h.send(t, tt.media, tt.body); !fault.Is(err, tt.kind) || len(receipts) != 0 {
+			if receipts, err := send(t, h, tt.media, tt.body); !fault.Is(err, tt.kind) || len(receipts) != 0 {
 				t.Errorf("%v %+v, want %v", err, receipts, tt.kind)
 			}
 		})
 	}
-	if receipts, err := h.send(t, "application/json", "[]"); err != nil || receipts == nil || len(receipts) != 0 {
+	if receipts, err := send(t, h, "application/json", "[]"); err != nil || receipts == nil || len(receipts) != 0 {
 		t.Errorf("an empty batch gives %v, %v", receipts, err)
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if receipts, err := setup(t).manager.Receive(gone, event.Sent{Body: []byte(eventJSON("1", "t"))}); !fault.Is(err, fault.Unavailable) {
+	if receipts, err := firingtest.Setup(t).Manager.Receive(gone, event.Sent{Body: []byte(eventJSON("1", "t"))}); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("before all workflows are known: %v, %v", receipts, err)
 	}
 }
@@ -348,13 +349,13 @@ func TestEventsRefused(t *testing.T) {
 func TestEventsAreNotAcceptedHalf(t *testing.T) {
 	t.Parallel()
 	h := loaded(t)
-	h.apply(t, "a", onEvent("t"))
-	h.starter.fail(fault.New(fault.Unavailable, "the queue is full"))
-	if _, err := h.send(t, "application/json", eventJSON("1", "t")); !fault.Is(err, fault.Unavailable) {
+	h.Apply(t, "a", onEvent("t"))
+	h.Starter.Fail(fault.New(fault.Unavailable, "the queue is full"))
+	if _, err := send(t, h, "application/json", eventJSON("1", "t")); !fault.Is(err, fault.Unavailable) {
 		t.Errorf("answer %v", err)
 	}
-	h.starter.fail(nil)
-	if receipts, err := h.send(t, "application/json", eventJSON("1", "t")); err != nil || len(receipts[0].Runs) != 1 {
+	h.Starter.Fail(nil)
+	if receipts, err := send(t, h, "application/json", eventJSON("1", "t")); err != nil || len(receipts[0].Runs) != 1 {
 		t.Errorf("again: %v, %v", receipts, err)
 	}
 }
@@ -363,23 +364,23 @@ func TestEventsAreNotAcceptedHalf(t *testing.T) {
 func TestEventsThatCannotStart(t *testing.T) {
 	t.Parallel()
 	h := loaded(t)
-	h.apply(t, "filter", onEvent("t", `"filter": "trigger.event.data.n.m > 1"`))
-	h.apply(t, "number", onEvent("t", `"filter": "1"`))
-	h.apply(t, "input", onEvent("t", `"input": "{{ trigger.event.data.n.m.k }}"`))
-	h.apply(t, "good", onEvent("t"))
+	h.Apply(t, "filter", onEvent("t", `"filter": "trigger.event.data.n.m > 1"`))
+	h.Apply(t, "number", onEvent("t", `"filter": "1"`))
+	h.Apply(t, "input", onEvent("t", `"input": "{{ trigger.event.data.n.m.k }}"`))
+	h.Apply(t, "good", onEvent("t"))
 	told := outbox.Entry{Event: outbox.Event{ID: [16]byte{1}, Type: "t", Subject: "x", Folder: "/team", Data: json.RawMessage(`{"n": "text"}`)}}
-	if err := h.manager.Deliver(t.Context(), told); err != nil {
+	if err := h.Manager.Deliver(t.Context(), told); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"good"}, h.started()); diff != "" {
+	if diff := cmp.Diff([]string{"good"}, started(h)); diff != "" {
 		t.Errorf("started (-want +got):\n%s", diff)
 	}
-	h.starter.fail(fault.Problems("the input does not match", []workflows.Problem{{Path: "/n", Message: "must be a number"}}))
+	h.Starter.Fail(fault.Problems("the input does not match", []workflows.Problem{{Path: "/n", Message: "must be a number"}}))
 	told.ID[2] = 2
-	if err := h.manager.Deliver(t.Context(), told); err != nil {
+	if err := h.Manager.Deliver(t.Context(), told); err != nil {
 		t.Error(err)
 	}
-	list, err := h.manager.List(t.Context(), triggers.Filter{})
+	list, err := h.Manager.List(t.Context(), triggers.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -397,11 +398,11 @@ func TestEventsThatCannotStart(t *testing.T) {
 // process can start nothing, all events wait.
 func TestEventIsPostponed(t *testing.T) {
 	t.Parallel()
-	h := setup(t)
+	h := firingtest.Setup(t)
 	var down error
-	m := triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: &stubborn{recorder: h.starter}, Ready: func() error { return down }})
-	h.apply(t, "bad", onEvent("t"))
-	h.apply(t, "good", onEvent("t"))
+	m := triggers.New(triggers.Options{Store: h.Store, Catalog: h.Catalog, Starter: &stubborn{Recorder: h.Starter}, Ready: func() error { return down }})
+	h.Apply(t, "bad", onEvent("t"))
+	h.Apply(t, "good", onEvent("t"))
 	if err := m.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -412,8 +413,8 @@ func TestEventIsPostponed(t *testing.T) {
 		t.Fatalf("delivered with %v", err)
 	}
 	told.Left, told.Attempts = later.Left, 1
-	if err := m.Deliver(t.Context(), told); err == nil || !slices.Equal(h.started(), []string{"good"}) {
-		t.Errorf("again: %v, started %v", err, h.started())
+	if err := m.Deliver(t.Context(), told); err == nil || !slices.Equal(started(h), []string{"good"}) {
+		t.Errorf("again: %v, started %v", err, started(h))
 	}
 	told.Attempts = 150
 	if err := m.Deliver(t.Context(), told); err != nil {
@@ -427,23 +428,23 @@ func TestEventIsPostponed(t *testing.T) {
 }
 
 // stubborn cannot start the workflow bad.
-type stubborn struct{ *recorder }
+type stubborn struct{ *firingtest.Recorder }
 
 func (s *stubborn) Start(ctx context.Context, start engine.Start) (engine.Started, error) {
 	if start.Workflow == "bad" {
 		return engine.Started{}, errors.New("its definition is damaged")
 	}
-	return s.recorder.Start(ctx, start)
+	return s.Recorder.Start(ctx, start)
 }
 
 // Deliver waits until all workflows are known.
 func TestDeliverWaitsForTheWorkflows(t *testing.T) {
 	t.Parallel()
-	h := setup(t)
+	h := firingtest.Setup(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		done <- h.manager.Deliver(ctx, outbox.Entry{Event: outbox.Event{Type: "t", Data: json.RawMessage("1")}})
+		done <- h.Manager.Deliver(ctx, outbox.Entry{Event: outbox.Event{Type: "t", Data: json.RawMessage("1")}})
 	}()
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
@@ -453,7 +454,7 @@ func TestDeliverWaitsForTheWorkflows(t *testing.T) {
 
 func TestEventTriggerChecks(t *testing.T) {
 	t.Parallel()
-	h := setup(t)
+	h := firingtest.Setup(t)
 	for name, tt := range map[string]struct{ trigger, want string }{
 		"right":          {onEvent("com.example.*", `"filter": "trigger.event.id != ''"`), ""},
 		"no pattern":     {`"on": {"type": "event"}`, "/triggers/on/event required"},
@@ -467,7 +468,7 @@ func TestEventTriggerChecks(t *testing.T) {
 		"other field":    {onEvent("t", `"dedupe": "x"`), "/triggers/on/dedupe unknown_field"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := h.catalog.Apply(t.Context(), identity.System(), "w", []byte(`{"id": "w", "nodes": {"n": {"type": "transform"}}, "triggers": {`+tt.trigger+`}}`), -1)
+			_, err := h.Catalog.Apply(t.Context(), identity.System(), "w", []byte(`{"id": "w", "nodes": {"n": {"type": "transform"}}, "triggers": {`+tt.trigger+`}}`), -1)
 			got := ""
 			for _, p := range fault.ProblemsOf(err) {
 				got += p.Path + " " + p.Code

@@ -1,4 +1,4 @@
-package triggers_test
+package webhook_test
 
 import (
 	"encoding/json"
@@ -70,7 +70,7 @@ func TestHookBodies(t *testing.T) {
 			t.Parallel()
 			h, base := hookServer(t)
 			res, answer := call{path: "/hooks/plain", header: tt.header, body: tt.body}.do(t, base)
-			starts := h.starter.all()
+			starts := h.Starter.All()
 			if res.StatusCode != http.StatusAccepted || len(starts) != 1 {
 				t.Fatalf("status %d, %d runs: %s", res.StatusCode, len(starts), answer)
 			}
@@ -116,7 +116,7 @@ func TestHookRefusesBodies(t *testing.T) {
 			if res.StatusCode != http.StatusBadRequest || !strings.Contains(answer, tt.detail) {
 				t.Errorf("status %d: %s", res.StatusCode, answer)
 			}
-			if n := len(h.starter.all()); n != 0 {
+			if n := len(h.Starter.All()); n != 0 {
 				t.Errorf("%d runs were started", n)
 			}
 		})
@@ -140,7 +140,7 @@ func TestHookHidesSecretsInEveryEncoding(t *testing.T) {
 			t.Parallel()
 			h, base := hookServer(t)
 			res, answer := call{path: "/hooks/key", header: http.Header{"X-Key": {"right-key-123"}, "Content-Type": {tt.contentType}}, body: tt.body}.do(t, base)
-			starts := h.starter.all()
+			starts := h.Starter.All()
 			if res.StatusCode != http.StatusAccepted || len(starts) != 1 {
 				t.Fatalf("status %d, %d runs: %s", res.StatusCode, len(starts), answer)
 			}

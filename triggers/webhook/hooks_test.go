@@ -1,4 +1,4 @@
-package triggers_test
+package webhook_test
 
 import (
 	"bytes"
@@ -23,6 +23,7 @@ import (
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/triggers"
+	"keyflow/triggers/internal/firingtest"
 	"keyflow/workflows"
 	workflowstore "keyflow/workflows/sqlstore"
 )
@@ -71,16 +72,16 @@ func (c call) do(t *testing.T, base string) (*http.Response, string) {
 	return res, string(body)
 }
 
-func hookServer(t *testing.T) (*house, string) {
+func hookServer(t *testing.T) (*firingtest.Harness, string) {
 	t.Helper()
-	h := setup(t)
-	h.apply(t, "flow", hooks, `"vars": {"k": "v"}`)
-	if err := h.manager.Load(t.Context()); err != nil {
+	h := firingtest.Setup(t)
+	h.Apply(t, "flow", hooks, `"vars": {"k": "v"}`)
+	if err := h.Manager.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Request-Id", "req-1") // as package web does
-		h.manager.Hooks().ServeHTTP(w, r)
+		h.Manager.Hooks().ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
 	return h, server.URL
@@ -102,7 +103,7 @@ func problemText(status int, title, detail string) string {
 func TestHookRefuses(t *testing.T) {
 	t.Parallel()
 	h, base := hookServer(t)
-	h.apply(t, "off", `"t": {"type": "webhook", "path": "off"}`, `"enabled": false`)
+	h.Apply(t, "off", `"t": {"type": "webhook", "path": "off"}`, `"enabled": false`)
 	notFound := problemText(404, "Not Found", "there is no webhook at this address")
 	tests := []struct {
 		name   string
@@ -157,7 +158,7 @@ func TestHookRefuses(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() {
-		if starts := h.starter.all(); len(starts) != 0 {
+		if starts := h.Starter.All(); len(starts) != 0 {
 			t.Errorf("%d runs were started", len(starts))
 		}
 	})
@@ -206,7 +207,7 @@ func TestHookAccepts(t *testing.T) {
 				t.Fatalf("status %d: %s, %v", res.StatusCode, body, err)
 			}
 			wantSafe(t, res)
-			starts := h.starter.all()
+			starts := h.Starter.All()
 			if len(starts) != 1 || string(starts[0].Input) != tt.input || starts[0].Workflow != "flow" || starts[0].Trigger.Type != "webhook" || starts[0].Dedupe != nil {
 				t.Errorf("got starts %+v", starts)
 			}
@@ -225,7 +226,7 @@ func TestHookHidesSecrets(t *testing.T) {
 	}.do(t, base)
 	call{path: "/hooks/key", header: jsonHeader("X-Key", "right-key-123"), body: `["right-key-123"]`}.do(t, base)
 	call{path: "/hooks/orders/o1/lines/l2", body: "\x00raw\xff"}.do(t, base)
-	starts := h.starter.all()
+	starts := h.Starter.All()
 	if len(starts) != 3 {
 		t.Fatalf("%d starts", len(starts))
 	}
@@ -265,12 +266,12 @@ func TestHookHidesSecrets(t *testing.T) {
 func TestHookHidesAPassword(t *testing.T) {
 	t.Parallel()
 	h, base := hookServer(t)
-	h.apply(t, "basic", `"t": {"type": "webhook", "path": "basic", "credential": "basic"}`)
+	h.Apply(t, "basic", `"t": {"type": "webhook", "path": "basic", "credential": "basic"}`)
 	authorization := "Basic " + base64.StdEncoding.EncodeToString([]byte("caller:right-password 123"))
 	if res, body := (call{path: "/hooks/basic", header: jsonHeader("Authorization", authorization), body: `{"again": "right-password 123"}`}).do(t, base); res.StatusCode != 202 {
 		t.Fatalf("%d %s", res.StatusCode, body)
 	}
-	start := h.starter.all()[0]
+	start := h.Starter.All()[0]
 	if said := string(start.Trigger.Request) + string(start.Input); strings.Contains(said, "right-password") || !strings.Contains(said, `{"again":"***"}`) {
 		t.Errorf("the run gets %s", said)
 	}
@@ -279,9 +280,9 @@ func TestHookHidesAPassword(t *testing.T) {
 // A caller that comes while the process starts must not take its webhook for gone.
 func TestHookBeforeLoad(t *testing.T) {
 	t.Parallel()
-	h := setup(t)
-	h.apply(t, "flow", hooks, `"vars": {"k": "v"}`)
-	restarted := triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: &keyVerifier{}})
+	h := firingtest.Setup(t)
+	h.Apply(t, "flow", hooks, `"vars": {"k": "v"}`)
+	restarted := triggers.New(triggers.Options{Store: h.Store, Catalog: h.Catalog, Starter: h.Starter, Verifier: &firingtest.Verifier{}})
 	server := httptest.NewServer(restarted.Hooks())
 	t.Cleanup(server.Close)
 	if res, _ := (call{path: "/hooks/plain"}).do(t, server.URL); res.StatusCode != 503 || res.Header.Get("Retry-After") != "2" {
@@ -300,7 +301,7 @@ func TestHookPrefersExactPaths(t *testing.T) {
 	h, base := hookServer(t)
 	call{path: "/hooks/orders/new/lines/1"}.do(t, base)
 	call{path: "/hooks/orders/new/lines/2"}.do(t, base)
-	if starts := h.starter.all(); len(starts) != 2 || starts[0].Trigger.ID != "exact" || starts[1].Trigger.ID != "item" {
+	if starts := h.Starter.All(); len(starts) != 2 || starts[0].Trigger.ID != "exact" || starts[1].Trigger.ID != "item" {
 		t.Errorf("got %+v", starts)
 	}
 }
@@ -338,7 +339,7 @@ func TestHookOnFinish(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			h, base := hookServer(t)
-			h.starter.wait = func(ctx context.Context, id runs.ID) (runs.Run, error) {
+			h.Starter.Wait = func(ctx context.Context, id runs.ID) (runs.Run, error) {
 				run := id
 				out, err := tt.wait(ctx, id)
 				out.ID = run
@@ -366,7 +367,7 @@ func TestHookDedupe(t *testing.T) {
 	}
 	call{path: "/hooks/once"}.do(t, base) // no id: no dedupe
 	call{path: "/hooks/once"}.do(t, base)
-	starts := h.starter.all()
+	starts := h.Starter.All()
 	if len(starts) != 3 || starts[1].Dedupe != nil {
 		t.Fatalf("got %d starts", len(starts))
 	}
@@ -395,7 +396,7 @@ func TestHookWhenTheEngineRefuses(t *testing.T) {
 		t.Run(tt.err.Error(), func(t *testing.T) {
 			t.Parallel()
 			h, base := hookServer(t)
-			h.starter.fail(tt.err)
+			h.Starter.Fail(tt.err)
 			res, body := call{path: "/hooks/plain"}.do(t, base)
 			if res.StatusCode != tt.status || !strings.HasSuffix(body, tt.want) || (tt.status == 503) != (res.Header.Get("Retry-After") == "2") {
 				t.Errorf("got %d %s", res.StatusCode, body)
@@ -419,7 +420,7 @@ func TestHookLimitsRefusedCalls(t *testing.T) {
 	if res, _ := (call{path: "/hooks/plain"}).do(t, base); res.StatusCode != 202 {
 		t.Errorf("another webhook: %d", res.StatusCode)
 	}
-	if n := len(h.starter.all()); n != 1 {
+	if n := len(h.Starter.All()); n != 1 {
 		t.Errorf("%d runs", n)
 	}
 }
@@ -431,22 +432,22 @@ func TestHookFollowsChanges(t *testing.T) {
 		res, _ := call{path: path}.do(t, base)
 		return res.StatusCode
 	}
-	if _, err := h.catalog.SetEnabled(t.Context(), identity.System(), "flow", false); err != nil {
+	if _, err := h.Catalog.SetEnabled(t.Context(), identity.System(), "flow", false); err != nil {
 		t.Fatal(err)
 	}
 	if got := status("/hooks/plain"); got != 404 {
 		t.Errorf("switched off: %d", got)
 	}
-	if _, err := h.catalog.SetEnabled(t.Context(), identity.System(), "flow", true); err != nil {
+	if _, err := h.Catalog.SetEnabled(t.Context(), identity.System(), "flow", true); err != nil {
 		t.Fatal(err)
 	}
-	h.apply(t, "flow", `"moved": {"type": "webhook", "path": "moved"}, "item": {"type": "webhook", "path": "o/{id}"}`)
+	h.Apply(t, "flow", `"moved": {"type": "webhook", "path": "moved"}, "item": {"type": "webhook", "path": "o/{id}"}`)
 	for path, want := range map[string]int{"/hooks/plain": 404, "/hooks/orders/1/lines/2": 404, "/hooks/moved": 202, "/hooks/o/1": 202} {
 		if got := status(path); got != want {
 			t.Errorf("%s: %d, want %d", path, got, want)
 		}
 	}
-	if err := h.catalog.Delete(t.Context(), identity.System(), "flow"); err != nil {
+	if err := h.Catalog.Delete(t.Context(), identity.System(), "flow"); err != nil {
 		t.Fatal(err)
 	}
 	if got := status("/hooks/moved"); got != 404 {
@@ -455,12 +456,12 @@ func TestHookFollowsChanges(t *testing.T) {
 }
 
 func BenchmarkHookOnFinish(b *testing.B) {
-	h := setup(b)
+	h := firingtest.Setup(b)
 	source := []byte(`{"id": "flow", "nodes": {"n": {"type": "transform"}}, "triggers": {"t": {"type": "webhook", "path": "t", "credential": "header", "respond": "on_finish"}}}`)
-	if _, err := h.catalog.Apply(b.Context(), identity.System(), "flow", source, -1); err != nil {
+	if _, err := h.Catalog.Apply(b.Context(), identity.System(), "flow", source, -1); err != nil {
 		b.Fatal(err)
 	}
-	handler := h.manager.Hooks()
+	handler := h.Manager.Hooks()
 	body := []byte(`{"id": 7, "mail": "a@example.com"}`)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -478,10 +479,10 @@ func BenchmarkHookOnFinish(b *testing.B) {
 // look at all workflows for new ones.
 func TestHookFollowsOtherProcesses(t *testing.T) {
 	t.Parallel()
-	h := setup(t)
-	h.apply(t, "flow", `"a": {"type": "webhook", "path": "a"}`)
-	catalog := workflows.NewCatalog(workflowstore.New(h.database), workflows.CatalogOptions{Refresh: time.Nanosecond})
-	other := triggers.New(triggers.Options{Store: h.store, Catalog: catalog, Starter: h.starter, Verifier: &keyVerifier{}, Shared: true})
+	h := firingtest.Setup(t)
+	h.Apply(t, "flow", `"a": {"type": "webhook", "path": "a"}`)
+	catalog := workflows.NewCatalog(workflowstore.New(h.Database), workflows.CatalogOptions{Refresh: time.Nanosecond})
+	other := triggers.New(triggers.Options{Store: h.Store, Catalog: catalog, Starter: h.Starter, Verifier: &firingtest.Verifier{}, Shared: true})
 	load := func() {
 		if err := other.Load(t.Context()); err != nil {
 			t.Fatal(err)
@@ -497,15 +498,15 @@ func TestHookFollowsOtherProcesses(t *testing.T) {
 		}
 	}
 	want("/hooks/a", 202)
-	if _, err := h.catalog.SetEnabled(t.Context(), identity.System(), "flow", false); err != nil {
+	if _, err := h.Catalog.SetEnabled(t.Context(), identity.System(), "flow", false); err != nil {
 		t.Fatal(err)
 	}
 	want("/hooks/a", 404)
-	h.apply(t, "flow", `"b": {"type": "webhook", "path": "b"}`, `"enabled": true`)
+	h.Apply(t, "flow", `"b": {"type": "webhook", "path": "b"}`, `"enabled": true`)
 	load()
 	want("/hooks/a", 404)
 	want("/hooks/b", 202)
-	if err := h.catalog.Delete(t.Context(), identity.System(), "flow"); err != nil {
+	if err := h.Catalog.Delete(t.Context(), identity.System(), "flow"); err != nil {
 		t.Fatal(err)
 	}
 	want("/hooks/b", 404)
@@ -530,13 +531,13 @@ func TestHookGivesBackWhatItCouldNotTake(t *testing.T) {
 		{"{}", nil, nil, http.StatusUnauthorized, 2},
 		{"{}", authentic, nil, http.StatusAccepted, 2},
 	} {
-		h.starter.fail(step.start)
+		h.Starter.Fail(step.start)
 		header := http.Header{"Content-Type": {"application/json"}}
 		for name, values := range step.header {
 			header[name] = values
 		}
 		res, body := call{path: "/hooks/key", body: step.body, header: header}.do(t, base)
-		if got := h.verifier.unverified.Load(); res.StatusCode != step.status || got != step.unverified {
+		if got := h.Verifier.Unverified.Load(); res.StatusCode != step.status || got != step.unverified {
 			t.Errorf("step %d: %d %s, given back %d", i, res.StatusCode, body, got)
 		}
 	}
@@ -560,27 +561,27 @@ func TestHookWhenTheCallerHangsUp(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			h := setup(t)
+			h := firingtest.Setup(t)
 			var log bytes.Buffer
 			m := triggers.New(triggers.Options{
-				Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: h.verifier, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+				Store: h.Store, Catalog: h.Catalog, Starter: h.Starter, Verifier: h.Verifier, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			})
-			h.apply(t, "flow", hooks, `"vars": {"k": "v"}`)
+			h.Apply(t, "flow", hooks, `"vars": {"k": "v"}`)
 			if err := m.Load(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			h.starter.fail(tt.start)
+			h.Starter.Fail(tt.start)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			if h.starter.during = cancel; tt.path == "/hooks/away" {
+			if h.Starter.During = cancel; tt.path == "/hooks/away" {
 				cancel()
 			}
 			r := httptest.NewRequestWithContext(ctx, "POST", tt.path, nil)
 			r.Header.Set("X-Key", "right-key-123")
 			w := httptest.NewRecorder()
 			m.Hooks().ServeHTTP(w, r)
-			if w.Code != tt.status || len(h.starter.all()) != tt.runs || h.verifier.unverified.Load() != tt.unverified || log.Len() > 0 {
-				t.Errorf("%d %s, %d runs, %d given back, log %s", w.Code, w.Body, len(h.starter.all()), h.verifier.unverified.Load(), log.String())
+			if w.Code != tt.status || len(h.Starter.All()) != tt.runs || h.Verifier.Unverified.Load() != tt.unverified || log.Len() > 0 {
+				t.Errorf("%d %s, %d runs, %d given back, log %s", w.Code, w.Body, len(h.Starter.All()), h.Verifier.Unverified.Load(), log.String())
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package triggers_test
+package cron_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/triggers"
+	"keyflow/triggers/internal/firingtest"
 	"keyflow/triggers/plans"
 	"keyflow/triggers/schedule"
 	"keyflow/workflows"
@@ -40,27 +41,25 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-func wantPlanned(t *testing.T, h *house, id workflows.ID, want ...string) {
+func wantPlanned(t *testing.T, h *firingtest.Harness, id workflows.ID, want ...string) {
 	t.Helper()
-	if diff := cmp.Diff(want, h.starter.planned(id)); diff != "" {
+	if diff := cmp.Diff(want, h.Starter.Planned(id)); diff != "" {
 		t.Errorf("planned instants of %s: -want +got\n%s", id, diff)
 	}
 }
 
-const everyMinute = `"tick": {"type": "cron", "schedule": "* * * * *"}`
-
 func TestServeFiresEachOccurrenceOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", everyMinute)
-		h.apply(t, "b", `"t": {"type": "cron", "schedule": "*/2 * * * *", "timezone": "Asia/Kathmandu", "input": {"at": "{{ trigger.scheduled_at }}", "n": "{{ vars.n }}"}}`, `"vars": {"n": 7}`)
-		stop := serve(t, h.manager)
+		h := firingtest.Setup(t)
+		h.Apply(t, "a", firingtest.EveryMinute)
+		h.Apply(t, "b", `"t": {"type": "cron", "schedule": "*/2 * * * *", "timezone": "Asia/Kathmandu", "input": {"at": "{{ trigger.scheduled_at }}", "n": "{{ vars.n }}"}}`, `"vars": {"n": 7}`)
+		stop := serve(t, h.Manager)
 		pass(4*time.Minute + 10*time.Second)
 		stop()
 		wantPlanned(t, h, "a", "00:01:00", "00:02:00", "00:03:00", "00:04:00")
 		wantPlanned(t, h, "b", "00:01:00", "00:03:00") // Kathmandu is 5:45 ahead
-		for _, s := range h.starter.all() {
+		for _, s := range h.Starter.All() {
 			want := "{}"
 			if s.Workflow == "b" {
 				want = fmt.Sprintf(`{"at":"2000-01-01T%sZ","n":7}`, s.Trigger.ScheduledAt.Format(time.TimeOnly))
@@ -79,14 +78,14 @@ func TestServeFiresEachOccurrenceOnce(t *testing.T) {
 func TestServeMakesUpWhatIsYoungerThanAMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", `"tick": {"type": "cron", "schedule": "@every 20s"}`)
+		h := firingtest.Setup(t)
+		h.Apply(t, "a", `"tick": {"type": "cron", "schedule": "@every 20s"}`)
 		pass(9*time.Minute + 5*time.Second) // nothing runs
-		stop := serve(t, h.manager)
+		stop := serve(t, h.Manager)
 		pass(time.Second)
 		stop()
 		wantPlanned(t, h, "a", "00:08:20", "00:08:40", "00:09:00")
-		list, err := h.manager.List(t.Context(), triggers.Filter{})
+		list, err := h.Manager.List(t.Context(), triggers.Filter{})
 		if err != nil || len(list) != 1 || list[0].Missed != 24 {
 			t.Errorf("got %+v, %v; want 24 missed", list, err)
 		}
@@ -97,15 +96,15 @@ func TestServeMakesUpWhatIsYoungerThanAMinute(t *testing.T) {
 func TestServeAfterALongOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", everyMinute)
-		h.apply(t, "b", `"tick": {"type": "cron", "schedule": "@every 1s"}`)
+		h := firingtest.Setup(t)
+		h.Apply(t, "a", firingtest.EveryMinute)
+		h.Apply(t, "b", `"tick": {"type": "cron", "schedule": "@every 1s"}`)
 		pass(10*365*24*time.Hour + 30*time.Second)
-		stop := serve(t, h.manager)
+		stop := serve(t, h.Manager)
 		pass(100 * time.Millisecond)
 		stop()
 		wantPlanned(t, h, "a", "00:00:00")
-		if got := h.starter.planned("b"); len(got) != 61 {
+		if got := h.Starter.Planned("b"); len(got) != 61 {
 			t.Errorf("made up %d runs of the last minute, want 61: %v", len(got), got)
 		}
 	})
@@ -114,25 +113,25 @@ func TestServeAfterALongOutage(t *testing.T) {
 func TestServeStartsFromNowAfterAnEditOrEnable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", everyMinute)
-		stop := serve(t, h.manager)
+		h := firingtest.Setup(t)
+		h.Apply(t, "a", firingtest.EveryMinute)
+		stop := serve(t, h.Manager)
 		pass(90 * time.Second) // 00:01:30
-		if _, err := h.catalog.SetEnabled(t.Context(), identity.System(), "a", false); err != nil {
+		if _, err := h.Catalog.SetEnabled(t.Context(), identity.System(), "a", false); err != nil {
 			t.Fatal(err)
 		}
 		pass(3 * time.Minute) // 00:04:30
-		if _, err := h.catalog.SetEnabled(t.Context(), identity.System(), "a", true); err != nil {
+		if _, err := h.Catalog.SetEnabled(t.Context(), identity.System(), "a", true); err != nil {
 			t.Fatal(err)
 		}
 		pass(time.Minute) // 00:05:30
-		h.apply(t, "a", `"tick": {"type": "cron", "schedule": "10 * * * *"}`)
-		pass(5 * time.Minute)                               // 00:10:30
-		h.apply(t, "a", everyMinute, `"name": "back"`)      // plans from now
-		pass(time.Minute)                                   // 00:11:30
-		h.apply(t, "a", everyMinute, `"name": "same plan"`) // an edit elsewhere leaves the plan alone
-		pass(time.Minute)                                   // 00:12:30
-		h.apply(t, "a", ``)
+		h.Apply(t, "a", `"tick": {"type": "cron", "schedule": "10 * * * *"}`)
+		pass(5 * time.Minute)                                          // 00:10:30
+		h.Apply(t, "a", firingtest.EveryMinute, `"name": "back"`)      // plans from now
+		pass(time.Minute)                                              // 00:11:30
+		h.Apply(t, "a", firingtest.EveryMinute, `"name": "same plan"`) // an edit elsewhere leaves the plan alone
+		pass(time.Minute)                                              // 00:12:30
+		h.Apply(t, "a", ``)
 		pass(3 * time.Minute)
 		stop()
 		wantPlanned(t, h, "a", "00:01:00", "00:05:00", "00:10:00", "00:11:00", "00:12:00")
@@ -142,14 +141,14 @@ func TestServeStartsFromNowAfterAnEditOrEnable(t *testing.T) {
 func TestServeEveryCountsFromItsAnchor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
+		h := firingtest.Setup(t)
 		pass(7 * time.Second)
-		h.apply(t, "a", `"tick": {"type": "cron", "schedule": "@every 90s"}`)
-		stop := serve(t, h.manager)
+		h.Apply(t, "a", `"tick": {"type": "cron", "schedule": "@every 90s"}`)
+		stop := serve(t, h.Manager)
 		pass(2 * time.Minute)
 		stop()
 		pass(50 * time.Second)
-		stop = serve(t, h.manager) // a restart does not move it
+		stop = serve(t, h.Manager) // a restart does not move it
 		pass(time.Minute)
 		stop()
 		wantPlanned(t, h, "a", "00:01:37", "00:03:07")
@@ -159,13 +158,13 @@ func TestServeEveryCountsFromItsAnchor(t *testing.T) {
 func TestServeTriesAgainWhenNothingIsAccepted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", everyMinute)
-		h.starter.fail(fault.New(fault.Unavailable, "full"))
-		stop := serve(t, h.manager)
+		h := firingtest.Setup(t)
+		h.Apply(t, "a", firingtest.EveryMinute)
+		h.Starter.Fail(fault.New(fault.Unavailable, "full"))
+		stop := serve(t, h.Manager)
 		pass(80 * time.Second)
 		wantPlanned(t, h, "a")
-		h.starter.fail(nil)
+		h.Starter.Fail(nil)
 		pass(2 * time.Second)
 		stop()
 		wantPlanned(t, h, "a", "00:01:00")
@@ -176,12 +175,12 @@ func TestServeTriesAgainWhenNothingIsAccepted(t *testing.T) {
 func TestServeGoesOnAfterARefusedStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", everyMinute)
-		h.starter.fail(fault.New(fault.Invalid, "the input does not match"))
-		stop := serve(t, h.manager)
+		h := firingtest.Setup(t)
+		h.Apply(t, "a", firingtest.EveryMinute)
+		h.Starter.Fail(fault.New(fault.Invalid, "the input does not match"))
+		stop := serve(t, h.Manager)
 		pass(90 * time.Second)
-		h.starter.fail(nil)
+		h.Starter.Fail(nil)
 		pass(time.Minute)
 		stop()
 		wantPlanned(t, h, "a", "00:02:00")
@@ -192,17 +191,17 @@ func TestServeGoesOnAfterARefusedStart(t *testing.T) {
 func TestServeSurvivesABadStoredSchedule(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", everyMinute)
-		h.apply(t, "b", everyMinute)
-		if err := h.manager.Load(t.Context()); err != nil {
+		h := firingtest.Setup(t)
+		h.Apply(t, "a", firingtest.EveryMinute)
+		h.Apply(t, "b", firingtest.EveryMinute)
+		if err := h.Manager.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		bad := plans.Plan{Workflow: "a", Trigger: "tick", Spec: schedule.Spec{Schedule: "TZ=0", Timezone: "UTC"}, Anchor: time.Now(), NextAt: time.Now()}
-		if err := h.store.Arm(t.Context(), []plans.Plan{bad}); err != nil {
+		if err := h.Store.Arm(t.Context(), []plans.Plan{bad}); err != nil {
 			t.Fatal(err)
 		}
-		stop := serve(t, h.manager)
+		stop := serve(t, h.Manager)
 		pass(3*time.Minute + time.Second)
 		stop()
 		wantPlanned(t, h, "b", "00:01:00", "00:02:00", "00:03:00")
@@ -214,18 +213,18 @@ func TestServeSurvivesABadStoredSchedule(t *testing.T) {
 func TestServeManyProcesses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", `"tick": {"type": "cron", "schedule": "@every 2s"}`)
+		h := firingtest.Setup(t)
+		h.Apply(t, "a", `"tick": {"type": "cron", "schedule": "@every 2s"}`)
 		var stops []func()
 		for range 3 {
-			other := triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: &keyVerifier{}, Shared: true})
+			other := triggers.New(triggers.Options{Store: h.Store, Catalog: h.Catalog, Starter: h.Starter, Verifier: &firingtest.Verifier{}, Shared: true})
 			stops = append(stops, serve(t, other))
 		}
 		pass(60*time.Second + 500*time.Millisecond)
 		for _, stop := range stops {
 			stop()
 		}
-		got := h.starter.planned("a")
+		got := h.Starter.Planned("a")
 		if len(got) != 30 {
 			t.Errorf("%d runs, want 30", len(got))
 		}
@@ -236,56 +235,26 @@ func TestServeManyProcesses(t *testing.T) {
 func TestServeManyAtOneInstant(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
+		h := firingtest.Setup(t)
 		var list []string
 		for i := range 100 {
 			list = append(list, fmt.Sprintf(`"t%d": {"type": "cron", "schedule": "2 0 * * *"}`, i))
 		}
 		for i := range 3 {
-			h.apply(t, fmt.Sprintf("w%d", i), strings.Join(list, ","))
+			h.Apply(t, fmt.Sprintf("w%d", i), strings.Join(list, ","))
 		}
-		stop := serve(t, h.manager)
+		stop := serve(t, h.Manager)
 		pass(3 * time.Minute)
 		stop()
-		if got := len(h.starter.all()); got != 300 {
+		if got := len(h.Starter.All()); got != 300 {
 			t.Errorf("%d runs, want 300", got)
-		}
-	})
-}
-
-func TestLoadMendsPlans(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", everyMinute)
-		h.apply(t, "gone", everyMinute)
-		ctx := t.Context()
-		if err := h.store.Keep(ctx, "a", nil); err != nil { // lost
-			t.Fatal(err)
-		}
-		if err := h.store.Arm(ctx, []plans.Plan{{Workflow: "stranger", Trigger: "t", Spec: schedule.Spec{Schedule: "* * * * *", Timezone: "UTC"}, Anchor: time.Now(), NextAt: time.Now()}}); err != nil {
-			t.Fatal(err)
-		}
-		if err := h.manager.Load(ctx); err != nil {
-			t.Fatal(err)
-		}
-		counts, err := h.store.Counts(ctx)
-		if diff := cmp.Diff(map[workflows.ID]int{"a": 1, "gone": 1}, counts); err != nil || diff != "" {
-			t.Errorf("%v -want +got\n%s", err, diff)
-		}
-		if err := h.catalog.Delete(ctx, identity.System(), "gone"); err != nil {
-			t.Fatal(err)
-		}
-		counts, err = h.store.Counts(ctx)
-		if diff := cmp.Diff(map[workflows.ID]int{"a": 1}, counts); err != nil || diff != "" {
-			t.Errorf("%v -want +got\n%s", err, diff)
 		}
 	})
 }
 
 // A plan that is lost while everything runs is made anew: within a minute, or, when a plan too
 // many hides it from those that count, within an hour.
-func TestServeMendsPlans(t *testing.T) {
+func TestServeRepairsPlans(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		extra  bool
@@ -294,12 +263,12 @@ func TestServeMendsPlans(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := setup(t)
-				h.apply(t, "a", `"tick": {"type": "cron", "schedule": "@yearly"}`)
-				stop := serve(t, h.manager)
+				h := firingtest.Setup(t)
+				h.Apply(t, "a", `"tick": {"type": "cron", "schedule": "@yearly"}`)
+				stop := serve(t, h.Manager)
 				defer stop()
 				pass(time.Second)
-				if err := h.store.Keep(t.Context(), "a", nil); err != nil {
+				if err := h.Store.Keep(t.Context(), "a", nil); err != nil {
 					t.Fatal(err)
 				}
 				if tt.extra {
@@ -307,16 +276,16 @@ func TestServeMendsPlans(t *testing.T) {
 						Workflow: "stranger", Trigger: "t", Spec: schedule.Spec{Schedule: "@yearly", Timezone: "UTC"},
 						Anchor: time.Now(), NextAt: time.Now().Add(1000 * time.Hour),
 					}
-					if err := h.store.Arm(t.Context(), []plans.Plan{stranger}); err != nil {
+					if err := h.Store.Arm(t.Context(), []plans.Plan{stranger}); err != nil {
 						t.Fatal(err)
 					}
 				}
 				pass(2 * time.Minute)
-				if counts, err := h.store.Counts(t.Context()); err != nil || counts["a"] != tt.before {
+				if counts, err := h.Store.Counts(t.Context()); err != nil || counts["a"] != tt.before {
 					t.Errorf("after two minutes: %v, %v", counts, err)
 				}
 				pass(time.Hour)
-				counts, err := h.store.Counts(t.Context())
+				counts, err := h.Store.Counts(t.Context())
 				if diff := cmp.Diff(map[workflows.ID]int{"a": 1}, counts); err != nil || diff != "" {
 					t.Errorf("after an hour: %v -want +got\n%s", err, diff)
 				}

@@ -1,4 +1,4 @@
-package triggers_test
+package webhook_test
 
 import (
 	"net/http"
@@ -33,7 +33,7 @@ func TestHookSaysWhatTheRunSays(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			h, base := hookServer(t)
-			h.starter.answer = &tt.answer
+			h.Starter.Says = &tt.answer
 			res, body := call{path: "/hooks/wait"}.do(t, base)
 			wantSafe(t, res)
 			if res.StatusCode != tt.answer.Status || body != string(tt.answer.Body) || res.Header.Get("X-Request-Id") != "req-1" {
@@ -53,7 +53,7 @@ func TestHookSaysWhatTheRunSays(t *testing.T) {
 func TestHookOfADeletedRun(t *testing.T) {
 	t.Parallel()
 	h, base := hookServer(t)
-	h.starter.failAnswer = fault.New(fault.NotFound, "run does not exist")
+	h.Starter.FailAnswer = fault.New(fault.NotFound, "run does not exist")
 	res, body := call{path: "/hooks/wait"}.do(t, base)
 	if res.StatusCode != 202 || len(body) != len(`{"run_id":""}`)+36 {
 		t.Errorf("%d %s", res.StatusCode, body)

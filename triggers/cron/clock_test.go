@@ -1,4 +1,4 @@
-package triggers_test
+package cron_test
 
 import (
 	"context"
@@ -10,14 +10,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
-	"keyflow/internal/identity"
 	"keyflow/triggers"
+	"keyflow/triggers/internal/firingtest"
 	"keyflow/triggers/plans"
-	"keyflow/workflows"
 )
 
 // wallClock is a clock that can be set.
@@ -50,15 +47,15 @@ func TestServeWhenTheClockIsSet(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				var clock wallClock
-				h := setupOn(databasetest.SQLite(t), clock.now)
-				h.apply(t, "a", fmt.Sprintf(`"tick": {"type": "cron", "schedule": "* * * * *", "catch_up": %q}`, tt.catchUp))
-				stop := serve(t, h.manager)
+				h := firingtest.SetupOn(databasetest.SQLite(t), clock.now)
+				h.Apply(t, "a", fmt.Sprintf(`"tick": {"type": "cron", "schedule": "* * * * *", "catch_up": %q}`, tt.catchUp))
+				stop := serve(t, h.Manager)
 				pass(150 * time.Second)
 				clock.set(tt.jump)
 				pass(4*time.Minute + time.Second)
 				stop()
 				wantPlanned(t, h, "a", tt.want...)
-				if missed, _ := h.counts(t); missed != tt.missed {
+				if missed, _ := counts(t, h); missed != tt.missed {
 					t.Errorf("missed %d, want %d", missed, tt.missed)
 				}
 			})
@@ -71,9 +68,9 @@ func TestServeWhenTheClockGoesBackAndForth(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var clock wallClock
-		h := setupOn(databasetest.SQLite(t), clock.now)
-		h.apply(t, "a", everyMinute)
-		stop := serve(t, h.manager)
+		h := firingtest.SetupOn(databasetest.SQLite(t), clock.now)
+		h.Apply(t, "a", firingtest.EveryMinute)
+		stop := serve(t, h.Manager)
 		for range 5 {
 			pass(70 * time.Second)
 			clock.set(-30 * time.Second)
@@ -100,11 +97,11 @@ func TestServeEditsAroundATick(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := setup(t)
-				h.apply(t, "a", everyMinute)
-				stop := serve(t, h.manager)
+				h := firingtest.Setup(t)
+				h.Apply(t, "a", firingtest.EveryMinute)
+				stop := serve(t, h.Manager)
 				pass(tt.at)
-				h.apply(t, "a", `"tick": {"type": "cron", "schedule": "30 * * * * *", "seconds": true}`)
+				h.Apply(t, "a", `"tick": {"type": "cron", "schedule": "30 * * * * *", "seconds": true}`)
 				pass(3*time.Minute - tt.at)
 				stop()
 				wantPlanned(t, h, "a", tt.want...)
@@ -118,21 +115,21 @@ func TestServeEditsAroundATick(t *testing.T) {
 func TestServeWithAPlanOfAnotherVersion(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", everyMinute)
-		old, err := h.store.Plans(t.Context(), "a")
+		h := firingtest.Setup(t)
+		h.Apply(t, "a", firingtest.EveryMinute)
+		old, err := h.Store.Plans(t.Context(), "a")
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.apply(t, "a", `"tick": {"type": "cron", "schedule": "@hourly"}`)
-		if err := h.store.Arm(t.Context(), old); err != nil { // a slow process stored it late
+		h.Apply(t, "a", `"tick": {"type": "cron", "schedule": "@hourly"}`)
+		if err := h.Store.Arm(t.Context(), old); err != nil { // a slow process stored it late
 			t.Fatal(err)
 		}
-		stop := serve(t, h.manager)
+		stop := serve(t, h.Manager)
 		pass(3 * time.Minute)
 		stop()
 		wantPlanned(t, h, "a")
-		if plans, err := h.store.Plans(t.Context(), "a"); err != nil || len(plans) != 1 || plans[0].Schedule != "@hourly" || plans[0].NextAt.Hour() != 1 {
+		if plans, err := h.Store.Plans(t.Context(), "a"); err != nil || len(plans) != 1 || plans[0].Schedule != "@hourly" || plans[0].NextAt.Hour() != 1 {
 			t.Errorf("plans %+v, %v", plans, err)
 		}
 	})
@@ -142,15 +139,15 @@ func TestServeWithAPlanOfAnotherVersion(t *testing.T) {
 func TestServeWhenTheStoreIsSlow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", everyMinute)
-		slow := &slowStore{Store: h.store, until: time.Now().Add(65 * time.Second)}
-		m := triggers.New(triggers.Options{Store: slow, Catalog: h.catalog, Starter: h.starter, Verifier: h.verifier})
+		h := firingtest.Setup(t)
+		h.Apply(t, "a", firingtest.EveryMinute)
+		slow := &slowStore{Store: h.Store, until: time.Now().Add(65 * time.Second)}
+		m := triggers.New(triggers.Options{Store: slow, Catalog: h.Catalog, Starter: h.Starter, Verifier: h.Verifier})
 		stop := serve(t, m)
 		pass(70 * time.Second)
 		stop()
 		wantPlanned(t, h, "a", "00:01:00")
-		if late := h.starter.all()[0].Trigger; late.FiredAt.Sub(*late.ScheduledAt) < 0 {
+		if late := h.Starter.All()[0].Trigger; late.FiredAt.Sub(*late.ScheduledAt) < 0 {
 			t.Errorf("fired at %v", late.FiredAt)
 		}
 	})
@@ -175,91 +172,31 @@ func TestServeTenThousandAtOneInstant(t *testing.T) {
 		t.Helper()
 		const each = 100
 		var clock wallClock
-		h := setupOn(open(), clock.now)
-		h.starter.goal, h.starter.reached = crowd*each, make(chan struct{})
+		h := firingtest.SetupOn(open(), clock.now)
+		h.Starter.Goal, h.Starter.Reached = crowd*each, make(chan struct{})
 		var list []string
 		for i := range each {
 			list = append(list, fmt.Sprintf(`"t%d": {"type": "cron", "schedule": "0 0 * * *", "catch_up": "2d"}`, i))
 		}
 		for i := range crowd {
-			h.apply(t, fmt.Sprintf("w%d", i), strings.Join(list, ","))
+			h.Apply(t, fmt.Sprintf("w%d", i), strings.Join(list, ","))
 		}
 		clock.set(24 * time.Hour)
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for range 3 {
-			m := triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: h.verifier, Now: clock.now, Shared: true})
+			m := triggers.New(triggers.Options{Store: h.Store, Catalog: h.Catalog, Starter: h.Starter, Verifier: h.Verifier, Now: clock.now, Shared: true})
 			wg.Go(func() { _ = m.Serve(ctx) })
 		}
-		<-h.starter.reached
+		<-h.Starter.Reached
 		cancel()
 		wg.Wait()
 		seen := map[string]bool{}
-		for _, s := range h.starter.all() {
+		for _, s := range h.Starter.All() {
 			seen[string(s.Workflow)+"/"+s.Trigger.ID] = true
 		}
-		if n := len(h.starter.all()); n != crowd*each || len(seen) != n {
+		if n := len(h.Starter.All()); n != crowd*each || len(seen) != n {
 			t.Errorf("%d runs of %d schedules", n, len(seen))
 		}
 	})
-}
-
-// Only what changed is read again, by any number of schedules that sleep.
-func TestLoadReadsOnlyChanges(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		for i := range 20 {
-			h.apply(t, fmt.Sprintf("w%d", i), everyMinute+fmt.Sprintf(`, "h": {"type": "webhook", "path": "p%d"}`, i))
-		}
-		h.apply(t, "gone", ``)
-		if err := h.catalog.Delete(t.Context(), identity.System(), "gone"); err != nil {
-			t.Fatal(err)
-		}
-		counted := &countingCatalog{Catalog: h.catalog}
-		m := triggers.New(triggers.Options{Store: h.store, Catalog: counted, Starter: h.starter, Verifier: h.verifier, Shared: true})
-		load := func(wantDefinitions ...workflows.ID) {
-			t.Helper()
-			counted.read = nil
-			if err := m.Load(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(wantDefinitions, counted.read); diff != "" {
-				t.Errorf("definitions read: -want +got\n%s", diff)
-			}
-		}
-		if err := m.Load(t.Context()); err != nil || len(counted.read) != 20 {
-			t.Errorf("first: %d definitions, %v", len(counted.read), err)
-		}
-		load()
-		h.apply(t, "w7", everyMinute, `"name": "new"`)
-		if _, err := h.catalog.SetEnabled(t.Context(), identity.System(), "w3", false); err != nil {
-			t.Fatal(err)
-		}
-		load("w7", "w3")
-		load()
-		if err := h.catalog.Delete(t.Context(), identity.System(), "w5"); err != nil {
-			t.Fatal(err)
-		}
-		load()
-		if _, taken := m.Taken("p5", ""); taken {
-			t.Error("the webhook of a deleted workflow is still there")
-		}
-	})
-}
-
-// countingCatalog notes which definitions are asked for.
-type countingCatalog struct {
-	triggers.Catalog
-	read []workflows.ID
-}
-
-func (c *countingCatalog) Changes(ctx context.Context, after int64, limit int) ([]workflows.Change, error) {
-	changes, err := c.Catalog.Changes(ctx, after, limit)
-	for _, change := range changes {
-		if !change.Deleted {
-			c.read = append(c.read, change.ID)
-		}
-	}
-	return changes, err
 }

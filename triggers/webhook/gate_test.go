@@ -1,4 +1,4 @@
-package triggers_test
+package webhook_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"keyflow/credentials"
 	"keyflow/internal/fault"
 	"keyflow/triggers"
+	"keyflow/triggers/internal/firingtest"
 )
 
 // post calls a webhook without a network, for fake time.
@@ -32,35 +33,35 @@ func post(t *testing.T, hooks http.Handler, path, key, body string) *httptest.Re
 func TestHookBoundsLargeBodies(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "flow", hooks, `"vars": {"k": "v"}`)
-		if err := h.manager.Load(t.Context()); err != nil {
+		h := firingtest.Setup(t)
+		h.Apply(t, "flow", hooks, `"vars": {"k": "v"}`)
+		if err := h.Manager.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		h.starter.large = make(chan struct{})
+		h.Starter.Large = make(chan struct{})
 		body := `"` + strings.Repeat("a", 5<<20-2) + `"`
 		answers := make(chan int, 3)
 		for range 3 {
-			go func() { answers <- post(t, h.manager.Hooks(), "/hooks/plain", "", body).Code }()
+			go func() { answers <- post(t, h.Manager.Hooks(), "/hooks/plain", "", body).Code }()
 		}
 		synctest.Wait()
 		fourth := make(chan *httptest.ResponseRecorder)
-		go func() { fourth <- post(t, h.manager.Hooks(), "/hooks/plain", "", body) }()
+		go func() { fourth <- post(t, h.Manager.Hooks(), "/hooks/plain", "", body) }()
 		synctest.Wait()
-		if w := post(t, h.manager.Hooks(), "/hooks/plain", "", `{"small": true}`); w.Code != 202 {
+		if w := post(t, h.Manager.Hooks(), "/hooks/plain", "", `{"small": true}`); w.Code != 202 {
 			t.Errorf("a small body meanwhile: %d %s", w.Code, w.Body)
 		}
 		want := strings.Replace(problemText(503, "Service Unavailable", "the call was not accepted: too many large bodies at once"), "req-1", "", 1)
 		if w := <-fourth; w.Code != 503 || !sameJSON(t, w.Body.String(), want) || w.Header().Get("Retry-After") != "5" {
 			t.Errorf("the fourth: %d %v %s", w.Code, w.Header(), w.Body)
 		}
-		close(h.starter.large)
+		close(h.Starter.Large)
 		for range 3 {
 			if code := <-answers; code != 202 {
 				t.Errorf("a body that was let in: %d", code)
 			}
 		}
-		if w := post(t, h.manager.Hooks(), "/hooks/plain", "", body); w.Code != 202 {
+		if w := post(t, h.Manager.Hooks(), "/hooks/plain", "", body); w.Code != 202 {
 			t.Errorf("a large body afterwards: %d %s", w.Code, w.Body)
 		}
 	})
@@ -84,10 +85,10 @@ func (slowVerifier) Unverify(context.Context, credentials.ID, *http.Request, []b
 func TestHookLimitsParallelGuesses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "flow", hooks, `"vars": {"k": "v"}`)
+		h := firingtest.Setup(t)
+		h.Apply(t, "flow", hooks, `"vars": {"k": "v"}`)
 		v := slowVerifier{make(chan struct{})}
-		manager := triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: v})
+		manager := triggers.New(triggers.Options{Store: h.Store, Catalog: h.Catalog, Starter: h.Starter, Verifier: v})
 		if err := manager.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -98,8 +99,8 @@ func TestHookLimitsParallelGuesses(t *testing.T) {
 			post(t, manager.Hooks(), "/hooks/key", "guess", "{}")
 		}
 		close(v.right)
-		if code := <-right; code != 429 || len(h.starter.all()) != 0 {
-			t.Errorf("the right one among the guesses: %d, %d runs", code, len(h.starter.all()))
+		if code := <-right; code != 429 || len(h.Starter.All()) != 0 {
+			t.Errorf("the right one among the guesses: %d, %d runs", code, len(h.Starter.All()))
 		}
 	})
 }

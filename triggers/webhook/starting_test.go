@@ -1,4 +1,4 @@
-package triggers_test
+package webhook_test
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"keyflow/triggers/internal/firingtest"
 )
 
 // waited is a context that tells when somebody first waits for its end.
@@ -28,7 +30,7 @@ func TestHookOfAStartingProcess(t *testing.T) {
 	t.Parallel()
 	h, _ := hookServer(t)
 	for path, want := range map[string]int{"/hooks/plain": http.StatusAccepted, "/hooks/nope": http.StatusNotFound} {
-		starting := setupOn(h.database, time.Now).manager
+		starting := firingtest.SetupOn(h.Database, time.Now).Manager
 		post := func(ctx context.Context) *httptest.ResponseRecorder {
 			w := httptest.NewRecorder()
 			starting.Hooks().ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodPost, path, strings.NewReader("{}")))

@@ -1,4 +1,4 @@
-package triggers_test
+package cron_test
 
 import (
 	"context"
@@ -22,13 +22,14 @@ import (
 	"keyflow/nodes"
 	"keyflow/nodes/standard"
 	"keyflow/triggers"
+	"keyflow/triggers/internal/firingtest"
 	"keyflow/workflows"
 )
 
 // counts returns missed and skipped occurrences of the only cron trigger.
-func (h *house) counts(t *testing.T) (missed, skipped int64) {
+func counts(t *testing.T, h *firingtest.Harness) (missed, skipped int64) {
 	t.Helper()
-	list, err := h.manager.List(t.Context(), triggers.Filter{})
+	list, err := h.Manager.List(t.Context(), triggers.Filter{})
 	if err != nil || len(list) != 1 {
 		t.Fatalf("List: %v, %v", list, err)
 	}
@@ -39,17 +40,17 @@ func tick(overlap string) string {
 	return fmt.Sprintf(`"tick": {"type": "cron", "schedule": "* * * * *", "overlap": %q}`, overlap)
 }
 
-// hall is a manager over a real engine, on a database that outlives both.
-type hall struct {
-	*house
+// rig is a manager over a real engine, on a database that outlives both.
+type rig struct {
+	*firingtest.Harness
 	engine *engine.Engine
 	stop   func()
 }
 
-// open begins anew on the database of the house, as a restart does.
-func (h *house) open(t *testing.T) *hall {
+// open begins anew on the database of the harness, as a restart does.
+func open(t *testing.T, h *firingtest.Harness) *rig {
 	t.Helper()
-	store, err := enginestore.New(h.database)
+	store, err := enginestore.New(h.Database)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,12 +61,12 @@ func (h *house) open(t *testing.T) *hall {
 		}
 	}
 	e, err := engine.New(engine.Options{
-		Store: store, Owners: enginestore.NewOwners(h.database), Catalog: h.catalog, Types: nodes.NewRegistry(kinds...), Credentials: nobody{}, Exclusive: true,
+		Store: store, Owners: enginestore.NewOwners(h.Database), Catalog: h.Catalog, Types: nodes.NewRegistry(kinds...), Credentials: nobody{}, Exclusive: true,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.manager = triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: e, Verifier: h.verifier})
+	h.Manager = triggers.New(triggers.Options{Store: h.Store, Catalog: h.Catalog, Starter: e, Verifier: h.Verifier})
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -74,8 +75,8 @@ func (h *house) open(t *testing.T) *hall {
 		}
 	})
 	pass(time.Millisecond)
-	stop := serve(t, h.manager)
-	return &hall{h, e, func() { stop(); cancel(); wg.Wait() }}
+	stop := serve(t, h.Manager)
+	return &rig{h, e, func() { stop(); cancel(); wg.Wait() }}
 }
 
 // nobody resolves no credential.
@@ -86,16 +87,16 @@ func (nobody) Client(context.Context, credentials.Use) (*http.Client, error) {
 }
 
 // asks applies a workflow whose runs go on until somebody decides.
-func (h *house) asks(t *testing.T, id, triggersJSON string, extra string) {
+func asks(t *testing.T, h *firingtest.Harness, id, triggersJSON string, extra string) {
 	t.Helper()
 	source := fmt.Sprintf(`{"id": %q, "nodes": {"ok": {"type": "approval", "with": {"message": "go?"}}}, "triggers": {%s}%s}`, id, triggersJSON, extra)
-	if _, err := h.catalog.Apply(t.Context(), identity.System(), workflows.ID(id), []byte(source), -1); err != nil {
+	if _, err := h.Catalog.Apply(t.Context(), identity.System(), workflows.ID(id), []byte(source), -1); err != nil {
 		t.Fatalf("apply: %v %v", err, fault.ProblemsOf(err))
 	}
 }
 
 // finish lets the runs that go on end well.
-func (h *hall) finish(t *testing.T) {
+func (h *rig) finish(t *testing.T) {
 	t.Helper()
 	for _, run := range h.all(t, runs.Waiting) {
 		if err := h.engine.Bring(t.Context(), run.ID, "ok", nodes.CodeWaitsForApproval, map[string]any{"approved": true}); err != nil {
@@ -106,7 +107,7 @@ func (h *hall) finish(t *testing.T) {
 }
 
 // all returns the list of one status, oldest first; "" is any.
-func (h *hall) all(t *testing.T, status runs.Status) []runs.Run {
+func (h *rig) all(t *testing.T, status runs.Status) []runs.Run {
 	t.Helper()
 	list, err := h.engine.Runs(t.Context(), runs.Filter{Status: status, Limit: 500})
 	if err != nil {
@@ -117,7 +118,7 @@ func (h *hall) all(t *testing.T, status runs.Status) []runs.Run {
 }
 
 // plannedRuns returns the planned instants of all runs of schedules, as clock text.
-func (h *hall) plannedRuns(t *testing.T) []string {
+func (h *rig) plannedRuns(t *testing.T) []string {
 	t.Helper()
 	var out []string
 	for _, run := range h.all(t, "") {
@@ -146,8 +147,8 @@ func TestServeOverlap(t *testing.T) {
 		t.Run(tt.overlap, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := setup(t).open(t)
-				h.asks(t, "a", tick(tt.overlap), "")
+				h := open(t, firingtest.Setup(t))
+				asks(t, h.Harness, "a", tick(tt.overlap), "")
 				pass(3*time.Minute + 30*time.Second)
 				h.finish(t) // the run of 00:01 goes on until now
 				pass(10 * time.Second)
@@ -160,7 +161,7 @@ func TestServeOverlap(t *testing.T) {
 				if diff := cmp.Diff(tt.want, h.plannedRuns(t)); diff != "" {
 					t.Errorf("runs (-want +got):\n%s", diff)
 				}
-				missed, skipped := h.counts(t)
+				missed, skipped := counts(t, h.Harness)
 				if canceled := len(h.all(t, runs.Canceled)); missed != 0 || skipped != tt.skipped || canceled != tt.canceled {
 					t.Errorf("missed %d, skipped %d, canceled %d; want 0, %d, %d", missed, skipped, canceled, tt.skipped, tt.canceled)
 				}
@@ -174,15 +175,15 @@ func TestServeOverlap(t *testing.T) {
 func TestServeWaitingOccurrenceSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		house := setup(t)
-		h := house.open(t)
-		h.asks(t, "a", tick("queue"), "")
+		house := firingtest.Setup(t)
+		h := open(t, house)
+		asks(t, h.Harness, "a", tick("queue"), "")
 		pass(2*time.Minute + 30*time.Second)
 		h.stop()
 		pass(time.Hour) // nothing runs
-		h = house.open(t)
+		h = open(t, house)
 		pass(10 * time.Second)
-		list, err := h.manager.List(t.Context(), triggers.Filter{})
+		list, err := h.Manager.List(t.Context(), triggers.Filter{})
 		if want := time.Date(2000, 1, 1, 0, 2, 0, 0, time.UTC); err != nil || len(list) != 1 || list[0].Waiting == nil || !list[0].Waiting.Equal(want) {
 			t.Errorf("List: %+v, %v", list, err)
 		}
@@ -199,8 +200,8 @@ func TestServeWaitingOccurrenceSurvivesARestart(t *testing.T) {
 func TestServeOverlapLooksAtItsOwnRuns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t).open(t)
-		h.asks(t, "a", tick("skip")+`, "other": {"type": "cron", "schedule": "0 * * * *"}`, "")
+		h := open(t, firingtest.Setup(t))
+		asks(t, h.Harness, "a", tick("skip")+`, "other": {"type": "cron", "schedule": "0 * * * *"}`, "")
 		for _, ref := range []runs.TriggerRef{{}, {ID: "other", Type: "cron"}, {ID: "tick", Type: "webhook"}} {
 			if _, err := h.engine.Start(t.Context(), engine.Start{Workflow: "a", Trigger: ref}); err != nil {
 				t.Fatal(err)
@@ -219,7 +220,7 @@ func TestServeOverlapLooksAtItsOwnRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		pass(time.Minute)
-		if list, err := h.manager.List(t.Context(), triggers.Filter{}); err != nil || list[1].Skipped != 1 {
+		if list, err := h.Manager.List(t.Context(), triggers.Filter{}); err != nil || list[1].Skipped != 1 {
 			t.Errorf("List: %+v, %v; want the second occurrence skipped", list, err)
 		}
 		h.stop()
@@ -230,13 +231,13 @@ func TestServeOverlapLooksAtItsOwnRuns(t *testing.T) {
 func TestServeOverlapWithConcurrency(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t).open(t)
-		h.asks(t, "a", tick("queue"), `, "concurrency": {"limit": 1}`)
+		h := open(t, firingtest.Setup(t))
+		asks(t, h.Harness, "a", tick("queue"), `, "concurrency": {"limit": 1}`)
 		if _, err := h.engine.Start(t.Context(), engine.Start{Workflow: "a"}); err != nil {
 			t.Fatal(err)
 		}
 		pass(3*time.Minute + 30*time.Second) // 00:01 waits for the run started by hand, 00:02 for 00:01
-		if _, skipped := h.counts(t); skipped != 1 || len(h.all(t, runs.Queued)) != 2 {
+		if _, skipped := counts(t, h.Harness); skipped != 1 || len(h.all(t, runs.Queued)) != 2 {
 			t.Errorf("%d skipped, %d wait; want 1 and 2", skipped, len(h.all(t, runs.Queued)))
 		}
 		for want := 1; want >= 0; want-- {
@@ -254,27 +255,27 @@ func TestServeOverlapWithConcurrency(t *testing.T) {
 func TestServeCountsASkippedOccurrenceOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", tick("skip"))
-		h.starter.full = true
-		before, err := h.store.Plans(t.Context(), "a")
+		h := firingtest.Setup(t)
+		h.Apply(t, "a", tick("skip"))
+		h.Starter.Full = true
+		before, err := h.Store.Plans(t.Context(), "a")
 		if err != nil {
 			t.Fatal(err)
 		}
-		stop := serve(t, h.manager)
+		stop := serve(t, h.Manager)
 		pass(61 * time.Second)
 		stop()
-		if err := h.store.Arm(t.Context(), before); err != nil { // as if Advance had not happened
+		if err := h.Store.Arm(t.Context(), before); err != nil { // as if Advance had not happened
 			t.Fatal(err)
 		}
-		h.starter.full = false
-		other := triggers.New(triggers.Options{Store: h.store, Catalog: h.catalog, Starter: h.starter, Verifier: h.verifier})
-		stop, stopOther := serve(t, h.manager), serve(t, other)
+		h.Starter.Full = false
+		other := triggers.New(triggers.Options{Store: h.Store, Catalog: h.Catalog, Starter: h.Starter, Verifier: h.Verifier})
+		stop, stopOther := serve(t, h.Manager), serve(t, other)
 		pass(5 * time.Second)
 		stop()
 		stopOther()
 		wantPlanned(t, h, "a")
-		if missed, skipped := h.counts(t); missed != 0 || skipped != 1 {
+		if missed, skipped := counts(t, h); missed != 0 || skipped != 1 {
 			t.Errorf("missed %d, skipped %d; want 0 and 1", missed, skipped)
 		}
 	})
@@ -283,13 +284,13 @@ func TestServeCountsASkippedOccurrenceOnce(t *testing.T) {
 func TestServeOverlapWhenTheEngineIsAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", tick("cancel_previous"))
-		h.starter.fail(fault.New(fault.Unavailable, "away"))
-		stop := serve(t, h.manager)
+		h := firingtest.Setup(t)
+		h.Apply(t, "a", tick("cancel_previous"))
+		h.Starter.Fail(fault.New(fault.Unavailable, "away"))
+		stop := serve(t, h.Manager)
 		pass(65 * time.Second)
 		wantPlanned(t, h, "a")
-		h.starter.fail(nil)
+		h.Starter.Fail(nil)
 		pass(2 * time.Second)
 		stop()
 		wantPlanned(t, h, "a", "00:01:00")
@@ -322,17 +323,17 @@ func TestServeCatchUp(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				h := setup(t)
-				h.apply(t, "a", `"tick": {"type": "cron", `+tt.trigger+`}`)
+				h := firingtest.Setup(t)
+				h.Apply(t, "a", `"tick": {"type": "cron", `+tt.trigger+`}`)
 				pass(tt.down)
-				stop := serve(t, h.manager)
+				stop := serve(t, h.Manager)
 				pass(100 * time.Millisecond)
 				stop()
-				got := h.starter.planned("a")
+				got := h.Starter.Planned("a")
 				if len(got) != tt.runs || tt.runs > 0 && (got[0] != tt.first || got[len(got)-1] != tt.last) {
 					t.Errorf("%d runs %v; want %d from %s to %s", len(got), got, tt.runs, tt.first, tt.last)
 				}
-				if missed, _ := h.counts(t); missed != tt.missed {
+				if missed, _ := counts(t, h); missed != tt.missed {
 					t.Errorf("missed %d, want %d", missed, tt.missed)
 				}
 			})
@@ -343,17 +344,17 @@ func TestServeCatchUp(t *testing.T) {
 func TestServeStaysWithinItsBounds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := setup(t)
-		h.apply(t, "a", `"tick": {"type": "cron", "schedule": "*/20 * * * * *", "seconds": true, "from": "2000-01-01T00:01:10Z", "until": "2000-01-01T00:02:00Z"}`)
-		stop := serve(t, h.manager)
+		h := firingtest.Setup(t)
+		h.Apply(t, "a", `"tick": {"type": "cron", "schedule": "*/20 * * * * *", "seconds": true, "from": "2000-01-01T00:01:10Z", "until": "2000-01-01T00:02:00Z"}`)
+		stop := serve(t, h.Manager)
 		pass(5 * time.Minute) // reconcile looks at it meanwhile
 		stop()
 		wantPlanned(t, h, "a", "00:01:20", "00:01:40", "00:02:00")
-		plans, err := h.store.Plans(t.Context(), "a")
+		plans, err := h.Store.Plans(t.Context(), "a")
 		if err != nil || len(plans) != 1 || plans[0].Revision != 1 || !plans[0].NextAt.IsZero() {
 			t.Errorf("plans %+v, %v; want the one that has ended", plans, err)
 		}
-		list, err := h.manager.List(t.Context(), triggers.Filter{})
+		list, err := h.Manager.List(t.Context(), triggers.Filter{})
 		if diff := cmp.Diff([]time.Time{}, list[0].Next); err != nil || diff != "" {
 			t.Errorf("%v next: -want +got\n%s", err, diff)
 		}

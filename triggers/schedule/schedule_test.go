@@ -1,4 +1,4 @@
-package triggers_test
+package schedule_test
 
 import (
 	"slices"

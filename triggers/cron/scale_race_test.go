@@ -1,6 +1,6 @@
 //go:build race
 
-package triggers_test
+package cron_test
 
 // crowd is how many workflows with a hundred schedules each are due at one instant: with the
 // race detector, which makes a database in Go very slow, enough for several batches.
