@@ -24,6 +24,8 @@ import (
 	"keyflow/internal/fault"
 	"keyflow/triggers"
 	"keyflow/triggers/event"
+	"keyflow/web/api/credential"
+	"keyflow/web/api/run"
 	"keyflow/workflows"
 )
 
@@ -72,8 +74,8 @@ type fakeRun struct {
 }
 
 var (
-	_ Runs = (*fakeRuns)(nil)
-	_ Uses = (*fakeRuns)(nil)
+	_ run.Engine      = (*fakeRuns)(nil)
+	_ credential.Uses = (*fakeRuns)(nil)
 )
 
 // Uses finds none: the tests of the real engine have some.

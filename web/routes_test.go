@@ -34,7 +34,7 @@ func routesOf(t *testing.T, h http.Handler) []string {
 	if !ok {
 		t.Fatalf("handler is a %T", h)
 	}
-	return s.api.routes
+	return s.api.Routes()
 }
 
 func TestEveryRouteIsClosedUnlessListed(t *testing.T) {

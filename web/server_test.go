@@ -15,11 +15,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"keyflow/credentials"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
+	"keyflow/web/page"
+	"keyflow/web/rest"
 	"keyflow/web/ui"
 )
 
@@ -82,11 +83,11 @@ func TestOnlyTheRoutesOfThePageAreThePage(t *testing.T) {
 		}
 	}
 	slices.Sort(routes)
-	if want := slices.Sorted(slices.Values(sections())); !slices.Equal(routes, want) {
+	if want := slices.Sorted(slices.Values(page.Sections())); !slices.Equal(routes, want) {
 		t.Errorf("the routes of the page are %q, and served are %q", routes, want)
 	}
 	s := newSetup(t)
-	for _, section := range sections() {
+	for _, section := range page.Sections() {
 		if got := s.anonymous().do("GET", "/"+section, ""); got.status != 200 || !strings.HasPrefix(got.header.Get("Content-Type"), "text/html") {
 			t.Errorf("/%s: %d, %s", section, got.status, got.header.Get("Content-Type"))
 		}
@@ -209,7 +210,7 @@ func TestOpenAPI(t *testing.T) {
 	s := newSetup(t)
 	for _, pattern := range routesOf(t, s.handler) {
 		method, path, _ := strings.Cut(pattern, " ")
-		if !strings.HasPrefix(path, v1+"/") || path == v1+"/schema/workflow" || path == v1+"/schema/credential" {
+		if !strings.HasPrefix(path, rest.V1+"/") || path == rest.V1+"/schema/workflow" || path == rest.V1+"/schema/credential" {
 			continue
 		}
 		op := doc.Paths[path][strings.ToLower(method)]
@@ -236,7 +237,7 @@ func TestOpenAPI(t *testing.T) {
 		}
 	}
 	for _, pattern := range []string{"/credentials", "/workflows", "/runs", "/triggers", "/tokens"} {
-		op, _ := json.Marshal(doc.Paths[v1+pattern]["get"]["parameters"])
+		op, _ := json.Marshal(doc.Paths[rest.V1+pattern]["get"]["parameters"])
 		if !strings.Contains(string(op), `"name":"limit"`) || !strings.Contains(string(op), `"maximum":200`) {
 			t.Errorf("GET %s has no limit: %s", pattern, op)
 		}
@@ -394,35 +395,6 @@ func TestBrokenBodies(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestBodyDeadlineIsTakenBackAtItsEnd(t *testing.T) {
-	t.Parallel()
-	w := &deadlines{}
-	r, err := http.NewRequest(http.MethodPost, "/", strings.NewReader("{}"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	limitBody(w, r, &request{})
-	if len(w.set) != 1 || time.Until(w.set[0]) > bodyTimeout || time.Until(w.set[0]) < bodyTimeout/2 {
-		t.Fatalf("deadlines before reading: %v", w.set)
-	}
-	if _, err := io.ReadAll(r.Body); err != nil {
-		t.Fatal(err)
-	}
-	if last := w.set[len(w.set)-1]; !last.IsZero() {
-		t.Errorf("deadline after the body: %v, want none", last)
-	}
-}
-
-type deadlines struct {
-	http.ResponseWriter
-	set []time.Time
-}
-
-func (d *deadlines) SetReadDeadline(t time.Time) error {
-	d.set = append(d.set, t)
-	return nil
 }
 
 func TestMissingPartsAreAnError(t *testing.T) {

@@ -57,7 +57,7 @@ func newSetup(t *testing.T, change ...func(*Deps)) *setup {
 		Credentials: newVault(t, db, public.String(), catalog), Workflows: catalog, Runs: s.runs, Uses: s.runs, Triggers: fakeTriggers{},
 		Hooks: http.HandlerFunc(fakeHooks), Callbacks: http.HandlerFunc(fakeHooks),
 		Ready:     func(context.Context) error { return nil },
-		PublicURL: public, Logger: log, Version: "1.2.3",
+		PublicURL: public, Options: Options{Logger: log, Version: "1.2.3"},
 	}
 	for _, c := range change {
 		c(&deps)

@@ -13,6 +13,7 @@ import (
 
 	"keyflow/internal/identity"
 	"keyflow/internal/secret"
+	"keyflow/web/request"
 )
 
 func TestSetUpOverHTTP(t *testing.T) {
@@ -258,7 +259,7 @@ func TestClientAddress(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := &http.Request{RemoteAddr: tt.peer, Header: http.Header{"X-Forwarded-For": tt.forwarded}}
-			if got := clientAddress(r, trusted); got != tt.want {
+			if got := request.Source(r, trusted); got != tt.want {
 				t.Errorf("clientAddress = %q, want %q", got, tt.want)
 			}
 		})

@@ -35,6 +35,8 @@ import (
 	triggerstore "keyflow/triggers/sqlstore"
 	"keyflow/triggers/webhook"
 	"keyflow/web"
+	"keyflow/web/access"
+	webrequest "keyflow/web/request"
 	"keyflow/web/session"
 	sessionstore "keyflow/web/session/sqlstore"
 	"keyflow/workflows"
@@ -78,7 +80,7 @@ func newCore(ctx context.Context, cfg config, log *slog.Logger, public *url.URL,
 
 // openCore is newCore without wire, which is the first to use the master key.
 func openCore(ctx context.Context, cfg config, log *slog.Logger, public *url.URL, own []netip.AddrPort) (*core, error) {
-	c := &core{log: log, public: public, metrics: web.NewMetrics(), keep: runstore.Keep{For: time.Duration(cfg.keepFor), Runs: cfg.keepRuns}}
+	c := &core{log: log, public: public, metrics: access.NewRegistry(), keep: runstore.Keep{For: time.Duration(cfg.keepFor), Runs: cfg.keepRuns}}
 	var err error
 	if c.now, err = testClock(cfg.clockOffset); err != nil {
 		return nil, &exitError{exitUsage, err}
@@ -127,7 +129,7 @@ func (c *core) wire(cfg config) error {
 	}
 	c.manager = triggers.New(triggers.Options{
 		Store: triggerstore.New(c.db), Catalog: c.catalog, Starter: c.engine, Verifier: c.vault, Waiters: c.engine, Ready: c.engine.Ready,
-		Shared: shared, PublicURL: c.public.String(), ClientIP: web.ClientAddress(cfg.proxies), Now: c.now, Logger: c.log,
+		Shared: shared, PublicURL: c.public.String(), ClientIP: webrequest.ClientAddress(cfg.proxies), Now: c.now, Logger: c.log,
 	})
 	return c.manager.Register(c.metrics)
 }
@@ -330,7 +332,8 @@ func (s *server) build(ctx context.Context, cfg config, log *slog.Logger) error 
 	stopping := make(chan struct{})
 	handler, err := web.NewHandler(web.Deps{
 		Session: s.session, Credentials: s.vault, Workflows: s.catalog, Runs: s.engine, Uses: s.runs, Triggers: s.manager,
-		Hooks: s.manager.Hooks(), Callbacks: s.manager.Callbacks(), Ready: s.ready, Stopping: stopping, Backup: s.db.Backup, PublicURL: public, TrustedProxies: cfg.proxies, Metrics: s.metrics, Version: version, Logger: log,
+		Hooks: s.manager.Hooks(), Callbacks: s.manager.Callbacks(), Ready: s.ready, Backup: s.db.Backup, PublicURL: public,
+		Options: web.Options{Stopping: stopping, TrustedProxies: cfg.proxies, Metrics: s.metrics, Version: version, Logger: log},
 	})
 	if err != nil {
 		return &exitError{exitCannotStart, err}

@@ -1,0 +1,31 @@
+package run
+
+import (
+	"bytes"
+	"regexp"
+
+	"keyflow/engine/runs"
+	"keyflow/triggers/webhook"
+)
+
+// tokens finds the tokens of callback URLs (package engine): who has one may call it.
+var tokens = regexp.MustCompile(`/callbacks/[A-Za-z0-9_-]{22}\.[A-Za-z0-9_]+\.[A-Za-z0-9_-]+`)
+
+// WithoutTokens is history that anybody may see who may see the run.
+func WithoutTokens(text []byte) []byte {
+	if !bytes.Contains(text, []byte(callbacksPrefix)) {
+		return text
+	}
+	return tokens.ReplaceAll(text, []byte(callbacksPrefix+"***"))
+}
+
+func withoutTokensIn(e *runs.StepError) *runs.StepError {
+	if e == nil || e.Response == nil {
+		return e
+	}
+	shown := *e
+	shown.Response = WithoutTokens(e.Response)
+	return &shown
+}
+
+const callbacksPrefix = webhook.CallbacksPrefix
