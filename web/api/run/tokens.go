@@ -13,10 +13,10 @@ var tokens = regexp.MustCompile(`/callbacks/[A-Za-z0-9_-]{22}\.[A-Za-z0-9_]+\.[A
 
 // WithoutTokens is history that anybody may see who may see the run.
 func WithoutTokens(text []byte) []byte {
-	if !bytes.Contains(text, []byte(callbacksPrefix)) {
+	if !bytes.Contains(text, []byte(webhook.CallbacksPrefix)) {
 		return text
 	}
-	return tokens.ReplaceAll(text, []byte(callbacksPrefix+"***"))
+	return tokens.ReplaceAll(text, []byte(webhook.CallbacksPrefix+"***"))
 }
 
 func withoutTokensIn(e *runs.StepError) *runs.StepError {
@@ -27,5 +27,3 @@ func withoutTokensIn(e *runs.StepError) *runs.StepError {
 	shown.Response = WithoutTokens(e.Response)
 	return &shown
 }
-
-const callbacksPrefix = webhook.CallbacksPrefix
