@@ -87,14 +87,33 @@ func (s *stepRun) use(decl *nodes.Param, v any) (any, *nodes.Error) {
 	}
 }
 
-// reveal notes a text that is sent, and the values in it: of "session=abc; Path=/" also abc.
+// cookieAttributes are what Set-Cookie says of a cookie (RFC 6265 section 5.2): no secrets.
+var cookieAttributes = map[string]bool{
+	"": true, "domain": true, "path": true, "expires": true, "max-age": true, "samesite": true,
+	"secure": true, "httponly": true, "partitioned": true, "priority": true,
+}
+
+// reveal notes a text that is sent, and the values of cookies in it: of "a=1; Path=/, b=2" also 1
+// and 2. A comma separates cookies, as in joined headers, or is part of a value.
 func (s *stepRun) reveal(text string) {
 	s.revealed = append(s.revealed, text)
 	for part := range strings.SplitSeq(text, ";") {
-		if _, value, ok := strings.Cut(part, "="); ok {
-			s.revealed = append(s.revealed, strings.TrimSpace(value))
+		s.revealCookie(part)
+		for cookie := range strings.SplitSeq(part, ",") {
+			s.revealCookie(cookie)
 		}
 	}
+}
+
+func (s *stepRun) revealCookie(text string) {
+	name, value, ok := strings.Cut(strings.TrimSpace(text), "=")
+	if cookieAttributes[strings.ToLower(name)] {
+		return
+	}
+	if !ok {
+		value = name
+	}
+	s.revealed = append(s.revealed, value, strings.Trim(value, `"`))
 }
 
 // maskOutput hides the texts that the step has sent in what came back.

@@ -182,3 +182,42 @@ func TestLiteralMaskIsText(t *testing.T) {
 		t.Errorf("sent %s, want %s", got, want)
 	}
 }
+
+// Each cookie of an answer is masked in what comes back, also where several were sent as one text;
+// what is said of them, such as their domain, is no secret.
+func TestEachCookieThatIsSentIsMasked(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if req.URL.Path == "/login" {
+			w.Header().Add("Set-Cookie", "session="+sessionCookie+"; Domain=shop.example.com; Path=/orders/v2")
+			w.Header().Add("Set-Cookie", `csrf="c4nary-csrf-token-99"; Secure; Max-Age=86400000`)
+			return
+		}
+		_, _ = io.WriteString(w, strings.TrimPrefix(req.URL.Path, "/"))
+	}))
+	t.Cleanup(s.Close)
+	tests := map[string]struct{ cookie, path, want string }{
+		"the first":     {`{{ nodes.login.output.headers['set-cookie'] }}`, sessionCookie, "***"},
+		"the second":    {`{{ nodes.login.output.headers['set-cookie'] }}`, "c4nary-csrf-token-99", "***"},
+		"a replacement": {`{{ replace(nodes.login.output.headers['set-cookie'], 'Secure', '') }}`, "c4nary-csrf-token-99", "***"},
+		"the domain":    {`{{ nodes.login.output.headers['set-cookie'] }}`, "shop.example.com", "shop.example.com"},
+		"the path":      {`{{ nodes.login.output.headers['set-cookie'] }}`, "orders/v2", "orders/v2"},
+		"the age":       {`{{ nodes.login.output.headers['set-cookie'] }}`, "86400000", "86400000"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := setup(t)
+			w.stop()
+			w.boot(engine.Options{Exclusive: true, Sealer: box{}})
+			id := w.start(w.apply(`{"id": "cookies", "nodes": {
+			  "login": {"type": "web_request", "with": {"url": "`+s.URL+`/login"}},
+			  "x": {"type": "web_request", "needs": ["login"], "with": {"url": "`+s.URL+"/"+tt.path+`", "headers": {"Cookie": "`+tt.cookie+`"}}}},
+			  "output": "{{ nodes.x.output.body }}"}`), "")
+			run, steps := w.wait(id)
+			if run.Status != runs.Succeeded || string(run.Output) != `"`+tt.want+`"` {
+				t.Errorf("%s %s %+v", run.Status, run.Output, steps["x"].Error)
+			}
+		})
+	}
+}
