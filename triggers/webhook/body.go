@@ -60,7 +60,7 @@ func readInbound(contentType string, data []byte, hide func(string) string) (inb
 			return b, &bodyError{"is not valid JSON"}
 		}
 	case media == "application/x-www-form-urlencoded":
-		if b.parsed, err = parseForm(b.text, params["charset"], hide); err != nil {
+		if b.parsed, err = parseForm(hide(string(data)), params["charset"], hide); err != nil {
 			return b, &bodyError{err.Error()}
 		}
 	case media == "":
@@ -141,10 +141,10 @@ func readPart(part *multipart.Part, hide func(string) string) (any, error) {
 	return hide(string(text)), err
 }
 
-// parseForm reads a form; repeated fields are joined with commas, as repeated headers are. A
-// charset is that of the bytes that are percent-encoded.
+// parseForm reads a form as it was sent; repeated fields are joined with commas, as repeated headers
+// are. A charset is that of its bytes, percent-encoded or not.
 func parseForm(text, name string, hide func(string) string) (map[string]any, error) {
-	values, _ := url.ParseQuery(text) // the fields that are valid
+	values, _ := url.ParseQuery(strings.TrimPrefix(text, "\ufeff")) // the fields that are valid
 	if _, err := charset.Detect(nil, charset.Declared{Name: name}); err != nil {
 		name = "" // the warning names it
 	}

@@ -26,12 +26,14 @@ func TestHookBodies(t *testing.T) {
 		warning string
 		raw     string // of raw_body, when it matters
 	}{
-		"JSON in EUC-KR":        {header: contentType("application/json; charset=EUC-KR"), body: "{\"\xbe\xc8\": \"\xb3\xe7\"}", want: map[string]any{"안": "녕"}, raw: `{"안": "녕"}`},
-		"JSON with a mark":      {header: contentType("application/json"), body: "\xef\xbb\xbf[1]", want: []any{1.0}},
-		"JSON in UTF-16":        {header: contentType("application/json; charset=utf-16"), body: "\xff\xfe[\x001\x00]\x00", want: []any{1.0}},
-		"text in EUC-KR":        {header: contentType("text/plain; charset=euc-kr"), body: "\xbe\xc8\xb3\xe7", want: "안녕", raw: "안녕"},
-		"a form in EUC-KR":      {header: contentType("application/x-www-form-urlencoded; charset=euc-kr"), body: "a=%BE%C8&%B3%E7=1", want: map[string]any{"a": "안", "녕": "1"}},
-		"a mark without a type": {header: nil, body: "\xef\xbb\xbf{}", want: map[string]any{}},
+		"JSON in EUC-KR":                {header: contentType("application/json; charset=EUC-KR"), body: "{\"\xbe\xc8\": \"\xb3\xe7\"}", want: map[string]any{"안": "녕"}, raw: `{"안": "녕"}`},
+		"JSON with a mark":              {header: contentType("application/json"), body: "\xef\xbb\xbf[1]", want: []any{1.0}},
+		"JSON in UTF-16":                {header: contentType("application/json; charset=utf-16"), body: "\xff\xfe[\x001\x00]\x00", want: []any{1.0}},
+		"text in EUC-KR":                {header: contentType("text/plain; charset=euc-kr"), body: "\xbe\xc8\xb3\xe7", want: "안녕", raw: "안녕"},
+		"a form in EUC-KR":              {header: contentType("application/x-www-form-urlencoded; charset=euc-kr"), body: "a=%BE%C8&%B3%E7=1", want: map[string]any{"a": "안", "녕": "1"}},
+		"a form in EUC-KR, not escaped": {header: contentType("application/x-www-form-urlencoded; charset=euc-kr"), body: "a=\xbe\xc8&\xb3\xe7=%BE%C8+1", want: map[string]any{"a": "안", "녕": "안 1"}, raw: "a=안&녕=%BE%C8+1"},
+		"a form with a mark":            {header: contentType("application/x-www-form-urlencoded"), body: "\xef\xbb\xbfa=1", want: map[string]any{"a": "1"}},
+		"a mark without a type":         {header: nil, body: "\xef\xbb\xbf{}", want: map[string]any{}},
 		"an unknown charset of JSON in UTF-8": {
 			header: contentType("application/json; charset=klingon"), body: "[1]", want: []any{1.0},
 			warning: `the body is in the charset "klingon", which is not known`,
