@@ -121,7 +121,7 @@ func (r *Redactor) Bytes(data []byte) []byte {
 }
 
 // Encoded is Bytes for a body in a declared encoding, in which it stays. A body that cannot be
-// decoded is searched as it is.
+// decoded is searched as it is, and masked whole when what can be decoded of it holds a secret.
 func (r *Redactor) Encoded(data []byte, declared charset.Declared) []byte {
 	encoding, err := charset.Detect(data, declared)
 	if err != nil || encoding.IsUTF8() && !encoding.HasMark() {
@@ -129,6 +129,9 @@ func (r *Redactor) Encoded(data []byte, declared charset.Declared) []byte {
 	}
 	text, err := encoding.Decode(data)
 	if err != nil {
+		if text = encoding.Lossy(data); !encoding.IsUTF8() && !bytes.Equal(r.Bytes(text), text) {
+			return []byte(secret.Mask)
+		}
 		return r.Bytes(data)
 	}
 	if clean := r.Bytes(text); !bytes.Equal(clean, text) {

@@ -244,6 +244,8 @@ func TestEncodedBody(t *testing.T) {
 		"UTF-16 that nothing declares":   {encode("utf-16le", latin), charset.Declared{ContentType: "application/octet-stream"}, "***"},
 		"UTF-8 JSON with a mark":         {"\xef\xbb\xbf" + `{"a":"\u0063anary-secret-1"}`, charset.Declared{}, "\xef\xbb\xbf" + `{"a":"***"}`},
 		"ISO-2022-JP":                    {encode("iso-2022-jp", "日本 "+latin), charset.Declared{Name: "iso-2022-jp"}, encode("iso-2022-jp", "日本 ***")},
+		"EUC-KR that is cut off":         {encode("euc-kr", korean) + "\xbe", charset.Declared{ContentType: "text/plain; charset=euc-kr"}, "***"},
+		"cut off without a secret":       {encode("euc-kr", "안녕") + "\xbe", charset.Declared{ContentType: "text/plain; charset=euc-kr"}, encode("euc-kr", "안녕") + "\xbe"},
 		"an unknown charset":             {latin, charset.Declared{ContentType: "text/plain; charset=klingon"}, "***"},
 		"UTF-8 that is called latin":     {"é " + latin, charset.Declared{ContentType: "text/plain; charset=latin1"}, "é ***"},
 		"nothing to hide stays as it is": {encode("euc-kr", "안녕"), charset.Declared{ContentType: "text/plain; charset=euc-kr"}, encode("euc-kr", "안녕")},

@@ -168,6 +168,19 @@ func (e Encoding) Decode(data []byte) ([]byte, error) {
 	return text, nil
 }
 
+// Lossy returns the text as UTF-8 as far as it can be decoded: U+FFFD stands for the rest.
+func (e Encoding) Lossy(data []byte) []byte {
+	data = bytes.TrimPrefix(data, e.mark)
+	if e.enc == nil {
+		return bytes.ToValidUTF8(data, replacement)
+	}
+	text, err := e.enc.NewDecoder().Bytes(data)
+	if err != nil {
+		return nil // decoders replace what they cannot decode
+	}
+	return text
+}
+
 var replacement = []byte("\uFFFD")
 
 // replacements counts how often a text itself has U+FFFD, which decoders also write in place of
