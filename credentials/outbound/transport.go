@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -193,6 +194,11 @@ func (t *Transport) perform(req *http.Request, body io.ReadCloser, s *exchange) 
 	} else {
 		s.authenticator = t.Last.Load() // a hop follows a request
 	}
+	if hasMaskedTarget(req, out.URL) {
+		closeBody(out.Body)
+		return &egress.Error{Phase: "redirect", Host: req.URL.Host, Code: egress.CodeNetwork, Message: "redirected here by a URL that holds " +
+			"a secret of the credential, which is masked in answers; send the request to the final URL"}
+	}
 	base, err := t.route(s.credential)
 	if err != nil {
 		closeBody(out.Body)
@@ -325,6 +331,9 @@ func (t *Transport) redacted(req *http.Request, res *http.Response, k *authentic
 	if k.redactor.Header(out.Header) {
 		masked()
 	}
+	if out.Header.Get("Location") != res.Header.Get("Location") {
+		out.Request = req.WithContext(context.WithValue(req.Context(), maskedTarget{}, true))
+	}
 	out.Status = k.redactor.String(res.Status)
 	if req.Method != http.MethodHead {
 		limit := t.Use.MaxBytes
@@ -340,6 +349,19 @@ func (t *Transport) redacted(req *http.Request, res *http.Response, k *authentic
 		out.Header.Del("Content-Length")
 	}
 	return &out
+}
+
+// maskedTarget marks the request of an answer whose Location held a secret.
+type maskedTarget struct{}
+
+// hasMaskedTarget reports whether a redirect leads to a URL in which a secret is masked. Where the
+// credential itself puts the secret into the URL, it is not.
+func hasMaskedTarget(req *http.Request, u *url.URL) bool {
+	if req.Response == nil || req.Response.Request == nil || req.Response.Request.Context().Value(maskedTarget{}) == nil {
+		return false
+	}
+	query, err := url.QueryUnescape(u.RawQuery)
+	return err != nil || strings.Contains(u.Path+"\n"+query, secret.Mask)
 }
 
 // accepted notes that the credential works.
