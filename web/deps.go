@@ -23,7 +23,7 @@ import (
 	"keyflow/workflows"
 )
 
-// Deps is what the handler stands on. All but Backup and Options are required.
+// Deps are the parts behind the handler. All but Backup and Options are required.
 type Deps struct {
 	Session     *session.Service
 	Credentials Credentials      // *vault.Vault
@@ -31,16 +31,16 @@ type Deps struct {
 	Runs        run.Engine       // *engine.Engine
 	Uses        credential.Uses  // *engine/sqlstore.Store
 	Triggers    trigger.Manager  // *triggers.Manager
-	// Hooks answers /hooks/ and everything below it; its answers are treated as hostile.
+	// Hooks answers /hooks/ and everything below it; its answers are untrusted.
 	Hooks http.Handler
 	// Callbacks answers /callbacks/ and everything below it, as Hooks does.
 	Callbacks http.Handler
-	// Ready is nil while the process can accept and do work (database, key, queue).
+	// Ready returns nil while the process can accept and do work (database, key, queue).
 	Ready func(ctx context.Context) error
-	// Backup writes a copy of the database to a new file; nil cannot.
+	// Backup writes a copy of the database to a new file; nil: not supported.
 	Backup func(ctx context.Context, path string) error
-	// PublicURL is where people reach this Keyflow. Links, cookies and the origin check are
-	// made from it, never from request headers.
+	// PublicURL is the address of this Keyflow for its users. Links, cookies and the origin check
+	// use it, never request headers.
 	PublicURL *url.URL
 
 	Options
@@ -54,7 +54,7 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// Metrics is where /metrics reads from and the handler counts; nil is a new registry.
 	Metrics *prometheus.Registry
-	// WriteTimeout is how long a reader may take to accept a piece of an answer; 0 is 30 s.
+	// WriteTimeout is how long a client may take to read a piece of an answer; 0 is 30 s.
 	WriteTimeout time.Duration
 	Version      string
 	Now          func() time.Time // nil: time.Now

@@ -15,7 +15,7 @@ import (
 	"keyflow/web/request"
 )
 
-// crossOrigin refuses changes that another site's page sends with our cookie.
+// crossOrigin refuses changes that a page of another site sends with the session cookie.
 func (s *server) crossOrigin() (*http.CrossOriginProtection, error) {
 	c := http.NewCrossOriginProtection()
 	if err := c.AddTrustedOrigin(s.public.Scheme + "://" + s.public.Host); err != nil {
@@ -27,10 +27,10 @@ func (s *server) crossOrigin() (*http.CrossOriginProtection, error) {
 	return c, nil
 }
 
-// split takes off the path under which a proxy publishes us, refuses paths that are not
-// clean (nothing is redirected to another route), and sends what strangers may
-// call to hooks and callbacks, whose answers are written by authors of workflows: they get a policy
-// that gives them no power over this origin, and never our cookies.
+// split removes the path of the public URL, refuses paths that are not clean (nothing is redirected
+// to another route), and passes requests for hooks and callbacks to their handlers. Authors of
+// workflows write the answers of those: a policy gives them no power over this origin, and they
+// never get the session cookie.
 func (s *server) split(own http.Handler, strangers map[string]http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = s.belowBase(r)
@@ -60,12 +60,12 @@ func (s *server) belowBase(r *http.Request) *http.Request {
 	below.URL = new(url.URL)
 	*below.URL = *r.URL
 	below.URL.Path = cmp.Or(rest, "/")
-	below.URL.RawPath = strings.TrimPrefix(r.URL.RawPath, s.base) // as spelled: hooks tell %2F from /
+	below.URL.RawPath = strings.TrimPrefix(r.URL.RawPath, s.base) // escaped: hooks distinguish %2F from /
 	return below
 }
 
-// routed finds the route before anyone is asked to sign in: what matches none is the
-// admin page's, or a 404 or 405 as a problem.
+// routed finds the route before the sign-in is checked. A request without a route is for the admin
+// page, or answered with 404 or 405 as a problem.
 func (s *server) routed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		unmatched, pattern := s.api.Match(r)
@@ -82,8 +82,8 @@ func (s *server) routed(next http.Handler) http.Handler {
 	})
 }
 
-// checkQuery refuses parameters that are not text, or given twice: of two values one would count
-// silently.
+// checkQuery refuses parameters that are not text, or given twice: one of two values would
+// be ignored silently.
 func checkQuery(query url.Values) error {
 	var repeated []fault.Problem
 	for _, name := range slices.Sorted(maps.Keys(query)) {
@@ -149,8 +149,7 @@ func (*refusal) Write(b []byte) (int, error) { return len(b), nil }
 // WriteHeader implements http.ResponseWriter.
 func (r *refusal) WriteHeader(status int) { r.status = status }
 
-// authenticated lets open routes pass and asks everybody else who they are. A route that
-// nobody listed as open is closed.
+// authenticated requires a sign-in for every route that is not registered as open.
 func (s *server) authenticated(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, rec := r.Context(), request.From(r.Context())

@@ -390,7 +390,7 @@ func TestBrokenBodies(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := "the body is broken off or wrongly encoded"; res.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), want) {
+			if want := "the body is incomplete or wrongly encoded"; res.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), want) {
 				t.Errorf("answer %d %s, want 400 %s", res.StatusCode, body, want)
 			}
 		})

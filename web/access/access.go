@@ -79,8 +79,8 @@ func (l *log) around(next http.Handler) http.Handler {
 	})
 }
 
-// panicked answers 500, unless the answer had begun, and logs the stack. ErrAbortHandler is
-// the way of net/http to cut a connection and goes on.
+// panicked answers 500, unless the answer had begun, and logs the stack. ErrAbortHandler, which
+// makes net/http close the connection, is passed on.
 func (l *log) panicked(ctx context.Context, w *answerWriter, p any) {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(p)
@@ -110,8 +110,8 @@ func SecureHeaders(public *url.URL) http.Header {
 	return h
 }
 
-// levelOf keeps a busy server's log readable: what worked and changed nothing here, and
-// webhooks, which have their runs as a record, are for debugging.
+// levelOf keeps the log of a busy server readable. Successful reads are logged at debug level, and
+// so are successful webhooks and callbacks, which the run history records.
 func levelOf(r *http.Request, status int) slog.Level {
 	quiet := r.Method == http.MethodGet || r.Method == http.MethodHead ||
 		strings.HasPrefix(r.URL.Path, "/hooks/") || strings.HasPrefix(r.URL.Path, callbacksPrefix)
@@ -127,7 +127,7 @@ func levelOf(r *http.Request, status int) slog.Level {
 
 const callbacksPrefix = "/callbacks/"
 
-// logPath leaves out what a path itself proves: who has the URL of a callback may call it.
+// logPath masks the tokens of callback URLs.
 func logPath(rec *request.Record, r *http.Request) string {
 	if rec.Route == callbacksPrefix {
 		return callbacksPrefix + "***"

@@ -6,14 +6,14 @@ import (
 )
 
 const (
-	// writeTimeout is how long a reader may take to accept a piece of an answer.
+	// writeTimeout is how long a client may take to read a piece of an answer.
 	writeTimeout = 30 * time.Second
 	// writePiece is the most that is written under one deadline.
 	writePiece = 64 << 10
 )
 
-// answerWriter remembers the status for the access log, and ends answers that nobody reads: the
-// deadline moves on with each piece that was accepted, so a slow reader gets everything.
+// answerWriter remembers the status for the access log, and ends answers whose client stops
+// reading. Each accepted piece extends the deadline, so a slow client gets the whole answer.
 type answerWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
@@ -25,7 +25,7 @@ func newAnswerWriter(w http.ResponseWriter, timeout time.Duration) *answerWriter
 	return &answerWriter{ResponseWriter: w, control: http.NewResponseController(w), timeout: timeout}
 }
 
-// extend gives the reader the time for one more piece.
+// extend sets the deadline for the next piece.
 func (w *answerWriter) extend() {
 	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout)) // a recorder in tests has none
 }
@@ -53,13 +53,13 @@ func (w *answerWriter) Write(b []byte) (written int, err error) {
 	}
 }
 
-// FlushError implements what http.ResponseController looks for.
+// FlushError is for http.ResponseController.
 func (w *answerWriter) FlushError() error {
 	w.extend()
 	return w.control.Flush()
 }
 
-// Unwrap gives http.ResponseController its connection.
+// Unwrap is for http.ResponseController.
 func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *answerWriter) wrote() bool { return w.status != 0 }

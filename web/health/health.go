@@ -1,6 +1,6 @@
 // Package health answers the probes: whether the process is alive, and whether it can take work.
 //
-// It must not know what readiness is made of.
+// It must not know what readiness depends on.
 package health
 
 import (

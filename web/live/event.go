@@ -63,7 +63,7 @@ func (e *eventWriter) text(text string) error {
 	return e.control.Flush()
 }
 
-// instantOf is the microsecond of the newest thing known of a run.
+// instantOf is the microsecond of the last change of a run.
 func instantOf(r *runs.Run) int64 {
 	at := r.CreatedAt
 	for _, t := range []*time.Time{r.StartedAt, r.FinishedAt} {
@@ -74,7 +74,7 @@ func instantOf(r *runs.Run) int64 {
 	return at.UnixMicro()
 }
 
-// stepInstant is the microsecond of the newest thing that happened to a step.
+// stepInstant is the microsecond of the last change of a step.
 func stepInstant(s *runs.Step) int64 {
 	var at time.Time
 	newer := func(t *time.Time) {

@@ -43,8 +43,8 @@ func Register(a *rest.API, o Options) {
 }
 
 const (
-	// heartbeat is how often a silent stream shows that it lives, and how soon it ends after
-	// its reader lost the right to read it (docs/explanation/security.md).
+	// heartbeat is the interval of comments in a stream without events, and how soon a stream
+	// ends after its reader lost the right to read it (docs/explanation/security.md).
 	heartbeat = 5 * time.Second
 	// maxEventOutput bounds the output inside an event; a larger one is null there and whole in
 	// the run itself.
@@ -59,10 +59,11 @@ type runEventsOf struct {
 	LastEventID string `header:"Last-Event-ID" maxLength:"20" doc:"The id of the last event that was seen, to go on from there."`
 }
 
-// runEvents streams a run as server-sent events (WHATWG HTML, section 9.2): what it and its
-// steps are now, then each change, and the end after the final run. An event is "run" or
-// "step" with the object of GET /runs/{id}; its id never falls. Whoever comes back with
-// Last-Event-ID misses nothing and may see a change twice; 204 says that nothing will come.
+// runEvents streams a run as server-sent events (WHATWG HTML, section 9.2): the current
+// state of the run and its steps, then each change; it ends after the final run. An event is "run" or
+// "step" with the object of GET /runs/{id}; its id never decreases. A reader that
+// returns with Last-Event-ID misses nothing and may get a change twice; 204 says that no more will
+// come.
 func (h *handlers) runEvents(ctx context.Context, who session.Who, in *runEventsOf) (*huma.StreamResponse, error) {
 	found, err := h.Access.Visible(ctx, who.Caller, identity.View, in.ID)
 	if err != nil {
@@ -71,7 +72,7 @@ func (h *handlers) runEvents(ctx context.Context, who session.Who, in *runEvents
 	var seen int64
 	if in.LastEventID != "" {
 		if seen, err = strconv.ParseInt(in.LastEventID, 10, 64); err != nil || seen < 0 {
-			return nil, fault.New(fault.Invalid, "Last-Event-ID: send the id of an event of this stream, or leave it out")
+			return nil, fault.New(fault.Invalid, "Last-Event-ID: send the id of an event of this stream, or omit the header")
 		}
 	}
 	if found.Status.Final() && seen >= instantOf(&found) {
@@ -88,13 +89,13 @@ func (h *handlers) runEvents(ctx context.Context, who session.Who, in *runEvents
 		r, w := humago.Unwrap(c)
 		header := w.Header()
 		header.Set("Content-Type", "text/event-stream; charset=utf-8")
-		header.Set("X-Accel-Buffering", "no") // nginx would hold events back
+		header.Set("X-Accel-Buffering", "no") // nginx would buffer events
 		h.stream(r.WithContext(ctx), &eventWriter{w: w, control: http.NewResponseController(w), resumed: seen}, updates)
 	}}, nil
 }
 
-// stream writes until the run has ended, the reader is gone or not allowed any more, or the
-// server stops.
+// stream writes until the run has ended, the reader has gone or lost its right, or the server
+// stops.
 func (h *handlers) stream(r *http.Request, e *eventWriter, updates <-chan live.Update) {
 	ticker := time.NewTicker(heartbeat)
 	defer ticker.Stop()

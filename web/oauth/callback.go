@@ -1,5 +1,5 @@
-// Package oauth ends an OAuth connection in front of a person: the page to which a provider sends
-// the browser back.
+// Package oauth serves the redirect URL of OAuth connections: the page to which a provider sends the
+// browser back.
 //
 // The query holds a code: it is never logged and never shown. The package must not know providers.
 package oauth
@@ -34,8 +34,8 @@ type Callback struct {
 	Problems    problem.Responder
 }
 
-// callbackPage ends an OAuth connect in front of a person. The script tells the tab that
-// began it and closes the window when all went well; an error stays until it was read.
+// callbackPage shows the result of an OAuth connection. Its script notifies the tab that began the
+// connection and closes the window on success; an error stays on the screen.
 const callbackPage = `<!doctype html>
 <html lang="en" data-credential="{{.Credential}}" data-ok="{{.OK}}">
 <head>

@@ -22,8 +22,8 @@ import (
 	"keyflow/web/ui"
 )
 
-// asset is one embedded file of the admin page. Names are stable, so browsers ask each time
-// and are told by the content's hash that nothing changed.
+// asset is one embedded file of the admin page. Names are stable, so browsers revalidate
+// each time; the ETag is a hash of the content.
 type asset struct {
 	content     []byte
 	contentType string

@@ -1,5 +1,5 @@
-// Package problem is how errors leave the API: application/problem+json (RFC 9457). It has the one
-// table from kinds of faults to HTTP statuses, and repeats nothing that a client submitted.
+// Package problem renders errors as application/problem+json (RFC 9457). It has the only table from
+// kinds of faults to HTTP statuses, and never repeats what a client submitted.
 //
 // It must not know routes or resources.
 package problem
@@ -30,7 +30,7 @@ type Problem struct {
 	Detail    string          `json:"detail"`
 	RequestID string          `json:"request_id"`
 	Errors    []fault.Problem `json:"errors" nullable:"false"`
-	// Usages says who still uses what was to be deleted.
+	// Usages lists what still uses the object that was to be deleted.
 	Usages []credentials.Usage `json:"usages,omitempty" nullable:"false"`
 
 	retryAfter time.Duration
@@ -92,10 +92,10 @@ func statusOf(k fault.Kind) int {
 	return http.StatusInternalServerError
 }
 
-// retryUnavailable is what a 503 asks for when nothing better is known.
+// retryUnavailable is the Retry-After of a 503 without one of its own.
 const retryUnavailable = 2 * time.Second
 
-// From turns any error into the answer for it. What is not a fault shows nothing.
+// From turns any error into its answer. An error that is no fault shows nothing.
 func From(ctx context.Context, err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
@@ -118,7 +118,7 @@ func From(ctx context.Context, err error) *Problem {
 	return p
 }
 
-// classify gives errors a kind that are classified by their own package, not as faults.
+// classify turns typed errors of other packages into faults.
 func classify(err error) error {
 	if e, ok := errors.AsType[*credentials.Error](err); ok {
 		f := fault.Problems(e.Message, []fault.Problem{{Code: e.Code, Message: e.Message}}).Because(err)
@@ -134,8 +134,8 @@ func classify(err error) error {
 	return err
 }
 
-// kindOf says what a credential that cannot be used means for the request that tried it:
-// nothing is wrong with the request itself.
+// kindOf is the kind of fault for a request that tried a credential that cannot be used. The
+// request itself is valid.
 func kindOf(e *credentials.Error) fault.Kind {
 	switch e.Code {
 	case credentials.CodeUnknown:
@@ -169,8 +169,8 @@ func Write(w http.ResponseWriter, p *Problem) {
 	_ = enc.Encode(p) // the client went away
 }
 
-// IsName reports whether a key that nobody knows is plainly a name, so that it may be
-// repeated in an error; anything else could be a value in the wrong place.
+// IsName reports whether an unknown key is clearly a name, so that an error may repeat it. Anything
+// else could be a value in the wrong place.
 func IsName(key string) bool {
 	ok, _ := regexp.MatchString(`^[a-z][a-z_]{0,30}$`, key)
 	return ok

@@ -10,7 +10,7 @@ import (
 )
 
 // Scrub is a huma transformer: it turns huma's own errors, which carry the submitted value
-// and sometimes the whole body, into problems that repeat nothing of it.
+// and sometimes the whole body, into problems without them.
 func Scrub(ctx huma.Context, _ string, v any) (any, error) {
 	e, ok := v.(*huma.ErrorModel)
 	if !ok {
@@ -43,8 +43,7 @@ func scrubbedDetail(status int) string {
 	}
 }
 
-// scrubbed keeps of huma's finding the parameter's name and, for the rules that this API
-// declares, the rule.
+// scrubbed keeps the name of the parameter and, for the rules that this API declares, the rule.
 func scrubbed(d *huma.ErrorDetail) fault.Problem {
 	where, name, _ := strings.Cut(d.Location, ".")
 	message := "the value is not valid"

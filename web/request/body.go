@@ -18,8 +18,8 @@ const (
 	bodyTimeout = 60 * time.Second
 )
 
-// LimitBody bounds size and duration of the body. The deadline is taken back at the end of
-// the body: left in place it would end the context of a handler that waits longer.
+// LimitBody bounds size and duration of the body. The deadline is removed at the end
+// of the body: otherwise it would end the context of a handler that waits longer.
 func LimitBody(w http.ResponseWriter, r *http.Request, rec *Record) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return
@@ -37,15 +37,15 @@ type timedBody struct {
 	rec     *Record
 }
 
-// Read implements io.Reader. A body that breaks off ends: huma would answer 500 to the error.
-// Instead it is noted in the request's record, which operations look at first of all.
+// Read implements io.Reader. An incomplete body ends without an error, because huma would answer
+// 500 to one. The record has the error, and operations check it first.
 func (b *timedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && b.control != nil {
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
 	if err != nil && err != io.EOF && !isTimeout(err) {
-		b.rec.Broken, err = fault.New(fault.Malformed, "the body is broken off or wrongly encoded").Because(err), io.EOF
+		b.rec.Broken, err = fault.New(fault.Malformed, "the body is incomplete or wrongly encoded").Because(err), io.EOF
 	}
 	return n, err
 }

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ClientAddress returns how a request's source is told, for throttles beside this handler:
-// behind the trusted proxies it is the address that they forward.
+// ClientAddress returns a function that gives the source of a request, for throttles outside of this
+// handler. Behind trusted proxies the source is the address that they forward.
 func ClientAddress(trusted []netip.Prefix) func(*http.Request) string {
 	return func(r *http.Request) string { return Source(r, trusted) }
 }
@@ -27,9 +27,9 @@ func Source(r *http.Request, trusted []netip.Prefix) string {
 	if !isTrusted(addr, trusted) {
 		return network(addr)
 	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i := len(hops) - 1; i >= 0 && isTrusted(addr, trusted); i-- {
-		next, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+	forwarded := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(forwarded) - 1; i >= 0 && isTrusted(addr, trusted); i-- {
+		next, err := netip.ParseAddr(strings.TrimSpace(forwarded[i]))
 		if err != nil {
 			break
 		}

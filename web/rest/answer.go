@@ -36,8 +36,8 @@ type Paging struct {
 // Fetch is how many items to ask for: one more than the page, to see whether it is the last.
 func (p Paging) Fetch() int { return p.Limit + 1 }
 
-// PageOf makes a page of views of what was fetched; cursor names its last item when there
-// are more. limit 0 is all.
+// PageOf returns a page of views of the items. With more items than the limit, next_cursor is the
+// cursor of the last item shown. A limit of 0 means all.
 func PageOf[T, V any](items []T, limit int, view func(T) V, cursor func(T) string) *Answer[Page[V]] {
 	more := limit > 0 && len(items) > limit
 	if more {
@@ -54,12 +54,12 @@ func PageOf[T, V any](items []T, limit int, view func(T) V, cursor func(T) strin
 	return OK(p)
 }
 
-// ListOf makes the only page of a short list.
+// ListOf returns a short list as its only page.
 func ListOf[T, V any](items []T, view func(T) V) *Answer[Page[V]] {
 	return PageOf(items, 0, view, nil)
 }
 
-// OrEmpty gives an absent list its empty form.
+// OrEmpty returns an empty list for nil, which would be encoded as null.
 func OrEmpty[T any](list []T) []T {
 	if list == nil {
 		return []T{}
@@ -67,7 +67,7 @@ func OrEmpty[T any](list []T) []T {
 	return list
 }
 
-// OrEmptyMap gives an absent map its empty form.
+// OrEmptyMap returns an empty map for nil, which would be encoded as null.
 func OrEmptyMap[V any](m map[string]V) map[string]V {
 	if m == nil {
 		return map[string]V{}
@@ -75,10 +75,10 @@ func OrEmptyMap[V any](m map[string]V) map[string]V {
 	return m
 }
 
-// Same is the view of what is shown as it is.
+// Same is a view that changes nothing.
 func Same[T any](v T) T { return v }
 
-// UTC gives a time that may be missing the zone UTC.
+// UTC converts a time that may be nil to UTC.
 func UTC(t *time.Time) *time.Time {
 	if t == nil {
 		return nil

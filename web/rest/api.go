@@ -34,7 +34,7 @@ type API struct {
 func New(version string, report func(context.Context, *problem.Problem, error)) *API {
 	config := huma.DefaultConfig("Keyflow", version)
 	config.Info.Description = "Workflows as JSON, and the credentials they call other systems with."
-	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", "" // served by us
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "", "", "" // package docs serves them
 	config.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	config.CreateHooks = nil // no $schema property in answers
 	config.Transformers = []huma.Transformer{problem.Scrub}
@@ -48,7 +48,7 @@ func New(version string, report func(context.Context, *problem.Problem, error)) 
 	return &API{huma: humago.New(mux, config), mux: mux, report: report, open: make(map[string]bool)}
 }
 
-// schemaName tells types apart that have the same name in two packages.
+// schemaName distinguishes types that have the same name in two packages.
 func schemaName(t reflect.Type, hint string) string {
 	if t == reflect.TypeFor[fault.Problem]() {
 		return "Finding"
@@ -56,7 +56,7 @@ func schemaName(t reflect.Type, hint string) string {
 	return huma.DefaultSchemaNamer(t, hint)
 }
 
-// Add registers an operation. The handler gets who calls; its errors become problems.
+// Add registers an operation. The handler gets the caller; its errors become problems.
 func Add[I, O any](a *API, o Operation, handler func(ctx context.Context, who session.Who, in *I) (*O, error)) {
 	op := huma.Operation{
 		OperationID: o.id(), Method: o.method, Path: V1 + o.path, Summary: o.summary, Tags: []string{o.tag()},
@@ -86,8 +86,8 @@ func Add[I, O any](a *API, o Operation, handler func(ctx context.Context, who se
 	a.document(&op, o)
 }
 
-// document corrects what huma wrote about raw bodies and errors; op shares its maps and
-// pointers with the registered operation.
+// document corrects what huma documents for raw bodies and errors. op shares its maps and pointers
+// with the registered operation.
 func (a *API) document(op *huma.Operation, o Operation) {
 	schemas := a.huma.OpenAPI().Components.Schemas
 	if o.hasBody() {
@@ -109,7 +109,7 @@ func (a *API) document(op *huma.Operation, o Operation) {
 			"application/problem+json": {Schema: schemas.Schema(reflect.TypeFor[problem.Problem](), true, "")},
 		},
 	}
-	for _, name := range []string{"ErrorModel", "ErrorDetail"} { // huma's own, which we never send
+	for _, name := range []string{"ErrorModel", "ErrorDetail"} { // of huma, never sent
 		delete(schemas.Map(), name)
 	}
 }

@@ -28,8 +28,8 @@ func (b JSONBody) Copied() []byte { return bytes.Clone(b.RawBody) }
 
 // Decode reads a JSON body into T and reports everything of the wrong shape at once. It is
 // strict: an unknown property is a problem. ignored lists properties of the top level that
-// T does not have and that are left out silently (read-only ones of an object sent back).
-// No error repeats a submitted value.
+// T does not have and that are ignored (read-only properties of an object that is sent back).
+// Errors never repeat a submitted value.
 func Decode[T any](raw []byte, ignored ...string) (T, error) {
 	var into T
 	v, err := jsonvalue.DecodeStrict(raw)
@@ -81,12 +81,12 @@ func Malformed(raw []byte, err error) error {
 	case errors.Is(err, jsonvalue.ErrTooDeep):
 		f.Message = "the body is " + jsonvalue.ErrTooDeep.Error()
 	case errors.Is(err, jsonvalue.ErrTooMany):
-		f.Message = "the body holds " + jsonvalue.ErrTooMany.Error()
+		f.Message = "the body has " + jsonvalue.ErrTooMany.Error()
 	}
 	return f
 }
 
-// shapeChecker compares decoded JSON with the Go type that is to hold it.
+// shapeChecker compares decoded JSON with the Go type that it is decoded into.
 type shapeChecker struct {
 	ignored  []string
 	problems []fault.Problem
@@ -204,12 +204,12 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// escape makes a key a token of a JSON pointer (RFC 6901 section 3).
+// escape turns a key into a token of a JSON pointer (RFC 6901 section 3).
 func escape(key string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
 }
 
-// DecodeOptional is decode for a body that may be left out.
+// DecodeOptional is Decode for a body that may be missing.
 func DecodeOptional[T any](raw []byte) (T, error) {
 	if len(bytes.TrimSpace(raw)) == 0 {
 		var none T

@@ -25,7 +25,7 @@ func (m Matching) Revision() (int64, error) {
 	inner, closed := strings.CutSuffix(inner, `"`)
 	n, err := strconv.ParseInt(inner, 10, 64)
 	if !opened || !closed || err != nil || n < 0 {
-		// A tag that we never gave out matches nothing (RFC 9110 section 13.1.1).
+		// A tag that was never issued matches nothing (RFC 9110 section 13.1.1).
 		return 0, fault.New(fault.Stale, "If-Match names no revision of this object: read it again")
 	}
 	return n, nil

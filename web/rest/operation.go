@@ -27,27 +27,27 @@ const V1 = "/api/v1"
 // defaultLimit bounds a body unless the route says otherwise.
 const defaultLimit = 1 << 20
 
-// Get begins the description of a route of that method.
+// Get describes a route of the method GET.
 func Get(path, summary string) Operation {
 	return Operation{method: "GET", path: path, summary: summary}
 }
 
-// Post begins the description of a route of that method.
+// Post describes a route of the method POST.
 func Post(path, summary string) Operation {
 	return Operation{method: "POST", path: path, summary: summary}
 }
 
-// Put begins the description of a route of that method.
+// Put describes a route of the method PUT.
 func Put(path, summary string) Operation {
 	return Operation{method: "PUT", path: path, summary: summary}
 }
 
-// Patch begins the description of a route of that method.
+// Patch describes a route of the method PATCH.
 func Patch(path, summary string) Operation {
 	return Operation{method: "PATCH", path: path, summary: summary}
 }
 
-// Delete begins the description of a route of that method.
+// Delete describes a route of the method DELETE.
 func Delete(path, summary string) Operation {
 	return Operation{method: "DELETE", path: path, summary: summary}
 }
@@ -93,7 +93,7 @@ func (o Operation) Streams() Operation { o.stream = true; return o }
 // OrList says that the JSON body may also be a list.
 func (o Operation) OrList() Operation { o.batch = true; return o }
 
-// WithoutSignIn opens the route to everybody.
+// WithoutSignIn allows callers that are not signed in.
 func (o Operation) WithoutSignIn() Operation { o.open = true; return o }
 
 func (o Operation) pattern() string { return o.method + " " + V1 + o.path }

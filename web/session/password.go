@@ -15,7 +15,7 @@ import (
 )
 
 // Cost is the price of one argon2id hash (RFC 9106). It is stored with each hash, so that
-// it can rise later without locking anybody out.
+// it can rise later without invalidating passwords.
 type Cost struct {
 	MemoryKiB uint32
 	Time      uint32

@@ -1,7 +1,7 @@
 // Package session says who is calling: it turns a sign-in, a session cookie or an API
 // token into an [identity.Caller].
 //
-//	Setup         the one-time link that makes the first administrator
+//	Setup         the one-time link that creates the first administrator
 //	SignIn        a password becomes a session on the server and a cookie in the browser
 //	Authenticate  a request's cookie or bearer token becomes a caller, at each request
 //	CreateToken   API tokens: kf_ and 32 random bytes, stored as a hash
@@ -75,7 +75,7 @@ type Service struct {
 // for each other, so that losers of a race cost no password hash.
 type setupState struct {
 	mu    sync.Mutex
-	token *Hash  // nil: no link was opened here
+	token *Hash  // nil: this process created no link
 	file  string // removed when set-up is finished
 }
 
@@ -105,7 +105,7 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		accounts: o.Accounts,
 		tokens:   o.Tokens,
-		// Not scs.New: its default memory store starts a goroutine that nobody stops.
+		// Not scs.New: its default memory store starts a goroutine that is never stopped.
 		scs:       &scs.SessionManager{Lifetime: Lifetime, Store: o.Sessions, Codec: scs.GobCodec{}, HashTokenInStore: true},
 		passwords: newPasswords(o.Cost),
 		byAccount: newThrottle(perAccount()),
@@ -189,8 +189,8 @@ func (s *Service) SignOut(ctx context.Context, r *http.Request) (*http.Cookie, e
 	return s.cookie("", -1), nil
 }
 
-// Authenticate returns who sends the request. An Authorization header decides alone: a bad
-// token is never made good by a cookie. Everything is read again at each request, so that
+// Authenticate returns the caller. A request with an Authorization header is judged by that alone: a
+// cookie does not replace a bad token. Everything is read again at each request, so that
 // a removed account, token or session is refused at once, on every process.
 func (s *Service) Authenticate(ctx context.Context, r *http.Request) (Who, error) {
 	if values := r.Header.Values("Authorization"); len(values) > 0 {

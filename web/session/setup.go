@@ -19,10 +19,10 @@ import (
 	"keyflow/internal/secret"
 )
 
-// SetupFile is the file in the data folder that holds the one-time link, mode 0600.
+// SetupFile is the file in the data folder that has the one-time link, mode 0600.
 const SetupFile = "setup-link"
 
-// AdminName is the account that a preset administrator password makes.
+// AdminName is the account of a preset administrator password.
 const AdminName = "admin"
 
 // Bounds of a password, in characters; there are no rules about which.
@@ -32,12 +32,12 @@ const (
 )
 
 // SetupPath is where the set-up page lives below the public URL; the token follows in the
-// fragment, which browsers send to nobody.
+// fragment, which browsers do not send.
 const SetupPath = "/setup"
 
 // OpenSetup opens the way to the first administrator and returns the one-time link, which
 // it also keeps in dir/setup-link; a link that is there already stays valid. It returns ""
-// when an administrator exists or was just made from adminPassword (when that is set).
+// when an administrator exists or was just created from adminPassword (when that is set).
 func (s *Service) OpenSetup(ctx context.Context, dir string, adminPassword secret.Text) (link string, err error) {
 	s.setup.mu.Lock()
 	defer s.setup.mu.Unlock()
@@ -81,7 +81,7 @@ func (s *Service) SetupOpen(ctx context.Context) (bool, error) {
 	return !done, err
 }
 
-// Setup makes the first administrator with the token of the one-time link and signs in.
+// Setup creates the first administrator with the token of the one-time link and signs in.
 // Conflict: an administrator exists, for ever after. Forbidden: not this link's token.
 // Invalid: problems with /username and /password.
 func (s *Service) Setup(ctx context.Context, token secret.Text, username string, password secret.Text) (*http.Cookie, Who, error) {

@@ -41,7 +41,7 @@ type TokenFilter struct {
 // AccountStore keeps people. Errors are faults.
 type AccountStore interface {
 	// CreateFirst stores the first account and closes set-up for ever, in one transaction.
-	// Conflict when set-up was closed before, whoever asks and however many ask at once.
+	// Conflict when set-up was closed before, also when many ask at the same time.
 	CreateFirst(ctx context.Context, a Account) error
 	// SetupDone reports whether CreateFirst ever succeeded.
 	SetupDone(ctx context.Context) (bool, error)

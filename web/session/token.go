@@ -34,7 +34,7 @@ const MinAdminToken = 20
 // touchEvery is how precise a token's last use is kept.
 const touchEvery = time.Minute
 
-// AdminToken returns the administrator token of a data folder. The file is made when it is
+// AdminToken returns the administrator token of a data folder. The file is created when it is
 // missing; given, when set, fixes its value (Invalid when shorter than MinAdminToken).
 func AdminToken(dir string, given secret.Text) (secret.Text, error) {
 	file := filepath.Join(dir, AdminTokenFile)
@@ -64,7 +64,7 @@ func AdminToken(dir string, given secret.Text) (secret.Text, error) {
 	return secret.New(token), nil
 }
 
-// NewToken describes an API token to make.
+// NewToken describes a new API token.
 type NewToken struct {
 	Name      string
 	Role      identity.Role
@@ -72,7 +72,7 @@ type NewToken struct {
 	ExpiresAt *time.Time
 }
 
-// CreateToken makes an API token and returns it with its secret, which is shown this once.
+// CreateToken creates an API token and returns it with its secret, which is shown this once.
 // The caller needs the right to administer the token's folder.
 func (s *Service) CreateToken(ctx context.Context, caller identity.Caller, n NewToken) (Token, secret.Text, error) {
 	if n.Folder == "" {

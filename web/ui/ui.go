@@ -1,4 +1,4 @@
-// Package ui holds the admin page: the built files of its TypeScript source, embedded.
+// Package ui has the admin page: the built files of its TypeScript source, embedded.
 //
 // The source is in src; `npm run build` writes dist, which is committed. The package owns
 // files and the two placeholders in index.html that the server fills in per response. It

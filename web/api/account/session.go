@@ -57,7 +57,7 @@ func (h *handlers) signIn(ctx context.Context, _ session.Who, in *rest.JSONBody)
 		return nil, err
 	}
 	if !request.IsText(b.Username) {
-		b.Username = "" // nobody's, at the price of any other wrong name
+		b.Username = "" // no account has it; the check takes as long as for any wrong name
 	}
 	cookie, who, err := h.Session.SignIn(ctx, b.Username, secret.New(b.Password), request.From(ctx).Source)
 	if err != nil {

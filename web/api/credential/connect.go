@@ -12,11 +12,11 @@ import (
 )
 
 type connectView struct {
-	AuthorizationURL string `json:"authorization_url" doc:"Where to send the person."`
+	AuthorizationURL string `json:"authorization_url" doc:"The URL to open in a browser."`
 }
 
-// connectCredential sends a signed-in person to the provider. An API token is no person:
-// it gets the link to our page, where whoever follows it signs in first.
+// connectCredential answers a browser session with the provider's URL. A caller with an API token
+// gets a link to the admin page, which asks for a sign-in first.
 func (h *handlers) connectCredential(ctx context.Context, who session.Who, in *CredentialPath) (*rest.Answer[connectView], error) {
 	if who.Session == "" {
 		c, err := h.Credentials.Get(ctx, who.Caller, in.ID)

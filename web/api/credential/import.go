@@ -21,9 +21,9 @@ type importBody struct {
 
 type credentialImport struct {
 	ContentType string                 `header:"Content-Type"`
-	DryRun      bool                   `query:"dry_run" doc:"Only tell what would happen."`
+	DryRun      bool                   `query:"dry_run" doc:"Only show what would change."`
 	Mode        credentials.ImportMode `query:"mode" enum:"upsert,update" default:"upsert" doc:"update: an unknown id is an error."`
-	Folder      string                 `query:"folder" doc:"Every credential must be in this folder or below; new ones are made there."`
+	Folder      string                 `query:"folder" doc:"Every credential must be in this folder or below; new ones are created there."`
 	rest.JSONBody
 }
 
@@ -39,7 +39,7 @@ func (h *handlers) importCredentials(ctx context.Context, who session.Who, in *c
 	return rest.OK(plan), nil
 }
 
-// readImport reads the rows; none of them keeps a part of raw, which is a pooled buffer.
+// readImport reads the rows. No row refers to raw, which is a pooled buffer.
 func readImport(contentType string, raw []byte) (transfer.File, error) {
 	media, _, err := mime.ParseMediaType(contentType)
 	isCSV, isJSON := err == nil && media == "text/csv", contentType == "" || err == nil && media == "application/json"

@@ -41,12 +41,12 @@ type rotation interface {
 	Unstage(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.Credential, error)
 	TestCandidate(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.TestResult, error)
 	Promote(ctx context.Context, caller identity.Caller, id credentials.ID, how credentials.Promotion) (credentials.Credential, error)
-	// Rollback brings the fields of a version back; 0 is the former one.
+	// Rollback restores the fields of a version; 0 is the previous one.
 	Rollback(ctx context.Context, caller identity.Caller, id credentials.ID, version int) (credentials.Credential, error)
 }
 
 type users interface {
-	// Usages lists who names a credential or used it at run time.
+	// Usages lists what names a credential or used it at run time.
 	Usages(ctx context.Context, caller identity.Caller, id credentials.ID) ([]credentials.Usage, error)
 }
 
@@ -56,7 +56,7 @@ type tests interface {
 }
 
 type connects interface {
-	// Connect begins an authorization for the browser session and returns where to send the person.
+	// Connect begins an authorization for the browser session and returns the URL to open.
 	Connect(ctx context.Context, caller identity.Caller, id credentials.ID, session string) (string, error)
 	// Callback ends it with what the provider sent back; the session must be the one that began it.
 	Callback(ctx context.Context, caller identity.Caller, session string, query url.Values) (credentials.Credential, error)
@@ -64,14 +64,14 @@ type connects interface {
 	Refresh(ctx context.Context, caller identity.Caller, id credentials.ID) error
 }
 
-// forms says what a credential can be.
+// forms lists authentication types and presets.
 type forms interface {
 	Types() []authtype.Type
 	Presets() []presets.Preset
 }
 
-// Uses reads from the run history how credentials were used. It authorizes nobody; the
-// filter's folder keeps to what the caller may see.
+// Uses reads from the run history how credentials were used. It does not authorize the
+// caller; the filter's folder limits the result.
 type Uses interface {
 	Uses(ctx context.Context, f runs.UseFilter) ([]runs.CredentialUse, error)
 }

@@ -11,8 +11,8 @@ import (
 	"keyflow/workflows"
 )
 
-// Engine is the part of the engine that the API shows. It authorizes nobody: the handlers do,
-// on the folder of the workflow or run.
+// Engine is the part of the engine that the API shows. It does not authorize: the handlers
+// do, on the folder of the workflow or run.
 type Engine interface {
 	reads
 	changes
@@ -33,7 +33,7 @@ type changes interface {
 	Start(ctx context.Context, s engine.Start) (engine.Started, error)
 	Cancel(ctx context.Context, id runs.ID) error
 	Retry(ctx context.Context, r engine.Retry) (engine.Started, error)
-	// Bring gives a waiting step what it waits for.
+	// Bring delivers an external result to a waiting step.
 	Bring(ctx context.Context, id runs.ID, node workflows.NodeID, reason string, output any) error
 	Delete(ctx context.Context, id runs.ID) error
 }

@@ -1,8 +1,8 @@
 // Package run has the routes of runs and their steps: starting, reading, deciding, canceling,
 // retrying and deleting.
 //
-// The engine authorizes nobody: this package does, on the folder of the workflow or run. It must
-// not know how workflows run. Package live follows runs.
+// This package authorizes the caller on the folder of the workflow or run; the engine does not. It
+// must not know how workflows run. Package live streams runs.
 package run
 
 import (

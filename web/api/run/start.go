@@ -38,7 +38,7 @@ type runBody struct {
 	Input json.RawMessage `json:"input,omitempty"`
 }
 
-// startedView is the answer to a start that nobody waited for.
+// startedView is the answer to a start without wait.
 type startedView struct {
 	ID     string      `json:"id"`
 	Status runs.Status `json:"status"`
@@ -77,7 +77,7 @@ func (h *handlers) startRun(ctx context.Context, who session.Who, in *runStart) 
 
 // waitFor answers 200 with the finished run, or 202 when it is not final in time.
 func (h *handlers) waitFor(ctx context.Context, started engine.Started, wait time.Duration) (*rest.Answer[any], error) {
-	if started.Duplicate { // the first start's run, whatever has become of it
+	if started.Duplicate { // the run of the first start
 		run, err := h.Runs.Find(ctx, started.Run)
 		if fault.Is(err, fault.NotFound) {
 			err = fault.New(fault.Conflict, "the idempotency key was used before, for run %s, which was deleted since", started.Run)

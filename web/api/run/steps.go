@@ -31,11 +31,11 @@ type StepView struct {
 	Node       workflows.NodeID `json:"node"`
 	Index      *int             `json:"index" doc:"Of the element with for_each; null for the step itself."`
 	Status     runs.StepStatus  `json:"status"`
-	Attempt    int              `json:"attempt" doc:"How many attempts were made."`
+	Attempt    int              `json:"attempt" doc:"The number of attempts."`
 	StartedAt  *time.Time       `json:"started_at"`
 	FinishedAt *time.Time       `json:"finished_at"`
-	DueAt      *time.Time       `json:"due_at,omitempty" doc:"Of a waiting step: when it goes on."`
-	WaitsFor   credentials.ID   `json:"waits_for,omitempty" doc:"Of a waiting step: the credential that somebody must connect."`
+	DueAt      *time.Time       `json:"due_at,omitempty" doc:"Of a waiting step: when it continues."`
+	WaitsFor   credentials.ID   `json:"waits_for,omitempty" doc:"Of a waiting step: the credential that must be connected."`
 	Request    *runs.Request    `json:"request" doc:"The last HTTP request."`
 	Output     json.RawMessage  `json:"output"`
 	Error      *runs.StepError  `json:"error"`

@@ -11,7 +11,7 @@ import (
 // tokens finds the tokens of callback URLs (package engine): who has one may call it.
 var tokens = regexp.MustCompile(`/callbacks/[A-Za-z0-9_-]{22}\.[A-Za-z0-9_]+\.[A-Za-z0-9_-]+`)
 
-// WithoutTokens is history that anybody may see who may see the run.
+// WithoutTokens masks the tokens of callback URLs: a viewer of the run must not call them.
 func WithoutTokens(text []byte) []byte {
 	if !bytes.Contains(text, []byte(webhook.CallbacksPrefix)) {
 		return text

@@ -48,7 +48,7 @@ type runView struct {
 	Output      json.RawMessage         `json:"output"`
 	Steps       []StepView              `json:"steps" nullable:"false" doc:"All steps of a run with at most 200 of them; else the first page of GET /runs/{id}/steps."`
 	StepCounts  map[runs.StepStatus]int `json:"step_counts" nullable:"false" doc:"How many steps have each status."`
-	StepsCursor *string                 `json:"steps_cursor" doc:"Give it as cursor to GET /runs/{id}/steps to get the next page; null when steps holds all."`
+	StepsCursor *string                 `json:"steps_cursor" doc:"Give it as cursor to GET /runs/{id}/steps to get the next page; null when steps has all."`
 }
 
 // ViewSummary shows a run as lists do.

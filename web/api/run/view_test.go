@@ -11,11 +11,11 @@ import (
 	"keyflow/workflows"
 )
 
-func TestHeldStepNamesItsCredential(t *testing.T) {
+func TestWaitingStepNamesItsCredential(t *testing.T) {
 	t.Parallel()
-	held := ViewStep(runs.Step{Node: "call", Index: runs.NoIndex, Status: runs.StepWaiting, NeedsConnect: "portal"})
-	if held.WaitsFor != "portal" {
-		t.Errorf("waits_for is %q, want portal", held.WaitsFor)
+	waiting := ViewStep(runs.Step{Node: "call", Index: runs.NoIndex, Status: runs.StepWaiting, NeedsConnect: "portal"})
+	if waiting.WaitsFor != "portal" {
+		t.Errorf("waits_for is %q, want portal", waiting.WaitsFor)
 	}
 	text, err := json.Marshal(ViewStep(runs.Step{Node: "call", Index: runs.NoIndex, Status: runs.StepWaiting}))
 	if err != nil || strings.Contains(string(text), "waits_for") {

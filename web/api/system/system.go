@@ -32,7 +32,7 @@ func Register(a *rest.API, o Options) {
 // MasterKeys are for administrators.
 type MasterKeys interface {
 	Keys(ctx context.Context, caller identity.Caller) (credentials.KeyStatus, error)
-	// RotateKeys begins a re-encryption in the background, or joins the one under way.
+	// RotateKeys begins a re-encryption in the background, or returns the status of the active one.
 	RotateKeys(ctx context.Context, caller identity.Caller) (credentials.KeyStatus, error)
 }
 

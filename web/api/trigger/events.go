@@ -20,7 +20,7 @@ import (
 // reads it.
 type cloudEvent struct {
 	SpecVersion     string          `json:"specversion" enum:"1.0"`
-	ID              string          `json:"id" minLength:"1" doc:"With source it makes a repetition known: within 24 hours it starts no second run."`
+	ID              string          `json:"id" minLength:"1" doc:"With source it identifies the event: a repetition within 24 hours starts no second run."`
 	Source          string          `json:"source" minLength:"1" doc:"A URI reference."`
 	Type            string          `json:"type" minLength:"1" maxLength:"255" doc:"Such as com.example.ticket.created; keyflow.* is reserved."`
 	Subject         string          `json:"subject,omitempty"`
@@ -41,8 +41,8 @@ type receiptView struct {
 	Error  *fault.Problem `json:"error,omitempty" doc:"Why the event was not accepted."`
 }
 
-// receiveEvents starts what events start. Whoever may start runs somewhere may send; an event
-// starts only what its sender may start.
+// receiveEvents passes events to the triggers. A caller that may start runs in some folder may send
+// events; an event starts only workflows that its sender may start.
 func (h *handlers) receiveEvents(ctx context.Context, who session.Who, in *rest.JSONBody) (*rest.Answer[receiptList], error) {
 	if err := who.Caller.Require(identity.Operate, who.Caller.Folder); err != nil {
 		return nil, err

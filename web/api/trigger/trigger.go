@@ -1,7 +1,7 @@
 // Package trigger has the routes of triggers and of events that start workflows.
 //
-// The trigger manager authorizes nobody but by the function it gets: this package authorizes. It
-// must not know schedules or deliveries.
+// This package authorizes the caller; the trigger manager does not. It must not know schedules or
+// deliveries.
 package trigger
 
 import (
@@ -24,11 +24,11 @@ type handlers struct{ Options }
 // Register adds the routes.
 func Register(a *rest.API, o Options) {
 	h := &handlers{o}
-	rest.Add(a, rest.Post("/events", "Send CloudEvents 1.0, which start what event triggers want them").JSON(cloudEvent{}).OrList().Also(eventForms()).MaxBytes(cloudevent.MaxBody).Answers(202), h.receiveEvents)
+	rest.Add(a, rest.Post("/events", "Send CloudEvents 1.0 to event triggers").JSON(cloudEvent{}).OrList().Also(eventForms()).MaxBytes(cloudevent.MaxBody).Answers(202), h.receiveEvents)
 	rest.Add(a, rest.Get("/triggers", "List triggers with their next times"), h.listTriggers)
 }
 
-// Manager lists what starts workflows, and takes events. It authorizes nobody but by Sent.May.
+// Manager lists triggers and receives events. It authorizes only by Sent.May.
 type Manager interface {
 	Receive(ctx context.Context, in event.Sent) ([]event.Receipt, error)
 	List(ctx context.Context, f triggers.Filter) ([]triggers.Trigger, error)

@@ -57,7 +57,7 @@ type changes interface {
 	Delete(ctx context.Context, caller identity.Caller, id workflows.ID) error
 }
 
-// maxDefinition leaves the catalog to refuse a definition over 1 MiB in its own words.
+// maxDefinition is above the catalog's limit of 1 MiB, so that the catalog reports a large definition.
 const maxDefinition = 1<<20 + 64<<10
 
 // WorkflowPath is the input of operations on one workflow.
@@ -187,7 +187,7 @@ func (h *handlers) deleteWorkflow(ctx context.Context, who session.Who, in *work
 	return &rest.Empty{}, h.Workflows.Delete(ctx, who.Caller, in.ID)
 }
 
-// requireVersion refuses a change by a caller who has seen another version.
+// requireVersion refuses a change by a caller that read another version.
 func (h *handlers) requireVersion(ctx context.Context, who session.Who, in *workflowChange) error {
 	expect, err := in.Revision()
 	if err != nil || expect < 0 {
@@ -237,7 +237,7 @@ func (h *handlers) switchWorkflow(ctx context.Context, who session.Who, in *work
 	return &rest.Answer[WorkflowView]{Status: http.StatusOK, ETag: rest.ETag(summary.Version), Body: viewWorkflow(summary)}, nil
 }
 
-// validateWorkflow answers 200 whatever is wrong with the definition: its problems are the result.
+// validateWorkflow answers 200 also for an invalid definition: its problems are the result.
 func (h *handlers) validateWorkflow(ctx context.Context, _ session.Who, in *rest.JSONBody) (*rest.Answer[validationView], error) {
 	problems, warnings := h.Workflows.Validate(ctx, in.Copied())
 	return rest.OK(validationView{Valid: len(problems) == 0, Errors: rest.OrEmpty(problems), Warnings: rest.OrEmpty(warnings)}), nil
