@@ -39,7 +39,7 @@ func readInbound(contentType string, data []byte, hide func(string) string) (inb
 		return inbound{}, nil
 	}
 	if media == "multipart/form-data" {
-		return readMultipart(params["boundary"], hide(string(data)), hide)
+		return readMultipart(params["boundary"], string(data), hide)
 	}
 	isJSON := media == "application/json" || strings.HasSuffix(media, "+json")
 	if isJSON && params["charset"] == "" && startsInUTF16(data) { // RFC 8259 section 8.1
@@ -60,7 +60,7 @@ func readInbound(contentType string, data []byte, hide func(string) string) (inb
 			return b, &bodyError{"is not valid JSON"}
 		}
 	case media == "application/x-www-form-urlencoded":
-		if b.parsed, err = parseForm(hide(string(data)), params["charset"], hide); err != nil {
+		if b.parsed, err = parseForm(string(data), params["charset"], hide); err != nil {
 			return b, &bodyError{err.Error()}
 		}
 	case media == "":
@@ -91,7 +91,7 @@ func isParsed(media string) bool {
 // readMultipart parses multipart/form-data (RFC 7578): fields as text, files as {filename,
 // content_type, size, base64}, a repeated name as a list. A body that is none is not parsed.
 func readMultipart(boundary, text string, hide func(string) string) (inbound, error) {
-	b := inbound{text: strings.ToValidUTF8(text, "\uFFFD")}
+	b := inbound{text: strings.ToValidUTF8(hide(text), "\uFFFD")}
 	notParsed := func(why string) (inbound, error) {
 		b.parsed = nil
 		b.warning = "the body is not parsed, so trigger.request.body is null: it " + why
@@ -117,9 +117,9 @@ func readMultipart(boundary, text string, hide func(string) string) (inbound, er
 		}
 		value, err := readPart(part, hide)
 		if err != nil {
-			return b, &bodyError{fmt.Sprintf("has a part %.80q that %v", part.FormName(), err)}
+			return b, &bodyError{fmt.Sprintf("has a part %.80q that %v", hide(part.FormName()), err)}
 		}
-		addField(fields, part.FormName(), value)
+		addField(fields, hide(part.FormName()), value)
 	}
 }
 
@@ -133,8 +133,8 @@ func readPart(part *multipart.Part, hide func(string) string) (any, error) {
 	media, _, _ := mime.ParseMediaType(contentType)
 	if name := part.FileName(); name != "" || media != "" && !isParsed(media) {
 		return map[string]any{
-			"filename": strings.ToValidUTF8(name, "\uFFFD"), "content_type": strings.ToValidUTF8(contentType, "\uFFFD"),
-			"size": len(data), "base64": base64.StdEncoding.EncodeToString(data),
+			"filename": strings.ToValidUTF8(hide(name), "\uFFFD"), "content_type": strings.ToValidUTF8(hide(contentType), "\uFFFD"),
+			"size": len(data), "base64": base64.StdEncoding.EncodeToString([]byte(hide(string(data)))),
 		}, nil
 	}
 	text, err := charset.Decode(data, charset.Declared{ContentType: contentType})

@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -136,7 +137,11 @@ func TestHookHidesSecretsInEveryEncoding(t *testing.T) {
 			"multipart/form-data; boundary=XX", "--XX\r\nContent-Disposition: form-data; name=a\r\nContent-Type: text/plain; charset=utf-16le\r\n\r\n" +
 				wide("right-key-123") + "\r\n--XX--\r\n",
 		},
-		"a form": {"application/x-www-form-urlencoded", "a=%72ight-key-123"},
+		"a form":                {"application/x-www-form-urlencoded", "a=%72ight-key-123"},
+		"JSON with escapes":     {"application/json", `{"again": "righ\u0074-key-123"}`},
+		"JSON key with escapes": {"application/json", `{"righ\u0074-key-123": 1}`},
+		"JSON without a type":   {"", `["righ\u0074-key-123"]`},
+		"base64":                {"text/plain", "x" + base64.StdEncoding.EncodeToString([]byte("right-key-123"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -146,8 +151,11 @@ func TestHookHidesSecretsInEveryEncoding(t *testing.T) {
 			if res.StatusCode != http.StatusAccepted || len(starts) != 1 {
 				t.Fatalf("status %d, %d runs: %s", res.StatusCode, len(starts), answer)
 			}
-			if seen := string(starts[0].Input); strings.Contains(seen, "right-key-123") || !strings.Contains(seen, "***") {
-				t.Errorf("the body that the run sees: %s", seen)
+			for what, seen := range map[string]string{"input": string(starts[0].Input), "request": string(starts[0].Trigger.Request)} {
+				plain := strings.NewReplacer(`\\u0074`, "t", `\u0074`, "t").Replace(seen)
+				if strings.Contains(plain, "right-key") || strings.Contains(plain, "cmlnaHQta2V5") || !strings.Contains(seen, "***") {
+					t.Errorf("the %s that the run sees: %s", what, seen)
+				}
 			}
 		})
 	}

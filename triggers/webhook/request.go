@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
+	"keyflow/credentials/redact"
 	"keyflow/engine/runs"
 	"keyflow/internal/expression"
 	"keyflow/internal/jsonvalue"
@@ -89,17 +91,16 @@ func (c *call) presented(r *http.Request, query, headers map[string]any) []strin
 	return secrets
 }
 
-// hider returns a function that replaces presented secrets in a body that repeats them. A very
-// short one stays: replacing it would garble the body and hide nothing that cannot be guessed.
+// hider returns a function that replaces presented secrets in a body that repeats them, however it
+// is encoded. A very short one stays: replacing it would garble the body and hide nothing that cannot
+// be guessed.
 func hider(secrets []string) func(string) string {
-	return func(text string) string {
-		for _, secret := range secrets {
-			if len(secret) >= 6 {
-				text = strings.ReplaceAll(text, secret, hidden)
-			}
-		}
-		return text
+	secrets = slices.DeleteFunc(secrets, func(text string) bool { return len(text) < 6 })
+	if len(secrets) == 0 {
+		return func(text string) string { return text }
 	}
+	redactor := redact.New(redact.Secrets{Wire: secrets})
+	return func(text string) string { return string(redactor.Bytes([]byte(text))) }
 }
 
 // env is the environment of the route's templates.
