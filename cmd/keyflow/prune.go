@@ -27,7 +27,7 @@ type pruner struct {
 
 // prune works until ctx is done.
 func (c *core) prune(ctx context.Context) error {
-	p := &pruner{core: c, runs: c.runs.NewPruner(c.keep), count: prometheus.NewCounter(prometheus.CounterOpts{
+	p := &pruner{core: c, runs: runstore.NewPruner(c.db, c.keep), count: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "keyflow_runs_pruned_total", Help: "Ended runs that this process deleted because of --keep-runs-for or --keep-runs.",
 	})}
 	c.metrics.MustRegister(p.count)
@@ -49,7 +49,7 @@ func (c *core) prune(ctx context.Context) error {
 
 func (p *pruner) pruneKeys(ctx context.Context) error {
 	for {
-		if n, err := p.core.runs.PruneDedupe(ctx, p.now(), pruneBatch); err != nil || n < pruneBatch {
+		if n, err := p.runs.PruneDedupe(ctx, p.now(), pruneBatch); err != nil || n < pruneBatch {
 			return err
 		}
 	}

@@ -214,7 +214,7 @@ func (b *batch) create(n *runs.NewRun, enc *encoded) runs.Outcome {
 		return runs.Outcome{Run: r.id, Waits: taken || r.waitsForSlot()}
 	}
 	r.fresh = enc.run
-	r.status, r.owner, r.fence = number(runStatuses[:], n.Run.Status), n.Run.Owner, n.Run.Fence
+	r.status, r.owner, r.fence = runNumber(n.Run.Status), n.Run.Owner, n.Run.Fence
 	switch n.Run.Status {
 	case runs.Queued:
 		r.due = enc.run.created
@@ -292,7 +292,7 @@ func (b *batch) addSteps(rows []stepRow) {
 
 func (b *batch) set(r *liveRun, set *runs.Change, enc *encoded) {
 	b.change(r)
-	r.status = number(runStatuses[:], set.Status)
+	r.status = runNumber(set.Status)
 	r.due = micros(set.WakeAt)
 	if set.Status == runs.Queued && r.due == 0 {
 		r.due = b.now
@@ -323,7 +323,7 @@ func (b *batch) claim(c *runs.Claim) error {
 	switch {
 	case !r.exists:
 		return missing(c.Run)
-	case word(runStatuses[:], r.status).Final():
+	case runStatus(r.status).Final():
 		return fault.New(fault.Conflict, "run %s has ended", c.Run)
 	case c.Again && r.owner == c.Owner && !r.claimed:
 		b.grant(r)

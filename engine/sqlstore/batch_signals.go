@@ -14,7 +14,7 @@ func (b *batch) signal(s *runs.Signal) runs.Outcome {
 	switch {
 	case !r.exists:
 		out.Err = missing(s.Run)
-	case word(runStatuses[:], r.status).Final():
+	case runStatus(r.status).Final():
 		out.Err = fault.New(fault.Conflict, "run %s has ended", s.Run)
 	case told: // its own, when it is written again; signals that compete have one id
 		out.Duplicate = !s.Again || !bytes.Equal(earlier, s.Data)
@@ -51,8 +51,8 @@ func (b *batch) settled(key stepKey) bool {
 	if at, ok := b.stepAt[key]; ok {
 		status = b.steps[at].status
 	}
-	word := word(stepStatuses[:], status)
-	return word == runs.StepPending || word.Final()
+	ended := stepStatus(status)
+	return ended == runs.StepPending || ended.Final()
 }
 
 // asks calls each with every step that a signal of the batch is for.

@@ -11,55 +11,72 @@ import (
 	"keyflow/internal/fault"
 )
 
-// A transaction that deletes is bounded by rows and by bytes, so that no run waits for the one
-// writer of SQLite longer than for a batch of the journal.
+// A transaction that deletes is bounded by rows and by bytes, so that no run waits longer for
+// SQLite's single writer than it waits for a batch of the journal.
 const (
 	portionRows  = 250
 	portionBytes = 4 << 20
-	portionRuns  = 50 // that are cleared side by side
+	portionRuns  = 50 // cleared in one transaction
 )
 
-// Delete implements engine.Store. The dedupe key of the run stays until it expires.
-func (s *Store) Delete(ctx context.Context, id runs.ID) error {
-	gone, err := s.deleteRuns(ctx, [][]byte{id[:]}, wait)
-	if err == nil && gone == 0 {
-		if _, err = s.Run(ctx, id); err == nil {
-			err = fault.New(fault.Conflict, "run %s has not ended: cancel it first", id)
-		} else if fault.Is(err, fault.NotFound) {
-			err = missing(id)
-		}
+// Deleter deletes runs that have ended, with everything that belongs to them. The rows of a run
+// that many rows refer to go in several transactions: first the run itself, with a note of what
+// is left in deleted_runs, then the rest, portion by portion.
+type Deleter struct{ db *database.DB }
+
+// NewDeleter returns a deleter of the runs in db.
+func NewDeleter(db *database.DB) *Deleter { return &Deleter{db: db} }
+
+// Delete deletes one run. Its dedupe key stays until it expires. Errors: NotFound, and Conflict
+// for a run that has not ended.
+func (d *Deleter) Delete(ctx context.Context, id runs.ID) error {
+	deleted, err := d.deleteRuns(ctx, [][]byte{id[:]}, lockAll)
+	if err == nil && deleted == 0 {
+		err = d.notDeleted(ctx, id)
 	}
 	for more := true; err == nil && more; {
-		more, err = s.clear(ctx, &id)
+		more, err = d.clear(ctx, &id)
 	}
 	return database.Translate(err, "run "+id.String())
 }
 
-// locking says what a transaction does about rows that another one has locked; on SQLite there
-// is only one.
+// notDeleted is the reason why a run was not deleted.
+func (d *Deleter) notDeleted(ctx context.Context, id runs.ID) error {
+	var stored int
+	if err := d.db.Read().WithContext(ctx).Raw("SELECT count(*) FROM runs WHERE id = ?", id[:]).Scan(&stored).Error; err != nil {
+		return err
+	}
+	if stored == 0 {
+		return fault.New(fault.NotFound, "run %s does not exist", id)
+	}
+	return fault.New(fault.Conflict, "run %s has not ended: cancel it first", id)
+}
+
+// locking says what a transaction does about rows that another one has locked. SQLite has one
+// writer, so its statements lock nothing.
 type locking string
 
 const (
-	wait  locking = " FOR UPDATE"
-	leave locking = " FOR UPDATE SKIP LOCKED"
+	lockAll    locking = " FOR UPDATE"
+	skipLocked locking = " FOR UPDATE SKIP LOCKED"
 )
 
-func (s *Store) locked(l locking) string {
-	if s.db.Dialect() == database.SQLite {
+func (d *Deleter) clause(l locking) string {
+	if d.db.Dialect() == database.SQLite {
 		return ""
 	}
 	return string(l)
 }
 
-// ended are the numbers of the final statuses.
-var ended = []int{runSucceeded, runFailed, runCanceled}
+// finalStatuses are the numbers of the statuses of runs that have ended.
+func finalStatuses() []int { return []int{runSucceeded, runFailed, runCanceled} }
 
-// deleteRuns deletes those of the runs that have ended, and notes that what belongs to them is
-// to be deleted, too. It returns how many they were.
-func (s *Store) deleteRuns(ctx context.Context, ids [][]byte, l locking) (n int, err error) {
-	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
+// deleteRuns deletes those of the runs that have ended, and records in deleted_runs that their
+// other rows must be deleted too. It returns how many runs it deleted.
+func (d *Deleter) deleteRuns(ctx context.Context, ids [][]byte, l locking) (n int, err error) {
+	err = d.db.Tx(ctx, func(tx *gorm.DB) error {
 		var found [][]byte
-		err := tx.Raw("SELECT id FROM runs WHERE id IN ? AND status IN ? ORDER BY id"+s.locked(l), ids, ended).Scan(&found).Error
+		err := tx.Raw("SELECT id FROM runs WHERE id IN ? AND status IN ? ORDER BY id"+d.clause(l), ids, finalStatuses()).Scan(&found).Error
 		if n = len(found); err != nil || n == 0 {
 			return err
 		}
@@ -77,14 +94,14 @@ func (s *Store) deleteRuns(ctx context.Context, ids [][]byte, l locking) (n int,
 	return n, err
 }
 
-// clear deletes a portion of what is left of deleted runs, or of one of them, and reports
+// clear deletes a portion of the rows that deleted runs have left, or one of them, and reports
 // whether there may be more.
-func (s *Store) clear(ctx context.Context, only *runs.ID) (more bool, err error) {
-	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
+func (d *Deleter) clear(ctx context.Context, only *runs.ID) (more bool, err error) {
+	err = d.db.Tx(ctx, func(tx *gorm.DB) error {
 		var ids [][]byte
-		find := tx.Raw("SELECT run FROM deleted_runs ORDER BY run LIMIT ?"+s.locked(leave), portionRuns)
+		find := tx.Raw("SELECT run FROM deleted_runs ORDER BY run LIMIT ?"+d.clause(skipLocked), portionRuns)
 		if only != nil {
-			find = tx.Raw("SELECT run FROM deleted_runs WHERE run = ?"+s.locked(wait), only[:])
+			find = tx.Raw("SELECT run FROM deleted_runs WHERE run = ?"+d.clause(lockAll), only[:])
 		}
 		if err := find.Scan(&ids).Error; err != nil || len(ids) == 0 {
 			return err
@@ -109,11 +126,11 @@ func (s *Store) clear(ctx context.Context, only *runs.ID) (more bool, err error)
 type belongings struct {
 	table string
 	keys  string // the columns of its primary key behind run
-	size  string // what a row has to be freed, near enough
+	size  string // roughly how many bytes a row frees
 }
 
-// delete deletes rows of the runs, in the order of the key, until the portion is full. all says
-// that none is left.
+// delete deletes rows of the runs, in the order of the key, until the portion is full. all reports
+// that no row is left.
 func (of belongings) delete(tx *gorm.DB, ids [][]byte) (all bool, err error) {
 	columns := "run, " + of.keys
 	var rows []map[string]any

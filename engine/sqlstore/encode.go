@@ -170,7 +170,7 @@ func encodeSignal(s *runs.Signal, out *encoded) error {
 
 func (c *codec) encodeStep(run runs.ID, s *runs.Step, blobs *[]blobRow) (stepRow, error) {
 	row := stepRow{
-		key: stepKey{run, s.Node, s.Index}, status: number(stepStatuses[:], s.Status),
+		key: stepKey{run, s.Node, s.Index}, status: stepNumber(s.Status),
 		started: micros(s.StartedAt), finished: micros(s.FinishedAt), due: micros(s.DueAt), hold: string(s.NeedsConnect),
 	}
 	if row.status == 0 {
@@ -214,7 +214,7 @@ func checkCreate(n *runs.NewRun) error {
 	switch {
 	case r.ID == runs.ID{}:
 		return fault.New(fault.Invalid, "a run needs an id")
-	case number(runStatuses[:], r.Status) == 0:
+	case runNumber(r.Status) == 0:
 		return fault.New(fault.Invalid, "the run has the unknown status %q", r.Status)
 	case owned != (r.Status == runs.Running):
 		return fault.New(fault.Invalid, "a new run is running if and only if it has an owner")
@@ -228,7 +228,7 @@ func checkProgress(p *runs.Progress) error {
 		return fault.New(fault.Invalid, "progress needs an owner")
 	case p.Set == nil:
 		return nil
-	case number(runStatuses[:], p.Set.Status) == 0:
+	case runNumber(p.Set.Status) == 0:
 		return fault.New(fault.Invalid, "the run has the unknown status %q", p.Set.Status)
 	case p.Set.Release && p.Set.Status == runs.Running:
 		return fault.New(fault.Invalid, "a run cannot run without an owner")

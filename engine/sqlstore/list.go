@@ -87,7 +87,7 @@ func narrow(f *runs.Filter) (where string, args []any, err error) {
 	if f.Status == "" {
 		return strings.Join(conditions, " AND "), args, nil
 	}
-	n := number(runStatuses[:], f.Status)
+	n := runNumber(f.Status)
 	switch n {
 	case 0:
 		return "", nil, fault.New(fault.Invalid, "unknown status %q", f.Status)

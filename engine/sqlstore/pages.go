@@ -19,7 +19,7 @@ func (s *Store) StepPage(ctx context.Context, f runs.StepFilter) ([]runs.Step, e
 	}
 	p := stepPage{db: s.db.Read().WithContext(ctx), StepFilter: f}
 	if f.Status != "" {
-		if p.status = number(stepStatuses[:], f.Status); p.status == 0 {
+		if p.status = stepNumber(f.Status); p.status == 0 {
 			return nil, fault.New(fault.Invalid, "unknown status %q", f.Status)
 		}
 	}
@@ -165,7 +165,7 @@ func (s *Store) StepCounts(ctx context.Context, id runs.ID) (map[runs.StepStatus
 	}
 	counts := make(map[runs.StepStatus]int, len(rows))
 	for _, row := range rows {
-		counts[word(stepStatuses[:], row.Status)] = row.Steps
+		counts[stepStatus(row.Status)] = row.Steps
 	}
 	return counts, nil
 }

@@ -16,7 +16,8 @@ func TestPruneDedupe(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
 		t.Helper()
-		store, err := sqlstore.New(open())
+		db := open()
+		store, err := sqlstore.New(db)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,9 +37,10 @@ func TestPruneDedupe(t *testing.T) {
 		for i, key := range []string{"a", "b", "c", "d"} {
 			start(key, now.Add(time.Duration(i)*time.Minute))
 		}
+		pruner := sqlstore.NewPruner(db, sqlstore.Keep{})
 		prune := func(at time.Time, limit, want int) {
 			t.Helper()
-			if n, err := store.PruneDedupe(t.Context(), at, limit); err != nil || n != want {
+			if n, err := pruner.PruneDedupe(t.Context(), at, limit); err != nil || n != want {
 				t.Errorf("PruneDedupe: %d, %v; want %d", n, err, want)
 			}
 		}

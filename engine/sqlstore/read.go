@@ -247,7 +247,7 @@ func keys(ids []runs.ID) [][]byte {
 func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (runs.Run, error) {
 	r := runs.Run{
 		ID: runs.ID(row.ID), Workflow: workflows.ID(row.Workflow), Version: row.Version, Folder: row.Folder,
-		Status:    word(runStatuses[:], row.Status),
+		Status:    runStatus(row.Status),
 		CreatedAt: instant(row.MadeAt), StartedAt: maybe(row.StartedAt), FinishedAt: maybe(row.FinishedAt),
 		Depth: row.Depth, Fence: row.Fence, CancelRequested: row.CancelRequested != 0,
 		Trigger: runs.TriggerRef{ID: row.TriggerID, Type: row.TriggerType, ScheduledAt: maybe(row.ScheduledAt)},
@@ -287,7 +287,7 @@ func damage(part string, err error) error {
 // step turns a row into a step. With an error it has everything that can be read.
 func (c *codec) step(row *storedStep, blobs map[[16]byte][]byte) (runs.Step, error) {
 	s := runs.Step{
-		Node: workflows.NodeID(row.Node), Index: row.Idx, Status: word(stepStatuses[:], row.Status),
+		Node: workflows.NodeID(row.Node), Index: row.Idx, Status: stepStatus(row.Status),
 		StartedAt: maybe(row.StartedAt), FinishedAt: maybe(row.FinishedAt), DueAt: maybe(row.DueAt),
 		NeedsConnect: credentials.ID(row.Hold),
 	}

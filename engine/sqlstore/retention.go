@@ -7,60 +7,66 @@ import (
 	"strings"
 	"time"
 
+	"gorm.io/gorm"
+
 	"keyflow/internal/database"
 )
 
-// Keep says how long runs are kept that have ended. A run goes when either bound says so.
+// Keep bounds how long runs are kept that have ended. A run beyond either bound is deleted.
 type Keep struct {
-	For  time.Duration // since its end; 0: for ever
+	For  time.Duration // since its end; 0: no bound
 	Runs int           // the newest of each workflow; 0: all
 }
 
 const (
-	pruneRuns      = 100 // looked at, and deleted, at once
-	pruneWorkflows = 50  // looked at at once
-	// renewEvery is how often everything is looked at again: runs that went on when their turn
-	// came, and workflows in which nothing was started since.
-	renewEvery = time.Hour
-	// slowLook is a look at one workflow that is too dear to be made at every new run: it has
-	// very many runs that wait.
-	slowLook = 250 * time.Millisecond
+	pruneRuns       = 100 // checked, and deleted, at once
+	pruneWorkflows  = 50  // checked at once
+	originsPerQuery = 64
+	// restartEvery is how often the scan starts again from the oldest run: for runs that had not
+	// ended when they were checked, and for workflows without new runs.
+	restartEvery = time.Hour
+	// slowCheck is how long the check of one workflow may take to be made after every new run.
+	// A workflow with very many waiting runs takes longer.
+	slowCheck = 250 * time.Millisecond
 )
 
-// Pruner deletes the runs that are not kept any more. What it does in one call is bounded,
-// whatever is stored. It remembers where it was, so one goroutine has one; any number of
-// processes may.
+// Pruner deletes the runs and dedupe keys that are not kept any longer. The work of one call is
+// bounded, whatever is stored. A pruner remembers its position, so only one goroutine may use
+// it; any number of processes may have one.
 //
-// There is no index by end, because every run would pay for it: a run that ended before some
-// time was created before it, so the ids, which sort by creation, are walked once, and again at
-// every renewal for those that had not ended.
+// There is no index by end, because every run would pay for it. A run that ended before some time
+// was created before that time, and ids sort by creation: the pruner scans them once, and again
+// whenever it restarts, for the runs that had not ended.
 type Pruner struct {
-	store *Store
-	keep  Keep
+	deleter *Deleter
+	keep    Keep
 
-	renewed  time.Time
-	after    []byte           // the ids up to here were looked at for their age
-	workflow string           // the workflows up to here were looked at for their number
-	counted  bool             // so were all
-	newest   map[int64][]byte // the newest run of an origin when its workflow was looked at
-	dear     map[string]bool  // workflows at which to look only at a renewal
+	restarted time.Time        // when the scan of all runs last began
+	after     []byte           // the ids up to here have been checked for their age
+	workflow  string           // the workflows up to here have been checked for their number
+	counted   bool             // all workflows have been
+	newest    map[int64][]byte // the newest run of an origin when its workflow was checked
+	expensive map[string]bool  // workflows to check only when the scan restarts
 }
 
-// NewPruner returns a pruner that begins with the oldest run.
-func (s *Store) NewPruner(k Keep) *Pruner { return &Pruner{store: s, keep: k} }
+// NewPruner returns a pruner of the runs in db, which begins with the oldest run.
+func NewPruner(db *database.DB, k Keep) *Pruner { return &Pruner{deleter: NewDeleter(db), keep: k} }
 
-// Begin lets the next calls of Prune look for what may go since the last ones.
+// read is a handle for queries.
+func (p *Pruner) read(ctx context.Context) *gorm.DB { return p.deleter.db.Read().WithContext(ctx) }
+
+// Begin makes the next calls of Prune look for runs that may be deleted since the last ones.
 func (p *Pruner) Begin(now time.Time) {
 	p.workflow, p.counted = "", p.keep.Runs == 0
-	if now.Sub(p.renewed) >= renewEvery {
-		p.renewed, p.after, p.newest, p.dear = now, []byte{}, map[int64][]byte{}, map[string]bool{}
+	if now.Sub(p.restarted) >= restartEvery {
+		p.restarted, p.after, p.newest, p.expensive = now, []byte{}, map[int64][]byte{}, map[string]bool{}
 	}
 }
 
-// Prune deletes a portion. runs is how many went with it; more is false when there is nothing
+// Prune deletes a portion. runs is how many runs it deleted; more is false when there is nothing
 // to do until the next Begin.
 func (p *Pruner) Prune(ctx context.Context, now time.Time) (runs int, more bool, err error) {
-	if more, err = p.store.clearSome(ctx); more || err != nil {
+	if more, err = p.clearSome(ctx); more || err != nil {
 		return 0, more, database.Translate(err, "deleted runs")
 	}
 	var ids [][]byte
@@ -78,18 +84,19 @@ func (p *Pruner) Prune(ctx context.Context, now time.Time) (runs int, more bool,
 	if len(ids) == 0 {
 		return 0, more, nil
 	}
-	runs, err = p.store.deleteRuns(ctx, ids, leave)
+	runs, err = p.deleter.deleteRuns(ctx, ids, skipLocked)
 	return runs, true, database.Translate(err, "runs")
 }
 
-// clearSome asks the readers first, so that the writer is left alone when nothing was deleted.
-func (s *Store) clearSome(ctx context.Context) (bool, error) {
+// clearSome deletes a portion of what deleted runs have left. It reads first, so that it takes the
+// writing connection only when there is something to delete.
+func (p *Pruner) clearSome(ctx context.Context) (bool, error) {
 	var found int64
-	err := s.db.Read().WithContext(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM deleted_runs LIMIT 1) t").Scan(&found).Error
+	err := p.read(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM deleted_runs LIMIT 1) t").Scan(&found).Error
 	if err != nil || found == 0 {
 		return false, err
 	}
-	return s.clear(ctx, nil)
+	return p.deleter.clear(ctx, nil)
 }
 
 // aged returns the runs among the next ids that ended at a time or before.
@@ -98,7 +105,7 @@ func (p *Pruner) aged(ctx context.Context, before time.Time) (ids [][]byte, more
 		ID   []byte
 		Gone int
 	}
-	err = p.store.db.Read().WithContext(ctx).Raw(`SELECT id, CASE WHEN status IN (4, 5, 6) AND COALESCE(finished_at, created_at) <= ? THEN 1 ELSE 0 END AS gone
+	err = p.read(ctx).Raw(`SELECT id, CASE WHEN status IN (4, 5, 6) AND COALESCE(finished_at, created_at) <= ? THEN 1 ELSE 0 END AS gone
 		FROM runs WHERE id > ? AND id < ? ORDER BY id LIMIT ?`, before.UnixMicro(), p.after, firstID(before.UnixMilli()+1), pruneRuns).Scan(&rows).Error
 	if err != nil || len(rows) == 0 {
 		return nil, false, err
@@ -112,17 +119,17 @@ func (p *Pruner) aged(ctx context.Context, before time.Time) (ids [][]byte, more
 	return ids, len(rows) == pruneRuns || len(ids) > 0, nil
 }
 
-// origin is one of those of a workflow, with its newest run.
+// origin is an origin of a workflow, with its newest run.
 type origin struct {
 	Workflow string
 	Origin   int64
 	Newest   []byte
 }
 
-// surplus returns runs of the next workflows that have ended and of which there are enough newer ones.
+// surplus returns ended runs of the next workflows that have enough newer ones.
 func (p *Pruner) surplus(ctx context.Context) (ids [][]byte, err error) {
 	var rows []origin
-	err = p.store.db.Read().WithContext(ctx).Raw(`SELECT o.workflow, o.id AS origin, (SELECT r.id FROM runs r WHERE r.origin = o.id ORDER BY r.id DESC LIMIT 1) AS newest
+	err = p.read(ctx).Raw(`SELECT o.workflow, o.id AS origin, (SELECT r.id FROM runs r WHERE r.origin = o.id ORDER BY r.id DESC LIMIT 1) AS newest
 		FROM origins o WHERE o.workflow IN (SELECT DISTINCT workflow FROM origins WHERE workflow > ? ORDER BY workflow LIMIT ?)
 		ORDER BY o.workflow, o.id`, p.workflow, pruneWorkflows).Scan(&rows).Error
 	p.counted = err == nil && len(rows) == 0
@@ -140,29 +147,29 @@ func (p *Pruner) surplus(ctx context.Context) (ids [][]byte, err error) {
 	return ids, err
 }
 
-// surplusOf looks at one workflow, if it is worth it.
+// surplusOf checks one workflow, if it has enough new runs.
 func (p *Pruner) surplusOf(ctx context.Context, origins []origin) (ids [][]byte, err error) {
 	workflow := origins[0].Workflow
-	if p.dear[workflow] {
+	if p.expensive[workflow] {
 		return nil, nil
 	}
-	if worth, err := p.worth(ctx, origins); err != nil || !worth {
+	if grown, err := p.grown(ctx, origins); err != nil || !grown {
 		return nil, err
 	}
 	began := time.Now()
 	if ids, err = p.beyond(ctx, origins); err != nil || len(ids) == pruneRuns {
 		return ids, err // there may be more
 	}
-	p.dear[workflow] = time.Since(began) > slowLook
+	p.expensive[workflow] = time.Since(began) > slowCheck
 	for _, o := range origins {
 		p.newest[o.Origin] = o.Newest
 	}
 	return ids, nil
 }
 
-// worth reports whether a workflow was not looked at since the renewal, or has a quarter more
-// runs since: a look walks past all runs that are kept.
-func (p *Pruner) worth(ctx context.Context, origins []origin) (bool, error) {
+// grown reports whether a workflow has not been checked since the scan restarted, or has a
+// quarter more runs since: a check reads past all runs that are kept.
+func (p *Pruner) grown(ctx context.Context, origins []origin) (bool, error) {
 	least, more := max(p.keep.Runs/4, 1), 0
 	for _, o := range origins {
 		before, known := p.newest[o.Origin]
@@ -176,7 +183,7 @@ func (p *Pruner) worth(ctx context.Context, origins []origin) (bool, error) {
 			before = []byte{}
 		}
 		var n int
-		err := p.store.db.Read().WithContext(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM runs WHERE origin = ? AND id > ? LIMIT ?) t", o.Origin, before, least).Scan(&n).Error
+		err := p.read(ctx).Raw("SELECT count(*) FROM (SELECT 1 FROM runs WHERE origin = ? AND id > ? LIMIT ?) t", o.Origin, before, least).Scan(&n).Error
 		if more += n; err != nil || more >= least {
 			return true, err
 		}
@@ -184,12 +191,12 @@ func (p *Pruner) worth(ctx context.Context, origins []origin) (bool, error) {
 	return false, nil
 }
 
-// beyond returns the newest ended runs of a workflow behind those that are kept.
+// beyond returns the newest ended runs of a workflow after those that are kept.
 func (p *Pruner) beyond(ctx context.Context, origins []origin) (ids [][]byte, err error) {
-	if len(origins) <= originsAtOnce {
+	if len(origins) <= originsPerQuery {
 		return p.ended(ctx, origins, pruneRuns, p.keep.Runs)
 	}
-	for some := range slices.Chunk(origins, originsAtOnce) {
+	for some := range slices.Chunk(origins, originsPerQuery) {
 		more, err := p.ended(ctx, some, p.keep.Runs+pruneRuns, 0)
 		if err != nil {
 			return nil, err
@@ -201,7 +208,7 @@ func (p *Pruner) beyond(ctx context.Context, origins []origin) (ids [][]byte, er
 	return ids[min(len(ids), p.keep.Runs):], nil
 }
 
-// ended returns so many ended runs of the origins, newest first, without the first offset ones.
+// ended returns at most limit ended runs of the origins, newest first, after the first offset ones.
 func (p *Pruner) ended(ctx context.Context, origins []origin, limit, offset int) (ids [][]byte, err error) {
 	parts := make([]string, len(origins))
 	var args []any
@@ -210,5 +217,14 @@ func (p *Pruner) ended(ctx context.Context, origins []origin, limit, offset int)
 		args = append(args, o.Origin, limit+offset)
 	}
 	query := "SELECT id FROM (" + strings.Join(parts, " UNION ALL ") + ") t ORDER BY id DESC LIMIT ? OFFSET ?"
-	return ids, p.store.db.Read().WithContext(ctx).Raw(query, append(args, limit, offset)...).Scan(&ids).Error
+	return ids, p.read(ctx).Raw(query, append(args, limit, offset)...).Scan(&ids).Error
+}
+
+// PruneDedupe deletes dedupe keys that expired at now or before, at most limit of them, and
+// returns how many. A key that a new start reserves at
+// the same time stays.
+func (p *Pruner) PruneDedupe(ctx context.Context, now time.Time, limit int) (int, error) {
+	done := p.deleter.db.Write().WithContext(ctx).Exec(`DELETE FROM dedupe WHERE expires_at <= ? AND hash IN
+		(SELECT hash FROM dedupe WHERE expires_at <= ? ORDER BY expires_at LIMIT ?)`, now.UnixMicro(), now.UnixMicro(), limit)
+	return int(done.RowsAffected), database.Translate(done.Error, "dedupe keys")
 }

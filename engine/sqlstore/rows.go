@@ -31,7 +31,14 @@ var (
 	}
 )
 
-// number returns the index of a status in its table, 0 when it has none.
+// runNumber and stepNumber return the number of a status, 0 when it has none.
+func runNumber(s runs.Status) int16      { return number(runStatuses[:], s) }
+func stepNumber(s runs.StepStatus) int16 { return number(stepStatuses[:], s) }
+
+// runStatus and stepStatus return the status of a number, "" for one that no release has written.
+func runStatus(n int16) runs.Status      { return status(runStatuses[:], n) }
+func stepStatus(n int16) runs.StepStatus { return status(stepStatuses[:], n) }
+
 func number[S ~string](table []S, s S) int16 {
 	for i := 1; i < len(table); i++ {
 		if table[i] == s {
@@ -41,8 +48,7 @@ func number[S ~string](table []S, s S) int16 {
 	return 0
 }
 
-// word returns the status of a number, "" for one that no release has written.
-func word[S ~string](table []S, n int16) S {
+func status[S ~string](table []S, n int16) S {
 	if n < 1 || int(n) >= len(table) {
 		return ""
 	}

@@ -322,7 +322,7 @@ func (b *batch) free(run runs.ID) {
 // regulate carries an Admit out; the slots are handed on with those of the other entries.
 func (b *batch) regulate(a *runs.Admit) {
 	for _, run := range a.Ended {
-		if r := b.runs[run]; !r.exists || word(runStatuses[:], r.status).Final() {
+		if r := b.runs[run]; !r.exists || runStatus(r.status).Final() {
 			b.free(run)
 		}
 	}

@@ -24,10 +24,11 @@ import (
 
 // Store implements engine.Store.
 type Store struct {
-	db    *database.DB
-	codec *codec
-	names *names
-	write writer
+	db     *database.DB
+	codec  *codec
+	names  *names
+	write  writer
+	delete *Deleter
 	// notify is called after a transaction with events; nil: nobody is told.
 	notify func()
 }
@@ -46,7 +47,7 @@ func New(db *database.DB) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open run store: %w", err)
 	}
-	s := &Store{db: db, codec: codec, names: newNames(db)}
+	s := &Store{db: db, codec: codec, names: newNames(db), delete: NewDeleter(db)}
 	switch db.Dialect() {
 	case database.SQLite:
 		s.write = &sqliteWriter{pool: db.SQL()}
@@ -99,6 +100,9 @@ func blamesData(code string) bool {
 }
 
 const uniqueViolation = "23505"
+
+// Delete implements runs.Store. The dedupe key of the run stays until it expires.
+func (s *Store) Delete(ctx context.Context, id runs.ID) error { return s.delete.Delete(ctx, id) }
 
 // loadWithin bounds the reading of the runs that one transaction has claimed, and then of those
 // among them that can be read alone.
