@@ -16,6 +16,7 @@ import (
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/sqlstore"
+	"keyflow/engine/sqlstore/heartbeat"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
@@ -213,7 +214,7 @@ func (w *world) boot(o engine.Options) {
 	}
 	serving := &flaky{Store: store}
 	w.store = serving
-	w.owners = &flakyOwners{Owners: sqlstore.NewOwners(w.db)}
+	w.owners = &flakyOwners{Owners: heartbeat.New(w.db)}
 	o.Store, o.Owners, o.Types = w.store, w.owners, w.types
 	if o.Catalog == nil {
 		o.Catalog = w.catalog

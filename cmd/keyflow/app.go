@@ -24,6 +24,8 @@ import (
 	"keyflow/engine"
 	"keyflow/engine/plan"
 	runstore "keyflow/engine/sqlstore"
+	"keyflow/engine/sqlstore/heartbeat"
+	"keyflow/engine/sqlstore/retention"
 	"keyflow/internal/database"
 	"keyflow/internal/egress"
 	"keyflow/internal/identity"
@@ -61,7 +63,7 @@ type core struct {
 	metrics     *prometheus.Registry
 	public      *url.URL
 	now         func() time.Time
-	keep        runstore.Keep
+	keep        retention.Keep
 	// callbackURL is the URL before the token of a callback; "" without a server.
 	callbackURL string
 }
@@ -80,7 +82,7 @@ func newCore(ctx context.Context, cfg config, log *slog.Logger, public *url.URL,
 
 // openCore is newCore without wire, which is the first to use the master key.
 func openCore(ctx context.Context, cfg config, log *slog.Logger, public *url.URL, own []netip.AddrPort) (*core, error) {
-	c := &core{log: log, public: public, metrics: access.NewRegistry(), keep: runstore.Keep{For: time.Duration(cfg.keepFor), Runs: cfg.keepRuns}}
+	c := &core{log: log, public: public, metrics: access.NewRegistry(), keep: retention.Keep{For: time.Duration(cfg.keepFor), Runs: cfg.keepRuns}}
 	var err error
 	if c.now, err = testClock(cfg.clockOffset); err != nil {
 		return nil, &exitError{exitUsage, err}
@@ -120,7 +122,7 @@ func (c *core) wire(cfg config) error {
 	}
 	c.runs.OnEvents(c.events.Notify)
 	c.engine, err = engine.New(engine.Options{
-		Store: c.runs, Owners: runstore.NewOwners(c.db), Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(), Connections: c.vault, Sealer: c.vault, Actor: c.vault,
+		Store: c.runs, Owners: heartbeat.New(c.db), Catalog: c.catalog, Types: types, Credentials: c.vault.Resolver(), Connections: c.vault, Sealer: c.vault, Actor: c.vault,
 		Wants:       func(eventType, folder string) bool { return c.manager.Wants(eventType, folder) },
 		CallbackURL: c.callbackURL, Exclusive: !shared, Concurrency: cfg.concurrency, MaxOutput: int(cfg.maxOutput), Now: c.now, Logger: c.log,
 	})

@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	runstore "keyflow/engine/sqlstore"
+	"keyflow/engine/sqlstore/retention"
 	"keyflow/internal/fault"
 )
 
@@ -20,14 +20,14 @@ const (
 // pruner deletes old data. Any number of processes may run one.
 type pruner struct {
 	*core
-	runs   *runstore.Pruner
+	runs   *retention.Pruner
 	count  prometheus.Counter
 	usages time.Time // when usages were last pruned
 }
 
 // prune works until ctx is done.
 func (c *core) prune(ctx context.Context) error {
-	p := &pruner{core: c, runs: runstore.NewPruner(c.db, c.keep), count: prometheus.NewCounter(prometheus.CounterOpts{
+	p := &pruner{core: c, runs: retention.NewPruner(c.db, c.keep), count: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "keyflow_runs_pruned_total", Help: "Ended runs that this process deleted because of --keep-runs-for or --keep-runs.",
 	})}
 	c.metrics.MustRegister(p.count)

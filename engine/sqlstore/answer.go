@@ -7,26 +7,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"keyflow/engine/runs"
+	"keyflow/engine/sqlstore/record"
 	"keyflow/internal/database"
 )
-
-// answerRow is what a run says to its caller; the first that is stored counts.
-type answerRow struct {
-	run  runs.ID
-	data []byte
-}
-
-func (c *codec) encodeAnswer(p *runs.Progress, out *encoded) (err error) {
-	if p.Answer != nil {
-		out.answer, err = c.packJSON(p.Run, "the answer of the run", p.Answer, &out.blobs)
-	}
-	return err
-}
 
 func (w *sqliteWriter) insertAnswers(b *batch) error {
 	for i := range b.answers {
 		a := &b.answers[i]
-		if err := w.exec("INSERT INTO answers (run, data) VALUES (?, ?) ON CONFLICT DO NOTHING", a.run[:], a.data); err != nil {
+		if err := w.exec("INSERT INTO answers (run, data) VALUES (?, ?) ON CONFLICT DO NOTHING", a.Run[:], a.Data); err != nil {
 			return fmt.Errorf("store answer: %w", err)
 		}
 	}
@@ -38,8 +26,8 @@ func queueAnswers(q *pgx.Batch, b *batch) {
 		return
 	}
 	q.Queue("INSERT INTO answers (run, data) SELECT * FROM unnest($1::bytea[], $2::bytea[]) ON CONFLICT DO NOTHING",
-		column(b.answers, func(a answerRow) []byte { return a.run[:] }),
-		column(b.answers, func(a answerRow) []byte { return a.data }))
+		column(b.answers, func(a record.AnswerRow) []byte { return a.Run[:] }),
+		column(b.answers, func(a record.AnswerRow) []byte { return a.Data }))
 }
 
 // Answer implements engine.Store.
@@ -50,15 +38,15 @@ func (s *Store) Answer(ctx context.Context, id runs.ID) (*runs.Answer, error) {
 		return nil, database.Translate(err, "answer")
 	}
 	data := found[0]
-	blobs := blobSet{}
-	if isBlob(data) {
+	blobs := record.BlobSet{}
+	if record.IsBlob(data) {
 		var err error
 		if blobs, err = readBlobs(db, []runs.ID{id}); err != nil {
 			return nil, err
 		}
 	}
 	answer := &runs.Answer{}
-	if err := s.codec.unpackJSON(data, blobs[id], answer); err != nil {
+	if err := s.codec.UnpackJSON(data, blobs[id], answer); err != nil {
 		return nil, fmt.Errorf("answer of run %s: %w", id, err)
 	}
 	return answer, nil

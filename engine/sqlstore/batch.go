@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"keyflow/engine/runs"
+	"keyflow/engine/sqlstore/record"
 	"keyflow/internal/fault"
 	"keyflow/internal/outbox"
 )
@@ -21,37 +22,37 @@ import (
 type batch struct {
 	now      int64
 	entries  []runs.Entry
-	encoded  []encoded
+	encoded  []record.Encoded
 	outcomes []runs.Outcome
 
 	// What the writer reads before apply.
-	ids    []runs.ID               // the runs to read and lock, in order
-	keys   []*dedupeRow            // to insert where free, then to read: the row that is stored
-	parked []runs.ID               // runs whose highest unread signal apply needs to know
-	runs   map[runs.ID]*liveRun    // one for each of ids
-	told   []runs.ID               // ids of signals, to see which are stored
-	unread map[runs.ID][]byte      // the data of those that are stored
-	asked  []int                   // entries with asks
-	status map[stepKey]int16       // of the steps that asks are about; none: no row
-	silent []runs.OwnerID          // whose last beat takeovers need to know
-	beats  map[runs.OwnerID]int64  // the last of each; none: no row
-	held   map[[16]byte]*dedupeRow // keys by hash
-	stepAt map[stepKey]int         // place in steps
+	ids    []runs.ID                      // the runs to read and lock, in order
+	keys   []*record.DedupeRow            // to insert where free, then to read: the row that is stored
+	parked []runs.ID                      // runs whose highest unread signal apply needs to know
+	runs   map[runs.ID]*liveRun           // one for each of ids
+	told   []runs.ID                      // ids of signals, to see which are stored
+	unread map[runs.ID][]byte             // the data of those that are stored
+	asked  []int                          // entries with asks
+	status map[record.StepKey]int16       // of the steps that asks are about; none: no row
+	silent []runs.OwnerID                 // whose last beat takeovers need to know
+	beats  map[runs.OwnerID]int64         // the last of each; none: no row
+	held   map[[16]byte]*record.DedupeRow // keys by hash
+	stepAt map[record.StepKey]int         // place in steps
 
 	// What the writer writes after apply.
 	inserts []*liveRun
 	updates []*liveRun
 	read    []*liveRun // whose signals up to readTo go
-	steps   []stepRow
-	blobs   []blobRow
-	signals []signalRow
-	answers []answerRow
+	steps   []record.StepRow
+	blobs   []record.BlobRow
+	signals []record.SignalRow
+	answers []record.AnswerRow
 	events  []outbox.Event
 
 	claimed []runs.ID
 
 	slots   *slotBook             // nil: no entry is about slots
-	skipped []*dedupeRow          // keys of starts that got none
+	skipped []*record.DedupeRow   // keys of starts that got none
 	telling map[int][]runs.DueRun // by entry
 }
 
@@ -68,35 +69,35 @@ type liveRun struct {
 	signaled bool  // this batch adds a signal
 	claimed  bool  // this batch gives it to a claim
 
-	fresh    *newRunRow // to be inserted
-	changed  bool       // to be updated
-	finished int64      // 0, nil: as stored
-	cancel   bool       // as stored, and then as the entries change it
+	fresh    *record.RunRow // to be inserted
+	changed  bool           // to be updated
+	finished int64          // 0, nil: as stored
+	cancel   bool           // as stored, and then as the entries change it
 	output   []byte
 	failure  []byte
 	readTo   int64
 }
 
-func newBatch(c *codec, entries []runs.Entry, now time.Time) *batch {
+func newBatch(c *record.Codec, entries []runs.Entry, now time.Time) *batch {
 	b := &batch{
 		now: now.UnixMicro(), entries: entries,
-		encoded: make([]encoded, len(entries)), outcomes: make([]runs.Outcome, len(entries)),
-		runs: make(map[runs.ID]*liveRun, len(entries)), held: map[[16]byte]*dedupeRow{}, stepAt: map[stepKey]int{},
-		unread: map[runs.ID][]byte{}, status: map[stepKey]int16{},
+		encoded: make([]record.Encoded, len(entries)), outcomes: make([]runs.Outcome, len(entries)),
+		runs: make(map[runs.ID]*liveRun, len(entries)), held: map[[16]byte]*record.DedupeRow{}, stepAt: map[record.StepKey]int{},
+		unread: map[runs.ID][]byte{}, status: map[record.StepKey]int16{},
 	}
 	for i := range entries {
-		enc := c.encode(&entries[i])
+		enc := c.Encode(&entries[i])
 		b.encoded[i] = enc
-		if enc.err == nil {
+		if enc.Err == nil {
 			b.gather(&entries[i], &enc)
 			b.gatherSlots(&entries[i])
-			if len(enc.asks) > 0 {
+			if len(enc.StepChecks) > 0 {
 				b.asked = append(b.asked, i)
 			}
 		}
 	}
 	b.sortRuns()
-	slices.SortFunc(b.keys, func(x, y *dedupeRow) int { return bytes.Compare(x.hash[:], y.hash[:]) })
+	slices.SortFunc(b.keys, func(x, y *record.DedupeRow) int { return bytes.Compare(x.Hash[:], y.Hash[:]) })
 	return b
 }
 
@@ -106,14 +107,14 @@ func (b *batch) sortRuns() {
 }
 
 // gather notes what has to be read for the entry.
-func (b *batch) gather(e *runs.Entry, enc *encoded) {
+func (b *batch) gather(e *runs.Entry, enc *record.Encoded) {
 	switch {
 	case e.Create != nil:
 		b.gatherCreate(e.Create, enc)
 	case e.Progress != nil:
 		b.touch(e.Progress.Run)
 		for i := range e.Progress.Starts {
-			b.gatherCreate(&e.Progress.Starts[i], &enc.starts[i])
+			b.gatherCreate(&e.Progress.Starts[i], &enc.Starts[i])
 		}
 		for i := range e.Progress.Signals {
 			b.gatherSignal(&e.Progress.Signals[i])
@@ -129,10 +130,10 @@ func (b *batch) gather(e *runs.Entry, enc *encoded) {
 	}
 }
 
-func (b *batch) gatherCreate(n *runs.NewRun, enc *encoded) {
-	if enc.key != nil && b.held[enc.key.hash] == nil {
-		key := *enc.key
-		b.held[key.hash] = &key
+func (b *batch) gatherCreate(n *runs.NewRun, enc *record.Encoded) {
+	if enc.Dedupe != nil && b.held[enc.Dedupe.Hash] == nil {
+		key := *enc.Dedupe
+		b.held[key.Hash] = &key
 		b.keys = append(b.keys, &key)
 	}
 	b.touch(n.Run.ID)
@@ -176,10 +177,10 @@ func (b *batch) apply() {
 	}
 }
 
-func (b *batch) outcome(e *runs.Entry, enc *encoded) runs.Outcome {
+func (b *batch) outcome(e *runs.Entry, enc *record.Encoded) runs.Outcome {
 	switch {
-	case enc.err != nil:
-		return runs.Outcome{Err: enc.err}
+	case enc.Err != nil:
+		return runs.Outcome{Err: enc.Err}
 	case e.Create != nil:
 		return b.create(e.Create, enc)
 	case e.Progress != nil:
@@ -195,17 +196,17 @@ func (b *batch) outcome(e *runs.Entry, enc *encoded) runs.Outcome {
 	}
 }
 
-func (b *batch) create(n *runs.NewRun, enc *encoded) runs.Outcome {
-	if enc.key != nil {
-		stored := b.held[enc.key.hash]
+func (b *batch) create(n *runs.NewRun, enc *record.Encoded) runs.Outcome {
+	if enc.Dedupe != nil {
+		stored := b.held[enc.Dedupe.Hash]
 		none := runs.ID{}
 		switch {
-		case stored.refused != nil:
-			return runs.Outcome{Err: stored.refused}
-		case enc.key.input != nil && !bytes.Equal(enc.key.input, stored.input):
-			return runs.Outcome{Run: stored.run, Err: fault.New(fault.Conflict, "the idempotency key was used before, with another input")}
-		case stored.run != n.Run.ID:
-			return runs.Outcome{Run: stored.run, Duplicate: true, Skipped: stored.run == none}
+		case stored.Refused != nil:
+			return runs.Outcome{Err: stored.Refused}
+		case enc.Dedupe.InputHash != nil && !bytes.Equal(enc.Dedupe.InputHash, stored.InputHash):
+			return runs.Outcome{Run: stored.Run, Err: fault.New(fault.Conflict, "the idempotency key was used before, with another input")}
+		case stored.Run != n.Run.ID:
+			return runs.Outcome{Run: stored.Run, Duplicate: true, Skipped: stored.Run == none}
 		}
 	}
 	r := b.runs[n.Run.ID]
@@ -213,17 +214,17 @@ func (b *batch) create(n *runs.NewRun, enc *encoded) runs.Outcome {
 		taken := r.owner != n.Run.Owner || r.fence != n.Run.Fence
 		return runs.Outcome{Run: r.id, Waits: taken || r.waitsForSlot()}
 	}
-	r.fresh = enc.run
-	r.status, r.owner, r.fence = runNumber(n.Run.Status), n.Run.Owner, n.Run.Fence
+	r.fresh = enc.Run
+	r.status, r.owner, r.fence = record.RunNumber(n.Run.Status), n.Run.Owner, n.Run.Fence
 	switch n.Run.Status {
 	case runs.Queued:
-		r.due = enc.run.created
+		r.due = enc.Run.Created
 	case runs.Waiting:
-		r.due = micros(n.Run.WakeAt)
+		r.due = record.Micros(n.Run.WakeAt)
 	default: // nothing is due
 	}
-	r.started, r.finished, r.cancel = micros(n.Run.StartedAt), micros(n.Run.FinishedAt), n.Run.CancelRequested
-	r.output, r.failure = enc.output, enc.failure
+	r.started, r.finished, r.cancel = record.Micros(n.Run.StartedAt), record.Micros(n.Run.FinishedAt), n.Run.CancelRequested
+	r.output, r.failure = enc.Output, enc.Failure
 	if len(n.Slots) > 0 {
 		if err := b.admit(n, r); err != nil {
 			return b.skip(n, enc, err)
@@ -231,13 +232,13 @@ func (b *batch) create(n *runs.NewRun, enc *encoded) runs.Outcome {
 	}
 	r.exists = true
 	b.inserts = append(b.inserts, r)
-	b.addSteps(enc.steps)
-	b.blobs = append(b.blobs, enc.blobs...)
+	b.addSteps(enc.Steps)
+	b.blobs = append(b.blobs, enc.Blobs...)
 	return runs.Outcome{Run: r.id, Waits: r.waitsForSlot()}
 }
 
 // progress reports the starts that were refused.
-func (b *batch) progress(p *runs.Progress, enc *encoded) (unstarted []runs.ID, err error) {
+func (b *batch) progress(p *runs.Progress, enc *record.Encoded) (unstarted []runs.ID, err error) {
 	r := b.runs[p.Run]
 	switch {
 	case !r.exists:
@@ -255,13 +256,13 @@ func (b *batch) progress(p *runs.Progress, enc *encoded) (unstarted []runs.ID, e
 		}
 		r.readTo = p.ReadSignals
 	}
-	b.addSteps(enc.steps)
-	b.blobs = append(b.blobs, enc.blobs...)
-	if enc.answer != nil {
-		b.answers = append(b.answers, answerRow{p.Run, enc.answer})
+	b.addSteps(enc.Steps)
+	b.blobs = append(b.blobs, enc.Blobs...)
+	if enc.Answer != nil {
+		b.answers = append(b.answers, record.AnswerRow{Run: p.Run, Data: enc.Answer})
 	}
 	for i := range p.Starts {
-		if out := b.create(&p.Starts[i], &enc.starts[i]); out.Err != nil {
+		if out := b.create(&p.Starts[i], &enc.Starts[i]); out.Err != nil {
 			unstarted = append(unstarted, p.Starts[i].Run.ID)
 		}
 	}
@@ -279,29 +280,29 @@ func (b *batch) progress(p *runs.Progress, enc *encoded) (unstarted []runs.ID, e
 }
 
 // addSteps adds rows to be stored; of rows of one step the last counts.
-func (b *batch) addSteps(rows []stepRow) {
+func (b *batch) addSteps(rows []record.StepRow) {
 	for _, row := range rows {
-		if at, ok := b.stepAt[row.key]; ok {
+		if at, ok := b.stepAt[row.Key]; ok {
 			b.steps[at] = row
 			continue
 		}
-		b.stepAt[row.key] = len(b.steps)
+		b.stepAt[row.Key] = len(b.steps)
 		b.steps = append(b.steps, row)
 	}
 }
 
-func (b *batch) set(r *liveRun, set *runs.Change, enc *encoded) {
+func (b *batch) set(r *liveRun, set *runs.Change, enc *record.Encoded) {
 	b.change(r)
-	r.status = runNumber(set.Status)
-	r.due = micros(set.WakeAt)
+	r.status = record.RunNumber(set.Status)
+	r.due = record.Micros(set.WakeAt)
 	if set.Status == runs.Queued && r.due == 0 {
 		r.due = b.now
 	}
 	if set.StartedAt != nil {
-		r.started = micros(set.StartedAt)
+		r.started = record.Micros(set.StartedAt)
 	}
 	if set.FinishedAt != nil {
-		r.finished = micros(set.FinishedAt)
+		r.finished = record.Micros(set.FinishedAt)
 	}
 	if set.Status.Final() {
 		r.due = 0
@@ -309,11 +310,11 @@ func (b *batch) set(r *liveRun, set *runs.Change, enc *encoded) {
 	if ends(set) {
 		r.owner = runs.OwnerID{}
 	}
-	if enc.output != nil {
-		r.output = enc.output
+	if enc.Output != nil {
+		r.output = enc.Output
 	}
-	if enc.failure != nil {
-		r.failure = enc.failure
+	if enc.Failure != nil {
+		r.failure = enc.Failure
 	}
 }
 
@@ -323,7 +324,7 @@ func (b *batch) claim(c *runs.Claim) error {
 	switch {
 	case !r.exists:
 		return missing(c.Run)
-	case runStatus(r.status).Final():
+	case record.RunStatus(r.status).Final():
 		return fault.New(fault.Conflict, "run %s has ended", c.Run)
 	case c.Again && r.owner == c.Owner && !r.claimed:
 		b.grant(r)
@@ -332,13 +333,13 @@ func (b *batch) claim(c *runs.Claim) error {
 		return fault.New(fault.Conflict, "run %s has been taken by another process", c.Run)
 	case b.isBack(c):
 		return fault.New(fault.Conflict, "run %s keeps its owner, which is back", c.Run)
-	case c.TakeoverFrom == nil && r.status == runWaiting && (r.due == 0 || r.due > b.now):
+	case c.TakeoverFrom == nil && r.status == record.RunWaiting && (r.due == 0 || r.due > b.now):
 		return fault.New(fault.Conflict, "run %s is not due", c.Run)
 	case c.TakeoverFrom == nil && r.waitsForSlot():
 		return fault.New(fault.Conflict, "run %s waits for a slot", c.Run)
 	}
 	b.change(r)
-	r.status, r.owner, r.due = runRunning, c.Owner, 0
+	r.status, r.owner, r.due = record.RunRunning, c.Owner, 0
 	r.fence++
 	if r.started == 0 {
 		r.started = b.now
@@ -363,4 +364,4 @@ func (b *batch) change(r *liveRun) {
 func missing(id runs.ID) error { return fault.New(fault.NotFound, "run %s does not exist", id) }
 
 // waitsForSlot reports whether the run is queued behind the limit of its workflow.
-func (r *liveRun) waitsForSlot() bool { return r.status == runQueued && r.due == 0 }
+func (r *liveRun) waitsForSlot() bool { return r.status == record.RunQueued && r.due == 0 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"keyflow/internal/fault"
 	"keyflow/internal/outbox"
 )
 
@@ -24,21 +23,6 @@ const (
 	eventColumns  = "id, source, type, subject, folder, depth, time, data"
 	eventConflict = " ON CONFLICT (id) DO NOTHING"
 )
-
-func checkEvents(events []outbox.Event) error {
-	for i := range events {
-		e := &events[i]
-		if len(e.Data) == 0 || len(e.Data) > maxPayload {
-			return fault.New(fault.Invalid, "the data of an event has %d bytes", len(e.Data))
-		}
-		for what, text := range map[string]string{"type": e.Type, "source": e.Source, "subject": e.Subject, "folder": e.Folder} {
-			if err := checkText("event's "+what, text); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
 
 func (w *sqliteWriter) insertEvents(b *batch) error {
 	for i := range b.events {

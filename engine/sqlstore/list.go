@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"keyflow/engine/runs"
+	"keyflow/engine/sqlstore/record"
 	"keyflow/internal/database"
 	"keyflow/internal/fault"
 )
@@ -38,7 +38,7 @@ func (s *Store) Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error) {
 		return nil, err
 	}
 	db := s.db.Read().WithContext(ctx)
-	var rows []storedRun
+	var rows []record.StoredRun
 	if ofOrigins(&f) {
 		rows, err = pageOfOrigins(db, &f, where, args)
 	} else {
@@ -49,10 +49,10 @@ func (s *Store) Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error) {
 	}
 	list := make([]runs.Run, 0, len(rows))
 	for i := range rows {
-		if isBlob(rows[i].Failure) {
-			rows[i].Failure = nil // not for a list
+		if record.IsBlob(rows[i].Payloads.Failure) {
+			rows[i].Payloads.Failure = nil // too long for a list
 		}
-		run, err := s.codec.run(&rows[i], nil)
+		run, err := s.codec.Run(&rows[i], nil)
 		if err != nil { // of its error, the only payload here
 			run.Error = runs.DamagedRun()
 		}
@@ -77,23 +77,23 @@ func narrow(f *runs.Filter) (where string, args []any, err error) {
 		add("r.id < ?", f.Before[:])
 	}
 	if !f.Since.IsZero() {
-		add("r.id >= ?", firstID(f.Since.UnixMilli()))
+		add("r.id >= ?", record.FirstID(f.Since.UnixMilli()))
 		add("r.created_at >= ?", f.Since.UnixMicro())
 	}
 	if !f.Until.IsZero() {
-		add("r.id < ?", firstID(f.Until.UnixMilli()+1))
+		add("r.id < ?", record.FirstID(f.Until.UnixMilli()+1))
 		add("r.created_at < ?", f.Until.UnixMicro())
 	}
 	if f.Status == "" {
 		return strings.Join(conditions, " AND "), args, nil
 	}
-	n := runNumber(f.Status)
+	n := record.RunNumber(f.Status)
 	switch n {
 	case 0:
 		return "", nil, fault.New(fault.Invalid, "unknown status %q", f.Status)
-	case runRunning:
+	case record.RunRunning:
 		add("r.owner IS NOT NULL")
-	case runSucceeded:
+	case record.RunSucceeded:
 	default: // in the words of the partial index that shall be used
 		if ofOrigins(f) {
 			add("r.status <> 2 AND r.status <> 4")
@@ -105,21 +105,14 @@ func narrow(f *runs.Filter) (where string, args []any, err error) {
 	return strings.Join(conditions, " AND "), args, nil
 }
 
-// firstID is the smallest UUIDv7 of a millisecond.
-func firstID(ms int64) []byte {
-	id := make([]byte, 16)
-	binary.BigEndian.PutUint64(id, uint64(max(ms, 0))<<16)
-	return id
-}
-
-func page(db *gorm.DB, where string, args []any, limit int) (rows []storedRun, err error) {
+func page(db *gorm.DB, where string, args []any, limit int) (rows []record.StoredRun, err error) {
 	query := "SELECT " + headColumns + fromRuns + " WHERE " + where + " ORDER BY r.id DESC LIMIT ?"
 	return rows, db.Raw(query, append(slices.Clip(args), limit)...).Scan(&rows).Error
 }
 
 // pageOfOrigins merges the newest runs of each origin that fits. Only the origins with the
 // newest runs can have a part in the page; of each the index gives the first runs.
-func pageOfOrigins(db *gorm.DB, f *runs.Filter, where string, args []any) ([]storedRun, error) {
+func pageOfOrigins(db *gorm.DB, f *runs.Filter, where string, args []any) ([]record.StoredRun, error) {
 	origins, err := newestOrigins(db, f, where, args)
 	if err != nil || len(origins) == 0 {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"keyflow/credentials"
+	"keyflow/engine/sqlstore/record"
 	"keyflow/internal/database"
 	"keyflow/workflows"
 )
@@ -18,14 +19,14 @@ type names struct {
 	db *database.DB
 
 	mu          sync.Mutex
-	origins     map[originKey]int64
+	origins     map[record.Origin]int64
 	nodes       map[workflows.NodeID]int64
 	credentials map[credentials.ID]int64
 }
 
 func newNames(db *database.DB) *names {
 	return &names{
-		db: db, origins: map[originKey]int64{}, nodes: map[workflows.NodeID]int64{}, credentials: map[credentials.ID]int64{},
+		db: db, origins: map[record.Origin]int64{}, nodes: map[workflows.NodeID]int64{}, credentials: map[credentials.ID]int64{},
 	}
 }
 
@@ -34,7 +35,7 @@ func (n *names) resolve(ctx context.Context, b *batch) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := range b.encoded {
-		if b.encoded[i].err != nil {
+		if b.encoded[i].Err != nil {
 			continue // it is refused, and nothing of it stored
 		}
 		if err := n.entry(ctx, &b.encoded[i]); err != nil {
@@ -44,43 +45,43 @@ func (n *names) resolve(ctx context.Context, b *batch) error {
 	return nil
 }
 
-func (n *names) entry(ctx context.Context, enc *encoded) (err error) {
-	if enc.run != nil {
-		if enc.run.origin, err = n.origin(ctx, enc.run.originKey); err != nil {
+func (n *names) entry(ctx context.Context, enc *record.Encoded) (err error) {
+	if enc.Run != nil {
+		if enc.Run.OriginID, err = n.origin(ctx, enc.Run.Origin); err != nil {
 			return err
 		}
 	}
-	for i := range enc.steps {
-		if err := n.step(ctx, &enc.steps[i]); err != nil {
+	for i := range enc.Steps {
+		if err := n.step(ctx, &enc.Steps[i]); err != nil {
 			return err
 		}
 	}
-	for i := range enc.asks {
-		if enc.asks[i].node, err = n.node(ctx, enc.asks[i].key.node); err != nil {
+	for i := range enc.StepChecks {
+		if enc.StepChecks[i].NodeID, err = n.node(ctx, enc.StepChecks[i].Key.Node); err != nil {
 			return err
 		}
 	}
-	for i := range enc.starts {
-		if err := n.entry(ctx, &enc.starts[i]); err != nil {
+	for i := range enc.Starts {
+		if err := n.entry(ctx, &enc.Starts[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (n *names) step(ctx context.Context, row *stepRow) (err error) {
-	if row.node, err = n.node(ctx, row.key.node); err != nil || row.used == "" {
+func (n *names) step(ctx context.Context, row *record.StepRow) (err error) {
+	if row.NodeID, err = n.node(ctx, row.Key.Node); err != nil || row.Credential == "" {
 		return err
 	}
-	row.credential, err = n.credential(ctx, row.used)
+	row.CredentialID, err = n.credential(ctx, row.Credential)
 	return err
 }
 
-func (n *names) origin(ctx context.Context, k originKey) (int64, error) {
+func (n *names) origin(ctx context.Context, k record.Origin) (int64, error) {
 	if id, ok := n.origins[k]; ok {
 		return id, nil
 	}
-	args := []any{string(k.workflow), k.folder, k.triggerID, k.trType}
+	args := []any{string(k.Workflow), k.Folder, k.TriggerID, k.TriggerType}
 	id, err := n.store(ctx,
 		"INSERT INTO origins (workflow, folder, trigger_id, trigger_type) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
 		"SELECT id FROM origins WHERE workflow = ? AND folder = ? AND trigger_id = ? AND trigger_type = ?", args)

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"keyflow/engine/runs"
+	"keyflow/engine/sqlstore/record"
 	"keyflow/internal/database"
 	"keyflow/internal/fault"
 )
@@ -19,7 +20,7 @@ func (s *Store) StepPage(ctx context.Context, f runs.StepFilter) ([]runs.Step, e
 	}
 	p := stepPage{db: s.db.Read().WithContext(ctx), StepFilter: f}
 	if f.Status != "" {
-		if p.status = stepNumber(f.Status); p.status == 0 {
+		if p.status = record.StepNumber(f.Status); p.status == 0 {
 			return nil, fault.New(fault.Invalid, "unknown status %q", f.Status)
 		}
 	}
@@ -41,7 +42,7 @@ type stepPage struct {
 	runs.StepFilter
 	db     *gorm.DB
 	status int16 // 0 is all
-	rows   []storedStep
+	rows   []record.StoredStep
 }
 
 // storedNode is a node with steps in a run. Last is its highest index.
@@ -75,12 +76,12 @@ func (p *stepPage) ofNodes(nodes []storedNode) error {
 		if p.full() {
 			return nil
 		}
-		var rows []storedStep
+		var rows []record.StoredStep
 		ids := column(some, func(n storedNode) int64 { return n.ID })
 		if err := p.find("s.node IN ? AND s.idx = ?", ids, runs.NoIndex).Scan(&rows).Error; err != nil {
 			return err
 		}
-		slices.SortFunc(rows, func(a, b storedStep) int { return strings.Compare(a.Node, b.Node) })
+		slices.SortFunc(rows, func(a, b record.StoredStep) int { return strings.Compare(a.Node, b.Node) })
 		p.rows = append(p.rows, rows[:min(len(rows), p.Limit-len(p.rows))]...)
 	}
 	return nil
@@ -101,7 +102,7 @@ func (p *stepPage) ofElements(nodes []storedNode) error {
 		if n.Last <= after {
 			continue
 		}
-		var rows []storedStep
+		var rows []record.StoredStep
 		err := p.find("s.node = ? AND s.idx > ? ORDER BY s.idx LIMIT ?", n.ID, after, p.Limit-len(p.rows)).Scan(&rows).Error
 		if err != nil {
 			return err
@@ -124,18 +125,18 @@ func (p *stepPage) find(condition string, args ...any) *gorm.DB {
 }
 
 // steps decodes the rows, with those blobs of the run that they refer to.
-func (p *stepPage) steps(c *codec) ([]runs.Step, error) {
+func (p *stepPage) steps(c *record.Codec) ([]runs.Step, error) {
 	var hashes [][]byte
 	for i := range p.rows {
-		for _, v := range p.rows[i].payloads() {
-			if isBlob(v) {
+		for _, v := range p.rows[i].Payloads() {
+			if record.IsBlob(v) {
 				hashes = append(hashes, v[1:])
 			}
 		}
 	}
 	blobs := map[[16]byte][]byte{}
 	for some := range slices.Chunk(hashes, maxPage) {
-		var rows []storedBlob
+		var rows []record.StoredBlob
 		if err := p.db.Raw("SELECT run, hash, data FROM blobs WHERE run = ? AND hash IN ?", p.Run[:], some).Scan(&rows).Error; err != nil {
 			return nil, database.Translate(err, "stored values")
 		}
@@ -146,7 +147,7 @@ func (p *stepPage) steps(c *codec) ([]runs.Step, error) {
 	steps := make([]runs.Step, len(p.rows))
 	for i := range p.rows {
 		var err error
-		if steps[i], err = c.step(&p.rows[i], blobs); err != nil {
+		if steps[i], err = c.Step(&p.rows[i], blobs); err != nil {
 			steps[i].Error = runs.DamagedStep()
 		}
 	}
@@ -165,7 +166,7 @@ func (s *Store) StepCounts(ctx context.Context, id runs.ID) (map[runs.StepStatus
 	}
 	counts := make(map[runs.StepStatus]int, len(rows))
 	for _, row := range rows {
-		counts[stepStatus(row.Status)] = row.Steps
+		counts[record.StepStatus(row.Status)] = row.Steps
 	}
 	return counts, nil
 }

@@ -9,7 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"keyflow/engine/runs"
-	"keyflow/engine/sqlstore"
+	"keyflow/engine/sqlstore/heartbeat"
 	"keyflow/internal/database/databasetest"
 )
 
@@ -19,7 +19,7 @@ import (
 func TestTicksWalkNoTable(t *testing.T) {
 	t.Parallel()
 	db := databasetest.SQLite(t)
-	store, owners := newStore(t, db), sqlstore.NewOwners(db)
+	store, owners := newStore(t, db), heartbeat.New(db)
 	now := time.Now()
 	tests := map[string]func() error{
 		"due runs":                       func() error { _, err := store.Due(t.Context(), now, 100); return err },
@@ -49,7 +49,7 @@ func TestTicksWalkNoTable(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, s := range steps {
-			if table, scanned := strings.CutPrefix(s.Detail, "SCAN "); scanned && !strings.HasPrefix(table, "held") && !strings.Contains(table, "CONSTANT ROW") {
+			if table, scanned := strings.CutPrefix(s.Detail, "SCAN "); scanned && !strings.HasPrefix(table, "owning") && !strings.HasPrefix(table, "awaited") && !strings.Contains(table, "CONSTANT ROW") {
 				t.Errorf("%s: %s", name, s.Detail)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"keyflow/engine/runs"
+	"keyflow/engine/sqlstore/record"
 	"keyflow/internal/fault"
 )
 
@@ -144,20 +145,20 @@ func queueKeys(q *pgx.Batch, b *batch) {
 	if len(b.keys) == 0 {
 		return
 	}
-	hashes := column(b.keys, func(k *dedupeRow) []byte { return k.hash[:] })
+	hashes := column(b.keys, func(k *record.DedupeRow) []byte { return k.Hash[:] })
 	q.Queue(reserveKey+" SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) "+reserveConflict+"$5",
 		hashes,
-		column(b.keys, func(k *dedupeRow) []byte { return idOrNil(k.run) }),
-		column(b.keys, func(k *dedupeRow) []byte { return k.input }),
-		column(b.keys, func(k *dedupeRow) int64 { return k.expires }),
+		column(b.keys, func(k *record.DedupeRow) []byte { return idOrNil(k.Run) }),
+		column(b.keys, func(k *record.DedupeRow) []byte { return k.InputHash }),
+		column(b.keys, func(k *record.DedupeRow) int64 { return k.Expires }),
 		b.now)
 	q.Queue("SELECT hash, run, input_hash FROM dedupe WHERE hash = ANY($1::bytea[])", hashes).Query(func(rows pgx.Rows) error {
 		var hash, run, input []byte
 		_, err := pgx.ForEachRow(rows, []any{&hash, &run, &input}, func() error {
 			k := b.held[[16]byte(hash)]
-			k.run, k.input = runs.ID{}, input
+			k.Run, k.InputHash = runs.ID{}, input
 			if run != nil {
-				k.run = runs.ID(run)
+				k.Run = runs.ID(run)
 			}
 			return nil
 		})
@@ -197,11 +198,11 @@ func queueTold(q *pgx.Batch, b *batch) {
 }
 
 func queueAsked(q *pgx.Batch, b *batch) {
-	_ = b.asks(func(a *stepAsk) error { // queueing cannot fail
-		q.Queue("SELECT status FROM steps WHERE run = $1 AND node = $2 AND idx = $3", a.key.run[:], a.node, a.key.idx).Query(func(rows pgx.Rows) error {
+	_ = b.asks(func(a *record.StepCheck) error { // queueing cannot fail
+		q.Queue("SELECT status FROM steps WHERE run = $1 AND node = $2 AND idx = $3", a.Key.Run[:], a.NodeID, a.Key.Index).Query(func(rows pgx.Rows) error {
 			var status int16
 			_, err := pgx.ForEachRow(rows, []any{&status}, func() error {
-				b.status[a.key] = status
+				b.status[a.Key] = status
 				return nil
 			})
 			return wrap("read steps", err)
@@ -223,23 +224,23 @@ func queueInserts(q *pgx.Batch, b *batch) {
 	rows := b.inserts
 	q.Queue(query,
 		column(rows, (*liveRun).key),
-		column(rows, func(r *liveRun) int32 { return int32(r.fresh.origin) }),
-		column(rows, func(r *liveRun) int32 { return int32(r.fresh.version) }),
+		column(rows, func(r *liveRun) int32 { return int32(r.fresh.OriginID) }),
+		column(rows, func(r *liveRun) int32 { return int32(r.fresh.Version) }),
 		column(rows, func(r *liveRun) int16 { return r.status }),
 		column(rows, func(r *liveRun) []byte { return idOrNil(r.owner) }),
 		column(rows, func(r *liveRun) int64 { return r.fence }),
 		column(rows, func(r *liveRun) int64 { return r.due }),
-		column(rows, func(r *liveRun) int64 { return r.fresh.created }),
-		column(rows, func(r *liveRun) int64 { return r.fresh.fired }),
-		column(rows, func(r *liveRun) int64 { return r.fresh.scheduled }),
+		column(rows, func(r *liveRun) int64 { return r.fresh.Created }),
+		column(rows, func(r *liveRun) int64 { return r.fresh.Fired }),
+		column(rows, func(r *liveRun) int64 { return r.fresh.Scheduled }),
 		column(rows, func(r *liveRun) int64 { return r.started }),
 		column(rows, func(r *liveRun) int64 { return r.finished }),
-		column(rows, func(r *liveRun) int16 { return int16(r.fresh.depth) }),
+		column(rows, func(r *liveRun) int16 { return int16(r.fresh.Depth) }),
 		column(rows, func(r *liveRun) int16 { return int16(bit(r.cancel)) }),
-		column(rows, func(r *liveRun) []byte { return r.fresh.retryOf }),
+		column(rows, func(r *liveRun) []byte { return r.fresh.RetryOf }),
 		column(rows, func(r *liveRun) []byte { return r.failure }),
-		column(rows, func(r *liveRun) []byte { return r.fresh.cause }),
-		column(rows, func(r *liveRun) []byte { return r.fresh.input }),
+		column(rows, func(r *liveRun) []byte { return r.fresh.Cause }),
+		column(rows, func(r *liveRun) []byte { return r.fresh.Input }),
 		column(rows, func(r *liveRun) []byte { return r.output }))
 }
 
@@ -279,19 +280,19 @@ func queueSteps(q *pgx.Batch, b *batch) {
 			$8::bytea[], $9::bytea[], $10::bytea[], $11::int[], $12::text[], $13::bytea[]) AS t (` + stepColumns + ") " + stepConflict
 	rows := b.steps
 	q.Queue(query,
-		column(rows, func(s stepRow) []byte { return s.key.run[:] }),
-		column(rows, func(s stepRow) int32 { return int32(s.node) }),
-		column(rows, func(s stepRow) int32 { return int32(s.key.idx) }),
-		column(rows, func(s stepRow) int16 { return s.status }),
-		column(rows, func(s stepRow) int64 { return s.started }),
-		column(rows, func(s stepRow) int64 { return s.finished }),
-		column(rows, func(s stepRow) int64 { return s.due }),
-		column(rows, func(s stepRow) []byte { return s.failure }),
-		column(rows, func(s stepRow) []byte { return s.detail }),
-		column(rows, func(s stepRow) []byte { return s.output }),
-		column(rows, func(s stepRow) int32 { return int32(s.credential) }),
-		column(rows, func(s stepRow) string { return s.hold }),
-		column(rows, func(s stepRow) []byte { return s.sealed }))
+		column(rows, func(s record.StepRow) []byte { return s.Key.Run[:] }),
+		column(rows, func(s record.StepRow) int32 { return int32(s.NodeID) }),
+		column(rows, func(s record.StepRow) int32 { return int32(s.Key.Index) }),
+		column(rows, func(s record.StepRow) int16 { return s.Status }),
+		column(rows, func(s record.StepRow) int64 { return s.Started }),
+		column(rows, func(s record.StepRow) int64 { return s.Finished }),
+		column(rows, func(s record.StepRow) int64 { return s.Due }),
+		column(rows, func(s record.StepRow) []byte { return s.Failure }),
+		column(rows, func(s record.StepRow) []byte { return s.Detail }),
+		column(rows, func(s record.StepRow) []byte { return s.Output }),
+		column(rows, func(s record.StepRow) int32 { return int32(s.CredentialID) }),
+		column(rows, func(s record.StepRow) string { return s.Hold }),
+		column(rows, func(s record.StepRow) []byte { return s.Sealed }))
 }
 
 func queueBlobs(q *pgx.Batch, b *batch) {
@@ -299,19 +300,19 @@ func queueBlobs(q *pgx.Batch, b *batch) {
 		return
 	}
 	q.Queue("INSERT INTO blobs (run, hash, data) SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bytea[]) ON CONFLICT DO NOTHING",
-		column(b.blobs, func(v blobRow) []byte { return v.run[:] }),
-		column(b.blobs, func(v blobRow) []byte { return v.hash[:] }),
-		column(b.blobs, func(v blobRow) []byte { return v.data }))
+		column(b.blobs, func(v record.BlobRow) []byte { return v.Run[:] }),
+		column(b.blobs, func(v record.BlobRow) []byte { return v.Hash[:] }),
+		column(b.blobs, func(v record.BlobRow) []byte { return v.Data }))
 }
 
 func queueSignals(q *pgx.Batch, b *batch) {
 	if len(b.signals) > 0 {
 		q.Queue(`INSERT INTO signals (id, run, kind, data)
 			SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::bytea[]) ON CONFLICT (id) DO NOTHING`,
-			column(b.signals, func(s signalRow) []byte { return s.id[:] }),
-			column(b.signals, func(s signalRow) []byte { return s.run[:] }),
-			column(b.signals, func(s signalRow) string { return s.kind }),
-			column(b.signals, func(s signalRow) []byte { return s.data }))
+			column(b.signals, func(s record.SignalRow) []byte { return s.ID[:] }),
+			column(b.signals, func(s record.SignalRow) []byte { return s.Run[:] }),
+			column(b.signals, func(s record.SignalRow) string { return s.Kind }),
+			column(b.signals, func(s record.SignalRow) []byte { return s.Data }))
 	}
 	if len(b.read) > 0 {
 		q.Queue("DELETE FROM signals USING unnest($1::bytea[], $2::bigint[]) AS t (run, seq) WHERE signals.run = t.run AND signals.seq <= t.seq",

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,38 +11,11 @@ import (
 
 	"gorm.io/gorm"
 
-	"keyflow/credentials"
 	"keyflow/engine/runs"
+	"keyflow/engine/sqlstore/record"
 	"keyflow/internal/database"
 	"keyflow/workflows"
 )
-
-// storedRun is a row of runs joined with its origin. NULL times are 0.
-type storedRun struct {
-	ID, Owner, RetryOf                       []byte
-	Workflow, Folder, TriggerID, TriggerType string
-	Version, Depth                           int
-	Status                                   int16
-	Fence, DueAt                             int64
-	MadeAt, FiredAt, ScheduledAt             int64
-	StartedAt, FinishedAt                    int64
-	CancelRequested                          int16
-	Failure, Cause, Input, Output            []byte
-}
-
-// storedStep is a row of steps joined with the names of its node and credential. NULL times are 0.
-type storedStep struct {
-	Run                          []byte
-	Node, Credential             string
-	Idx                          int
-	Status                       int16
-	StartedAt, FinishedAt, DueAt int64
-	Failure, Detail, Output      []byte
-	Hold                         string
-	Sealed                       []byte
-}
-
-func (r *storedStep) payloads() [][]byte { return [][]byte{r.Failure, r.Detail, r.Output, r.Sealed} }
 
 type storedSignal struct {
 	ID, Run []byte
@@ -51,13 +23,6 @@ type storedSignal struct {
 	Kind    string
 	Data    []byte
 }
-
-type storedBlob struct {
-	Run, Hash, Data []byte
-}
-
-// blobSet holds blobs by run and hash.
-type blobSet map[runs.ID]map[[16]byte][]byte
 
 const (
 	headColumns = "r.id, r.owner, r.retry_of, o.workflow, o.folder, o.trigger_id, o.trigger_type, r.version, r.depth, r.status, " +
@@ -73,18 +38,18 @@ const (
 // Run implements engine.Store.
 func (s *Store) Run(ctx context.Context, id runs.ID) (runs.Run, error) {
 	db := s.db.Read().WithContext(ctx)
-	var row storedRun
+	var row record.StoredRun
 	if err := db.Raw("SELECT "+fullColumns+fromRuns+" WHERE r.id = ?", id[:]).Take(&row).Error; err != nil {
 		return runs.Run{}, database.Translate(err, "run "+id.String())
 	}
-	blobs := blobSet{}
-	if isBlob(row.Failure) || isBlob(row.Cause) || isBlob(row.Input) || isBlob(row.Output) {
+	blobs := record.BlobSet{}
+	if row.Payloads.HasBlobs() {
 		var err error
 		if blobs, err = readBlobs(db, []runs.ID{id}); err != nil {
 			return runs.Run{}, err
 		}
 	}
-	run, err := s.codec.run(&row, blobs[id])
+	run, err := s.codec.Run(&row, blobs[id])
 	if err != nil {
 		err = runs.Damaged(id, err)
 	}
@@ -107,13 +72,13 @@ func (s *Store) Steps(ctx context.Context, id runs.ID) ([]runs.Step, error) {
 // readSteps adds to runs their steps. A damaged step is an error of its run alone.
 func (s *Store) readSteps(db *gorm.DB, loaded map[runs.ID]*runs.Loaded) error {
 	ids := slices.Collect(maps.Keys(loaded))
-	var rows []storedStep
+	var rows []record.StoredStep
 	err := db.Raw("SELECT "+readStepColumns+fromSteps+" WHERE s.run IN ?", keys(ids)).Scan(&rows).Error
 	if err != nil {
 		return database.Translate(err, "steps")
 	}
-	blobs := blobSet{}
-	if slices.ContainsFunc(rows, func(r storedStep) bool { return slices.ContainsFunc(r.payloads(), isBlob) }) {
+	blobs := record.BlobSet{}
+	if slices.ContainsFunc(rows, func(r record.StoredStep) bool { return slices.ContainsFunc(r.Payloads(), record.IsBlob) }) {
 		if blobs, err = readBlobs(db, ids); err != nil {
 			return err
 		}
@@ -121,7 +86,7 @@ func (s *Store) readSteps(db *gorm.DB, loaded map[runs.ID]*runs.Loaded) error {
 	for i := range rows {
 		id := runs.ID(rows[i].Run)
 		l := loaded[id]
-		step, err := s.codec.step(&rows[i], blobs[id])
+		step, err := s.codec.Step(&rows[i], blobs[id])
 		if err != nil {
 			l.Err = cmp.Or(l.Err, fmt.Errorf("read step %s of run %s: %w", rows[i].Node, id, err))
 			step.Error = runs.DamagedStep()
@@ -193,7 +158,7 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]runs.DueRu
 // what is wrong with one run is in its Err.
 func (s *Store) load(ctx context.Context, ids []runs.ID) (map[runs.ID]*runs.Loaded, error) {
 	db := s.db.Read().WithContext(ctx)
-	var rows []storedRun
+	var rows []record.StoredRun
 	if err := db.Raw("SELECT "+fullColumns+fromRuns+" WHERE r.id IN ?", keys(ids)).Scan(&rows).Error; err != nil {
 		return nil, err
 	}
@@ -204,7 +169,7 @@ func (s *Store) load(ctx context.Context, ids []runs.ID) (map[runs.ID]*runs.Load
 	loaded := make(map[runs.ID]*runs.Loaded, len(rows))
 	for i := range rows {
 		id := runs.ID(rows[i].ID)
-		run, err := s.codec.run(&rows[i], blobs[id])
+		run, err := s.codec.Run(&rows[i], blobs[id])
 		loaded[id] = &runs.Loaded{Run: run, Err: err}
 	}
 	if err := s.readSteps(db, loaded); err != nil {
@@ -222,12 +187,12 @@ func (s *Store) load(ctx context.Context, ids []runs.ID) (map[runs.ID]*runs.Load
 	return loaded, nil
 }
 
-func readBlobs(db *gorm.DB, ids []runs.ID) (blobSet, error) {
-	var rows []storedBlob
+func readBlobs(db *gorm.DB, ids []runs.ID) (record.BlobSet, error) {
+	var rows []record.StoredBlob
 	if err := db.Raw("SELECT run, hash, data FROM blobs WHERE run IN ?", keys(ids)).Scan(&rows).Error; err != nil {
 		return nil, database.Translate(err, "stored values")
 	}
-	set := blobSet{}
+	set := record.BlobSet{}
 	for _, row := range rows {
 		id := runs.ID(row.Run)
 		if set[id] == nil {
@@ -241,64 +206,4 @@ func readBlobs(db *gorm.DB, ids []runs.ID) (blobSet, error) {
 // keys gives ids as column values.
 func keys(ids []runs.ID) [][]byte {
 	return column(ids, func(id runs.ID) []byte { return id[:] })
-}
-
-// run turns a row into a run. With an error it has everything that can be read.
-func (c *codec) run(row *storedRun, blobs map[[16]byte][]byte) (runs.Run, error) {
-	r := runs.Run{
-		ID: runs.ID(row.ID), Workflow: workflows.ID(row.Workflow), Version: row.Version, Folder: row.Folder,
-		Status:    runStatus(row.Status),
-		CreatedAt: instant(row.MadeAt), StartedAt: maybe(row.StartedAt), FinishedAt: maybe(row.FinishedAt),
-		Depth: row.Depth, Fence: row.Fence, CancelRequested: row.CancelRequested != 0,
-		Trigger: runs.TriggerRef{ID: row.TriggerID, Type: row.TriggerType, ScheduledAt: maybe(row.ScheduledAt)},
-	}
-	r.Trigger.FiredAt = r.CreatedAt
-	if row.FiredAt != 0 {
-		r.Trigger.FiredAt = instant(row.FiredAt)
-	}
-	copy(r.Owner[:], row.Owner)
-	if row.RetryOf != nil {
-		of := runs.ID(row.RetryOf)
-		r.RetryOf = &of
-	}
-	if r.Status == runs.Waiting {
-		r.WakeAt = maybe(row.DueAt)
-	}
-	r.WaitsForSlot = r.Status == runs.Queued && row.DueAt == 0
-	var why cause
-	err := damage("cause", c.unpackJSON(row.Cause, blobs, &why))
-	r.Trigger.Request, r.Trigger.Event, r.Parent = why.Request, why.Event, why.Parent
-	r.Groups, r.Above = groupsOf(why.Groups), groupsOf(why.Above)
-	var inputErr, outputErr error
-	r.Input, inputErr = c.unpack(row.Input, blobs)
-	r.Output, outputErr = c.unpack(row.Output, blobs)
-	failureErr := c.unpackJSON(row.Failure, blobs, &r.Error)
-	return r, errors.Join(err, damage("input", inputErr), damage("output", outputErr), damage("error", failureErr))
-}
-
-// damage names the part of a run or step that cannot be read.
-func damage(part string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", part, err)
-}
-
-// step turns a row into a step. With an error it has everything that can be read.
-func (c *codec) step(row *storedStep, blobs map[[16]byte][]byte) (runs.Step, error) {
-	s := runs.Step{
-		Node: workflows.NodeID(row.Node), Index: row.Idx, Status: stepStatus(row.Status),
-		StartedAt: maybe(row.StartedAt), FinishedAt: maybe(row.FinishedAt), DueAt: maybe(row.DueAt),
-		NeedsConnect: credentials.ID(row.Hold),
-	}
-	var outputErr, sealedErr error
-	s.Output, outputErr = c.unpack(row.Output, blobs)
-	s.Sealed, sealedErr = c.unpack(row.Sealed, blobs)
-	failureErr := c.unpackJSON(row.Failure, blobs, &s.Error)
-	var detail detailRow
-	detailErr := c.unpackJSON(row.Detail, blobs, &detail)
-	if detailErr == nil {
-		detail.restore(&s, credentials.ID(row.Credential))
-	}
-	return s, errors.Join(damage("output", outputErr), damage("sealed output", sealedErr), damage("error", failureErr), damage("detail", detailErr))
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"keyflow/engine/runs"
+	"keyflow/engine/sqlstore/record"
 	"keyflow/internal/fault"
 	"keyflow/workflows"
 )
@@ -195,20 +196,20 @@ func (b *batch) admit(n *runs.NewRun, r *liveRun) error {
 		}
 	}
 	if state != slotHeld { // it begins when it is somebody's turn to give it a slot
-		r.status, r.owner, r.fence, r.due, r.started = runQueued, runs.OwnerID{}, 0, 0, 0
+		r.status, r.owner, r.fence, r.due, r.started = record.RunQueued, runs.OwnerID{}, 0, 0, 0
 	}
 	return nil
 }
 
 // skip gives up a start that got no slot, and its dedupe key.
-func (b *batch) skip(n *runs.NewRun, enc *encoded, err error) runs.Outcome {
+func (b *batch) skip(n *runs.NewRun, enc *record.Encoded, err error) runs.Outcome {
 	out := runs.Outcome{Err: err}
 	if n.RecordSkip && fault.Is(err, fault.Conflict) {
 		out = runs.Outcome{Skipped: true}
 	}
-	if enc.key != nil {
-		stored := b.held[enc.key.hash]
-		stored.run, stored.refused = runs.ID{}, out.Err
+	if enc.Dedupe != nil {
+		stored := b.held[enc.Dedupe.Hash]
+		stored.Run, stored.Refused = runs.ID{}, out.Err
 		b.skipped = append(b.skipped, stored)
 	}
 	return out
@@ -322,7 +323,7 @@ func (b *batch) free(run runs.ID) {
 // regulate carries an Admit out; the slots are handed on with those of the other entries.
 func (b *batch) regulate(a *runs.Admit) {
 	for _, run := range a.Ended {
-		if r := b.runs[run]; !r.exists || runStatus(r.status).Final() {
+		if r := b.runs[run]; !r.exists || record.RunStatus(r.status).Final() {
 			b.free(run)
 		}
 	}
@@ -363,7 +364,7 @@ func (k *slotBook) ordered(place runs.Place) []*room {
 // give gives a slot to a run that waits. When it was the last that the run needs, it is due.
 func (b *batch) give(s *slotRow, room *room) {
 	k, r := b.slots, b.runs[s.key.run]
-	if r == nil || !r.exists || r.status != runQueued || r.due != 0 {
+	if r == nil || !r.exists || r.status != record.RunQueued || r.due != 0 {
 		k.set(s, slotGone) // it waits no more; nothing of ours leaves this behind
 		return
 	}

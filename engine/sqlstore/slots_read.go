@@ -171,10 +171,10 @@ func (k *slotBook) writes() []question {
 func (b *batch) keyWrites() []question {
 	var out []question
 	for _, key := range b.skipped {
-		if key.refused != nil {
-			out = append(out, question{sql: "DELETE FROM dedupe WHERE hash = ?", args: []any{key.hash[:]}})
+		if key.Refused != nil {
+			out = append(out, question{sql: "DELETE FROM dedupe WHERE hash = ?", args: []any{key.Hash[:]}})
 		} else {
-			out = append(out, question{sql: "UPDATE dedupe SET run = NULL WHERE hash = ?", args: []any{key.hash[:]}})
+			out = append(out, question{sql: "UPDATE dedupe SET run = NULL WHERE hash = ?", args: []any{key.Hash[:]}})
 		}
 	}
 	return out

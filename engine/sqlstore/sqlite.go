@@ -14,6 +14,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"keyflow/engine/runs"
+	"keyflow/engine/sqlstore/record"
 )
 
 // sqliteWriter commits batches on SQLite's one writing connection. It speaks to the driver
@@ -170,9 +171,9 @@ func (w *sqliteWriter) readTold(b *batch) error {
 }
 
 func (w *sqliteWriter) readAsked(b *batch) error {
-	return b.asks(func(a *stepAsk) error {
-		return w.query(func(row []driver.Value) { b.status[a.key] = int16(row[0].(int64)) },
-			"SELECT status FROM steps WHERE run = ? AND node = ? AND idx = ?", a.key.run[:], a.node, int64(a.key.idx))
+	return b.asks(func(a *record.StepCheck) error {
+		return w.query(func(row []driver.Value) { b.status[a.Key] = int16(row[0].(int64)) },
+			"SELECT status FROM steps WHERE run = ? AND node = ? AND idx = ?", a.Key.Run[:], a.NodeID, int64(a.Key.Index))
 	})
 }
 
@@ -205,15 +206,15 @@ var placeholders = map[int]string{
 func (w *sqliteWriter) reserveKeys(b *batch) error {
 	for _, k := range b.keys {
 		err := w.exec(reserveKey+" VALUES (?, ?, ?, ?) "+reserveConflict+"?",
-			k.hash[:], nullID(k.run), null(k.input), k.expires, b.now)
+			k.Hash[:], nullID(k.Run), null(k.InputHash), k.Expires, b.now)
 		if err == nil {
 			err = w.query(func(row []driver.Value) {
-				k.run = runs.ID{}
+				k.Run = runs.ID{}
 				if run, ok := row[0].([]byte); ok {
-					k.run = runs.ID(run)
+					k.Run = runs.ID(run)
 				}
-				k.input, _ = row[1].([]byte)
-			}, "SELECT run, input_hash FROM dedupe WHERE hash = ?", k.hash[:])
+				k.InputHash, _ = row[1].([]byte)
+			}, "SELECT run, input_hash FROM dedupe WHERE hash = ?", k.Hash[:])
 		}
 		if err != nil {
 			return fmt.Errorf("reserve dedupe keys: %w", err)
@@ -226,9 +227,9 @@ func (w *sqliteWriter) insertRuns(b *batch) error {
 	const query = "INSERT INTO runs (" + runColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	for _, r := range b.inserts {
 		f := r.fresh
-		err := w.exec(query, r.id[:], f.origin, int64(f.version), int64(r.status), nullID(r.owner), r.fence, nullInt(r.due),
-			f.created, nullInt(f.fired), nullInt(f.scheduled), nullInt(r.started), nullInt(r.finished),
-			int64(f.depth), bit(r.cancel), null(f.retryOf), null(r.failure), null(f.cause), null(f.input), null(r.output))
+		err := w.exec(query, r.id[:], f.OriginID, int64(f.Version), int64(r.status), nullID(r.owner), r.fence, nullInt(r.due),
+			f.Created, nullInt(f.Fired), nullInt(f.Scheduled), nullInt(r.started), nullInt(r.finished),
+			int64(f.Depth), bit(r.cancel), null(f.RetryOf), null(r.failure), null(f.Cause), null(f.Input), null(r.output))
 		if err != nil {
 			return fmt.Errorf("insert run: %w", err)
 		}
@@ -254,8 +255,8 @@ func (w *sqliteWriter) upsertSteps(b *batch) error {
 	const query = "INSERT INTO steps (" + stepColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) " + stepConflict
 	for i := range b.steps {
 		s := &b.steps[i]
-		err := w.exec(query, s.key.run[:], s.node, int64(s.key.idx), int64(s.status), nullInt(s.started), nullInt(s.finished),
-			nullInt(s.due), null(s.failure), null(s.detail), null(s.output), nullInt(s.credential), nullText(s.hold), null(s.sealed))
+		err := w.exec(query, s.Key.Run[:], s.NodeID, int64(s.Key.Index), int64(s.Status), nullInt(s.Started), nullInt(s.Finished),
+			nullInt(s.Due), null(s.Failure), null(s.Detail), null(s.Output), nullInt(s.CredentialID), nullText(s.Hold), null(s.Sealed))
 		if err != nil {
 			return fmt.Errorf("store step: %w", err)
 		}
@@ -266,7 +267,7 @@ func (w *sqliteWriter) upsertSteps(b *batch) error {
 func (w *sqliteWriter) insertBlobs(b *batch) error {
 	for i := range b.blobs {
 		v := &b.blobs[i]
-		err := w.exec("INSERT INTO blobs (run, hash, data) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", v.run[:], v.hash[:], v.data)
+		err := w.exec("INSERT INTO blobs (run, hash, data) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", v.Run[:], v.Hash[:], v.Data)
 		if err != nil {
 			return fmt.Errorf("store value: %w", err)
 		}
@@ -278,7 +279,7 @@ func (w *sqliteWriter) changeSignals(b *batch) error {
 	for i := range b.signals {
 		s := &b.signals[i]
 		err := w.exec("INSERT INTO signals (id, run, kind, data) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-			s.id[:], s.run[:], s.kind, null(s.data))
+			s.ID[:], s.Run[:], s.Kind, null(s.Data))
 		if err != nil {
 			return fmt.Errorf("store signal: %w", err)
 		}

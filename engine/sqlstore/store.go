@@ -18,6 +18,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"keyflow/engine/runs"
+	"keyflow/engine/sqlstore/record"
+	"keyflow/engine/sqlstore/retention"
 	"keyflow/internal/database"
 	"keyflow/internal/fault"
 )
@@ -25,10 +27,10 @@ import (
 // Store implements engine.Store.
 type Store struct {
 	db     *database.DB
-	codec  *codec
+	codec  *record.Codec
 	names  *names
 	write  writer
-	delete *Deleter
+	delete *retention.Deleter
 	// notify is called after a transaction with events; nil: nobody is told.
 	notify func()
 }
@@ -43,11 +45,11 @@ type writer interface {
 
 // New returns the store of runs in db.
 func New(db *database.DB) (*Store, error) {
-	codec, err := newCodec()
+	codec, err := record.NewCodec()
 	if err != nil {
 		return nil, fmt.Errorf("open run store: %w", err)
 	}
-	s := &Store{db: db, codec: codec, names: newNames(db), delete: NewDeleter(db)}
+	s := &Store{db: db, codec: codec, names: newNames(db), delete: retention.NewDeleter(db)}
 	switch db.Dialect() {
 	case database.SQLite:
 		s.write = &sqliteWriter{pool: db.SQL()}

@@ -5,6 +5,7 @@ import (
 
 	"keyflow/engine/enginetest"
 	"keyflow/engine/sqlstore"
+	"keyflow/engine/sqlstore/heartbeat"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 )
@@ -14,7 +15,7 @@ func TestStore(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
 		enginetest.TestStore(t, func(t *testing.T) enginetest.Stores {
 			db := open()
-			stores := enginetest.Stores{Store: newStore(t, db), Owners: sqlstore.NewOwners(db)}
+			stores := enginetest.Stores{Store: newStore(t, db), Owners: heartbeat.New(db)}
 			if db.Dialect() == database.Postgres {
 				stores.Other = newStore(t, db)
 			}

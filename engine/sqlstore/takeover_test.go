@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"keyflow/engine/runs"
-	"keyflow/engine/sqlstore"
+	"keyflow/engine/sqlstore/heartbeat"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/fault"
 )
@@ -15,7 +15,7 @@ import (
 func TestTakeoverWaitsForBeat(t *testing.T) {
 	t.Parallel()
 	db := databasetest.Postgres(t)
-	store, owners := newStore(t, db), sqlstore.NewOwners(db)
+	store, owners := newStore(t, db), heartbeat.New(db)
 	from, now := runs.OwnerID{1}, time.Now().UTC().Truncate(time.Microsecond)
 	if err := owners.Beat(t.Context(), from); err != nil {
 		t.Fatal(err)

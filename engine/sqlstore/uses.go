@@ -12,6 +12,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine/runs"
+	"keyflow/engine/sqlstore/record"
 	"keyflow/internal/database"
 	"keyflow/internal/fault"
 	"keyflow/workflows"
@@ -42,7 +43,7 @@ func parsePlace(text string) (p usePlace, err error) {
 
 // storedUse is a step that used a credential, with what a use tells of its run.
 type storedUse struct {
-	Step       storedStep `gorm:"embedded"`
+	Step       record.StoredStep `gorm:"embedded"`
 	NodeNumber int64
 	Workflow   string
 }
@@ -78,7 +79,7 @@ func (s *Store) Uses(ctx context.Context, f runs.UseFilter) ([]runs.CredentialUs
 	for i := range rows {
 		row := &rows[i]
 		row.Step.Credential = string(f.Credential)
-		step, err := s.codec.step(&row.Step, blobs[runs.ID(row.Step.Run)])
+		step, err := s.codec.Step(&row.Step, blobs[runs.ID(row.Step.Run)])
 		if err != nil {
 			return nil, fmt.Errorf("read step %s of run %s: %w", row.Step.Node, runs.ID(row.Step.Run), err)
 		}
@@ -111,10 +112,10 @@ func usedSteps(db *gorm.DB, f *runs.UseFilter, after *usePlace) (rows []storedUs
 	return rows, db.Raw(query, append(args, f.Limit+1)...).Scan(&rows).Error
 }
 
-func blobsOfUses(db *gorm.DB, rows []storedUse) (blobSet, error) {
+func blobsOfUses(db *gorm.DB, rows []storedUse) (record.BlobSet, error) {
 	var ids []runs.ID
 	for i := range rows {
-		if id := runs.ID(rows[i].Step.Run); isBlob(rows[i].Step.Detail) && !slices.Contains(ids, id) {
+		if id := runs.ID(rows[i].Step.Run); record.IsBlob(rows[i].Step.Detail) && !slices.Contains(ids, id) {
 			ids = append(ids, id)
 		}
 	}
@@ -150,9 +151,9 @@ func usesOf(row *storedUse, step *runs.Step, after *usePlace) []runs.CredentialU
 func calledAt(step *runs.Step, call int) time.Time {
 	for i := range step.Attempts {
 		a := &step.Attempts[i]
-		if a.Request != nil && callOf(a.Request, step.Calls) > call {
+		if a.Request != nil && record.LastCall(a.Request, step.Calls) > call {
 			return a.StartedAt
 		}
 	}
-	return instant(micros(step.StartedAt))
+	return record.Time(record.Micros(step.StartedAt))
 }

@@ -17,6 +17,7 @@ import (
 	"keyflow/engine"
 	"keyflow/engine/runs"
 	enginestore "keyflow/engine/sqlstore"
+	"keyflow/engine/sqlstore/heartbeat"
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 	"keyflow/nodes"
@@ -61,7 +62,7 @@ func open(t *testing.T, h *firingtest.Harness) *rig {
 		}
 	}
 	e, err := engine.New(engine.Options{
-		Store: store, Owners: enginestore.NewOwners(h.Database), Catalog: h.Catalog, Types: nodes.NewRegistry(kinds...), Credentials: nobody{}, Exclusive: true,
+		Store: store, Owners: heartbeat.New(h.Database), Catalog: h.Catalog, Types: nodes.NewRegistry(kinds...), Credentials: nobody{}, Exclusive: true,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package sqlstore_test
+package retention_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 
 	"keyflow/engine/runs"
 	"keyflow/engine/sqlstore"
+	"keyflow/engine/sqlstore/retention"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/workflows"
@@ -79,7 +80,7 @@ func (a *archive) commit(entries ...runs.Entry) {
 
 // prune lets a pruner work until it has nothing more to do, and returns how many runs went in
 // how many portions.
-func (a *archive) prune(p *sqlstore.Pruner, now time.Time) (runs, portions int) {
+func (a *archive) prune(p *retention.Pruner, now time.Time) (runs, portions int) {
 	a.Helper()
 	if len(a.added) > 0 {
 		a.commit()
@@ -144,7 +145,7 @@ func TestPruneByAge(t *testing.T) {
 		a.start = a.start.Add(24 * time.Hour)
 		a.add("a", "t", runs.Failed, step(0, nil))
 
-		p := sqlstore.NewPruner(a.db, sqlstore.Keep{For: 12 * time.Hour})
+		p := retention.NewPruner(a.db, retention.Keep{For: 12 * time.Hour})
 		if n, _ := a.prune(p, a.start.Add(time.Hour)); n != old {
 			t.Errorf("%d runs were pruned, want %d", n, old)
 		}
@@ -174,7 +175,7 @@ func TestPruneByNumber(t *testing.T) {
 		}
 		a.add("b", "t", runs.Failed)
 		a.add("b", "t", runs.Canceled)
-		p := sqlstore.NewPruner(a.db, sqlstore.Keep{Runs: 3})
+		p := retention.NewPruner(a.db, retention.Keep{Runs: 3})
 		if n, _ := a.prune(p, a.start); n != 227 {
 			t.Errorf("%d runs were pruned, want 227", n)
 		}
@@ -202,7 +203,7 @@ func TestPruneManyOrigins(t *testing.T) {
 		for i := range origins {
 			a.add("a", "t"+strconv.Itoa(i*31%origins), runs.Succeeded)
 		}
-		p := sqlstore.NewPruner(a.db, sqlstore.Keep{Runs: keep})
+		p := retention.NewPruner(a.db, retention.Keep{Runs: keep})
 		if n, _ := a.prune(p, a.start); n != origins-keep {
 			t.Errorf("%d runs were pruned, want %d", n, origins-keep)
 		}
@@ -234,7 +235,7 @@ func TestPruneInPortions(t *testing.T) {
 		if err := a.db.Write().Exec("DELETE FROM runs WHERE id = ?", run[:]).Error; err != nil {
 			t.Fatal(err)
 		}
-		_, portions := a.prune(sqlstore.NewPruner(a.db, sqlstore.Keep{}), a.start)
+		_, portions := a.prune(retention.NewPruner(a.db, retention.Keep{}), a.start)
 		if portions < 6 {
 			t.Errorf("%d portions", portions)
 		}
@@ -260,7 +261,7 @@ func TestPruneSideBySide(t *testing.T) {
 		total := 0
 		for range 3 {
 			all.Go(func() {
-				n, _ := a.prune(sqlstore.NewPruner(a.db, sqlstore.Keep{For: time.Hour, Runs: 1}), a.start.Add(48*time.Hour))
+				n, _ := a.prune(retention.NewPruner(a.db, retention.Keep{For: time.Hour, Runs: 1}), a.start.Add(48*time.Hour))
 				mu.Lock()
 				defer mu.Unlock()
 				total += n
@@ -270,7 +271,7 @@ func TestPruneSideBySide(t *testing.T) {
 		if total != count {
 			t.Errorf("%d runs were pruned, want %d", total, count)
 		}
-		a.prune(sqlstore.NewPruner(a.db, sqlstore.Keep{}), a.start)
+		a.prune(retention.NewPruner(a.db, retention.Keep{}), a.start)
 		a.wantRows("left", map[string]int{"runs": 0, "steps": 0, "deleted_runs": 0})
 	})
 }

@@ -1,4 +1,6 @@
-package sqlstore
+// Package retention deletes what is not kept: runs beyond the configured age and number, single
+// runs on request, and expired dedupe keys. It never deletes a run that has not ended.
+package retention
 
 import (
 	"bytes"
@@ -9,6 +11,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"keyflow/engine/sqlstore/record"
 	"keyflow/internal/database"
 )
 
@@ -106,7 +109,7 @@ func (p *Pruner) aged(ctx context.Context, before time.Time) (ids [][]byte, more
 		Gone int
 	}
 	err = p.read(ctx).Raw(`SELECT id, CASE WHEN status IN (4, 5, 6) AND COALESCE(finished_at, created_at) <= ? THEN 1 ELSE 0 END AS gone
-		FROM runs WHERE id > ? AND id < ? ORDER BY id LIMIT ?`, before.UnixMicro(), p.after, firstID(before.UnixMilli()+1), pruneRuns).Scan(&rows).Error
+		FROM runs WHERE id > ? AND id < ? ORDER BY id LIMIT ?`, before.UnixMicro(), p.after, record.FirstID(before.UnixMilli()+1), pruneRuns).Scan(&rows).Error
 	if err != nil || len(rows) == 0 {
 		return nil, false, err
 	}

@@ -1,4 +1,7 @@
-package sqlstore
+// Package record turns the entries of the journal into rows, and rows into runs and steps: the
+// numbers of statuses, the checks of what can be stored, the JSON and compression of values. It
+// executes no SQL and decides nothing about a run.
+package record
 
 import (
 	"crypto/sha256"
@@ -27,13 +30,14 @@ const (
 	tagEnd
 )
 
-// codec turns payloads into column values and back. It is safe for concurrent use.
-type codec struct {
+// Codec turns payloads into column values and back. It is safe for concurrent use.
+type Codec struct {
 	enc *zstd.Encoder
 	dec *zstd.Decoder
 }
 
-func newCodec() (*codec, error) {
+// NewCodec returns a codec.
+func NewCodec() (*Codec, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithWindowSize(256<<10), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
 	if err != nil {
@@ -44,19 +48,19 @@ func newCodec() (*codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &codec{enc: enc, dec: dec}, nil
+	return &Codec{enc: enc, dec: dec}, nil
 }
 
-// blobRow is a long value; rows refer to it by hash.
-type blobRow struct {
-	run  runs.ID
-	hash [16]byte
-	data []byte
+// BlobRow is a long value. Other rows refer to it by its hash.
+type BlobRow struct {
+	Run  runs.ID
+	Hash [16]byte
+	Data []byte
 }
 
 // pack returns the column value of v: nil for nothing, else plain or tagged. A long value
 // is appended to blobs. The error is a TooLarge fault naming what.
-func (c *codec) pack(run runs.ID, what string, v []byte, blobs *[]blobRow) ([]byte, error) {
+func (c *Codec) pack(run runs.ID, what string, v []byte, blobs *[]BlobRow) ([]byte, error) {
 	switch {
 	case len(v) == 0:
 		return nil, nil
@@ -64,9 +68,9 @@ func (c *codec) pack(run runs.ID, what string, v []byte, blobs *[]blobRow) ([]by
 		return nil, fault.New(fault.TooLarge, "%s is %d bytes long; at most %d can be stored", what, len(v), maxPayload)
 	case len(v) > blobOver:
 		sum := sha256.Sum256(v)
-		b := blobRow{run: run, hash: [16]byte(sum[:16]), data: c.enc.EncodeAll(v, nil)}
+		b := BlobRow{Run: run, Hash: [16]byte(sum[:16]), Data: c.enc.EncodeAll(v, nil)}
 		*blobs = append(*blobs, b)
-		return append([]byte{tagBlob}, b.hash[:]...), nil
+		return append([]byte{tagBlob}, b.Hash[:]...), nil
 	case len(v) > compressOver:
 		if z := c.enc.EncodeAll(v, append(make([]byte, 0, len(v)/2+64), tagZstd)); len(z) < len(v)-len(v)/8 {
 			return z, nil
@@ -79,7 +83,7 @@ func (c *codec) pack(run runs.ID, what string, v []byte, blobs *[]blobRow) ([]by
 }
 
 // packJSON packs the JSON of v.
-func (c *codec) packJSON(run runs.ID, what string, v any, blobs *[]blobRow) ([]byte, error) {
+func (c *Codec) packJSON(run runs.ID, what string, v any, blobs *[]BlobRow) ([]byte, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return nil, fault.New(fault.Invalid, "%s is not JSON", what).Because(err)
@@ -90,7 +94,7 @@ func (c *codec) packJSON(run runs.ID, what string, v any, blobs *[]blobRow) ([]b
 var errNoBlob = errors.New("a stored value is missing from blobs")
 
 // unpack returns the value of a column; blobs are those of the run by hash.
-func (c *codec) unpack(v []byte, blobs map[[16]byte][]byte) ([]byte, error) {
+func (c *Codec) unpack(v []byte, blobs map[[16]byte][]byte) ([]byte, error) {
 	if len(v) == 0 {
 		return nil, nil
 	}
@@ -109,7 +113,7 @@ func (c *codec) unpack(v []byte, blobs map[[16]byte][]byte) ([]byte, error) {
 	}
 }
 
-func (c *codec) decode(z []byte) ([]byte, error) {
+func (c *Codec) decode(z []byte) ([]byte, error) {
 	v, err := c.dec.DecodeAll(z, nil)
 	if err != nil {
 		return nil, fmt.Errorf("decompress a stored value: %w", err)
@@ -117,8 +121,8 @@ func (c *codec) decode(z []byte) ([]byte, error) {
 	return v, nil
 }
 
-// unpackJSON decodes the JSON of a column into dst, which stays as it is for NULL.
-func (c *codec) unpackJSON(v []byte, blobs map[[16]byte][]byte, dst any) error {
+// UnpackJSON decodes the JSON of a column into dst, which stays as it is for NULL.
+func (c *Codec) UnpackJSON(v []byte, blobs map[[16]byte][]byte, dst any) error {
 	text, err := c.unpack(v, blobs)
 	if err != nil || text == nil {
 		return err
@@ -126,8 +130,8 @@ func (c *codec) unpackJSON(v []byte, blobs map[[16]byte][]byte, dst any) error {
 	return json.Unmarshal(text, dst)
 }
 
-// isBlob reports whether a column refers to a blob.
-func isBlob(v []byte) bool { return len(v) > 0 && v[0] == tagBlob }
+// IsBlob reports whether a column refers to a blob.
+func IsBlob(v []byte) bool { return len(v) > 0 && v[0] == tagBlob }
 
 // hashOf returns the hash in a reference to a blob.
 func hashOf(v []byte) (hash [16]byte) {

@@ -1,4 +1,4 @@
-package sqlstore_test
+package retention_test
 
 import (
 	"testing"
@@ -8,10 +8,12 @@ import (
 
 	"keyflow/engine/runs"
 	"keyflow/engine/sqlstore"
+	"keyflow/engine/sqlstore/retention"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 )
 
+// TestPruneDedupe: keys are deleted once they have expired, at most so many at a time.
 func TestPruneDedupe(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
@@ -37,7 +39,7 @@ func TestPruneDedupe(t *testing.T) {
 		for i, key := range []string{"a", "b", "c", "d"} {
 			start(key, now.Add(time.Duration(i)*time.Minute))
 		}
-		pruner := sqlstore.NewPruner(db, sqlstore.Keep{})
+		pruner := retention.NewPruner(db, retention.Keep{})
 		prune := func(at time.Time, limit, want int) {
 			t.Helper()
 			if n, err := pruner.PruneDedupe(t.Context(), at, limit); err != nil || n != want {

@@ -1,4 +1,4 @@
-package sqlstore
+package record
 
 import (
 	"strings"
@@ -35,8 +35,8 @@ type callRow struct {
 	Duration    int64          `json:"d,omitempty"` // microseconds
 }
 
-// usedBy is the credential that the step used last, "" for none. A step resolves one: another
-// one is possible only where a template gave another id to a later attempt.
+// usedBy returns the credential that the step used last, "" for none. A step uses more than one
+// only if a template gave another id to a later attempt.
 func usedBy(s *runs.Step) credentials.ID {
 	for i := len(s.Calls) - 1; i >= 0; i-- {
 		if id := s.Calls[i].Credential; id != "" {
@@ -56,7 +56,7 @@ func detailOf(s *runs.Step, used credentials.ID) *detailRow {
 	for i := range s.Calls {
 		d.Calls = append(d.Calls, callRowOf(&s.Calls[i], used))
 	}
-	base := micros(s.StartedAt)
+	base := Micros(s.StartedAt)
 	for i := range s.Attempts {
 		a := &s.Attempts[i]
 		row := attemptRow{Number: a.Attempt, Start: a.StartedAt.UnixMicro() - base, Error: a.Error}
@@ -65,7 +65,7 @@ func detailOf(s *runs.Step, used credentials.ID) *detailRow {
 			row.Took = &took
 		}
 		if a.Request != nil {
-			if row.Call = callOf(a.Request, s.Calls); row.Call == 0 {
+			if row.Call = LastCall(a.Request, s.Calls); row.Call == 0 {
 				row.Request = a.Request
 			}
 		}
@@ -91,8 +91,8 @@ func callRowOf(c *credentials.Call, used credentials.ID) callRow {
 	return row
 }
 
-// callOf returns the 1-based place of the last call that r summarizes, 0 for none.
-func callOf(r *runs.Request, calls []credentials.Call) int {
+// LastCall returns the 1-based position of the last call that r summarizes, 0 for none.
+func LastCall(r *runs.Request, calls []credentials.Call) int {
 	for i := len(calls) - 1; i >= 0; i-- {
 		c := &calls[i]
 		if c.URL == r.URL && c.Method == r.Method && c.Status == r.Status && c.Duration.Milliseconds() == r.DurationMS {
@@ -102,7 +102,7 @@ func callOf(r *runs.Request, calls []credentials.Call) int {
 	return 0
 }
 
-// hostOf returns what stands between "//" and the path.
+// hostOf returns the part of a URL between "//" and the path.
 func hostOf(url string) string {
 	_, rest, _ := strings.Cut(url, "//")
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
@@ -131,10 +131,10 @@ func (d *detailRow) restore(s *runs.Step, used credentials.ID) {
 		}
 		s.Calls = append(s.Calls, call)
 	}
-	base := micros(s.StartedAt)
+	base := Micros(s.StartedAt)
 	for i := range d.Attempts {
 		row := &d.Attempts[i]
-		a := runs.Attempt{Attempt: row.Number, StartedAt: instant(base + row.Start), Error: row.Error, Request: row.Request}
+		a := runs.Attempt{Attempt: row.Number, StartedAt: Time(base + row.Start), Error: row.Error, Request: row.Request}
 		if row.Took != nil {
 			end := a.StartedAt.Add(time.Duration(*row.Took) * time.Microsecond)
 			a.FinishedAt = &end
@@ -145,24 +145,4 @@ func (d *detailRow) restore(s *runs.Step, used credentials.ID) {
 		}
 		s.Attempts = append(s.Attempts, a)
 	}
-}
-
-// micros is a time column's value: microseconds since 1970, 0 for none.
-func micros(t *time.Time) int64 {
-	if t == nil || t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
-// instant is the time of a column's value.
-func instant(us int64) time.Time { return time.UnixMicro(us).UTC() }
-
-// maybe is the time of a column that may be NULL (0).
-func maybe(us int64) *time.Time {
-	if us == 0 {
-		return nil
-	}
-	t := instant(us)
-	return &t
 }

@@ -1,4 +1,6 @@
-package sqlstore
+// Package heartbeat stores which processes are alive: one row for each, with its last beat. It
+// reads which runs a silent process owns, and changes no run.
+package heartbeat
 
 import (
 	"context"
@@ -12,19 +14,19 @@ import (
 	"keyflow/internal/database"
 )
 
-// Owners implements runs.Owners with rows that hold the last beat: the database's time, or one
-// more than the beat before when that clock was set back.
+// Owners implements runs.Owners. A beat is the database's time, or one more than the previous beat
+// if that clock was set back.
 //
-// On Postgres it keeps one connection of the pool to itself, so that a pool exhausted by
-// slow queries does not look like a dead process. SQLite has a single writing connection,
-// which a beat shares; there the folder lock says who is alive.
+// On Postgres it reserves one connection of the pool, so that a pool exhausted by slow queries
+// does not look like a dead process. SQLite has a single writing connection, which beats share;
+// there the lock of the data folder shows which process is alive.
 type Owners struct {
 	db    *database.DB
 	now   string // the database's time in microseconds
 	later string // the function that gives the greater of two numbers
 
 	mu   sync.Mutex
-	conn *sql.Conn // of Postgres; nil until it is needed
+	conn *sql.Conn // only on Postgres; nil until the first use
 }
 
 var _ runs.Owners = (*Owners)(nil)
@@ -35,31 +37,31 @@ const (
 	postgresNow = "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
 )
 
-// NewOwners returns the heartbeat of processes in db.
-func NewOwners(db *database.DB) *Owners {
+// New returns the heartbeat of processes in db.
+func New(db *database.DB) *Owners {
 	if db.Dialect() == database.Postgres {
 		return &Owners{db: db, now: postgresNow, later: "GREATEST"}
 	}
 	return &Owners{db: db, now: sqliteNow, later: "MAX"}
 }
 
-// Beat implements engine.Owners.
+// Beat implements runs.Owners.
 func (o *Owners) Beat(ctx context.Context, owner runs.OwnerID) error {
 	return o.use(ctx, o.db.Write(), func(db *gorm.DB) error {
 		return db.Exec("INSERT INTO owners (beat_at, id) VALUES ("+o.now+", ?) ON CONFLICT (id) DO UPDATE SET beat_at = "+o.later+"(excluded.beat_at, owners.beat_at + 1)", owner[:]).Error
 	})
 }
 
-// Leave implements engine.Owners. It gives the connection back.
+// Leave implements runs.Owners. It returns the connection to the pool.
 func (o *Owners) Leave(ctx context.Context, owner runs.OwnerID) error {
 	err := o.use(ctx, o.db.Write(), func(db *gorm.DB) error { return db.Exec("DELETE FROM owners WHERE id = ?", owner[:]).Error })
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return errors.Join(err, o.giveBack())
+	return errors.Join(err, o.release())
 }
 
-// use runs fn on the connection of the heartbeat, which is replaced after an error; on SQLite
-// it is the one of the given handle.
+// use calls fn with the connection of the heartbeat, which is replaced after an error. On SQLite
+// that is the connection of the given handle.
 func (o *Owners) use(ctx context.Context, on *gorm.DB, fn func(*gorm.DB) error) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -76,13 +78,13 @@ func (o *Owners) use(ctx context.Context, on *gorm.DB, fn func(*gorm.DB) error) 
 	}
 	err := fn(db)
 	if err != nil {
-		err = errors.Join(err, o.giveBack())
+		err = errors.Join(err, o.release())
 	}
 	return database.Translate(err, "heartbeat")
 }
 
-// giveBack returns the connection to the pool, which closes it when it is broken.
-func (o *Owners) giveBack() error {
+// release returns the connection to the pool, which closes it if it is broken.
+func (o *Owners) release() error {
 	if o.conn == nil {
 		return nil
 	}
@@ -94,14 +96,14 @@ func (o *Owners) giveBack() error {
 	return err
 }
 
-// lastBeats steps from one owner of runs to the next in the index and reads no other run.
-const lastBeats = `WITH RECURSIVE held (owner) AS (
+// lastBeats goes from one owner to the next in the index of owners, and reads one run of each.
+const lastBeats = `WITH RECURSIVE owning (owner) AS (
 		SELECT (SELECT owner FROM runs WHERE owner IS NOT NULL ORDER BY owner LIMIT 1)
-		UNION ALL SELECT (SELECT owner FROM runs WHERE owner > held.owner ORDER BY owner LIMIT 1) FROM held WHERE held.owner IS NOT NULL
-	) SELECT held.owner, COALESCE(w.beat_at, 0) AS beat FROM held LEFT JOIN owners w ON w.id = held.owner WHERE held.owner IS NOT NULL`
+		UNION ALL SELECT (SELECT owner FROM runs WHERE owner > owning.owner ORDER BY owner LIMIT 1) FROM owning WHERE owning.owner IS NOT NULL
+	) SELECT owning.owner, COALESCE(w.beat_at, 0) AS beat FROM owning LEFT JOIN owners w ON w.id = owning.owner WHERE owning.owner IS NOT NULL`
 
-// Beats implements runs.Owners. It is part of the heartbeat: waiting for a connection of the
-// pool here would delay the next beat.
+// Beats implements runs.Owners. It uses the connection of the heartbeat, because waiting for
+// another one would delay the next beat.
 func (o *Owners) Beats(ctx context.Context) (map[runs.OwnerID]int64, error) {
 	var rows []struct {
 		Owner []byte
@@ -118,7 +120,7 @@ func (o *Owners) Beats(ctx context.Context) (map[runs.OwnerID]int64, error) {
 	return beats, nil
 }
 
-// OwnedBy implements runs.Owners, on the connection of the heartbeat as Beats.
+// OwnedBy implements runs.Owners. Like Beats, it uses the connection of the heartbeat.
 func (o *Owners) OwnedBy(ctx context.Context, owners []runs.OwnerID, limit int) ([]runs.Orphan, error) {
 	var orphans []runs.Orphan
 	for _, owner := range owners {

@@ -5,6 +5,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine/runs"
+	"keyflow/engine/sqlstore/record"
 	"keyflow/internal/database"
 )
 
@@ -17,7 +18,7 @@ func (s *Store) WaitingForCredential(ctx context.Context, id credentials.ID, aft
 		WHERE s.hold = ? AND s.run > ? AND r.status NOT IN (?, ?, ?)
 		AND NOT EXISTS (SELECT 1 FROM signals WHERE signals.run = s.run AND signals.kind = ? AND signals.data = ?)
 		ORDER BY s.run LIMIT ?`,
-		string(id), after[:], runSucceeded, runFailed, runCanceled, runs.SignalConnected, []byte(id), limit).Scan(&rows).Error
+		string(id), after[:], record.RunSucceeded, record.RunFailed, record.RunCanceled, runs.SignalConnected, []byte(id), limit).Scan(&rows).Error
 	if err != nil {
 		return nil, database.Translate(err, "runs that wait for a credential")
 	}
@@ -31,10 +32,10 @@ func (s *Store) WaitingForCredential(ctx context.Context, id credentials.ID, aft
 // AwaitedCredentials implements engine.Holds. It steps from one credential to the next in the index.
 func (s *Store) AwaitedCredentials(ctx context.Context) ([]credentials.ID, error) {
 	var ids []credentials.ID
-	err := s.db.Read().WithContext(ctx).Raw(`WITH RECURSIVE held (id) AS (
+	err := s.db.Read().WithContext(ctx).Raw(`WITH RECURSIVE awaited (id) AS (
 			SELECT min(hold) FROM steps WHERE hold IS NOT NULL
-			UNION ALL SELECT (SELECT min(hold) FROM steps WHERE hold > held.id) FROM held WHERE held.id IS NOT NULL
-		) SELECT id FROM held WHERE id IS NOT NULL`).Scan(&ids).Error
+			UNION ALL SELECT (SELECT min(hold) FROM steps WHERE hold > awaited.id) FROM awaited WHERE awaited.id IS NOT NULL
+		) SELECT id FROM awaited WHERE id IS NOT NULL`).Scan(&ids).Error
 	if err != nil {
 		return nil, database.Translate(err, "credentials that runs wait for")
 	}

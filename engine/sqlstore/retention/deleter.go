@@ -1,4 +1,4 @@
-package sqlstore
+package retention
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"gorm.io/gorm"
 
 	"keyflow/engine/runs"
+	"keyflow/engine/sqlstore/record"
 	"keyflow/internal/database"
 	"keyflow/internal/fault"
 )
@@ -69,7 +70,7 @@ func (d *Deleter) clause(l locking) string {
 }
 
 // finalStatuses are the numbers of the statuses of runs that have ended.
-func finalStatuses() []int { return []int{runSucceeded, runFailed, runCanceled} }
+func finalStatuses() []int { return []int{record.RunSucceeded, record.RunFailed, record.RunCanceled} }
 
 // deleteRuns deletes those of the runs that have ended, and records in deleted_runs that their
 // other rows must be deleted too. It returns how many runs it deleted.

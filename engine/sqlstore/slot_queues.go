@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"keyflow/engine/runs"
+	"keyflow/engine/sqlstore/record"
 	"keyflow/internal/database"
 	"keyflow/workflows"
 )
@@ -56,7 +57,7 @@ func (s *Store) Leaked(ctx context.Context, after runs.ID, limit int) (map[workf
 	}
 	err := s.db.Read().WithContext(ctx).Raw(`SELECT s.run, s.workflow, CASE WHEN r.id IS NULL OR r.status IN (?, ?, ?) THEN 1 ELSE 0 END AS ended
 		FROM (SELECT DISTINCT run, workflow FROM slots WHERE run > ? ORDER BY run LIMIT ?) s LEFT JOIN runs r ON r.id = s.run ORDER BY s.run`,
-		runSucceeded, runFailed, runCanceled, after[:], limit).Scan(&rows).Error
+		record.RunSucceeded, record.RunFailed, record.RunCanceled, after[:], limit).Scan(&rows).Error
 	if err != nil {
 		return nil, runs.ID{}, database.Translate(err, "slots of runs that have ended")
 	}

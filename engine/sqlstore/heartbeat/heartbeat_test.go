@@ -1,4 +1,4 @@
-package sqlstore_test
+package heartbeat_test
 
 import (
 	"context"
@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"keyflow/engine/runs"
-	"keyflow/engine/sqlstore"
+	"keyflow/engine/sqlstore/heartbeat"
 	"keyflow/internal/database/databasetest"
 )
 
@@ -14,7 +14,7 @@ import (
 func TestBeatDespiteExhaustedPool(t *testing.T) {
 	t.Parallel()
 	db := databasetest.Postgres(t)
-	owners := sqlstore.NewOwners(db)
+	owners := heartbeat.New(db)
 	if err := owners.Beat(t.Context(), runs.OwnerID{1}); err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestBeatDespiteExhaustedPool(t *testing.T) {
 func TestBeatSurvivesCutConnection(t *testing.T) {
 	t.Parallel()
 	db := databasetest.Postgres(t)
-	owners := sqlstore.NewOwners(db)
+	owners := heartbeat.New(db)
 	if err := owners.Beat(t.Context(), runs.OwnerID{1}); err != nil {
 		t.Fatal(err)
 	}
