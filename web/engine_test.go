@@ -13,7 +13,7 @@ import (
 	"keyflow/credentials/vault"
 	"keyflow/engine"
 	runssql "keyflow/engine/sqlstore"
-	enginebeat "keyflow/engine/sqlstore/heartbeat"
+	"keyflow/engine/sqlstore/heartbeat"
 	"keyflow/internal/database"
 	"keyflow/internal/database/databasetest"
 	"keyflow/internal/identity"
@@ -44,7 +44,7 @@ func newEngineOn(t *testing.T, d *Deps, db *database.DB) *engine.Engine {
 	}
 	d.Uses = store
 	e, err := engine.New(engine.Options{
-		Store: store, Owners: enginebeat.New(db), Catalog: catalog, Types: nodes.NewRegistry(standard.Types()...),
+		Store: store, Owners: heartbeat.New(db), Catalog: catalog, Types: nodes.NewRegistry(standard.Types()...),
 		Credentials: vault.Resolver(), Exclusive: true, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
