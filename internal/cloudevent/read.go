@@ -12,6 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"keyflow/internal/charset"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
 )
@@ -44,22 +45,23 @@ func Read(h http.Header, body []byte) ([]Received, error) {
 	if err != nil && h.Get("Content-Type") != "" {
 		return nil, fault.New(fault.Malformed, "the Content-Type is not a media type")
 	}
-	if charset := params["charset"]; strings.HasPrefix(media, "application/cloudevents") && charset != "" && !strings.EqualFold(charset, "utf-8") {
+	if name := params["charset"]; strings.HasPrefix(media, "application/cloudevents") && name != "" && !strings.EqualFold(name, "utf-8") {
 		return nil, fault.New(fault.Malformed, "the charset must be utf-8")
 	}
+	events := bytes.TrimPrefix(body, []byte("\ufeff"))
 	switch {
 	case media == MediaBatch:
-		return readBatch(body)
+		return readBatch(events)
 	case media == MediaEvent:
-		return readOne(body)
+		return readOne(events)
 	case strings.HasPrefix(media, "application/cloudevents"):
 		return nil, fault.New(fault.Malformed, "only the JSON format of CloudEvents is known: %s or %s", MediaEvent, MediaBatch)
 	case isBinary(h):
 		return []Received{readBinary(h, media, body)}, nil
-	case media == mediaJSON && firstByte(body) == '[':
-		return readBatch(body)
+	case media == mediaJSON && firstByte(events) == '[':
+		return readBatch(events)
 	case media == mediaJSON:
-		return readOne(body)
+		return readOne(events)
 	default:
 		return nil, fault.New(fault.Malformed, "send a CloudEvent as %s, many as %s, or one with ce- headers", MediaEvent, MediaBatch)
 	}
@@ -198,13 +200,19 @@ func readBinary(h http.Header, media string, body []byte) Received {
 	return out
 }
 
-// readData puts the body into the event: JSON as what it says, other text as text, the rest as base64.
+// readData puts the body into the event: JSON as what it says, other text as text, both decoded by
+// their charset, the rest as base64.
 func readData(value map[string]any, media string, body []byte) *fault.Problem {
+	contentType, _ := value["datacontenttype"].(string)
 	isJSON := media == mediaJSON || strings.HasSuffix(media, "+json")
+	text, textErr := charset.Decode(body, charset.Declared{ContentType: contentType})
 	switch {
 	case len(body) == 0:
 	case isJSON:
-		v, err := jsonvalue.DecodeStrict(body)
+		if textErr != nil {
+			return &fault.Problem{Path: "/data", Code: codeMalformed, Message: "the body " + textErr.Error()}
+		}
+		v, err := jsonvalue.DecodeStrict(text)
 		if repeated, twice := errors.AsType[*jsonvalue.RepeatedKeyError](err); twice {
 			return &fault.Problem{Path: "/data" + pointer(repeated.Path), Code: codeDuplicate, Message: "the name is given twice"}
 		}
@@ -212,8 +220,8 @@ func readData(value map[string]any, media string, body []byte) *fault.Problem {
 			return &fault.Problem{Path: "/data", Code: codeMalformed, Message: "the body is not valid JSON in UTF-8, or nested too deeply"}
 		}
 		value["data"] = v
-	case strings.HasPrefix(media, "text/") && utf8.Valid(body):
-		value["data"] = string(body)
+	case strings.HasPrefix(media, "text/") && textErr == nil:
+		value["data"] = string(text)
 	default:
 		value["data_base64"] = base64.StdEncoding.EncodeToString(body)
 	}

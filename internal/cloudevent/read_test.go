@@ -126,6 +126,10 @@ func TestBinary(t *testing.T) {
 		"JSON":             {attributes("Content-Type", "application/json"), `{"a": [1]}`, map[string]any{"datacontenttype": "application/json", "data": map[string]any{"a": []any{1}}}, nil},
 		"JSON by suffix":   {attributes("Content-Type", "application/x+json"), `1`, map[string]any{"datacontenttype": "application/x+json", "data": 1}, nil},
 		"text":             {attributes("Content-Type", "text/plain"), `é`, map[string]any{"datacontenttype": "text/plain", "data": "é"}, nil},
+		"JSON with a mark": {attributes("Content-Type", "application/json"), "\xef\xbb\xbf[1]", map[string]any{"datacontenttype": "application/json", "data": []any{1}}, nil},
+		"JSON in EUC-KR":   {attributes("Content-Type", "application/json; charset=EUC-KR"), "[\"\xbe\xc8\"]", map[string]any{"datacontenttype": "application/json; charset=EUC-KR", "data": []any{"안"}}, nil},
+		"text in EUC-KR":   {attributes("Content-Type", "text/plain; charset=EUC-KR"), "\xbe\xc8", map[string]any{"datacontenttype": "text/plain; charset=EUC-KR", "data": "안"}, nil},
+		"text in no UTF-8": {attributes("Content-Type", "text/plain"), "\xbe\xc8", map[string]any{"datacontenttype": "text/plain", "data_base64": "vsg="}, nil},
 		"bytes":            {attributes("Content-Type", "image/png"), "\xff\x00", map[string]any{"datacontenttype": "image/png", "data_base64": "/wA="}, nil},
 		"nothing":          {attributes(), "", map[string]any{}, nil},
 		"encoded":          {attributes("Ce-Subject", "Euro%20%E2%82%AC%20%F0%9F%98%80"), "", map[string]any{"subject": "Euro € 😀"}, nil},
@@ -186,6 +190,26 @@ func TestForms(t *testing.T) {
 			received, err := cloudevent.Read(tt.header, []byte(tt.body))
 			if len(received) != tt.events || (err != nil) != (tt.kind != 0) || err != nil && !fault.Is(err, tt.kind) {
 				t.Errorf("%d events, %v", len(received), err)
+			}
+		})
+	}
+}
+
+// A byte order mark says nothing else than that the body is in UTF-8.
+func TestEventsWithAMark(t *testing.T) {
+	t.Parallel()
+	const event = `{"specversion": "1.0", "type": "t", "source": "/s", "id": "1"}`
+	for name, tt := range map[string]struct{ contentType, body string }{
+		"one":          {"application/cloudevents+json", event},
+		"a batch":      {"application/cloudevents-batch+json", "[" + event + "]"},
+		"one as JSON":  {"application/json", event},
+		"many as JSON": {"application/json", "[" + event + "]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			received, err := cloudevent.Read(http.Header{"Content-Type": {tt.contentType}}, []byte("\xef\xbb\xbf"+tt.body))
+			if err != nil || len(received) != 1 || received[0].Problems != nil {
+				t.Errorf("%+v, %v", received, err)
 			}
 		})
 	}
