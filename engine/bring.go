@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
@@ -17,28 +15,6 @@ import (
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
-
-// brought is what somebody outside gave a step: a call of its URL, a person's decision, the
-// end of the run that it started, or that nobody came in time. It is the data of a SignalStep
-// and then of a pending step, until the step's own result is stored.
-type brought struct {
-	Node   workflows.NodeID `json:"node"`
-	Index  int              `json:"index"`
-	Output json.RawMessage  `json:"output,omitempty"` // the raw output
-	Error  *runs.StepError  `json:"error,omitempty"`
-	Late   bool             `json:"late,omitempty"` // nobody came: the node says what that means
-}
-
-// signal makes the signal that brings b to a run. All that could end one wait have one id, so
-// that exactly one of them does.
-func (b *brought) signal(run runs.ID) (*runs.Signal, error) {
-	data, err := jsonvalue.Encode(b)
-	if err != nil {
-		return nil, fmt.Errorf("encode what is brought to a step: %w", err)
-	}
-	id := uuid.NewSHA1(uuid.UUID(run), fmt.Appendf(nil, "step/%s/%d", b.Node, b.Index))
-	return &runs.Signal{Run: run, Kind: runs.SignalStep, Data: data, ID: id, Step: &runs.StepRef{Run: run, Node: b.Node, Index: b.Index}}, nil
-}
 
 // Bring gives a step that waits for reason (nodes.CodeWaitsForCallback or CodeWaitsForApproval)
 // its raw output, and returns once that is on disk. A callback may come before the step waits;
@@ -52,7 +28,7 @@ func (e *Engine) Bring(ctx context.Context, id runs.ID, node workflows.NodeID, r
 	if err != nil {
 		return fmt.Errorf("encode what is brought to a step: %w", err)
 	}
-	s, err := (&brought{Node: node, Index: runs.NoIndex, Output: raw}).signal(id)
+	s, err := (&runs.ExternalResult{Node: node, Index: runs.NoIndex, Output: raw}).Signal(id)
 	if err != nil {
 		return err
 	}
@@ -131,20 +107,20 @@ func (e *Engine) claimNow(id runs.ID) {
 	}
 }
 
-// bring takes a SignalStep in. It becomes a stored step at once, because the signal is removed
+// deliver takes a SignalStep in. It becomes a stored step at once, because the signal is removed
 // with the next entry. r.mu is held.
-func (r *runner) bring(data []byte) {
-	var b brought
-	if err := json.Unmarshal(data, &b); err != nil {
+func (r *runner) deliver(data []byte) {
+	var x runs.ExternalResult
+	if err := json.Unmarshal(data, &x); err != nil {
 		r.engine.o.Logger.Error("a signal of a run cannot be read", "run", r.run.ID, "error", err)
 		return
 	}
-	node, known := r.plan.Index[b.Node]
-	key := stepKey{node, b.Index}
-	if !known || r.brought[key] != nil || r.state.Ended(node, b.Index) {
+	node, known := r.plan.Index[x.Node]
+	key := state.StepKey{Node: node, Index: x.Index}
+	if !known || r.external[key] != nil || r.state.Ended(node, x.Index) {
 		return
 	}
-	row := runs.Step{Node: b.Node, Index: b.Index, Status: runs.StepPending, Output: data}
+	row := runs.Step{Node: x.Node, Index: x.Index, Status: runs.StepPending, Output: data}
 	step := r.live[key]
 	if step != nil {
 		step.into(&row)
@@ -153,58 +129,32 @@ func (r *runner) bring(data []byte) {
 		}
 	}
 	r.rows = append(r.rows, row)
-	r.keepBrought(key, &b)
+	r.keepExternal(key, &x)
 	if step != nil && step.status == runs.StepWaiting {
-		r.happen(state.Event{Kind: state.Due, Node: node, Index: b.Index}, r.tick())
+		r.happen(state.Event{Kind: state.Due, Node: node, Index: x.Index}, r.tick())
 	}
 }
 
-func (r *runner) keepBrought(key stepKey, b *brought) {
-	if r.brought == nil {
-		r.brought = map[stepKey]*brought{}
+func (r *runner) keepExternal(key state.StepKey, x *runs.ExternalResult) {
+	if r.external == nil {
+		r.external = map[state.StepKey]*runs.ExternalResult{}
 	}
-	r.brought[key] = b
+	r.external[key] = x
 }
 
-// broughtAgain reads back what a pending step was given before a crash. r.mu is held.
-func (r *runner) broughtAgain(key stepKey, row *runs.Step) {
-	var b brought
-	if err := json.Unmarshal(row.Output, &b); err != nil {
+// restoreExternal reads back the external result that a pending step had before a crash. r.mu is held.
+func (r *runner) restoreExternal(key state.StepKey, row *runs.Step) {
+	var x runs.ExternalResult
+	if err := json.Unmarshal(row.Output, &x); err != nil {
 		r.engine.o.Logger.Error("what a step was given cannot be read", "run", r.run.ID, "node", row.Node, "error", err)
 		return
 	}
-	r.keepBrought(key, &b)
-}
-
-// given is the outcome of a step that was brought something.
-func (s *stepRun) given(ctx context.Context) (outcome, *nodes.Error) {
-	if failure := s.brought.Error; failure != nil {
-		return outcome{}, &nodes.Error{Code: failure.Code, Message: failure.Message}
-	}
-	v, err := jsonvalue.Decode(s.brought.Output)
-	if err != nil {
-		return outcome{}, &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: err}
-	}
-	return s.done(ctx, v)
-}
-
-// parked is the outcome of an attempt that asks to wait.
-func (s *stepRun) parked(p *nodes.Park) outcome {
-	out := outcome{kind: state.Postponed, idle: true, awaits: p.For, err: &nodes.Error{Code: p.For, Message: p.Message}}
-	if p.For == "" {
-		out.err.Code = nodes.CodeWaitsForTime
-	}
-	if p.Until.IsZero() {
-		out.forever = true
-	} else {
-		out.wait = max(p.Until.Sub(s.runner.engine.now()), 0)
-	}
-	return out
+	r.keepExternal(key, &x)
 }
 
 // late says, by a signal that competes with what it waited for, that a step's time is over.
 func (e *Engine) late(run runs.ID, node workflows.NodeID, index int) {
-	s, err := (&brought{Node: node, Index: index, Late: true}).signal(run)
+	s, err := (&runs.ExternalResult{Node: node, Index: index, Late: true}).Signal(run)
 	if err == nil {
 		err = (<-e.journal.Send(runs.Entry{Signal: s})).Err
 	}

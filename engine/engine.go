@@ -15,13 +15,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"keyflow/credentials"
+	"keyflow/engine/attempt"
+	"keyflow/engine/callback"
 	"keyflow/engine/concurrency"
 	"keyflow/engine/dispatch"
 	"keyflow/engine/journal"
@@ -35,23 +35,18 @@ import (
 	"keyflow/nodes"
 )
 
-// Resolver turns a use of a credential into an HTTP client; *credentials.Resolver is one.
-type Resolver interface {
-	Client(ctx context.Context, use credentials.Use) (*http.Client, error)
-}
-
 // Options are what an engine is made of. Store, Owners, Types and Credentials are required.
 type Options struct {
 	Store       runs.Store
 	Owners      runs.Owners
 	Catalog     plan.Catalog // nil: only StartDefinition works
 	Types       *nodes.Registry
-	Credentials Resolver
+	Credentials attempt.Resolver
 	// Connections, when not nil, lets steps wait for a credential that must be connected.
 	Connections Connections
 	// Sealer is needed by sensitive nodes and callback URLs, Actor by those that work on credentials.
 	Sealer values.Sealer
-	Actor  Actor
+	Actor  attempt.Actor
 	// CallbackURL is what stands before the token, "https://keyflow.example.com/callbacks/".
 	CallbackURL string
 	// Wants reports whether anybody may be waiting for internal events of a type about something
@@ -75,6 +70,7 @@ type Engine struct {
 	owner   *ownership.Ownership
 	queue   *dispatch.Queue
 	starts  *starts.Preparer
+	process *attempt.Process
 	hub     *live.Hub
 	steps   context.Context // of all steps; ends with the engine
 	kill    context.CancelCauseFunc
@@ -121,6 +117,10 @@ func New(o Options) (*Engine, error) {
 	}
 	e.slots = &concurrency.Sweep{Store: o.Store, Catalog: o.Catalog, Journal: e.journal, Woken: e.tell, Logger: o.Logger}
 	e.starts = starts.New(o.Catalog, o.Types, e.now)
+	e.process = &attempt.Process{
+		Now: e.now, Logger: o.Logger, MaxOutput: o.MaxOutput, Sealer: o.Sealer, Credentials: o.Credentials, Actor: o.Actor,
+		CanConnect: o.Connections != nil, Callbacks: callback.URLs{Sealer: o.Sealer, Base: o.CallbackURL}, Starts: e.starts, Children: childRuns{e},
+	}
 	e.owner = ownership.New(o.Owners, ownership.Options{Alone: o.Exclusive, Orphans: e.adopt, Logger: o.Logger})
 	e.steps, e.kill = context.WithCancelCause(context.Background())
 	return e, nil
@@ -144,7 +144,7 @@ func (e *Engine) Serve(ctx context.Context) error {
 	case <-journal.done: // nothing can be stored any more
 	}
 	e.drain(journal.done)
-	e.kill(errLeaving)
+	e.kill(attempt.ErrLeaving)
 	_ = feeding.end()
 	err := journal.end()
 	_ = owner.end()
@@ -194,7 +194,7 @@ func (e *Engine) drain(down <-chan struct{}) {
 		return
 	case <-stop.C:
 	}
-	e.kill(errLeaving)
+	e.kill(attempt.ErrLeaving)
 	last := time.NewTimer(unresponsive)
 	defer last.Stop()
 	select {
@@ -294,17 +294,6 @@ func (e *Engine) write(p *runs.Progress) error {
 		}
 	}
 	return nil
-}
-
-// checkSize refuses a value that is too large to store.
-func (e *Engine) checkSize(raw []byte) *nodes.Error {
-	if len(raw) <= e.o.MaxOutput {
-		return nil
-	}
-	return &nodes.Error{
-		Code:    nodes.CodeTooLarge,
-		Message: fmt.Sprintf("the output has %d bytes; at most %d are allowed: choose what is needed with \"output\"", len(raw), e.o.MaxOutput),
-	}
 }
 
 // Ready is nil when runs can be accepted and worked on, else an Unavailable fault.

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/engine"
+	"keyflow/engine/attempt"
 	"keyflow/nodes"
 )
 
@@ -18,7 +19,7 @@ import (
 func TestNodeSeesItsEnvironment(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
-		fmt.Fprint(rw, req.Header.Get(engine.DepthHeader))
+		fmt.Fprint(rw, req.Header.Get(attempt.DepthHeader))
 	}))
 	t.Cleanup(upstream.Close)
 	w := setup(t)

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 
+	"keyflow/engine/attempt"
 	"keyflow/engine/runs"
 	"keyflow/engine/starts"
 	"keyflow/workflows"
@@ -41,7 +42,7 @@ func (r *runner) startOnFailure(p *runs.Progress) bool {
 		r.engine.o.Logger.Error("the workflow for failures cannot be started", "run", r.run.ID, "workflow", r.run.Workflow, "on_failure", id, "error", err)
 		return true
 	}
-	if !startable(n.Run.Folder, r.run.Folder) && !startable(n.Run.Folder, r.plan.Definition.StartScope) {
+	if !attempt.Startable(n.Run.Folder, r.run.Folder) && !attempt.Startable(n.Run.Folder, r.plan.Definition.StartScope) {
 		r.engine.o.Logger.Error("the workflow for failures may not be started by whoever applied the definition",
 			"run", r.run.ID, "workflow", r.run.Workflow, "version", r.run.Version, "on_failure", id)
 		return true

@@ -12,8 +12,6 @@ import (
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
 	"keyflow/internal/fault"
-	"keyflow/nodes"
-	"keyflow/workflows"
 )
 
 // Connections says whether a credential can be used; *credentials.Vault does.
@@ -128,25 +126,6 @@ func (e *Engine) sweepHolds(ctx context.Context) {
 	}
 }
 
-// held is the outcome of an attempt that could not be made before a person connects the
-// credential; false when it is a failure as any other. A run of a definition that is in no
-// catalog does not outlive its process, and nobody can connect anything there.
-func (s *stepRun) held(err *nodes.Error) (outcome, bool) {
-	wait := s.runner.plan.ConnectTimeout
-	if err.Hold == "" || wait == 0 || s.runner.engine.o.Connections == nil || s.runner.run.Version == 0 {
-		return outcome{}, false
-	}
-	if !s.holdEnd.IsZero() {
-		if left := s.holdEnd.Sub(s.runner.engine.now()); left > 0 {
-			wait = left
-		} else {
-			err.Message += fmt.Sprintf(" (the step waited %s for that)", workflows.Duration(wait))
-			return outcome{}, false
-		}
-	}
-	return outcome{kind: state.Postponed, idle: true, err: err, wait: wait, hold: credentials.ID(err.Hold)}, true
-}
-
 // heldUntil is until when the step waits for its credential: what it says already, else due.
 func (s *liveStep) heldUntil(due time.Time) time.Time {
 	if s.holdEnd.IsZero() {
@@ -157,19 +136,19 @@ func (s *liveStep) heldUntil(due time.Time) time.Time {
 
 // connected lets the steps go on that wait for a credential. r.mu is held.
 func (r *runner) connected(id credentials.ID) {
-	var keys []stepKey
+	var keys []state.StepKey
 	for key, step := range r.live {
 		if step.status == runs.StepWaiting && step.hold == id {
 			keys = append(keys, key)
 		}
 	}
-	slices.SortFunc(keys, func(a, b stepKey) int {
-		return cmp.Or(cmp.Compare(a.node, b.node), cmp.Compare(a.index, b.index))
+	slices.SortFunc(keys, func(a, b state.StepKey) int {
+		return cmp.Or(cmp.Compare(a.Node, b.Node), cmp.Compare(a.Index, b.Index))
 	})
 	for _, key := range keys {
 		if timer := r.live[key].timer; timer != nil {
 			timer.Stop()
 		}
-		r.happen(state.Event{Kind: state.Due, Node: key.node, Index: key.index}, r.tick())
+		r.happen(state.Event{Kind: state.Due, Node: key.Node, Index: key.Index}, r.tick())
 	}
 }

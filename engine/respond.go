@@ -2,28 +2,25 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"keyflow/engine/backoff"
 	"keyflow/engine/live"
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
-	"keyflow/internal/fault"
-	"keyflow/nodes"
+	"keyflow/engine/state"
 )
 
 // reply is the answer of a run whose caller waits for it. Its fields are guarded by the
 // runner's mu, until done is closed.
 type reply struct {
-	by     stepKey      // the step that was first; none: node -1
-	news   *runs.Answer // to be stored with the step
-	stored *runs.Answer // on disk
+	by     state.StepKey // the step that was first; none: node -1
+	news   *runs.Answer  // to be stored with the step
+	stored *runs.Answer  // on disk
 	done   chan struct{}
 }
 
 // nobody is the step of a reply that no step has given.
-var nobody = stepKey{node: -1}
+var nobody = state.StepKey{Node: -1}
 
 // newReply returns nil for a run that nobody waits for.
 func newReply(plan *plan.Plan, run *runs.Run) *reply {
@@ -31,78 +28,6 @@ func newReply(plan *plan.Plan, run *runs.Run) *reply {
 		return nil
 	}
 	return &reply{by: nobody, done: make(chan struct{})}
-}
-
-// respond is the outcome of a step that answers the caller.
-func (s *stepRun) respond(ctx context.Context, result *nodes.Respond) (outcome, *nodes.Error) {
-	if limit := s.runner.engine.o.MaxOutput; len(result.Body) > limit {
-		return outcome{}, &nodes.Error{
-			Code:    nodes.CodeTooLarge,
-			Message: fmt.Sprintf("with.body has %d bytes; at most %d are allowed", len(result.Body), limit), Permanent: true,
-		}
-	}
-	reason, err := s.runner.mayRespond(ctx, s.key)
-	if err != nil {
-		return outcome{}, nodeError(ctx, err)
-	}
-	said := map[string]any{"status": result.Status, "responded": reason == ""}
-	if reason != "" {
-		said["reason"] = reason
-	}
-	out, wrong := s.done(ctx, said)
-	switch {
-	case reason != "":
-	case wrong != nil:
-		s.runner.leaveUnsaid(s.key)
-	default:
-		out.answer = &runs.Answer{Status: result.Status, Header: result.Header, Body: result.Body}
-	}
-	return out, wrong
-}
-
-// mayRespond lets the first step of a run that asks; the others are told why not.
-func (r *runner) mayRespond(ctx context.Context, key stepKey) (reason string, err error) {
-	if r.reply == nil {
-		return "no webhook with respond on_finish waits for this run", nil
-	}
-	const second = "the run has responded already"
-	if r.run.Fence > 1 { // another owner's step may have been first
-		earlier, err := r.earlierAnswer(ctx)
-		if err != nil {
-			return "", fmt.Errorf("read the answer of the run: %w", err)
-		}
-		if earlier != nil {
-			return second, nil
-		}
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.reply.by != nobody && r.reply.by != key {
-		return second, nil
-	}
-	r.reply.by = key
-	return "", nil
-}
-
-// earlierAnswer reads what the run has said. It waits while the database cannot be read, which is
-// no fault of the step.
-func (r *runner) earlierAnswer(ctx context.Context) (*runs.Answer, error) {
-	for failures := 1; ; failures++ {
-		a, err := r.engine.o.Store.Answer(ctx, r.run.ID)
-		if !fault.Is(err, fault.Unavailable) || ctx.Err() != nil {
-			return a, err
-		}
-		backoff.Sleep(ctx, backoff.Delay(failures))
-	}
-}
-
-// leaveUnsaid lets another step respond, because this one failed.
-func (r *runner) leaveUnsaid(key stepKey) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.reply.by == key && r.reply.news == nil {
-		r.reply.by = nobody
-	}
 }
 
 // say notes the answer of a step that has succeeded. r.mu is held.

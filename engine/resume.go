@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"keyflow/engine/attempt"
 	"keyflow/engine/dispatch"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
@@ -133,7 +134,7 @@ func (r *runner) restore(l *runs.Loaded) {
 		r.replay(&rows[i])
 	}
 	r.rows, r.unarmed = nil, r.waitingSteps() // what was derived is stored already
-	r.next = slices.DeleteFunc(r.next, func(key stepKey) bool {
+	r.next = slices.DeleteFunc(r.next, func(key state.StepKey) bool {
 		return r.live[key] == nil || r.live[key].status != runs.StepRunning
 	})
 	r.interrupted(rows)
@@ -158,7 +159,7 @@ func (r *runner) replay(row *runs.Step) {
 	if !ok {
 		return
 	}
-	key := stepKey{node, row.Index}
+	key := state.StepKey{Node: node, Index: row.Index}
 	at := r.newest
 	if row.FinishedAt != nil && row.FinishedAt.After(at) {
 		at = *row.FinishedAt
@@ -173,7 +174,7 @@ func (r *runner) replay(row *runs.Step) {
 		}
 	}
 	if row.Status == runs.StepPending && row.Output != nil {
-		r.broughtAgain(key, row)
+		r.restoreExternal(key, row)
 	}
 	step := r.live[key]
 	if step == nil {
@@ -205,7 +206,7 @@ func (r *runner) replay(row *runs.Step) {
 		if row.Index == runs.NoIndex {
 			r.keep(node, row)
 		} else {
-			r.values.KeepElement(key.node, row)
+			r.values.KeepElement(key.Node, row)
 		}
 		kind := map[runs.StepStatus]state.EventKind{runs.StepSucceeded: state.Succeeded, runs.StepFailed: state.Failed, runs.StepSkipped: state.Unwanted}[row.Status]
 		r.happen(state.Event{Kind: kind, Node: node, Index: row.Index}, at)
@@ -227,30 +228,31 @@ func (r *runner) expandAgain(node int, row *runs.Step, at time.Time) bool {
 	if r.values.Elements(node) != nil {
 		return row.Index != runs.NoIndex
 	}
-	if r.live[stepKey{node, runs.NoIndex}] == nil {
+	if r.live[state.StepKey{Node: node, Index: runs.NoIndex}] == nil {
 		return false
 	}
 	plan := &r.plan.Nodes[node]
-	s := &stepRun{runner: r, plan: plan, key: stepKey{node, runs.NoIndex}, name: string(plan.ID), attempt: 1, readyAt: r.values.ReadyAt(plan)}
-	var err error
-	if s.reading, err = r.values.Vars(&plan.Reads); err != nil {
+	s, err := attempt.New(r.engine.process, host{r}, attempt.Input{
+		Run: &r.run, Plan: r.plan, Node: plan, Key: state.StepKey{Node: node, Index: runs.NoIndex}, Number: 1, Ready: r.values.ReadyAt(plan),
+	}, r.values)
+	if err != nil {
 		r.engine.o.Logger.Error("cannot read what a for_each goes through", "run", r.run.ID, "node", plan.ID, "error", err)
 		return false
 	}
-	out := s.expand(r.ctx)
-	if out.kind != state.Expanded {
-		r.engine.o.Logger.Error("a for_each cannot be evaluated again", "run", r.run.ID, "node", plan.ID, "error", out.err)
+	out := s.Expand(r.ctx)
+	if out.Kind != state.Expanded {
+		r.engine.o.Logger.Error("a for_each cannot be evaluated again", "run", r.run.ID, "node", plan.ID, "error", out.Err)
 		return false
 	}
-	r.values.Expand(node, out.elements, at)
-	delete(r.live, s.key)
-	r.happen(state.Event{Kind: state.Expanded, Node: node, Index: runs.NoIndex, Count: len(out.elements.Items)}, at)
-	return row.Index != runs.NoIndex && row.Index < len(out.elements.Items)
+	r.values.Expand(node, out.Elements, at)
+	delete(r.live, state.StepKey{Node: node, Index: runs.NoIndex})
+	r.happen(state.Event{Kind: state.Expanded, Node: node, Index: runs.NoIndex, Count: len(out.Elements.Items)}, at)
+	return row.Index != runs.NoIndex && row.Index < len(out.Elements.Items)
 }
 
 // waitingSteps are the steps that need a timer. r.mu is held.
-func (r *runner) waitingSteps() []stepKey {
-	var keys []stepKey
+func (r *runner) waitingSteps() []state.StepKey {
+	var keys []state.StepKey
 	for key, step := range r.live {
 		if step.status == runs.StepWaiting {
 			keys = append(keys, key)
@@ -265,11 +267,11 @@ func (r *runner) interrupted(rows []runs.Step) {
 	for i := range rows {
 		row := &rows[i]
 		node, ok := r.plan.Index[row.Node]
-		key := stepKey{node, row.Index}
+		key := state.StepKey{Node: node, Index: row.Index}
 		if !ok || row.Status != runs.StepRunning || r.live[key] == nil {
 			continue
 		}
-		r.next = slices.DeleteFunc(r.next, func(k stepKey) bool { return k == key })
+		r.next = slices.DeleteFunc(r.next, func(k state.StepKey) bool { return k == key })
 		step := r.live[key]
 		err := &nodes.Error{Code: nodes.CodeInterrupted, Message: "the process ended while the step was at work; at_most_once forbids another attempt"}
 		step.attempts = nil // the unfinished one is completed and added again
@@ -278,9 +280,9 @@ func (r *runner) interrupted(rows []runs.Step) {
 			last = row.Attempts[n-1]
 		}
 		end := r.tick()
-		last.FinishedAt, last.Error = &end, stepError(err, last.Attempt)
+		last.FinishedAt, last.Error = &end, attempt.StepError(err, last.Attempt)
 		step.attempts = []runs.Attempt{last}
-		r.outcome(key, step, &outcome{kind: state.Failed, err: err, attempt: &last})
+		r.outcome(key, step, &attempt.Outcome{Kind: state.Failed, Err: err, Attempt: &last})
 	}
 }
 

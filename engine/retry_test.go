@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"keyflow/engine/attempt"
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/nodes"
@@ -77,7 +78,7 @@ func TestRetryPolicy(t *testing.T) {
 func TestTransient(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]bool{400: false, 401: false, 404: false, 408: true, 425: true, 429: true, 499: false, 500: true, 503: true, 599: true} {
-		if got := transient(&nodes.Error{Code: nodes.CodeHTTPStatus, Status: status}); got != want {
+		if got := attempt.Transient(&nodes.Error{Code: nodes.CodeHTTPStatus, Status: status}); got != want {
 			t.Errorf("status %d: %t, want %t", status, got, want)
 		}
 	}
@@ -85,7 +86,7 @@ func TestTransient(t *testing.T) {
 		nodes.CodeNetwork: true, nodes.CodeTimeout: true, nodes.CodeFailIf: false, nodes.CodeExpression: false,
 		nodes.CodeCredentialRefused: false, nodes.CodeHostNotAllowed: false, nodes.CodeInternal: false,
 	} {
-		if got := transient(&nodes.Error{Code: code}); got != want {
+		if got := attempt.Transient(&nodes.Error{Code: code}); got != want {
 			t.Errorf("%s: %t, want %t", code, got, want)
 		}
 	}

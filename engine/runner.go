@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"keyflow/credentials"
+	"keyflow/engine/attempt"
 	"keyflow/engine/dispatch"
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
@@ -38,20 +39,20 @@ type runner struct {
 	// sure is how many gaps the heartbeat had when the run was known to be this process's.
 	sure atomic.Int64
 
-	mu      sync.Mutex
-	state   *state.State
-	values  *values.Scope
-	live    map[stepKey]*liveStep // steps at work or waiting
-	brought map[stepKey]*brought  // what steps were given from outside; may be nil
-	newest  time.Time             // of all events; grows with each, so that they can be replayed in order
-	failure *runs.RunError        // of the first node that fails the run
+	mu       sync.Mutex
+	state    *state.State
+	values   *values.Scope
+	live     map[state.StepKey]*liveStep            // steps at work or waiting
+	external map[state.StepKey]*runs.ExternalResult // what was delivered to steps; may be nil
+	newest   time.Time                              // of all events; grows with each, so that they can be replayed in order
+	failure  *runs.RunError                         // of the first node that fails the run
 
 	rows     []runs.Step   // news to be stored
 	starts   []runs.NewRun // runs to be started with them
 	tell     []runs.Signal // to other runs, to be stored with them
 	emitted  []outbox.Event
-	next     []stepKey // to be started once the rows are stored
-	unarmed  []stepKey // waiting steps without a timer
+	next     []state.StepKey // to be started once the rows are stored
+	unarmed  []state.StepKey // waiting steps without a timer
 	settling bool
 	atWork   int         // steps in the queue or in a goroutine
 	verdict  runs.Status // set when all nodes have ended
@@ -64,9 +65,6 @@ type runner struct {
 	reply    *reply      // nil: nobody waits for what the run says
 	deadline *time.Timer
 }
-
-// stepKey names a step within a run.
-type stepKey struct{ node, index int }
 
 // liveStep is a step between its start and its end.
 type liveStep struct {
@@ -88,12 +86,12 @@ type liveStep struct {
 
 // begins notes when the step began, which its first outcome tells: that of an attempt, or that it
 // has to wait, which is no attempt but counts in how long the step took.
-func (s *liveStep) begins(out *outcome, at time.Time) {
+func (s *liveStep) begins(out *attempt.Outcome, at time.Time) {
 	switch {
 	case !s.started.IsZero():
-	case out.attempt != nil:
-		s.started = out.attempt.StartedAt
-	case out.kind == state.Postponed:
+	case out.Attempt != nil:
+		s.started = out.Attempt.StartedAt
+	case out.Kind == state.Postponed:
 		s.started = at
 	}
 }
@@ -129,7 +127,7 @@ func newRunner(e *Engine, plan *plan.Plan, run runs.Run, sure int64) *runner {
 	r := &runner{
 		engine: e, plan: plan, run: run, lane: dispatch.RunQueue{Run: run.ID}, done: make(chan struct{}),
 		state: state.New(plan.Shape),
-		live:  make(map[stepKey]*liveStep, 1), newest: *run.StartedAt, reply: newReply(plan, &run),
+		live:  make(map[state.StepKey]*liveStep, 1), newest: *run.StartedAt, reply: newReply(plan, &run),
 	}
 	r.values = values.New(plan, &r.run, e.o.Sealer)
 	r.ctx, r.interrupt = context.WithCancelCause(e.steps)
@@ -172,7 +170,7 @@ func (r *runner) tick() time.Time {
 func (r *runner) happen(ev state.Event, at time.Time) {
 	interrupted := false
 	for _, a := range state.Apply(r.state, ev) {
-		key := stepKey{a.Node, a.Index}
+		key := state.StepKey{Node: a.Node, Index: a.Index}
 		switch a.Kind {
 		case state.Start, state.StartItem:
 			r.live[key] = &liveStep{status: runs.StepRunning}
@@ -199,7 +197,7 @@ func (r *runner) happen(ev state.Event, at time.Time) {
 func (r *runner) cutQueued() {
 	for key, step := range r.live {
 		if step.status == runs.StepRunning && !step.begun {
-			r.outcome(key, step, &outcome{kind: state.Cut})
+			r.outcome(key, step, &attempt.Outcome{Kind: state.Cut})
 		}
 	}
 }
@@ -207,15 +205,15 @@ func (r *runner) cutQueued() {
 // stopCause is why a stopped run was stopped.
 func (r *runner) stopCause() error {
 	if r.state.Stopped == state.StopTimedOut {
-		return errTimedOut
+		return attempt.ErrTimedOut
 	}
-	return errCanceled
+	return attempt.ErrCanceled
 }
 
 // ended records a step that has no result of its own: it was skipped or canceled, is the
 // aggregate of a for_each, or waited when the run was stopped. r.mu is held.
 func (r *runner) ended(a state.Action, at time.Time) {
-	key := stepKey{a.Node, a.Index}
+	key := state.StepKey{Node: a.Node, Index: a.Index}
 	row := runs.Step{Node: r.plan.Nodes[a.Node].ID, Index: a.Index, Status: a.Status, FinishedAt: &at}
 	if step := r.live[key]; step != nil {
 		step.into(&row)
@@ -247,9 +245,9 @@ func (r *runner) ended(a state.Action, at time.Time) {
 // stopError is the error of a started step that a stop left without a result.
 func (r *runner) stopError() *runs.StepError {
 	if r.state.Stopped == state.StopTimedOut {
-		return &runs.StepError{Code: nodes.CodeTimeout, Message: errTimedOut.Error()}
+		return &runs.StepError{Code: nodes.CodeTimeout, Message: attempt.ErrTimedOut.Error()}
 	}
-	return &runs.StepError{Code: nodes.CodeCanceled, Message: errCanceled.Error()}
+	return &runs.StepError{Code: nodes.CodeCanceled, Message: attempt.ErrCanceled.Error()}
 }
 
 // keep notes what dependents and the run see of a node that has ended. r.mu is held.
@@ -294,14 +292,14 @@ func (r *runner) arm() {
 	r.unarmed = r.unarmed[:0]
 }
 
-func (r *runner) dueNow(key stepKey) {
+func (r *runner) dueNow(key state.StepKey) {
 	r.mu.Lock()
 	if step := r.live[key]; !r.leaving && !r.gone && step != nil {
 		step.timer = nil
 		if step.awaits != "" {
-			go r.engine.late(r.run.ID, r.plan.Nodes[key.node].ID, key.index)
+			go r.engine.late(r.run.ID, r.plan.Nodes[key.Node].ID, key.Index)
 		} else {
-			r.happen(state.Event{Kind: state.Due, Node: key.node, Index: key.index}, r.tick())
+			r.happen(state.Event{Kind: state.Due, Node: key.Node, Index: key.Index}, r.tick())
 		}
 	}
 	r.settle()
@@ -327,7 +325,7 @@ func (r *runner) apply(signals []runs.Signal) {
 		case runs.SignalConnected:
 			r.connected(credentials.ID(s.Data))
 		case runs.SignalStep:
-			r.bring(s.Data)
+			r.deliver(s.Data)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"keyflow/engine/live"
 	"keyflow/engine/runs"
+	"keyflow/engine/state"
 	"keyflow/engine/values"
 	"keyflow/internal/jsonvalue"
 )
@@ -64,8 +65,8 @@ func (r *runner) atWorkNow() []runs.Step {
 }
 
 // atWorkStep is a step as it is in the middle of an attempt. r.mu is held.
-func (r *runner) atWorkStep(key stepKey, live *liveStep) runs.Step {
-	step := runs.Step{Node: r.plan.Nodes[key.node].ID, Index: key.index, Status: runs.StepRunning}
+func (r *runner) atWorkStep(key state.StepKey, live *liveStep) runs.Step {
+	step := runs.Step{Node: r.plan.Nodes[key.Node].ID, Index: key.Index, Status: runs.StepRunning}
 	live.into(&step)
 	if step.StartedAt == nil {
 		started := live.current

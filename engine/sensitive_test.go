@@ -14,6 +14,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/attempt"
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/values"
@@ -47,7 +48,7 @@ type clerk struct {
 	err  error
 }
 
-var _ engine.Actor = (*clerk)(nil)
+var _ attempt.Actor = (*clerk)(nil)
 
 func (c *clerk) Act(_ context.Context, _ credentials.Use, a credentials.Action) (map[string]any, error) {
 	c.mu.Lock()

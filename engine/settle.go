@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"keyflow/engine/attempt"
 	"keyflow/engine/live"
 	"keyflow/engine/runs"
+	"keyflow/engine/state"
 	"keyflow/engine/values"
 	"keyflow/internal/fault"
 	"keyflow/internal/jsonvalue"
@@ -51,7 +53,7 @@ func (r *runner) settle() {
 }
 
 // takeNext takes the steps to start after the news are stored. r.mu is held.
-func (r *runner) takeNext() []stepKey {
+func (r *runner) takeNext() []state.StepKey {
 	next := r.next
 	r.next = nil
 	if r.leaving || r.verdict != "" {
@@ -164,7 +166,7 @@ func (r *runner) output() ([]byte, *nodes.Error) {
 	if err != nil {
 		return nil, &nodes.Error{Code: nodes.CodeExpression, Message: "output: the value cannot be written as JSON"}
 	}
-	return raw, r.engine.checkSize(raw)
+	return raw, r.engine.process.CheckSize(raw)
 }
 
 // stored notes that an entry is on disk. r.mu is held.
@@ -185,7 +187,7 @@ func (r *runner) stored(p *runs.Progress) {
 		final := r.run.With(p.Set)
 		r.final = &final
 	}
-	r.leave(errLeaving)
+	r.leave(attempt.ErrLeaving)
 	if p.Set.Status == runs.Waiting && p.Set.WakeAt != nil {
 		r.engine.wakeAt(r.run.ID, r.run.Workflow, *p.Set.WakeAt)
 	}
@@ -211,20 +213,20 @@ func (r *runner) refused(p *runs.Progress, err error) {
 		r.apply(signals)
 	case errors.Is(err, runs.ErrFenced):
 		r.engine.o.Logger.Warn("lost a run to another process", "run", r.run.ID)
-		r.leave(errLost)
+		r.leave(attempt.ErrLost)
 	case fault.Is(err, fault.Unavailable):
 		r.engine.o.Logger.Error("cannot store the progress of a run; it is resumed later", "run", r.run.ID, "error", err)
-		r.leave(errLost)
+		r.leave(attempt.ErrLost)
 	case r.broken:
 		r.engine.o.Logger.Error("the store refused the end of a run: it ends without anything else", "run", r.run.ID, "error", err)
 		r.mu.Unlock()
 		r.engine.fail(r.run, nodes.CodeInternal, unstored)
 		r.mu.Lock()
-		r.leave(errLost)
+		r.leave(attempt.ErrLost)
 	default:
 		r.engine.o.Logger.Error("the store refused the progress of a run", "run", r.run.ID, "error", err)
 		r.broken, r.verdict = true, runs.Failed
-		r.interrupt(errLost)
+		r.interrupt(attempt.ErrLost)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"keyflow/engine/attempt"
 	"keyflow/engine/backoff"
 	"keyflow/internal/fault"
 )
@@ -32,7 +33,7 @@ func (r *runner) awaitOwnership(ctx context.Context) {
 			if !r.gone {
 				r.engine.o.Logger.Warn("lost a run to another process", "run", r.run.ID)
 			}
-			r.leave(errLost)
+			r.leave(attempt.ErrLost)
 			r.mu.Unlock()
 			return
 		default:

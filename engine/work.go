@@ -1,10 +1,9 @@
 package engine
 
 import (
-	"context"
-	"strconv"
 	"time"
 
+	"keyflow/engine/attempt"
 	"keyflow/engine/dispatch"
 	"keyflow/engine/live"
 	"keyflow/engine/runs"
@@ -13,7 +12,7 @@ import (
 )
 
 // submit hands a step to the queue.
-func (r *runner) submit(key stepKey) {
+func (r *runner) submit(key state.StepKey) {
 	r.engine.queue.Submit(&dispatch.Task{
 		Run: r.run.ID, Workflow: r.run.Workflow, Queue: &r.lane,
 		Do:   func(release func()) { r.work(key, release) },
@@ -30,64 +29,54 @@ func (r *runner) dropped() {
 
 // work makes one attempt of a step and brings the result. release frees the slot of the
 // step; storing the result needs none.
-func (r *runner) work(key stepKey, release func()) {
+func (r *runner) work(key state.StepKey, release func()) {
 	r.awaitOwnership(r.ctx)
 	s, out := r.prepare(key)
 	if s != nil {
-		out = s.run(r.ctx)
+		out = s.Do(r.ctx)
 	}
 	release()
 	r.finished(key, s, out)
 }
 
 // prepare gathers what a step needs. Without a step, the outcome is final.
-func (r *runner) prepare(key stepKey) (*stepRun, outcome) {
+func (r *runner) prepare(key state.StepKey) (*attempt.Attempt, attempt.Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	step := r.live[key]
 	switch {
 	case r.gone || r.leaving || step == nil || r.broken:
-		return nil, outcome{dropped: true}
+		return nil, attempt.Outcome{Dropped: true}
 	case r.state.Stopped != state.NotStopped:
-		return nil, outcome{kind: state.Cut}
+		return nil, attempt.Outcome{Kind: state.Cut}
 	}
-	plan := &r.plan.Nodes[key.node]
-	s := &stepRun{
-		runner: r, plan: plan, key: key, name: string(plan.ID),
-		attempt: len(step.attempts) + 1, readyAt: r.values.ReadyAt(plan), holdEnd: step.holdEnd, brought: r.brought[key],
-		fresh: len(step.attempts) == 0 && key.index == runs.NoIndex,
-	}
+	node := &r.plan.Nodes[key.Node]
 	step.begun, step.current = true, r.engine.now()
-	s.readyToTry = step.readyToTry(&plan.Retry)
 	if r.engine.hub.Watched() {
 		now := r.atWorkStep(key, step)
 		r.engine.hub.Publish(r.run.ID, live.Update{Step: &now})
 	}
-	var err error
-	if s.reading, err = r.values.Vars(&plan.Reads); err != nil {
-		return nil, outcome{kind: state.Failed, err: values.VarsError(err)}
+	s, err := attempt.New(r.engine.process, host{r}, attempt.Input{
+		Run: &r.run, Plan: r.plan, Node: node, Key: key,
+		Number: len(step.attempts) + 1, Fresh: len(step.attempts) == 0 && key.Index == runs.NoIndex,
+		Ready: r.values.ReadyAt(node), ReadyToTry: step.readyToTry(&node.Retry), ConnectEnd: step.holdEnd, External: r.external[key],
+	}, r.values)
+	if err != nil {
+		return nil, attempt.Outcome{Kind: state.Failed, Err: values.VarsError(err)}
 	}
-	s.sealed = r.values.SealedOutputs(plan.Reads.Sealed)
-	if key.index != runs.NoIndex {
-		s.name += "/" + strconv.Itoa(key.index)
-		if plan.Reads.Item {
-			s.item, s.itemKey = r.values.Elements(key.node).At(key.index)
-			s.addItem(s.reading.Vars)
-		}
-	}
-	return s, outcome{}
+	return s, attempt.Outcome{}
 }
 
 // finished brings the outcome of an attempt. s is nil when there was none.
-func (r *runner) finished(key stepKey, s *stepRun, out outcome) {
+func (r *runner) finished(key state.StepKey, s *attempt.Attempt, out attempt.Outcome) {
 	r.mu.Lock()
 	r.atWork--
-	if step := r.live[key]; step != nil && !r.gone && !out.dropped && !r.broken {
+	if step := r.live[key]; step != nil && !r.gone && !out.Dropped && !r.broken {
 		if s != nil {
-			step.calls = latestCalls(append(step.calls, s.credentialCalls()...))
+			step.calls = latestCalls(append(step.calls, s.CredentialCalls()...))
 		}
-		if out.attempt != nil {
-			step.attempts = append(step.attempts, *out.attempt)
+		if out.Attempt != nil {
+			step.attempts = append(step.attempts, *out.Attempt)
 		}
 		r.outcome(key, step, &out)
 	}
@@ -96,68 +85,68 @@ func (r *runner) finished(key stepKey, s *stepRun, out outcome) {
 }
 
 // outcome records how an attempt ended and lets the state know. r.mu is held.
-func (r *runner) outcome(key stepKey, step *liveStep, out *outcome) {
+func (r *runner) outcome(key state.StepKey, step *liveStep, out *attempt.Outcome) {
 	at := r.tick()
-	if out.kind == state.Expanded {
-		r.values.Expand(key.node, out.elements, at)
+	if out.Kind == state.Expanded {
+		r.values.Expand(key.Node, out.Elements, at)
 		delete(r.live, key)
-		r.happen(state.Event{Kind: state.Expanded, Node: key.node, Index: runs.NoIndex, Count: len(out.elements.Items)}, at)
+		r.happen(state.Event{Kind: state.Expanded, Node: key.Node, Index: runs.NoIndex, Count: len(out.Elements.Items)}, at)
 		return
 	}
-	row := runs.Step{Node: r.plan.Nodes[key.node].ID, Index: key.index, Output: out.output, Sealed: out.sealed}
+	row := runs.Step{Node: r.plan.Nodes[key.Node].ID, Index: key.Index, Output: out.Output, Sealed: out.Sealed}
 	step.begins(out, at)
 	step.into(&row)
-	if out.attempt != nil {
-		row.Error = out.attempt.Error
-	} else if out.err != nil {
-		row.Error = stepError(out.err, len(step.attempts))
+	if out.Attempt != nil {
+		row.Error = out.Attempt.Error
+	} else if out.Err != nil {
+		row.Error = attempt.StepError(out.Err, len(step.attempts))
 	}
-	if out.kind == state.Postponed && r.state.Stopped == state.NotStopped {
-		due := r.engine.now().Add(out.wait) // not after at, which is ahead of a clock that was set back
-		if out.forever {
+	if out.Kind == state.Postponed && r.state.Stopped == state.NotStopped {
+		due := r.engine.now().Add(out.Wait.Lasting) // not after at, which is ahead of a clock that was set back
+		if out.Wait.Forever {
 			due = time.Time{}
 		}
-		if out.start != nil {
-			r.starts = append(r.starts, *out.start)
-			step.child = out.start.Run.ID
+		if out.Start != nil {
+			r.starts = append(r.starts, *out.Start)
+			step.child = out.Start.Run.ID
 		}
-		if step.awaits = out.awaits; !out.idle {
-			delete(r.brought, key) // the next attempt begins anew
+		if step.awaits = out.Wait.Awaits; !out.Wait.Idle {
+			delete(r.external, key) // the next attempt begins anew
 		}
-		if out.hold == "" {
+		if out.Wait.Connect == "" {
 			step.holdEnd = time.Time{}
 		} else {
 			due = step.heldUntil(due)
 		}
-		step.hold, row.NeedsConnect = out.hold, out.hold
+		step.hold, row.NeedsConnect = out.Wait.Connect, out.Wait.Connect
 		r.postpone(key, step, due, row)
 		return
 	}
-	if out.kind == state.Postponed && out.start != nil && out.start.Dedupe != nil { // startNow has stored it
-		r.cancelChild(out.start.Run.ID)
+	if out.Kind == state.Postponed && out.Start != nil && out.Start.Dedupe != nil { // startNow has stored it
+		r.cancelChild(out.Start.Run.ID)
 	}
-	if out.start != nil && out.kind == state.Succeeded {
-		r.starts = append(r.starts, *out.start)
+	if out.Start != nil && out.Kind == state.Succeeded {
+		r.starts = append(r.starts, *out.Start)
 	}
-	r.say(out.answer)
-	if out.event != nil && out.kind == state.Succeeded {
-		r.emitted = append(r.emitted, *out.event)
+	r.say(out.Answer)
+	if out.Event != nil && out.Kind == state.Succeeded {
+		r.emitted = append(r.emitted, *out.Event)
 	}
-	row.Status, row.FinishedAt = r.endStatus(out.kind), &at
-	if out.kind == state.Cut || out.kind == state.Postponed {
+	row.Status, row.FinishedAt = r.endStatus(out.Kind), &at
+	if out.Kind == state.Cut || out.Kind == state.Postponed {
 		row.Error = r.stopError()
 	}
 	delete(r.live, key)
 	r.rows = append(r.rows, row)
-	if key.index == runs.NoIndex {
-		r.keep(key.node, &row)
-		if out.kind == state.Succeeded {
-			r.values.KeepValue(key.node, len(out.output), out.value)
+	if key.Index == runs.NoIndex {
+		r.keep(key.Node, &row)
+		if out.Kind == state.Succeeded {
+			r.values.KeepValue(key.Node, len(out.Output), out.Value)
 		}
 	} else {
-		r.values.KeepElement(key.node, &row)
+		r.values.KeepElement(key.Node, &row)
 	}
-	r.happen(state.Event{Kind: out.kind, Node: key.node, Index: key.index}, at)
+	r.happen(state.Event{Kind: out.Kind, Node: key.Node, Index: key.Index}, at)
 }
 
 func (r *runner) endStatus(kind state.EventKind) runs.StepStatus {
@@ -174,7 +163,7 @@ func (r *runner) endStatus(kind state.EventKind) runs.StepStatus {
 }
 
 // postpone stores until when a step waits; only then the wait begins. Zero is without an end.
-func (r *runner) postpone(key stepKey, step *liveStep, until time.Time, row runs.Step) {
+func (r *runner) postpone(key state.StepKey, step *liveStep, until time.Time, row runs.Step) {
 	step.status, step.due = runs.StepWaiting, until
 	row.Status = runs.StepWaiting
 	if !until.IsZero() {
@@ -183,24 +172,8 @@ func (r *runner) postpone(key stepKey, step *liveStep, until time.Time, row runs
 	}
 	r.rows = append(r.rows, row)
 	r.awake = false
-	r.happen(state.Event{Kind: state.Postponed, Node: key.node, Index: key.index}, r.newest)
-	if step.awaits != "" && r.brought[key] != nil { // it came early
-		r.happen(state.Event{Kind: state.Due, Node: key.node, Index: key.index}, r.tick())
+	r.happen(state.Event{Kind: state.Postponed, Node: key.Node, Index: key.Index}, r.newest)
+	if step.awaits != "" && r.external[key] != nil { // it came early
+		r.happen(state.Event{Kind: state.Due, Node: key.Node, Index: key.Index}, r.tick())
 	}
-}
-
-// storeStart puts the start of an at_most_once step on disk before its request is sent.
-func (r *runner) storeStart(ctx context.Context, key stepKey, attempt int, started time.Time) error {
-	row := runs.Step{
-		Node: r.plan.Nodes[key.node].ID, Index: key.index, Status: runs.StepRunning, StartedAt: &started,
-		Attempts: []runs.Attempt{{Attempt: attempt, StartedAt: started}},
-	}
-	err := r.engine.write(&runs.Progress{Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Steps: []runs.Step{row}})
-	if err != nil {
-		r.mu.Lock()
-		r.refused(nil, err)
-		r.settle()
-		return err
-	}
-	return ctx.Err()
 }

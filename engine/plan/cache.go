@@ -4,9 +4,10 @@ import (
 	"context"
 	"sync"
 
-	"keyflow/workflows" // Cache keeps compiled versions. Versions are immutable, so nothing in it gets stale.
+	"keyflow/workflows"
 )
 
+// Cache keeps compiled versions. Versions are immutable, so nothing in it gets stale.
 type Cache struct {
 	mu    sync.RWMutex
 	plans map[versionKey]*Plan

@@ -1,4 +1,4 @@
-package engine
+package attempt
 
 import (
 	"context"
@@ -25,8 +25,8 @@ func retryError(err *nodes.Error, wait time.Duration) *nodes.Error {
 	return &out
 }
 
-// transient is the default set of failures worth another attempt.
-func transient(err *nodes.Error) bool {
+// Transient is the default set of failures worth another attempt.
+func Transient(err *nodes.Error) bool {
 	switch err.Code {
 	case nodes.CodeNetwork, nodes.CodeTimeout:
 		return true
@@ -39,18 +39,18 @@ func transient(err *nodes.Error) bool {
 
 // again decides whether a failed attempt is followed by another, and after how long. The
 // error is that of a retry.if that cannot be evaluated; then there is no other attempt.
-func (s *stepRun) again(ctx context.Context, err *nodes.Error) (time.Duration, bool, *nodes.Error) {
-	p := &s.plan.Retry
-	if s.attempt >= p.Attempts || err.Permanent {
+func (s *Attempt) again(ctx context.Context, err *nodes.Error) (time.Duration, bool, *nodes.Error) {
+	p := &s.Node.Retry
+	if s.Number >= p.Attempts || err.Permanent {
 		return 0, false, nil
 	}
 	if p.Condition == nil {
-		if !transient(err) {
+		if !Transient(err) {
 			return 0, false, nil
 		}
-		return p.Delay(s.attempt, err.RetryAfter, jitter()), true, nil
+		return p.Delay(s.Number, err.RetryAfter, jitter()), true, nil
 	}
-	v, evalErr := p.Condition.Eval(ctx, s.env("retry/if", plan.NameError, values.ErrorValue(stepError(err, s.attempt))))
+	v, evalErr := p.Condition.Eval(ctx, s.env("retry/if", plan.NameError, values.ErrorValue(StepError(err, s.Number))))
 	if evalErr != nil {
 		return 0, false, values.ExpressionError(ctx, "retry.if", evalErr)
 	}
@@ -58,7 +58,7 @@ func (s *stepRun) again(ctx context.Context, err *nodes.Error) (time.Duration, b
 	if !ok {
 		return 0, false, &nodes.Error{Code: nodes.CodeExpression, Message: "retry.if gave " + plan.TypeName(v) + ", not a boolean"}
 	}
-	return p.Delay(s.attempt, err.RetryAfter, jitter()), wanted, nil
+	return p.Delay(s.Number, err.RetryAfter, jitter()), wanted, nil
 }
 
 // jitter is in [0, 1).

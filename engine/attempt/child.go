@@ -1,4 +1,4 @@
-package engine
+package attempt
 
 import (
 	"context"
@@ -18,6 +18,9 @@ import (
 	"keyflow/workflows"
 )
 
+// child starts the run that a step asks for.
+type child struct{ *Attempt }
+
 // maxChildDepth is how many workflows may start one another by workflow nodes.
 const maxChildDepth = 16
 
@@ -25,16 +28,16 @@ const maxChildDepth = 16
 const triggerWorkflow = "workflow"
 
 // start prepares the run that a step asks for.
-func (s *stepRun) start(ctx context.Context, want *nodes.Start) (*runs.NewRun, *nodes.Error) {
-	e, parent := s.runner.engine, &s.runner.run
+func (s child) start(ctx context.Context, want *nodes.Start) (*runs.NewRun, *nodes.Error) {
+	parent := s.Run
 	if parent.Depth+1 > maxChildDepth {
 		return nil, refusedStart("more than %d workflows have started one another in a row; this looks like a loop", maxChildDepth)
 	}
-	if !e.starts.HasCatalog() {
+	if !s.process.Starts.HasCatalog() {
 		return nil, refusedStart("there are no other workflows here")
 	}
 	id := workflows.ID(want.Workflow)
-	n, err := e.starts.Prepare(ctx, id, want.Input, starts.Ask{Depth: parent.Depth + 1, Trigger: runs.TriggerRef{ID: string(s.plan.ID), Type: triggerWorkflow}})
+	n, err := s.process.Starts.Prepare(ctx, id, want.Input, starts.Ask{Depth: parent.Depth + 1, Trigger: runs.TriggerRef{ID: string(s.Node.ID), Type: triggerWorkflow}})
 	if n == nil && fault.Is(err, fault.NotFound) || n != nil && !s.mayStart(n.Run.Folder) {
 		return nil, s.notStartable(id)
 	}
@@ -42,12 +45,12 @@ func (s *stepRun) start(ctx context.Context, want *nodes.Start) (*runs.NewRun, *
 		return nil, startError(ctx, id, err)
 	}
 	if want.Wait {
-		n.Run.Parent = &runs.StepRef{Run: parent.ID, Node: s.plan.ID, Index: s.key.index}
+		n.Run.Parent = &runs.StepRef{Run: parent.ID, Node: s.Node.ID, Index: s.Key.Index}
 	}
-	if !e.queue.Reserve(n.Run.ID, id, e.o.QueueLimit) {
+	if !s.process.Children.Reserve(n.Run.ID, id) {
 		return nil, s.queueIsFull()
 	}
-	s.reserved = n.Run.ID
+	s.Reserved = n.Run.ID
 	if err := s.childSlots(ctx, n, want.Wait); err != nil {
 		return nil, err
 	}
@@ -57,15 +60,15 @@ func (s *stepRun) start(ctx context.Context, want *nodes.Start) (*runs.NewRun, *
 // How long a step waits before it tries again to start a run. The wait grows, so that many waiting
 // steps do not keep the process busy. It is long enough for the run of the step to be parked.
 const (
-	firstQueueWait = parkAfter
+	firstQueueWait = time.Second
 	lastQueueWait  = 30 * time.Second
 )
 
 // queueIsFull lets the step wait and try again. It fails once the step has waited for longer than
 // its timeout, when it has one.
-func (s *stepRun) queueIsFull() *nodes.Error {
-	now, timeout := s.runner.engine.now(), s.plan.Timeout
-	waited := now.Sub(s.readyToTry)
+func (s child) queueIsFull() *nodes.Error {
+	now, timeout := s.process.Now(), s.Node.Timeout
+	waited := now.Sub(s.ReadyToTry)
 	if timeout > 0 && waited >= timeout {
 		return &nodes.Error{
 			Code:    nodes.CodeTimeout,
@@ -80,39 +83,20 @@ func (s *stepRun) queueIsFull() *nodes.Error {
 	return &nodes.Error{Code: nodes.CodeWaitsForTime, Message: "the queue is full; the start is tried again", Until: now.Add(wait)}
 }
 
-// unreserve frees the places of runs that were to be stored and are not.
-func (e *Engine) unreserve(starts []runs.NewRun) {
-	for i := range starts {
-		e.queue.Unreserve(starts[i].Run.ID)
-	}
-}
-
-// unreserveUnstarted frees the place of a run that the attempt prepared and did not start. r.mu is
-// held.
-func (r *runner) unreserveUnstarted(s *stepRun) {
-	if s == nil || s.reserved == (runs.ID{}) {
-		return
-	}
-	started := func(n runs.NewRun) bool { return n.Run.ID == s.reserved }
-	if !slices.ContainsFunc(r.starts, started) {
-		r.engine.queue.Unreserve(s.reserved)
-	}
-}
-
 // mayStart reports whether the step may start a workflow in a folder: below that of its run, or,
 // when the definition names the workflow literally, where whoever applied that may start it now.
-func (s *stepRun) mayStart(folder string) bool {
-	return startable(folder, s.runner.run.Folder) || s.namesLiterally() && startable(folder, s.runner.plan.Definition.StartScope)
+func (s child) mayStart(folder string) bool {
+	return Startable(folder, s.Run.Folder) || s.namesLiterally() && Startable(folder, s.Plan.Definition.StartScope)
 }
 
-func (s *stepRun) namesLiterally() bool {
-	return slices.ContainsFunc(s.plan.Params, func(p plan.Param) bool { return p.Decl.Name == "workflow" && p.Literal })
+func (s child) namesLiterally() bool {
+	return slices.ContainsFunc(s.Node.Params, func(p plan.Param) bool { return p.Decl.Name == "workflow" && p.Literal })
 }
 
 // notStartable is the failure of a step whose workflow does not exist or may not be started. It
 // does not say which: the author may not see the workflow.
-func (s *stepRun) notStartable(id workflows.ID) *nodes.Error {
-	run := &s.runner.run
+func (s child) notStartable(id workflows.ID) *nodes.Error {
+	run := s.Run
 	if !s.namesLiterally() {
 		return refusedStart("there is no workflow %q in folder %s or below; to start one in another folder, write its id into the definition", id, run.Folder)
 	}
@@ -120,8 +104,8 @@ func (s *stepRun) notStartable(id workflows.ID) *nodes.Error {
 		id, run.Version, run.Workflow)
 }
 
-// startable reports whether who may start workflows below scope may do so in folder.
-func startable(folder, scope string) bool {
+// Startable reports whether who may start workflows below scope may do so in folder.
+func Startable(folder, scope string) bool {
 	return identity.Caller{Role: identity.Operator, Folder: scope}.May(identity.Operate, folder)
 }
 
@@ -148,11 +132,11 @@ func startError(ctx context.Context, id workflows.ID, err error) *nodes.Error {
 }
 
 // started is the outcome of a step that started a run and waits for its end.
-func (s *stepRun) started(n *runs.NewRun) outcome {
-	return outcome{
-		kind: state.Postponed, idle: true, forever: true, awaits: nodes.CodeWaitsForWorkflow, start: n,
-		output: childOutput(n.Run.ID),
-		err:    &nodes.Error{Code: nodes.CodeWaitsForWorkflow, Message: "waits for run " + n.Run.ID.String() + " of workflow " + string(n.Run.Workflow)},
+func (s *Attempt) started(n *runs.NewRun) Outcome {
+	return Outcome{
+		Kind: state.Postponed, Wait: Wait{Idle: true, Forever: true, Awaits: nodes.CodeWaitsForWorkflow}, Start: n,
+		Output: childOutput(n.Run.ID),
+		Err:    &nodes.Error{Code: nodes.CodeWaitsForWorkflow, Message: "waits for run " + n.Run.ID.String() + " of workflow " + string(n.Run.Workflow)},
 	}
 }
 
@@ -160,40 +144,4 @@ func (s *stepRun) started(n *runs.NewRun) outcome {
 // waits, and the raw output of one that does not wait.
 func childOutput(id runs.ID) json.RawMessage {
 	return json.RawMessage(`{"run_id":"` + id.String() + `"}`)
-}
-
-// childOf reads the run that a waiting step started; zero when it started none.
-func childOf(output json.RawMessage) runs.ID {
-	var v struct {
-		RunID runs.ID `json:"run_id"`
-	}
-	if json.Unmarshal(output, &v) != nil {
-		return runs.ID{}
-	}
-	return v.RunID
-}
-
-// reportEnd is the signal with which a run ends the wait of the step that started it.
-func reportEnd(r *runs.Run, set *runs.Change) (runs.Signal, error) {
-	b := brought{Node: r.Parent.Node, Index: r.Parent.Index, Output: set.Output}
-	switch {
-	case set.Status == runs.Canceled:
-		b.Error = &runs.StepError{Code: nodes.CodeCanceled, Message: "run " + r.ID.String() + " of workflow " + string(r.Workflow) + " was canceled"}
-	case set.Status == runs.Failed && set.Error != nil:
-		where := string(r.Workflow)
-		if set.Error.Node != "" {
-			where += "/" + string(set.Error.Node)
-		}
-		b.Error = &runs.StepError{Code: set.Error.Code, Message: where + ": " + set.Error.Message}
-	case set.Output == nil:
-		b.Output = json.RawMessage("null")
-	}
-	if b.Error != nil {
-		b.Output = nil
-	}
-	s, err := b.signal(r.Parent.Run)
-	if err != nil {
-		return runs.Signal{}, err
-	}
-	return *s, nil
 }

@@ -1,6 +1,7 @@
-package engine
+package attempt
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
@@ -9,14 +10,14 @@ import (
 )
 
 // Client implements nodes.Env.
-func (s *stepRun) Client(o nodes.ClientOptions) (*http.Client, error) {
-	run := &s.runner.run
-	client, err := s.runner.engine.o.Credentials.Client(s.ctx, credentials.Use{
+func (s *Attempt) Client(o nodes.ClientOptions) (*http.Client, error) {
+	run := s.Run
+	client, err := s.process.Credentials.Client(s.ctx, credentials.Use{
 		ID: s.credential, Workflow: string(run.Workflow), Folder: run.Folder,
-		Run: run.ID.String(), Node: string(s.plan.ID), AtMostOnce: s.plan.AtMostOnce,
+		Run: run.ID.String(), Node: string(s.Node.ID), AtMostOnce: s.Node.AtMostOnce,
 		MaxRedirects: o.MaxRedirects, MaxBytes: o.MaxBytes, Charset: o.Charset, Record: s.record,
 		Header: http.Header{DepthHeader: {strconv.Itoa(run.Depth + 1)}},
-		Park:   true, Idle: s.clock.stand, Ready: s.runner.awaitOwnership,
+		Park:   true, Idle: s.clock.stand, Ready: s.host.AwaitOwnership,
 	})
 	if err != nil {
 		return nil, nodeError(s.ctx, err)
@@ -27,3 +28,8 @@ func (s *stepRun) Client(o nodes.ClientOptions) (*http.Client, error) {
 // DepthHeader tells a Keyflow how many workflow starts led to a request: a workflow that
 // starts itself through a webhook ends at MaxDepth.
 const DepthHeader = "Keyflow-Depth"
+
+// Resolver turns a use of a credential into an HTTP client; *credentials.Resolver is one.
+type Resolver interface {
+	Client(ctx context.Context, use credentials.Use) (*http.Client, error)
+}

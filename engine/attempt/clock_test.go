@@ -1,4 +1,4 @@
-package engine
+package attempt
 
 import (
 	"context"
@@ -14,13 +14,13 @@ import (
 func TestAttemptClock(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		ctx, clock := withAttemptClock(t.Context(), 10*time.Second)
-		defer clock.end()
+		ctx, c := withClock(t.Context(), 10*time.Second)
+		defer c.end()
 		begun := time.Now()
 		time.Sleep(4 * time.Second)
-		first := clock.stand()
+		first := c.stand()
 		time.Sleep(time.Hour)
-		second := clock.stand()
+		second := c.stand()
 		first()
 		time.Sleep(time.Hour)
 		if ctx.Err() != nil {
@@ -31,8 +31,8 @@ func TestAttemptClock(t *testing.T) {
 		if took := time.Since(begun); took != 2*time.Hour+10*time.Second || !errors.Is(context.Cause(ctx), values.ErrAttemptTimeout) {
 			t.Errorf("ended after %s by %v, want 2h and 10s", took, context.Cause(ctx))
 		}
-		clock.stand()()
-		var none *attemptClock
+		c.stand()()
+		var none *clock
 		none.stand()()
 	})
 }

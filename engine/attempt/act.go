@@ -1,4 +1,4 @@
-package engine
+package attempt
 
 import (
 	"context"
@@ -20,14 +20,14 @@ type Actor interface {
 }
 
 // Act implements nodes.Env.
-func (s *stepRun) Act(ctx context.Context, action string, fields map[string]any) (map[string]any, error) {
-	actor := s.runner.engine.o.Actor
+func (s *Attempt) Act(ctx context.Context, action string, fields map[string]any) (map[string]any, error) {
+	actor := s.process.Actor
 	if actor == nil {
 		return nil, &nodes.Error{Code: nodes.CodeInternal, Message: "this process cannot work on credentials"}
 	}
-	run := &s.runner.run
+	run := s.Run
 	out, err := actor.Act(ctx, credentials.Use{
-		ID: s.credential, Workflow: string(run.Workflow), Folder: run.Folder, Run: run.ID.String(), Node: string(s.plan.ID), Park: true,
+		ID: s.credential, Workflow: string(run.Workflow), Folder: run.Folder, Run: run.ID.String(), Node: string(s.Node.ID), Park: true,
 	}, credentials.Action{Name: action, Fields: fields, Sealed: s.sealedFields(fields)})
 	if err != nil {
 		return nil, actionError(ctx, err)
@@ -36,9 +36,9 @@ func (s *stepRun) Act(ctx context.Context, action string, fields map[string]any)
 }
 
 // sealedFields are the fields that come from outputs of sensitive nodes alone.
-func (s *stepRun) sealedFields(fields map[string]any) []string {
-	for i := range s.plan.Params {
-		if p := &s.plan.Params[i]; p.Decl.Sealed {
+func (s *Attempt) sealedFields(fields map[string]any) []string {
+	for i := range s.Node.Params {
+		if p := &s.Node.Params[i]; p.Decl.Sealed {
 			if slices.Contains(p.Sealed, plan.EveryMember) {
 				return slices.Sorted(maps.Keys(fields))
 			}

@@ -1,4 +1,4 @@
-package engine
+package attempt
 
 import (
 	"encoding/json"
@@ -13,12 +13,12 @@ import (
 
 // redactOutput puts an output with redacted values into out: masked for people, with marks for
 // later nodes. The texts are kept when no credential had a part in the answer.
-func (s *stepRun) redactOutput(v any, out *outcome) *nodes.Error {
-	id, sealer := string(s.plan.ID), s.runner.engine.o.Sealer
+func (s *Attempt) redactOutput(v any, out *Outcome) *nodes.Error {
+	id, sealer := string(s.Node.ID), s.process.Sealer
 	keep := s.credential == "" && sealer != nil
 	var found values.Marks
 	ordinal, usable := -1, false
-	out.value = jsonvalue.ReplaceTexts(v, func(text any) any {
+	out.Value = jsonvalue.ReplaceTexts(v, func(text any) any {
 		ordinal++
 		r, ok := text.(*jsonvalue.Redacted)
 		if !ok {
@@ -38,21 +38,21 @@ func (s *stepRun) redactOutput(v any, out *outcome) *nodes.Error {
 	}
 	raw, err := jsonvalue.Encode(jsonvalue.Shown(v))
 	if err == nil {
-		out.output = raw
-		out.sealed, err = json.Marshal(found)
+		out.Output = raw
+		out.Sealed, err = json.Marshal(found)
 	}
 	if err == nil && usable {
-		out.sealed, err = sealer.SealOutput(s.runner.run.ID.String(), id, s.key.index, out.sealed)
+		out.Sealed, err = sealer.SealOutput(s.Run.ID.String(), id, s.Key.Index, out.Sealed)
 	}
 	if err != nil {
 		return &nodes.Error{Code: nodes.CodeInternal, Message: "the redacted values of the output could not be stored", Err: err}
 	}
-	return s.runner.engine.checkSize(raw)
+	return s.process.CheckSize(raw)
 }
 
 // sealedCookies returns what is sealed of a sensitive output, and what later nodes see of it.
-func (s *stepRun) sealedCookies(raw []byte, cookies []int) (content []byte, shown any) {
-	id := string(s.plan.ID)
+func (s *Attempt) sealedCookies(raw []byte, cookies []int) (content []byte, shown any) {
+	id := string(s.Node.ID)
 	if len(cookies) == 0 {
 		return raw, jsonvalue.Hide(values.SensitiveSource(id))
 	}
@@ -70,13 +70,13 @@ func (s *stepRun) sealedCookies(raw []byte, cookies []int) (content []byte, show
 // use returns the value of a parameter as its node gets it. Redacted values are an error, unless
 // the parameter keeps them in data or is what they are for; then their texts are masked in
 // whatever comes back.
-func (s *stepRun) use(decl *nodes.Param, v any) (any, *nodes.Error) {
+func (s *Attempt) use(decl *nodes.Param, v any) (any, *nodes.Error) {
 	r := jsonvalue.FindRedacted(v)
 	switch {
 	case r == nil || decl.Redacted == nodes.RedactedKept:
 		return v, nil
 	case decl.Redacted == nodes.RedactedUsed && !values.HasHidden(v):
-		return jsonvalue.Revealed(v, s.reveal), nil
+		return jsonvalue.Revealed(v, s.sent.reveal), nil
 	}
 	if hidden := values.FirstHidden(v); hidden != nil {
 		r = hidden
@@ -87,6 +87,9 @@ func (s *stepRun) use(decl *nodes.Param, v any) (any, *nodes.Error) {
 	}
 }
 
+// disclosed are redacted texts that a step has sent: whatever comes back hides them.
+type disclosed struct{ texts []string }
+
 // cookieAttributes are what Set-Cookie says of a cookie (RFC 6265 section 5.2): no secrets.
 var cookieAttributes = map[string]bool{
 	"": true, "domain": true, "path": true, "expires": true, "max-age": true, "samesite": true,
@@ -95,17 +98,17 @@ var cookieAttributes = map[string]bool{
 
 // reveal notes a text that is sent, and the values of cookies in it: of "a=1; Path=/, b=2" also 1
 // and 2. A comma separates cookies, as in joined headers, or is part of a value.
-func (s *stepRun) reveal(text string) {
-	s.revealed = append(s.revealed, text)
+func (d *disclosed) reveal(text string) {
+	d.texts = append(d.texts, text)
 	for part := range strings.SplitSeq(text, ";") {
-		s.revealCookie(part)
+		d.revealCookie(part)
 		for cookie := range strings.SplitSeq(part, ",") {
-			s.revealCookie(cookie)
+			d.revealCookie(cookie)
 		}
 	}
 }
 
-func (s *stepRun) revealCookie(text string) {
+func (d *disclosed) revealCookie(text string) {
 	name, value, ok := strings.Cut(strings.TrimSpace(text), "=")
 	if cookieAttributes[strings.ToLower(name)] {
 		return
@@ -113,43 +116,43 @@ func (s *stepRun) revealCookie(text string) {
 	if !ok {
 		value = name
 	}
-	s.revealed = append(s.revealed, value, strings.Trim(value, `"`))
+	d.texts = append(d.texts, value, strings.Trim(value, `"`))
 }
 
-// maskOutput hides the texts that the step has sent in what came back.
-func (s *stepRun) maskOutput(v any) any {
-	if len(s.revealed) == 0 {
+// maskValue hides the texts in what came back to a node.
+func (d *disclosed) maskValue(node string, v any) any {
+	if len(d.texts) == 0 {
 		return v
 	}
-	mask := s.mask()
+	mask := d.mask()
 	return jsonvalue.ReplaceTexts(v, func(text any) any {
 		plain, ok := text.(string)
 		if !ok || mask.String(plain) == plain {
 			return text
 		}
-		return jsonvalue.Hide(values.OutputSource(string(s.plan.ID)))
+		return jsonvalue.Hide(values.OutputSource(node))
 	})
 }
 
-func (s *stepRun) mask() *redact.Redactor { return redact.New(redact.Secrets{Values: s.revealed}) }
+func (d *disclosed) mask() *redact.Redactor { return redact.New(redact.Secrets{Values: d.texts}) }
 
-func (s *stepRun) maskText(text string) string {
-	if len(s.revealed) == 0 {
+func (d *disclosed) maskText(text string) string {
+	if len(d.texts) == 0 {
 		return text
 	}
-	return s.mask().String(text)
+	return d.mask().String(text)
 }
 
 // maskError hides them in an error.
-func (s *stepRun) maskError(err *nodes.Error) *nodes.Error {
-	if len(s.revealed) == 0 || err == nil {
+func (d *disclosed) maskError(node string, err *nodes.Error) *nodes.Error {
+	if len(d.texts) == 0 || err == nil {
 		return err
 	}
 	shown := *err
 	shown.Err = nil
-	shown.Message = s.maskText(err.Message)
+	shown.Message = d.maskText(err.Message)
 	if err.Response != nil {
-		shown.Response = s.maskOutput(err.Response)
+		shown.Response = d.maskValue(node, err.Response)
 	}
 	return &shown
 }

@@ -1,4 +1,4 @@
-package engine
+package attempt
 
 import (
 	"encoding/json"
@@ -8,20 +8,29 @@ import (
 
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
+	"keyflow/engine/state"
 	"keyflow/engine/values"
 )
+
+// reads is a run whose attempts only read.
+type reads struct {
+	Host
+	scope *values.Scope
+}
+
+func (r reads) Vars(of *plan.Reads) (values.Reading, error) { return r.scope.Vars(of) }
 
 // A node that reads a large payload for every page decodes it once more, not with each page.
 func TestVariablesAreReadAgainOnce(t *testing.T) {
 	t.Parallel()
 	run := runs.Run{Input: json.RawMessage(`{"pad": "` + strings.Repeat("p", values.LargePayload) + `"}`)}
-	r := &runner{values: values.New(&plan.Plan{}, &run, nil)}
-	s := &stepRun{runner: r, plan: &plan.Node{Reads: plan.Reads{Any: true, Input: true}}, key: stepKey{index: runs.NoIndex}}
-	var err error
-	if s.reading, err = r.values.Vars(&s.plan.Reads); err != nil {
+	scope := values.New(&plan.Plan{}, &run, nil)
+	node := &plan.Node{Reads: plan.Reads{Any: true, Input: true}}
+	s, err := New(&Process{}, reads{scope: scope}, Input{Run: &run, Node: node, Key: state.StepKey{Index: runs.NoIndex}}, scope)
+	if err != nil {
 		t.Fatal(err)
 	}
-	input := func() map[string]any {
+	read := func() map[string]any {
 		t.Helper()
 		vars, err := s.variables()
 		if err != nil {
@@ -29,19 +38,19 @@ func TestVariablesAreReadAgainOnce(t *testing.T) {
 		}
 		return vars["input"].(map[string]any)
 	}
-	input()["decoded"] = 1
+	read()["decoded"] = 1
 	s.rest()
 	collect := func() {
 		runtime.GC()
 		runtime.GC() // what was let go of is gone
 	}
 	collect()
-	if _, kept := input()["decoded"]; kept {
+	if _, kept := read()["decoded"]; kept {
 		t.Error("a large payload is kept while the node works")
 	}
-	input()["decoded"] = 2
+	read()["decoded"] = 2
 	collect()
-	if _, kept := input()["decoded"]; !kept {
+	if _, kept := read()["decoded"]; !kept {
 		t.Error("it was decoded again for the next page")
 	}
 }

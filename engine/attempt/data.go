@@ -1,4 +1,4 @@
-package engine
+package attempt
 
 import (
 	"maps"
@@ -10,18 +10,18 @@ import (
 )
 
 // variables are what the expressions of the step may read. What is decoded again after rest is
-// kept until the attempt ends: a node that reads page after page would decode it with each. The
-// runner's mutex guards it then, because a node may evaluate concurrently.
-func (s *stepRun) variables() (map[string]any, error) {
+// kept until the attempt ends: a node that reads page after page would decode it with each. A
+// node may evaluate concurrently.
+func (s *Attempt) variables() (map[string]any, error) {
 	if !s.rested {
 		return s.reading.Vars, nil
 	}
-	s.runner.mu.Lock()
-	defer s.runner.mu.Unlock()
+	s.rereading.Lock()
+	defer s.rereading.Unlock()
 	if s.reading.Vars != nil {
 		return s.reading.Vars, nil
 	}
-	now, err := s.runner.values.Vars(&s.plan.Reads)
+	now, err := s.host.Vars(&s.Node.Reads)
 	s.addItem(now.Vars)
 	if err == nil {
 		s.reading = now
@@ -30,15 +30,15 @@ func (s *stepRun) variables() (map[string]any, error) {
 }
 
 // addItem adds the element that the step is for.
-func (s *stepRun) addItem(vars map[string]any) {
-	if vars != nil && s.key.index != runs.NoIndex && s.plan.Reads.Item {
-		vars["item"], vars["key"], vars["index"] = s.item, s.itemKey, s.key.index
+func (s *Attempt) addItem(vars map[string]any) {
+	if vars != nil && s.Key.Index != runs.NoIndex && s.Node.Reads.Item {
+		vars["item"], vars["key"], vars["index"] = s.item, s.itemKey, s.Key.Index
 	}
 }
 
 // rest lets go of large payloads for as long as the node works: what it needs of them is in
 // its parameters.
-func (s *stepRun) rest() {
+func (s *Attempt) rest() {
 	if len(s.reading.Alive) > 0 {
 		s.reading, s.rested = values.Reading{}, true
 	}
@@ -47,7 +47,7 @@ func (s *stepRun) rest() {
 // env is what one expression or template of a step reads. site names its place in the node:
 // uuid() gives the same values again when the same place of the same step is evaluated
 // again, after a crash and in a retry. extra are further names and their values, in pairs.
-func (s *stepRun) env(site string, extra ...any) expression.Env {
+func (s *Attempt) env(site string, extra ...any) expression.Env {
 	vars, err := s.variables()
 	if err != nil { // it was decoded before
 		s.Log().Error("what a step reads cannot be read again", "error", err)
@@ -61,7 +61,7 @@ func (s *stepRun) env(site string, extra ...any) expression.Env {
 			vars[pair[0].(string)] = pair[1]
 		}
 	}
-	env := values.Environment(s.runner.run.ID, s.name+"/"+site, s.readyAt, vars)
-	env.CallbackURL = func(node string) (string, error) { return s.runner.engine.callbackURL(s.runner, node) }
+	env := values.Environment(s.Run.ID, s.name+"/"+site, s.Ready, vars)
+	env.CallbackURL = func(node string) (string, error) { return s.process.Callbacks.For(s.Plan, s.Run.ID, node) }
 	return env
 }

@@ -1,4 +1,4 @@
-package engine
+package attempt
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 	"keyflow/engine/values"
 )
 
-// attemptClock ends an attempt after its timeout. It stands still while requests wait for what
+// clock ends an attempt after its timeout. It stands still while requests wait for what
 // is not the node's doing, such as the limits of a credential. A nil clock never ends anything.
-type attemptClock struct {
+type clock struct {
 	cancel context.CancelCauseFunc
 
 	mu       sync.Mutex
@@ -20,15 +20,15 @@ type attemptClock struct {
 	standing int // how many wait
 }
 
-func withAttemptClock(ctx context.Context, timeout time.Duration) (context.Context, *attemptClock) {
+func withClock(ctx context.Context, timeout time.Duration) (context.Context, *clock) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	c := &attemptClock{cancel: cancel, left: timeout, started: time.Now()}
+	c := &clock{cancel: cancel, left: timeout, started: time.Now()}
 	c.timer = time.AfterFunc(timeout, func() { cancel(values.ErrAttemptTimeout) })
 	return ctx, c
 }
 
 // stand stops the clock until resume is called.
-func (c *attemptClock) stand() (resume func()) {
+func (c *clock) stand() (resume func()) {
 	if c == nil {
 		return func() {}
 	}
@@ -41,7 +41,7 @@ func (c *attemptClock) stand() (resume func()) {
 	return c.resume
 }
 
-func (c *attemptClock) resume() {
+func (c *clock) resume() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.standing--
@@ -52,7 +52,7 @@ func (c *attemptClock) resume() {
 }
 
 // end frees the clock.
-func (c *attemptClock) end() {
+func (c *clock) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timer.Stop()

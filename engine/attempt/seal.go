@@ -1,4 +1,4 @@
-package engine
+package attempt
 
 import (
 	"bytes"
@@ -14,22 +14,22 @@ import (
 )
 
 // seal puts a sensitive output into out: sealed, and to look at as jsonvalue.Mask.
-func (s *stepRun) seal(raw json.RawMessage, cookies []int, out *outcome) *nodes.Error {
-	sealer := s.runner.engine.o.Sealer
+func (s *Attempt) seal(raw json.RawMessage, cookies []int, out *Outcome) *nodes.Error {
+	sealer := s.process.Sealer
 	if sealer == nil {
 		return &nodes.Error{Code: nodes.CodeInternal, Message: "this process cannot seal the output of a sensitive node"}
 	}
 	content, shown := s.sealedCookies(raw, cookies)
-	sealed, err := sealer.SealOutput(s.runner.run.ID.String(), string(s.plan.ID), s.key.index, content)
+	sealed, err := sealer.SealOutput(s.Run.ID.String(), string(s.Node.ID), s.Key.Index, content)
 	if err != nil {
 		return &nodes.Error{Code: nodes.CodeInternal, Message: "the output of a sensitive node could not be sealed", Err: err}
 	}
-	out.output, out.value, out.sealed = json.RawMessage(`"`+jsonvalue.Mask+`"`), shown, sealed
+	out.Output, out.Value, out.Sealed = json.RawMessage(`"`+jsonvalue.Mask+`"`), shown, sealed
 	return nil
 }
 
 // paramEnv is what the template of a parameter reads.
-func (s *stepRun) paramEnv(decl *nodes.Param) (expression.Env, error) {
+func (s *Attempt) paramEnv(decl *nodes.Param) (expression.Env, error) {
 	env := s.env("with/" + decl.Name)
 	if !decl.Sealed || len(s.sealed) == 0 {
 		return env, nil
@@ -37,7 +37,7 @@ func (s *stepRun) paramEnv(decl *nodes.Param) (expression.Env, error) {
 	seen, _ := env.Vars["nodes"].(map[string]any)
 	seen = maps.Clone(seen)
 	for n, sealed := range s.sealed {
-		id := string(s.runner.plan.Nodes[n].ID)
+		id := string(s.Plan.Nodes[n].ID)
 		output, err := s.open(id, sealed)
 		if err != nil {
 			return env, fmt.Errorf("output of %s: %w", id, err)
@@ -53,12 +53,12 @@ func (s *stepRun) paramEnv(decl *nodes.Param) (expression.Env, error) {
 }
 
 // open returns a sealed output, or the list of those of a for_each, as plain data.
-func (s *stepRun) open(node string, sealed any) (any, error) {
+func (s *Attempt) open(node string, sealed any) (any, error) {
 	one := func(index int, text []byte) (any, error) {
 		if text == nil {
 			return nil, nil // a failed element
 		}
-		raw, err := s.runner.engine.o.Sealer.OpenOutput(s.runner.run.ID.String(), node, index, text)
+		raw, err := s.process.Sealer.OpenOutput(s.Run.ID.String(), node, index, text)
 		if err != nil {
 			return nil, err
 		}
@@ -81,8 +81,8 @@ func (s *stepRun) open(node string, sealed any) (any, error) {
 
 // hideAnswer takes out of an error what a sensitive node got as an answer, and its cause, which
 // may quote it.
-func (s *stepRun) hideAnswer(err *nodes.Error) *nodes.Error {
-	if !s.plan.Sensitive {
+func (s *Attempt) hideAnswer(err *nodes.Error) *nodes.Error {
+	if !s.Node.Sensitive {
 		return err
 	}
 	shown := *err
@@ -94,8 +94,8 @@ func (s *stepRun) hideAnswer(err *nodes.Error) *nodes.Error {
 }
 
 // hideDetails is the error of an expression that sees the output of a sensitive node.
-func (s *stepRun) hideDetails(err *nodes.Error, where string) *nodes.Error {
-	if !s.plan.Sensitive {
+func (s *Attempt) hideDetails(err *nodes.Error, where string) *nodes.Error {
+	if !s.Node.Sensitive {
 		return err
 	}
 	return values.WithoutDetails(err, where)

@@ -1,4 +1,4 @@
-package engine
+package attempt
 
 import (
 	"context"
@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/google/uuid"
 
 	"keyflow/engine/backoff"
 	"keyflow/engine/runs"
@@ -21,8 +19,8 @@ import (
 // for it: its parent may hold the slot that they wait for, and would wait for ever. Of a run that the step waits for it
 // notes which groups the waiting ones are in: a run that waited for the slot of one that waits
 // for it would wait for ever, and one that cancels the oldest would cancel it, and itself with it.
-func (s *stepRun) childSlots(ctx context.Context, n *runs.NewRun, wait bool) *nodes.Error {
-	parent := &s.runner.run
+func (s child) childSlots(ctx context.Context, n *runs.NewRun, wait bool) *nodes.Error {
+	parent := s.Run
 	if wait && len(parent.Groups)+len(parent.Above) > 0 {
 		n.Run.Above = slices.Concat(parent.Above, parent.Groups)
 	}
@@ -47,18 +45,16 @@ const childKeys = 24 * time.Hour
 // attempt that is repeated after a crash finds the child that it has started. A child that is
 // stored is the result of the step, also when the run was stopped meanwhile: runner.outcome
 // cancels it then.
-func (s *stepRun) startNow(ctx context.Context, n *runs.NewRun) *nodes.Error {
-	e := s.runner.engine
+func (s child) startNow(ctx context.Context, n *runs.NewRun) *nodes.Error {
 	n.Dedupe = &runs.DedupeKey{
-		Kind: triggerWorkflow, Trigger: string(s.plan.ID), ExpiresAt: e.now().Add(childKeys),
-		Key: fmt.Sprintf("%s/%d/%s", s.runner.run.ID, s.key.index, strconv.Itoa(s.attempt)),
+		Kind: triggerWorkflow, Trigger: string(s.Node.ID), ExpiresAt: s.process.Now().Add(childKeys),
+		Key: fmt.Sprintf("%s/%d/%s", s.Run.ID, s.Key.Index, strconv.Itoa(s.Number)),
 	}
-	out := <-e.journal.Send(runs.Entry{Create: n})
+	out := s.process.Children.Create(n)
 	for failures := 1; fault.Is(out.Err, fault.Unavailable) && ctx.Err() == nil; failures++ {
 		backoff.Sleep(ctx, backoff.Delay(failures)) // nothing was stored, and the run is not to blame
-		out = <-e.journal.Send(runs.Entry{Create: n})
+		out = s.process.Children.Create(n)
 	}
-	e.tell(out.Woken)
 	switch {
 	case out.Err == nil:
 	case fault.Is(out.Err, fault.Conflict):
@@ -69,16 +65,8 @@ func (s *stepRun) startNow(ctx context.Context, n *runs.NewRun) *nodes.Error {
 		return &nodes.Error{Code: nodes.CodeInternal, Message: "internal error", Err: out.Err}
 	}
 	n.Run.ID = out.Run // of the first time
-	if out.Waits {     // for a slot, not for its turn in the queue
-		e.queue.Unreserve(s.reserved)
-	} else {
-		e.enqueue(runs.DueRun{Run: out.Run, Workflow: n.Run.Workflow}, nil)
+	if out.Waits {     // for a slot, and not in the queue
+		s.process.Children.Unreserve(s.Reserved)
 	}
 	return nil
-}
-
-// cancelChild tells the run that a step waits for that nobody does any more, with the next news
-// of this run. r.mu is held.
-func (r *runner) cancelChild(child runs.ID) {
-	r.tell = append(r.tell, runs.Signal{Run: child, Kind: runs.SignalCancel, ID: uuid.NewSHA1(uuid.UUID(child), []byte(runs.SignalCancel))})
 }
