@@ -12,6 +12,12 @@ import (
 	"keyflow/credentials/internal/problem"
 )
 
+// The ways of client authentication that need no client secret.
+const (
+	authAssertion = "private_key_jwt"
+	authNone      = "none"
+)
+
 // assertionLifetime is how long a token endpoint may take to read an assertion.
 const assertionLifetime = 2 * time.Minute
 

@@ -7,15 +7,10 @@
 package authtype
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
-	"fmt"
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"keyflow/credentials"
@@ -122,23 +117,6 @@ type Inbound struct {
 	Now time.Time
 }
 
-// All lists the authentication types in the order of the form.
-func All() []Type {
-	return []Type{noAuth(), basicAuth(), apiKey(), oauth2(), bearerToken(), custom(), jwtType(), clientCertificate(), signing()}
-}
-
-// byName is made once: types do not change.
-var byName = sync.OnceValue(func() map[credentials.TypeName]*Type {
-	types := make(map[credentials.TypeName]*Type)
-	for _, t := range All() {
-		types[t.Name] = &t
-	}
-	return types
-})
-
-// Named returns the type of a name, which is shared; nil when there is none.
-func Named(name credentials.TypeName) *Type { return byName()[name] }
-
 // SecretIn reports whether the field is secret in these values.
 func (f *Field) SecretIn(fields map[string]any) bool {
 	return f.Secret || f.SecretIf != "" && fields[f.SecretIf] == true
@@ -178,22 +156,4 @@ func SecretNames(t *Type, present, given map[string]any) []string {
 		}
 	}
 	return names
-}
-
-// sameText compares in a time that tells neither content nor length; 1 is equal.
-func sameText(a, b string) int {
-	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return subtle.ConstantTimeCompare(x[:], y[:])
-}
-
-// CannotVerify says that a credential of this type verifies no inbound webhooks.
-func CannotVerify(id credentials.ID, typ credentials.TypeName) string {
-	var able []string
-	for _, t := range All() {
-		if t.Verify != nil {
-			able = append(able, string(t.Name))
-		}
-	}
-	last := len(able) - 1
-	return fmt.Sprintf("credential %q is of type %s; inbound webhooks are verified by %s or %s", id, typ, strings.Join(able[:last], ", "), able[last])
 }

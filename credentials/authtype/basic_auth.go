@@ -63,7 +63,3 @@ func verifyBasic(v *Values, r Inbound) (Proven, bool) {
 	once := len(r.Header.Values("Authorization")) == 1 // another reader of the request might take the other
 	return Proven{CarriedIn: []string{"Authorization"}}, sent && once && sameName&samePassword == 1
 }
-
-func inAuthorization(*Values) string { return "header Authorization" }
-
-func isControl(r rune) bool { return r < 0x20 || r == 0x7f }

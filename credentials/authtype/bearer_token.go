@@ -43,14 +43,3 @@ func verifyBearer(v *Values, r Inbound) (Proven, bool) {
 	token, sent := bearerOf(r.Request)
 	return Proven{CarriedIn: []string{"Authorization"}}, sameText(token, v.Text("token")) == 1 && sent
 }
-
-// bearerOf reads the bearer token of a request; the scheme's case does not matter (RFC 9110
-// section 11.1). Two Authorization headers are refused: another reader might take the other.
-func bearerOf(r *http.Request) (token string, sent bool) {
-	values := r.Header.Values("Authorization")
-	if len(values) != 1 {
-		return "", false
-	}
-	scheme, token, ok := strings.Cut(values[0], " ")
-	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
-}

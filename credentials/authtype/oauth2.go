@@ -16,12 +16,6 @@ const (
 	ClientCredentials = "client_credentials"
 )
 
-// The ways of client authentication that need no client secret.
-const (
-	authAssertion = "private_key_jwt"
-	authNone      = "none"
-)
-
 // oauth2 sends a token that Keyflow gets and renews itself (RFC 6749, RFC 7636). How tokens
 // are got is the business of the resolver and of package credentials/oauth.
 func oauth2() Type {

@@ -3,10 +3,8 @@ package masterkey
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"keyflow/credentials"
@@ -14,44 +12,6 @@ import (
 	"keyflow/internal/fault"
 	"keyflow/internal/identity"
 )
-
-// progress is the re-encryption of everything sealed, at most one at a time. Its zero value
-// is at rest.
-type progress struct {
-	walk sync.Mutex // held while one runs
-
-	mu      sync.Mutex
-	running bool
-	done    int
-	message string
-	begin   chan struct{} // tells Serve to begin; holds one
-}
-
-func (r *progress) update(fn func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	fn()
-}
-
-// signal is the channel that Serve waits on.
-func (r *progress) signal() chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.begin == nil {
-		r.begin = make(chan struct{}, 1)
-	}
-	return r.begin
-}
-
-// Rotation rotates the master key. It is safe for concurrent use.
-type Rotation struct {
-	Keyset  *Keyset
-	Canary  credentials.CanaryStore
-	Records credentials.Store
-	Log     *slog.Logger
-
-	rotation progress
-}
 
 // Keys says which master keys there are, what is sealed with each and how far a rotation is.
 // Errors: Forbidden.
@@ -147,16 +107,6 @@ func (m *Rotation) prepareKeys(ctx context.Context, caller identity.Caller) (beg
 	}
 	m.Log.InfoContext(ctx, "master key added", "key", m.Keyset.Keys().Newest(), "file", m.Keyset.Source(), "seals", seals, "by", caller.Name)
 	return seals, nil
-}
-
-// unfinished reports whether a rotation began and did not end: the canary, which is sealed
-// again last of all, names another key than the primary.
-func (m *Rotation) unfinished(ctx context.Context) (bool, error) {
-	sealed, err := m.Canary.Canary(ctx)
-	if err != nil {
-		return false, fmt.Errorf("read canary: %w", err)
-	}
-	return sealing.KeyID(sealed) != m.Keyset.Keys().Primary, nil
 }
 
 // rotationPause is the time after which a rotation that failed is tried again.

@@ -2,7 +2,6 @@ package outbound
 
 import (
 	"context"
-	"fmt"
 
 	"keyflow/credentials"
 	"keyflow/credentials/internal/access"
@@ -38,15 +37,6 @@ func (t *Transport) recover(ctx context.Context, s *exchange, v *failurerule.Ver
 	return nil
 }
 
-// refused makes the error of an answer that refuses the credential itself.
-func (t *Transport) refused(ctx context.Context, s *exchange) error {
-	o, message := s.credential, s.refusal()
-	if !t.Draft {
-		t.Resolver.States.Report(ctx, o, credentials.Refused, message)
-	}
-	return t.withAnswer(s, o.Failed(credentials.CodeRefused, nil, "%s; enter a new secret or check its rights there", message))
-}
-
 // unrepeated makes the error of a request that was refused with what has been replaced since.
 func (t *Transport) unrepeated(s *exchange, done recovery) error {
 	what := "its token has been renewed"
@@ -55,8 +45,4 @@ func (t *Transport) unrepeated(s *exchange, done recovery) error {
 	}
 	return t.withAnswer(s, s.credential.Failed(credentials.CodeRefused, nil,
 		"%s; %s, but this request cannot be repeated safely: run the step again", s.refusal(), what))
-}
-
-func (s *exchange) refusal() string {
-	return fmt.Sprintf("%s refused the credential %q (status %d)", s.res.Request.URL.Host, s.credential.ID, s.res.StatusCode)
 }

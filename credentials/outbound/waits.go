@@ -103,24 +103,3 @@ func (t *Transport) exhausted(ctx context.Context, s *exchange, v *failurerule.V
 	return t.withAnswer(s, o.Failed(credentials.CodeQuota, nil, "%s says that the quota of credential %q is used up; no request is sent with it until %s",
 		host, o.ID, until.Format(time.RFC3339)))
 }
-
-// granted is a body whose end gives back what the limits granted.
-type granted struct {
-	io.ReadCloser
-	release func()
-}
-
-// Read implements io.Reader.
-func (g *granted) Read(p []byte) (int, error) {
-	n, err := g.ReadCloser.Read(p)
-	if err != nil {
-		g.release()
-	}
-	return n, err
-}
-
-// Close implements io.Closer.
-func (g *granted) Close() error {
-	g.release()
-	return g.ReadCloser.Close()
-}

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
 	"keyflow/credentials/internal/decrypted"
 	"keyflow/credentials/internal/editing"
 	"keyflow/credentials/internal/problem"
@@ -187,3 +188,20 @@ func (rt *Rotation) tryCandidate(ctx context.Context, now *decrypted.Current, o 
 }
 
 var errReplaced = errors.New("replaced in the meantime")
+
+// canFallBack refuses a promise that could not be kept: whether the former fields still work
+// must be found out without a person.
+func canFallBack(o *decrypted.Credential) error {
+	var message string
+	switch {
+	case o.Text("grant_type") == authtype.AuthorizationCode:
+		message = "a credential that a person connects cannot fall back: somebody has to connect it"
+	case o.TestURL == "" && !o.AuthType.Renews:
+		message = "falling back needs a test_url, where the former secret is tried first"
+	default:
+		return nil
+	}
+	f := fault.New(fault.Conflict, "credential %q cannot fall back: %s", o.ID, message)
+	f.Problems = []fault.Problem{{Path: "/fall_back", Code: problem.NoFallBack, Message: message}}
+	return f
+}

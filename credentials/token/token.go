@@ -12,29 +12,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"keyflow/credentials"
-	"keyflow/credentials/authtype"
-	"keyflow/credentials/internal/certificate"
 	"keyflow/credentials/internal/decrypted"
 	"keyflow/credentials/internal/status"
 	"keyflow/credentials/oauth"
 	"keyflow/internal/secret"
 )
-
-// sameTokenRest is how long failure rules cause no renewal after the provider answered one
-// with the token that was in use already.
-const sameTokenRest = 30 * time.Second
-
-// Provider asks OAuth providers for tokens.
-type Provider struct {
-	Transport    http.RoundTripper
-	RedirectURL  string
-	Certificates *certificate.Certificates
-	Now          func() time.Time
-}
 
 // Tokens keeps the tokens of credentials: it obtains them, renews them, one process at a time,
 // and keeps idle ones alive. It is safe for concurrent use.
@@ -50,32 +35,6 @@ type Tokens struct {
 	Log      *slog.Logger
 
 	Renewals renewals
-}
-
-// Cached is the token state of one credential, opened. It is immutable.
-type Cached struct {
-	oauth.Token
-	Generation int64
-	Grant      int64
-	untilEnd   bool      // the provider gave the same token again: use it to its end
-	restUntil  time.Time // see sameTokenRest
-}
-
-// Fits reports whether the token was got by the configuration that o has now.
-func (h *Cached) Fits(o *decrypted.Credential) bool {
-	return h != nil && h.Access.IsSet() && h.Grant == o.Grant
-}
-
-// storedToken is the sealed part of a [Token].
-type storedToken struct {
-	Grant      int64     `json:"grant"` // what counts: the one beside it is not sealed
-	Access     string    `json:"access"`
-	Refresh    *string   `json:"refresh,omitempty"`
-	Scope      string    `json:"scope,omitempty"`
-	ObtainedAt time.Time `json:"obtained_at"`
-	Expiry     time.Time `json:"expiry,omitzero"`
-	UntilEnd   bool      `json:"until_end,omitempty"`
-	RestUntil  time.Time `json:"rest_until,omitzero"`
 }
 
 // Read reads the token state from the store. interrupted tells that a renewal of it was
@@ -133,48 +92,4 @@ func (ts *Tokens) successor(o *decrypted.Credential, before *Cached, token oauth
 		next.untilEnd, next.restUntil = true, ts.Now().Add(sameTokenRest)
 	}
 	return next
-}
-
-// Config reads the fields of an oauth2 credential.
-func (p *Provider) Config(o *decrypted.Credential) oauth.Config {
-	cfg := oauth.Config{
-		AuthorizationURL: o.Text("authorization_url"),
-		TokenURL:         o.Text("access_token_url"),
-		RefreshURL:       o.Text("refresh_url"),
-		RedirectURL:      p.RedirectURL,
-		ClientID:         o.Text("client_id"),
-		ClientSecret:     secret.New(o.Text("client_secret")),
-		Scope:            o.Text("scope"),
-		ScopeSeparator:   o.Text("scope_separator"),
-		ClientAuth:       oauth.ClientAuth(o.Text("client_authentication")),
-		PKCE:             o.Flag("pkce"),
-		Method:           o.Text("token_method"),
-		Body:             o.Text("token_body"),
-		AuthorizeParams:  o.Map("authorize_params"),
-		TokenParams:      o.Map("token_params"),
-		RefreshParams:    o.Map("refresh_params"),
-		Headers:          o.Map("token_headers"),
-		AccessTokenPath:  o.Text("access_token_path"),
-		RefreshTokenPath: o.Text("refresh_token_path"),
-		ExpiresInPath:    o.Text("expires_in_path"),
-	}
-	cfg.Transport = p.Certificates.TokenRoute(o)
-	cfg.Assertion = func(tokenURL string) (string, error) { return authtype.Assertion(&o.Values, tokenURL, p.Now()) }
-	switch o.Text("expires_in_unit") {
-	case "milliseconds":
-		cfg.ExpiresInUnit = time.Millisecond
-	case "minutes":
-		cfg.ExpiresInUnit = time.Minute
-	case "hours":
-		cfg.ExpiresInUnit = time.Hour
-	}
-	if lifetime, err := credentials.ParseDuration(o.Text("default_lifetime")); err == nil {
-		cfg.DefaultLifetime = lifetime
-	}
-	return cfg
-}
-
-// Client returns a client of the protocol.
-func (p *Provider) Client() *oauth.Client {
-	return &oauth.Client{Transport: p.Transport, Now: p.Now}
 }

@@ -7,10 +7,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"keyflow/credentials"
-	"keyflow/credentials/internal/decrypted"
 	"keyflow/credentials/internal/editing"
 	"keyflow/credentials/internal/problem"
 	"keyflow/credentials/internal/reach"
@@ -20,17 +18,6 @@ import (
 
 // maxProblems is how many problems of one import are told one by one.
 const maxProblems = 1000
-
-// Importer creates and changes many credentials at once.
-type Importer struct {
-	Editor    *editing.Editor
-	Reader    *decrypted.Reader
-	Sealer    *decrypted.Sealer
-	Records   credentials.Store
-	Connected func(id credentials.ID)
-	Plan      func()
-	Now       func() time.Time
-}
 
 // Import creates and changes many credentials, all or none, in one transaction. A row changes
 // what it names and leaves the rest, like Patch; a row that changes nothing makes no edit.
@@ -70,41 +57,6 @@ func (im *Importer) Import(ctx context.Context, caller identity.Caller, o creden
 	}
 	im.Plan()
 	return rows.plan(), nil
-}
-
-// importing is one import under way. Rows are checked before the transaction, so that a long
-// import does not keep others from writing, and again in it where a record has changed since.
-type importing struct {
-	importer *Importer
-	caller   identity.Caller
-	options  credentials.ImportOptions
-	file     File
-	ids      []credentials.ID       // those named, in the order of their first row
-	first    map[credentials.ID]int // the row that names an id first
-	checked  []checkedRow
-}
-
-// checkedRow is a row joined with what is stored.
-type checkedRow struct {
-	against int64 // revision of the stored record, 0 without one, -1 when not checked yet
-	old     *decrypted.Current
-	next    *decrypted.Credential
-	stored  *credentials.Record // nil when nothing changes
-	item    credentials.ImportItem
-	wrong   []fault.Problem
-}
-
-func newImporting(i *Importer, caller identity.Caller, o credentials.ImportOptions, file File) *importing {
-	m := &importing{importer: i, caller: caller, options: o, file: file, first: make(map[credentials.ID]int), checked: make([]checkedRow, len(file.rows))}
-	for n := range file.rows {
-		m.checked[n].against = -1
-		id := file.rows[n].id()
-		if _, known := m.first[id]; id != "" && !known {
-			m.first[id] = n
-			m.ids = append(m.ids, id)
-		}
-	}
-	return m
 }
 
 func (m *importing) read(ctx context.Context) (map[credentials.ID]*credentials.Record, error) {

@@ -3,6 +3,7 @@ package vault
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"strings"
 	"sync"
 
@@ -114,4 +115,22 @@ func (v *Vault) Serve(ctx context.Context) error {
 // Close writes what Serve has not written yet.
 func (v *Vault) Close(ctx context.Context) error {
 	return v.rooms.usage.Close(ctx)
+}
+
+// New returns a vault that is ready for use. It proves that the master key fits the database
+// and completes a first start (key file and canary); *KeyError when it does not fit.
+func New(o Options) (*Vault, error) {
+	if o.Store == nil || o.Tokens == nil || o.Limits == nil || o.Canary == nil || o.Keyset == nil {
+		return nil, errors.New("new vault: Store, Tokens, Limits, Canary and Keyset are required")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	if err := o.Keyset.Prove(ctx, o.Canary); err != nil {
+		return nil, err
+	}
+	list, err := presets.All()
+	if err != nil {
+		return nil, err
+	}
+	return build(o.withDefaults(), list), nil
 }

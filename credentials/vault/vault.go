@@ -12,7 +12,6 @@ package vault
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -75,24 +74,6 @@ type Vault struct {
 	presets     []presets.Preset
 	redirectURL string
 	rooms       rooms
-}
-
-// New returns a vault that is ready for use. It proves that the master key fits the database
-// and completes a first start (key file and canary); *KeyError when it does not fit.
-func New(o Options) (*Vault, error) {
-	if o.Store == nil || o.Tokens == nil || o.Limits == nil || o.Canary == nil || o.Keyset == nil {
-		return nil, errors.New("new vault: Store, Tokens, Limits, Canary and Keyset are required")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
-	if err := o.Keyset.Prove(ctx, o.Canary); err != nil {
-		return nil, err
-	}
-	list, err := presets.All()
-	if err != nil {
-		return nil, err
-	}
-	return build(o.withDefaults(), list), nil
 }
 
 // withDefaults fills in what may be nil.
