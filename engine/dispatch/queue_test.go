@@ -156,7 +156,7 @@ func TestQueueTakesAShareOfEach(t *testing.T) {
 			return false
 		}
 		all.Add(1)
-		q.Submit(&Task{Run: run, Workflow: workflow, Claim: true, Do: func(func()) { defer all.Done(); <-hold }})
+		q.Submit(&Task{Run: run, Workflow: workflow, Claim: true, Do: func(release func()) { defer all.Done(); <-hold; release() }})
 		return true
 	}
 	accepted := map[workflows.ID]int{}

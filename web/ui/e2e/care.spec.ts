@@ -95,7 +95,7 @@ test('rolls back to an earlier version', async ({ page, look }) => {
   await look('credential-versions');
   await page.getByRole('button', { name: 'Roll back to version 1' }).click();
   const dialog = page.getByRole('dialog');
-  await expect(dialog).toContainText('Version 3 is made');
+  await expect(dialog).toContainText('creates version 3');
   await look('credential-rollback');
   await dialog.getByRole('button', { name: 'Roll back' }).click();
   await expect(versions.getByRole('row', { name: 'Version 3' })).toContainText('by a rollback');

@@ -53,7 +53,7 @@ test('sets up the administrator once, signs out and in', async ({ page, look }) 
   await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible();
   await look('signin');
   await page.goto(keyflow.setupLink);
-  await expect(page.getByText('Keyflow is set up already')).toBeVisible();
+  await expect(page.getByText('Keyflow is already set up')).toBeVisible();
 
   await page.goto(`${keyflow.url}/runs?status=failed`);
   await fill(page, 'Username', 'admin');

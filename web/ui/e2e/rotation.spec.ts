@@ -103,7 +103,7 @@ test('promotes without a test only when that is agreed to', async ({ page, look 
   await expect(page.getByText('The credential has no test URL')).toBeVisible();
   await page.getByRole('button', { name: 'Continue without a passed test' }).click();
   await expect(page.getByRole('switch', { name: 'Fall back automatically if the new version fails' })).toBeDisabled();
-  await page.getByRole('checkbox', { name: /^Promote them all the same/ }).check();
+  await page.getByRole('checkbox', { name: /^Promote them anyway/ }).check();
   await look('rotation-promote-forced');
   await page.getByRole('button', { name: 'Promote', exact: true }).click();
   await expect(page.getByText('Version 2 is in use')).toBeVisible();

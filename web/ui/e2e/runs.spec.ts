@@ -179,7 +179,7 @@ test('repeats a run from what failed, and with another input', async ({ page, lo
   await expect(heading(page)).toContainText('Failed');
 
   await page.getByRole('button', { name: 'Run again' }).click();
-  await page.getByRole('menuitem', { name: 'With another input' }).click();
+  await page.getByRole('menuitem', { name: 'With different input' }).click();
   const dialog = page.getByRole('dialog');
   await expect(dialog.getByRole('textbox', { name: 'Input (JSON)' })).toHaveValue('{\n  "since": 9\n}');
   await dialog.getByRole('textbox', { name: 'Input (JSON)' }).fill('{"since": 9007199254740993}');

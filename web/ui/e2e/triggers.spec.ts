@@ -94,7 +94,7 @@ test('sends a test event, and says what it started', async ({ page, look }) => {
   await expect(dialog.getByRole('textbox', { name: 'Type' })).toHaveValue('com.example.ticket.test');
   await dialog.getByRole('textbox', { name: 'Data (JSON)' }).fill('{"priority": "low"}');
   await dialog.getByRole('button', { name: 'Send' }).click();
-  await expect(dialog.getByText('No trigger wanted this event')).toBeVisible();
+  await expect(dialog.getByText('No trigger matched this event')).toBeVisible();
   await dialog.getByRole('textbox', { name: 'Data (JSON)' }).fill('{"priority": "high"}');
   await dialog.getByRole('button', { name: 'Send' }).click();
   await expect(dialog.getByText('It started 1 run:')).toBeVisible();
