@@ -59,7 +59,7 @@ type Credential struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// SecretInfo is all that is ever told about a secret field.
+// SecretInfo is all that leaves the vault about a secret field.
 type SecretInfo struct {
 	Set         bool       `json:"set"`
 	UpdatedAt   *time.Time `json:"updated_at"`

@@ -50,7 +50,7 @@ type Answer struct {
 }
 
 // Data returns the answer as expressions and the run history see it: {status, headers, body}
-// with header names in lower case, repeats joined by ", ", and the body decoded when it is JSON.
+// with header names in lower case, repeated ones separated by ", ", and the body decoded when it is JSON.
 func (a *Answer) Data() map[string]any { return ResponseData(a.Status, a.Header, a.Body) }
 
 // Error returns the message and the cause; it is for logs, not for answers.

@@ -38,7 +38,7 @@ type EventData struct {
 	By      string   `json:"by"` // "system" when nobody asked for it
 }
 
-// ChangeEvents tells of an edit: old is nil at creation, next at deletion. What is stored
+// ChangeEvents returns the events of an edit: old is nil at creation, next at deletion. What is stored
 // says who made it and when; a deletion is that of old.UpdatedBy at old.UpdatedAt.
 func ChangeEvents(old, next *Record) []outbox.Event {
 	switch {
@@ -82,7 +82,7 @@ func changedSecrets(old, next *Record) []string {
 	return names
 }
 
-// StateEvents tells that a credential has come into its present state. Only states in which
+// StateEvents returns the events of the present state. Only states in which
 // a person has to do something are events.
 func StateEvents(r *Record) []outbox.Event {
 	var typ string
@@ -99,7 +99,7 @@ func StateEvents(r *Record) []outbox.Event {
 	return []outbox.Event{event(typ, &c, c.State.Message)}
 }
 
-// ReminderEvent tells that a credential ends soon, or has ended.
+// ReminderEvent says that a credential ends soon, or has ended.
 func ReminderEvent(r *Record, end *Expires, now time.Time) outbox.Event {
 	c := r.Credential
 	c.State = ShownState(c.State, end, now)

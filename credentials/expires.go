@@ -82,7 +82,7 @@ func NextReminder(end, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// reminders are the stages at which people are told that a credential ends.
+// reminders are the stages at which people are reminded that a credential ends.
 func reminders() []time.Duration {
 	return []time.Duration{ExpiringSoon, 7 * 24 * time.Hour, 24 * time.Hour, 0}
 }

@@ -35,7 +35,7 @@ type LimitStore interface {
 	// TakeRequests grants up to want requests, to be sent within PermitLife(r). With fewer, wait
 	// is how long it takes until there may be more.
 	TakeRequests(ctx context.Context, id ID, want int, r Rate, now time.Time) (granted int, wait time.Duration, err error)
-	// HoldSlots settles how many requests the holder may have under way for a while; a claim of
+	// HoldSlots decides how many requests the holder may have under way for a while; a claim of
 	// nothing ends that. When others wait, nobody gets more than an equal part, and with fewer
 	// slots than processes each has its turn.
 	HoldSlots(ctx context.Context, id ID, c Claim, now time.Time) (slots int, err error)

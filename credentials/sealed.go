@@ -50,7 +50,7 @@ type SealedRow struct {
 
 // SealedStore walks over everything that is sealed.
 type SealedStore interface {
-	// SealedKinds lists the kinds of places.
+	// SealedKinds lists the kinds of associated data.
 	SealedKinds() []string
 	// SealedRows returns at most limit rows of a kind, in an order that stays the same, after
 	// the given one (nil: from the beginning).

@@ -9,8 +9,8 @@ import (
 
 // Record is a credential as a store keeps it: everything in clear but its secrets.
 type Record struct {
-	// Credential holds the plain fields as written and, in Secrets, what may be told of
-	// the others. RedirectURL is never stored. AllowedWorkflows nil means the credential's
+	// Credential holds the plain fields as written and, in Secrets, what is
+	// known of the others. RedirectURL is never stored. AllowedWorkflows nil means the credential's
 	// own folder and below; empty means no workflow.
 	Credential
 	// Sealed holds the ciphertext of each set secret field of the current version.
@@ -22,7 +22,7 @@ type Record struct {
 	Grant int64
 	// Made says how the current version came about.
 	Made Made
-	// Staged is what Candidate does not tell; nil without a candidate.
+	// Staged is the sealed part of Candidate; nil without a candidate.
 	Staged *Staged
 	// Binding proves what the record says, VersionBinding what CurrentVersion says; the vault
 	// seals and checks them.
@@ -33,7 +33,7 @@ type Record struct {
 	Damage error
 }
 
-// Stamp is what tells a cached record from a changed one.
+// Stamp tells whether a cached record is still current.
 type Stamp struct {
 	Revision int64
 	State    State

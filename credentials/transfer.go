@@ -11,7 +11,7 @@ const (
 
 // ImportOptions say how to import.
 type ImportOptions struct {
-	DryRun bool // only tell the plan
+	DryRun bool // only plan
 	Mode   ImportMode
 	// Folder, when set, must hold every credential that the import touches, itself or below; it
 	// is where credentials without a folder are created.
@@ -35,7 +35,7 @@ type ImportItem struct {
 	Changed []string `json:"changed" nullable:"false"`
 }
 
-// ImportAction is what happens with one row.
+// ImportAction is what an import does with one row.
 type ImportAction string
 
 // The actions.

@@ -41,7 +41,7 @@ type Use struct {
 	MaxBytes int64
 	// Charset is the encoding in which the caller reads answers; "" is what they declare.
 	Charset string
-	// Header is added to every request, redirect hops included; it is shared and not changed.
+	// Header is added to every request, redirects included; it is shared and not changed.
 	Header http.Header
 	// Park says that the caller can give the attempt up and make it again later: before anything
 	// has been done, a wait of more than a second is an *Error with Until instead.
@@ -49,10 +49,10 @@ type Use struct {
 	// Idle, when not nil, is called when a request begins to wait for limits, rules or a renewal
 	// by another process; it returns what to call at the end. It may be called concurrently.
 	Idle func() (resume func())
-	// Ready, when not nil, is called before each request, a repetition and a redirect hop too, and once
+	// Ready, when not nil, is called before each request, a repetition and a redirect too, and once
 	// more right before it is sent: it returns when that may be done, or ctx is done.
 	Ready func(ctx context.Context)
-	// Record, when not nil, is told of each call after its answer or failure. It must not block.
+	// Record, when not nil, is called with each call after its answer or failure. It must not block.
 	Record func(Call)
 }
 

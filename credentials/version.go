@@ -61,7 +61,7 @@ func (r *Record) GraceEnd() *time.Time {
 	return &end
 }
 
-// VersionInfo is what may be told of one version of a credential's fields.
+// VersionInfo is what people may see of one version of a credential's fields.
 type VersionInfo struct {
 	Version      int               `json:"version"`
 	CreatedAt    time.Time         `json:"created_at"`
@@ -90,9 +90,9 @@ type CandidateTest struct {
 	At         time.Time `json:"at"`
 }
 
-// Staged is the part of a candidate that nobody is told.
+// Staged is the part of a candidate that nobody sees.
 type Staged struct {
-	Revision int64 // of the edit that staged it; tells it from any other
+	Revision int64 // of the edit that staged it; identifies it
 	Sealed   map[string][]byte
 	Reach    Reach // see Version
 }

@@ -50,7 +50,7 @@ type Type struct {
 	Anywhere bool `json:"-"`
 	// Placement names where the credential goes in a request, without its value.
 	Placement func(v *Values) string `json:"-"`
-	// Later names fields that a later release brings.
+	// Later names fields that a later release adds.
 	Later []string `json:"-"`
 	// Check finds what no single field can tell; it sees plain texts and revealed secrets.
 	Check func(v *Values) []Issue `json:"-"`
@@ -81,7 +81,7 @@ type Field struct {
 	Steers bool `json:"-"`
 	// Grants: a change makes tokens obtained before unusable.
 	Grants bool `json:"-"`
-	// Later lists choices that a later release brings.
+	// Later lists choices that a later release adds.
 	Later []string `json:"-"`
 }
 

@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-// readBody reads the body of req and leaves it readable again.
+// readBody reads the body of req and makes it readable again.
 func readBody(req *http.Request) ([]byte, error) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return nil, nil

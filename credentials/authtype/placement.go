@@ -12,7 +12,7 @@ import (
 	"keyflow/credentials/internal/problem"
 )
 
-// The places of a key or token in a request.
+// Where a key or token goes in a request.
 const (
 	inHeader = "header"
 	inQuery  = "query"
@@ -107,7 +107,7 @@ func bearerOf(r *http.Request) (token string, sent bool) {
 	return token, ok && strings.EqualFold(scheme, "Bearer") && token != ""
 }
 
-// sameText compares in a time that tells neither content nor length; 1 is equal.
+// sameText compares in constant time, whatever content and length; 1 is equal.
 func sameText(a, b string) int {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:])

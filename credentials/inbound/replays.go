@@ -22,7 +22,7 @@ type replay struct {
 	once string
 }
 
-// sweepPause is the time between two looks for what has ended.
+// sweepPause is the time between two sweeps.
 const sweepPause = time.Minute
 
 // first notes a request and reports whether it is new.

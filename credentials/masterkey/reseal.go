@@ -52,7 +52,7 @@ func (m *Rotation) countSealed(ctx context.Context) (map[uint32]int, error) {
 }
 
 // FinishRotation re-encrypts what is not sealed with the primary key, and last of all the
-// canary; when the canary is, nothing is looked at. It may be stopped at any moment and run
+// canary; when the canary is, nothing is read. It may be stopped at any moment and run
 // again, by several processes at once: each text is replaced only where it is still the one
 // that was read. Texts that do not open are left as they are.
 func (m *Rotation) FinishRotation(ctx context.Context) error {

@@ -29,7 +29,7 @@ type progress struct {
 	running bool
 	done    int
 	message string
-	begin   chan struct{} // tells Serve to begin; holds one
+	begin   chan struct{} // signals Serve to begin; buffers one
 }
 
 func (r *progress) update(fn func()) {

@@ -77,7 +77,7 @@ func (m *Rotation) RotateKeys(ctx context.Context, caller identity.Caller) (cred
 		m.rotation.update(func() { m.rotation.running, m.rotation.done, m.rotation.message = true, 0, "" })
 		select {
 		case m.rotation.signal() <- struct{}{}:
-		default: // it has been told already
+		default: // Serve will begin anyway
 		}
 	}
 	return m.Keys(ctx, caller)

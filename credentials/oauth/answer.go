@@ -179,7 +179,7 @@ func (a *answer) shown(hide *redact.Redactor) map[string]any {
 	return out
 }
 
-// hideTokens removes what the answer itself brought.
+// hideTokens masks the tokens that the answer itself contains.
 func (a *answer) hideTokens(text string) string {
 	return redact.New(redact.Secrets{Values: []string{a.access, a.refresh}}).String(text)
 }

@@ -81,7 +81,7 @@ type Config struct {
 type Client struct {
 	Transport http.RoundTripper
 	Now       func() time.Time
-	// Observe, when not nil, is told of every token request and its answer, redacted.
+	// Observe, when not nil, is called with every token request and its answer, redacted.
 	Observe func(Exchange)
 }
 

@@ -9,8 +9,8 @@ import (
 	"keyflow/credentials/redact"
 )
 
-// authenticator is what requests with one revision of a credential and one token need again and again.
-// It is immutable.
+// authenticator is what requests with one revision of a credential and one token have in common,
+// prepared once. // It is immutable.
 type authenticator struct {
 	credential *decrypted.Credential
 	revision   int64
@@ -20,7 +20,7 @@ type authenticator struct {
 	Rules      failurerule.Set
 }
 
-// authenticators keeps the last kit of each credential. Its zero value is empty.
+// authenticators keeps the last authenticator of each credential. Its zero value is empty.
 type authenticators struct {
 	mu   sync.RWMutex
 	byID map[credentials.ID]*authenticator

@@ -10,7 +10,7 @@ import (
 	"keyflow/credentials/token"
 )
 
-// authenticatorOf returns the kit for requests that put wire on the wire.
+// authenticatorOf returns what is prepared for requests that put wire on the wire.
 func (r *Resolver) authenticatorOf(o *decrypted.Credential, token *token.Cached, wire []string) *authenticator {
 	generation := int64(0)
 	if token != nil {

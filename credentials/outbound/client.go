@@ -11,7 +11,7 @@ import (
 	"keyflow/internal/egress"
 )
 
-// Client returns an HTTP client that authenticates each request, and each redirect hop on an
+// Client returns an HTTP client that authenticates each request, and each redirect to an
 // allowed host, with the credential as it is at that moment. Without Use.ID the client sends
 // requests as they are.
 //

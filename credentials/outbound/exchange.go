@@ -11,7 +11,7 @@ import (
 
 // exchange is one request on the wire, and what it was sent with.
 type exchange struct {
-	credential    *decrypted.Credential // nil for a hop without authentication
+	credential    *decrypted.Credential // nil for a redirect without authentication
 	token         *token.Cached         // nil for types without
 	authenticator *authenticator
 	res           *http.Response   // redacted

@@ -40,10 +40,10 @@ func (t *Transport) perform(req *http.Request, body io.ReadCloser, s *exchange) 
 			closeBody(body)
 			return cannotAuthenticate(s.credential, err)
 		}
-		s.authenticator = t.kit(s, wire)
+		s.authenticator = t.prepared(s, wire)
 		t.Last.Store(s.authenticator)
 	} else {
-		s.authenticator = t.Last.Load() // a hop follows a request
+		s.authenticator = t.Last.Load() // a redirect follows a request
 	}
 	if hasMaskedTarget(req, out.URL) {
 		closeBody(out.Body)
@@ -69,7 +69,7 @@ func (t *Transport) perform(req *http.Request, body io.ReadCloser, s *exchange) 
 	return nil
 }
 
-func (t *Transport) kit(s *exchange, wire []string) *authenticator {
+func (t *Transport) prepared(s *exchange, wire []string) *authenticator {
 	if t.Draft {
 		return t.Resolver.newAuthenticator(s.credential, s.token, wire)
 	}

@@ -40,7 +40,7 @@ const permitTries = 3
 
 // prepare waits for the limits, gets a token if the type needs one, reads what references lead
 // to and then, last of all, reads the credential again: what it says now counts (promise P1).
-// The result has no credential for a redirect hop that may not have it.
+// The result has no credential for a redirect that may not have it.
 func (t *Transport) prepare(req *http.Request) (*exchange, error) {
 	ctx, s := req.Context(), &exchange{}
 	var full *decrypted.Credential // with what its references lead to
@@ -78,7 +78,7 @@ func (t *Transport) prepare(req *http.Request) (*exchange, error) {
 		Message: fmt.Sprintf("credential %q changes faster than tokens can be got for it; try again", t.Use.ID)}
 }
 
-// usable refuses a request that may not have the credential now; a redirect hop goes without.
+// usable refuses a request that may not have the credential now; a redirect goes without it.
 func (t *Transport) usable(o *decrypted.Credential, req *http.Request) error {
 	if req.Response == nil && !allowsChain(o, req) {
 		return o.Failed(credentials.CodeHostNotAllowed, nil,
@@ -105,7 +105,7 @@ func (t *Transport) token(ctx context.Context, o *decrypted.Credential) (*token.
 }
 
 // allowsChain reports whether this request and every one that it was redirected from are on
-// allowed hosts: a stranger in between chooses where the next hop goes.
+// allowed hosts: a foreign host in between chooses where the next redirect goes.
 func allowsChain(o *decrypted.Credential, req *http.Request) bool {
 	for {
 		if !o.AllowsHost(req.URL) {

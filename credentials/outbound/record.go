@@ -10,7 +10,7 @@ import (
 	"keyflow/internal/egress"
 )
 
-// record tells the run history of one request, and the credential that it was used.
+// record adds one request to the run history, and notes the use of the credential.
 func (t *Transport) record(req *http.Request, s *exchange, took time.Duration) {
 	if s.credential != nil && !t.Draft {
 		t.Resolver.Usage.Touch(s.credential.ID, t.Resolver.Now())

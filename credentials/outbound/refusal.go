@@ -18,7 +18,7 @@ func (t *Transport) withAnswer(s *exchange, err error) error {
 	}
 	body, readErr := io.ReadAll(io.LimitReader(s.res.Body, failurerule.MaxBody))
 	if readErr != nil && len(body) == 0 {
-		body = nil // status and headers still tell something
+		body = nil // status and headers are still useful
 	}
 	with := *e
 	with.Answer = &credentials.Answer{Status: s.res.StatusCode, Header: s.res.Header, Body: body}

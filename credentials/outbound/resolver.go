@@ -27,7 +27,8 @@ type Resolver struct {
 	Certificates *certificate.Certificates
 	Throttles    *throttle.Throttles
 	Usage        *usage.Log
-	// leave is called when an upstream refused a version; it reports whether another is in force.
+	// FallBack is called when an upstream refused a version; it reports whether another one is in
+	// force now.
 	FallBack func(ctx context.Context, o *decrypted.Credential) bool
 	Now      func() time.Time
 	Log      *slog.Logger

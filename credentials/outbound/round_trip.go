@@ -61,7 +61,7 @@ func (t *Transport) roundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// judge finds the failure rule that the answer matches; nil is none. A hop without
+// judge finds the failure rule that the answer matches; nil is none. A redirect without
 // authentication says nothing about the credential.
 func (t *Transport) judge(ctx context.Context, s *exchange) *failurerule.Verdict {
 	if s.credential == nil {

@@ -6,7 +6,7 @@ import (
 	"keyflow/credentials/internal/decrypted"
 )
 
-// route returns what sends requests authenticated by o; nil is a hop without authentication.
+// route returns what sends requests authenticated by o; nil is a redirect without authentication.
 func (t *Transport) route(o *decrypted.Credential) (http.RoundTripper, error) {
 	if o == nil || o.AuthType.Certificate == nil || o.Text("client_certificate") == "" {
 		return t.Base, nil

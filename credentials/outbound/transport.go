@@ -25,9 +25,9 @@ type Transport struct {
 	Open func(context.Context) (*decrypted.Credential, error)
 	// draft marks values that are not saved: nothing about them is cached or stored.
 	Draft bool
-	// begun tells that something was sent that may have been acted upon.
+	// begun says that something was sent that may have been acted upon.
 	begun atomic.Bool
-	// last is of the newest authenticated request; hops without authentication use it.
+	// last is of the newest authenticated request; redirects without authentication use it.
 	Last atomic.Pointer[authenticator]
 }
 

@@ -19,7 +19,7 @@ const ()
 // parks reports whether the caller can give up and come back: it can until something was done.
 func (t *Transport) parks() bool { return t.Use.Park && !t.begun.Load() }
 
-// idle tells the caller that a wait begins.
+// idle notifies the caller that a wait begins.
 func (t *Transport) idle() (resume func()) {
 	if t.Use.Idle == nil {
 		return func() {}

@@ -46,7 +46,7 @@ func (rt *Rotation) Unstage(ctx context.Context, caller identity.Caller, id cred
 }
 
 // TestCandidate tries the candidate as TestInput tries values, and remembers the result in it.
-// Errors: Conflict without a candidate, or when it could be sent to places that it was not
+// Errors: Conflict without a candidate, or when it could be sent to hosts that it was not
 // meant for; NotFound, Forbidden.
 func (rt *Rotation) TestCandidate(ctx context.Context, caller identity.Caller, id credentials.ID) (credentials.TestResult, error) {
 	now, err := rt.Gate.Managed(ctx, caller, id)
@@ -104,7 +104,7 @@ func (rt *Rotation) Promote(ctx context.Context, caller identity.Caller, id cred
 	})
 }
 
-// promotion is what a new version brings along.
+// promotion says how a new version came about.
 type promotion struct{ tested, fallBack bool }
 
 // promoted makes tested fields the current version.

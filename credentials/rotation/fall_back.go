@@ -19,7 +19,7 @@ const (
 	fallBackPause   = time.Minute                    // after one that did not help
 )
 
-// FallBacks brings former versions back when the current ones are refused.
+// FallBacks restores former versions when the current ones are refused.
 type FallBacks struct {
 	Rotation *Rotation
 	Editor   *editing.Editor
@@ -32,7 +32,7 @@ type FallBacks struct {
 	fallBacks fallBacks
 }
 
-// fallBacks makes sure that any number of refused requests cause one fall-back. Its zero value
+// fallBacks coalesces fall-backs: any number of refused requests cause one. Its zero value
 // is ready.
 type fallBacks struct {
 	mu   sync.Mutex
@@ -113,7 +113,7 @@ func (fb *FallBacks) attempt(ctx context.Context, o *decrypted.Credential, attem
 
 var errNotArmed = errors.New("no fall-back is asked for any more")
 
-// fallBack brings the former fields back if they work and the refused version is still the
+// fallBack restores the former fields if they work and the refused version is still the
 // current one.
 func (fb *FallBacks) fallBack(ctx context.Context, id credentials.ID, refused int) error {
 	record, err := fb.Records.Get(ctx, id)

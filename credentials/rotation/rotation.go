@@ -47,7 +47,7 @@ func (rt *Rotation) Versions(ctx context.Context, caller identity.Caller, id cre
 
 // Rollback makes a new version with the fields of an earlier one; 0 is the former version,
 // within the grace of the credential. It is a Conflict, whose problems say what to narrow, when
-// the credential may be sent to places now that the earlier secrets were not meant for.
+// the credential may be sent to hosts now that the earlier secrets were not meant for.
 // Errors otherwise: NotFound, Forbidden, Stale when it was changed meanwhile.
 func (rt *Rotation) Rollback(ctx context.Context, caller identity.Caller, id credentials.ID, version int) (credentials.Credential, error) {
 	before, err := rt.Gate.Managed(ctx, caller, id)
@@ -70,7 +70,7 @@ func (rt *Rotation) Rollback(ctx context.Context, caller identity.Caller, id cre
 	})
 }
 
-// choose settles which version to go back to.
+// choose decides which version to go back to.
 func (rt *Rotation) choose(now *decrypted.Current, version int) (int, error) {
 	switch {
 	case version == now.Version:
@@ -108,8 +108,8 @@ func (rt *Rotation) earlier(ctx context.Context, now *decrypted.Current, number 
 	return o, within(o, version.Reach, fmt.Sprintf("version %d", number))
 }
 
-// within refuses secrets that could go to places now that they were not meant for: who may edit
-// could otherwise widen a credential with a secret of his own and then bring the other one back.
+// within refuses secrets that could go to hosts now that they were not meant for: who may edit
+// could otherwise widen a credential with a secret of his own and then restore the other one.
 func within(o *decrypted.Credential, was credentials.Reach, what string) error {
 	if len(o.Secret)+len(o.Refs) == 0 {
 		return nil
@@ -123,7 +123,7 @@ func within(o *decrypted.Credential, was credentials.Reach, what string) error {
 	if len(wrong.Items) == 0 {
 		return nil
 	}
-	f := fault.New(fault.Conflict, "%s of credential %q cannot be used: the credential may be sent to more places now (%s)", what, o.ID, wrong.Items[0].Path)
+	f := fault.New(fault.Conflict, "%s of credential %q cannot be used: the credential may be sent to more hosts now (%s)", what, o.ID, wrong.Items[0].Path)
 	f.Problems = wrong.Items
 	return f
 }

@@ -75,7 +75,7 @@ func (s *Sources) folderOf(path string) string {
 
 // readFile reads the file as it is now. Links are followed as long as they stay in the folder
 // that was switched on: os.Root sees to it for the file that is opened, not for a path that
-// was looked at before.
+// was checked before.
 func (s *Sources) readFile(ref, path string) (string, error) {
 	folder := s.folderOf(path)
 	real, err := filepath.EvalSymlinks(path)

@@ -81,7 +81,7 @@ func putAll(tx *gorm.DB, old map[credentials.ID]*credentials.Record, changed []*
 // the other in a circle.
 func records(tx *gorm.DB, ids []credentials.ID) (map[credentials.ID]*credentials.Record, error) {
 	var rows []joinedRow
-	if err := joined(tx).Where("c.id IN ?", ids).Order("c.id").Find(&rows).Error; err != nil {
+	if err := withVersion(tx).Where("c.id IN ?", ids).Order("c.id").Find(&rows).Error; err != nil {
 		return nil, err
 	}
 	found := make(map[credentials.ID]*credentials.Record, len(rows))

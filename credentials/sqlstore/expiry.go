@@ -11,8 +11,8 @@ import (
 	outbox "keyflow/internal/outbox/sqlstore"
 )
 
-// plan fills in when the credential ends and, when that is news, when people are reminded of
-// it. It reports whether it was news.
+// plan fills in when the credential ends and, when that has changed, when people are reminded of
+// it. It reports whether it has changed.
 func (row *credentialRow) plan(old, r *credentials.Record) bool {
 	end := credentials.ExpiryOf(&r.Credential)
 	if end != nil {

@@ -19,7 +19,7 @@ import (
 
 // sealedColumn is a column of sealed texts.
 type sealedColumn struct {
-	kind    string // of the places that its texts are bound to
+	kind    string // of the associated data of its texts
 	table   string
 	key     []string // primary key
 	owner   string   // column of the credential's id

@@ -141,14 +141,14 @@ const joinedColumns = "c.id, c.name, c.folder, c.type, c.details, c.candidate, c
 	"v.version AS v_version, v.fields AS v_fields, v.secrets AS v_secrets, v.sealed AS v_sealed, " +
 	"v.created_at AS v_created_at, v.created_by AS v_created_by, v.origin AS v_origin, v.reach AS v_reach, v.binding AS v_binding"
 
-// joined selects credentials with their current version. One whose version is missing comes
+// withVersion selects credentials with their current version. One whose version is missing comes
 // without it and is damaged.
-func joined(tx *gorm.DB) *gorm.DB {
+func withVersion(tx *gorm.DB) *gorm.DB {
 	return tx.Table("credentials AS c").Select(joinedColumns).
 		Joins("LEFT JOIN credential_versions AS v ON v.credential = c.id AND v.version = c.version")
 }
 
-// locked has the credentials that joined selects stay as they are until the end of tx: an edit
+// locked has the credentials that withVersion selects stay as they are until the end of tx: an edit
 // writes all columns, and must not undo a state that is stored meanwhile. Rows that refer to a
 // credential, such as tokens, can still be added. SQLite has one writer and needs no lock.
 func locked(tx *gorm.DB) *gorm.DB {
@@ -157,7 +157,7 @@ func locked(tx *gorm.DB) *gorm.DB {
 
 func get(tx *gorm.DB, id credentials.ID) (*credentials.Record, error) {
 	var row joinedRow
-	if err := joined(tx).Where("c.id = ?", string(id)).Take(&row).Error; err != nil {
+	if err := withVersion(tx).Where("c.id = ?", string(id)).Take(&row).Error; err != nil {
 		return nil, database.Translate(err, what(id))
 	}
 	return new(row.record()), nil
@@ -177,7 +177,7 @@ func (s *Store) Get(ctx context.Context, id credentials.ID) (credentials.Record,
 
 // List implements credentials.Store.
 func (s *Store) List(ctx context.Context, f credentials.Filter) ([]credentials.Record, error) {
-	q := joined(s.db.Read().WithContext(ctx)).Order("c.id")
+	q := withVersion(s.db.Read().WithContext(ctx)).Order("c.id")
 	if f.Folder != "" && f.Folder != "/" {
 		q = q.Where(`(c.folder = ? OR c.folder LIKE ? ESCAPE '\')`, f.Folder, likeText(f.Folder)+"/%")
 	}
@@ -265,7 +265,7 @@ func (s *Store) SetState(ctx context.Context, id credentials.ID, revision int64,
 	return stored && err == nil, database.Translate(err, what(id))
 }
 
-// setState writes a state and, when the status is another one, what is to be told of it.
+// setState writes a state and, when the status is another one, its events.
 func setState(tx *gorm.DB, id credentials.ID, revision int64, state credentials.State) (stored bool, err error) {
 	const query = "UPDATE credentials SET state = ?, state_message = ?, state_since = ?, state_until = ? WHERE id = ? AND revision = ?"
 	status := string(state.Status)

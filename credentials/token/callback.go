@@ -83,7 +83,7 @@ func (cn *Connections) begun(ctx context.Context, caller identity.Caller, sessio
 	return o, p, json.Unmarshal(text, &p)
 }
 
-// checkCallback looks at what the provider said in the browser's address.
+// checkCallback checks what the provider said in the browser's address.
 func checkCallback(o *decrypted.Credential, query url.Values) error {
 	show := func(text string) string {
 		hide := redact.New(redact.Secrets{Values: append(o.Hidden(), query.Get("code"), query.Get("state"))})

@@ -92,7 +92,7 @@ func hashOf(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Disconnect gives up the token. The provider is not told.
+// Disconnect gives up the token. The provider is not notified.
 func (cn *Connections) Disconnect(ctx context.Context, caller identity.Caller, id credentials.ID) error {
 	o, err := cn.Gate.Current(ctx, caller, identity.ManageCredentials, id)
 	if err != nil {

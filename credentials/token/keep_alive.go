@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	idleCheck = 10 * time.Minute // how often idle credentials are looked for
+	idleCheck = 10 * time.Minute // how often tokens of idle credentials are checked
 	idlePage  = 200
 )
 

@@ -71,7 +71,7 @@ func (ts *Tokens) ask(ctx context.Context, o *decrypted.Credential, before *Cach
 
 // lease gets the right to renew, among the processes that share the store. While another has
 // it, its result is awaited; newer is what it stored. A process that died with the right keeps
-// it for the rest of the minute: callers are told to come back.
+// it for the rest of the minute: callers get an error with Until.
 func (ts *Tokens) lease(ctx context.Context, o *decrypted.Credential, used int64) (newer *Cached, err error) {
 	if !ts.Records.Shared() {
 		return nil, nil

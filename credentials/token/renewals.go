@@ -9,7 +9,7 @@ import (
 	"keyflow/credentials/internal/decrypted"
 )
 
-// renewals makes sure that any number of callers cause one token request (promise P7). Its
+// renewals coalesces token requests: any number of callers cause one (promise P7). Its
 // zero value is ready.
 type renewals struct {
 	mu   sync.Mutex

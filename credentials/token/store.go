@@ -53,7 +53,7 @@ func (ts *Tokens) saveLate(ctx context.Context, o *decrypted.Credential, before 
 	return late, ts.storeToken(ctx, o, before, late)
 }
 
-// Put stores a token that a person's sign-in brought, whatever renewals do meanwhile.
+// Put stores a token that a person's sign-in obtained, whatever renewals do meanwhile.
 func (ts *Tokens) Put(ctx context.Context, o *decrypted.Credential, token oauth.Token) error {
 	for range storeTries {
 		before, _, err := ts.Read(ctx, o.ID)

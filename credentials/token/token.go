@@ -37,7 +37,7 @@ type Tokens struct {
 	Renewals renewals
 }
 
-// Read reads the token state from the store. interrupted tells that a renewal of it was
+// Read reads the token state from the store. interrupted says that a renewal of it was
 // begun and not finished. Without a token the result holds the generation alone.
 func (ts *Tokens) Read(ctx context.Context, id credentials.ID) (h *Cached, interrupted bool, err error) {
 	row, err := ts.Store.Token(ctx, id)

@@ -39,7 +39,7 @@ type column struct {
 // ReadCSV reads credentials from CSV (RFC 4180) in UTF-8, or in UTF-16 with a mark, whose first row
 // names the columns:
 // the parts of a credential, labels.<key> and fields.<name>. An empty cell leaves its part
-// out. Malformed when the text cannot be told into cells, TooLarge over [MaxBytes];
+// out. Malformed when the text cannot be split into cells, TooLarge over [MaxBytes];
 // unknown columns and rows of the wrong length are reported with the import's other problems.
 func ReadCSV(r io.Reader) (File, error) {
 	text, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))

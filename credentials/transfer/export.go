@@ -16,7 +16,7 @@ import (
 )
 
 // Export is a credential as an import reads it again: everything but its secrets, of which it
-// tells only which are set. References are no secrets.
+// says only which are set. References are no secrets.
 func Export(c credentials.Credential) (map[string]any, error) {
 	if slices.Equal(c.AllowedWorkflows, reach.OwnFolder(c.Folder)) {
 		c.AllowedWorkflows = nil // the default, wherever the credential goes

@@ -16,7 +16,7 @@ import (
 	"keyflow/internal/identity"
 )
 
-// maxProblems is how many problems of one import are told one by one.
+// maxProblems is how many problems one import lists.
 const maxProblems = 1000
 
 // Import creates and changes many credentials, all or none, in one transaction. A row changes

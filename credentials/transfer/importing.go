@@ -33,7 +33,7 @@ type importing struct {
 	checked  []checkedRow
 }
 
-// checkedRow is a row joined with what is stored.
+// checkedRow is a row merged with the current record.
 type checkedRow struct {
 	against int64 // revision of the stored record, 0 without one, -1 when not checked yet
 	old     *decrypted.Current

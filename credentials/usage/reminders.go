@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	remindEvery = time.Minute // how often due reminders are looked for
+	remindEvery = time.Minute // how often due reminders are published
 	remindPage  = 100
 )
 
@@ -50,7 +50,7 @@ func (r *Reminders) remind(ctx context.Context) error {
 	}
 }
 
-// Plan has reminders looked for soon after an edit.
+// Plan wakes Serve after an edit, which may have planned a reminder.
 func (r *Reminders) Plan() {
 	select {
 	case r.Planned <- struct{}{}:

@@ -31,13 +31,13 @@ func (l *Log) flushUsages(ctx context.Context, all bool) error {
 	return l.Store.NoteUsages(ctx, due)
 }
 
-// Reports tells people who uses credentials.
+// Reports says who uses credentials.
 type Reports struct {
 	Log     *Log
 	Records credentials.Store
 }
 
-// Usages lists the places in workflows that name a credential literally and the nodes of
+// Usages lists the nodes and triggers that name a credential literally and the nodes of
 // existing workflows that used it when they ran, ordered by workflow, node and trigger.
 func (r *Reports) Usages(ctx context.Context, caller identity.Caller, id credentials.ID) ([]credentials.Usage, error) {
 	record, err := r.Records.Get(ctx, id)

@@ -46,7 +46,7 @@ func (u *seenUses) note(use credentials.Seen) {
 }
 
 // take returns what is to be written: of each key at most one use a minute, unless all is
-// asked for. Keys without news for a minute are forgotten.
+// asked for. Keys that were not used for a minute are forgotten.
 func (u *seenUses) take(now time.Time, all bool) []credentials.Seen {
 	u.mu.Lock()
 	defer u.mu.Unlock()

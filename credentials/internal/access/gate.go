@@ -38,8 +38,8 @@ func (g *Gate) Current(ctx context.Context, caller identity.Caller, right identi
 	return o, Authorize(caller, right, id, o.Folder)
 }
 
-// Authorize requires a right in the folder of a credential that exists. Who may not see it is
-// told that it does not exist.
+// Authorize requires a right in the folder of a credential that exists. Who may not see it learns
+// that it does not exist.
 func Authorize(caller identity.Caller, right identity.Right, id credentials.ID, folder string) error {
 	if !caller.May(identity.View, folder) {
 		return credentials.NotFound(id)

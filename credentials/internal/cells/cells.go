@@ -1,4 +1,4 @@
-// Package cells tells a CSV text into rows without changing a byte of what is in quotes.
+// Package cells splits a CSV text into rows without changing a byte of what is in quotes.
 package cells
 
 import (
@@ -16,7 +16,7 @@ type Row struct {
 	Texts []string
 }
 
-// reader tells a CSV text into rows (RFC 4180). Unlike encoding/csv it keeps every byte of
+// reader splits a CSV text into rows (RFC 4180). Unlike encoding/csv it keeps every byte of
 // a quoted cell: there a CRLF becomes LF, which would be another secret.
 type reader struct {
 	text string

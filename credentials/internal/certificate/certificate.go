@@ -70,7 +70,7 @@ func (c *Certificates) For(o *decrypted.Credential) (*egress.Transport, error) {
 	if c.identities.byID == nil {
 		c.identities.byID = make(map[credentials.ID]tlsIdentity)
 	}
-	if was.version > o.Version { // a straggler: what is newer stays
+	if was.version > o.Version { // a late request: what is newer stays
 		return own, nil
 	}
 	c.identities.byID[o.ID] = tlsIdentity{version: o.Version, opened: o, transport: own}

@@ -146,7 +146,7 @@ func (c *cache) put(o *Credential, epoch uint64) {
 	c.entries[o.ID] = o
 }
 
-// changed drops id after an attempt to change it, also a failed one: an error does not tell
+// changed drops id after an attempt to change it, also a failed one: an error does not say
 // whether the transaction was committed. keep may return what to hold instead; nil is nothing.
 func (c *cache) changed(id credentials.ID, keep func(o *Credential) *Credential) {
 	c.mu.Lock()

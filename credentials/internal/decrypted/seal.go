@@ -41,7 +41,7 @@ func (s *Sealer) SealSecrets(old *Current, o *Credential, in sealing.AssociatedD
 			continue
 		}
 		info := credentials.SecretInfo{Set: true, UpdatedAt: &at, Fingerprint: fingerprint(o.Key, text.Reveal())}
-		if was.Set && was.Fingerprint == info.Fingerprint { // brought back
+		if was.Set && was.Fingerprint == info.Fingerprint { // restored
 			info = was
 		} else if old != nil && old.Secrets[f.Name].Set && old.Decrypted.Secret[f.Name].Equal(text) {
 			info.UpdatedAt = old.Secrets[f.Name].UpdatedAt

@@ -42,12 +42,12 @@ func (s *Sealer) Bind(r *credentials.Record) (err error) {
 	return err
 }
 
-// bound tells whether r says what bind sealed.
+// bound checks that r says what bind sealed.
 func (s *Sealer) bound(r *credentials.Record) error {
 	return s.checkDigest(recordData(r), r.Binding, func() ([]byte, error) { return recordDigest(r) })
 }
 
-// BoundVersion tells whether a version says what was written.
+// BoundVersion checks that a version says what was written.
 func (s *Sealer) BoundVersion(id credentials.ID, w credentials.Version) error {
 	return s.checkDigest(versionData(id, w.Number), w.Binding, func() ([]byte, error) { return versionDigest(w) })
 }
@@ -100,7 +100,7 @@ func versionDigest(w credentials.Version) ([]byte, error) {
 	return digest(w)
 }
 
-// digest is the SHA-256 of v as JSON without what is empty: a database does not tell null from
+// digest is the SHA-256 of v as JSON without what is empty: a database does not distinguish null and
 // empty.
 func digest(v any) ([]byte, error) {
 	text, err := json.Marshal(v)

@@ -145,7 +145,7 @@ func (ed *Editor) Record(old *decrypted.Current, o *decrypted.Credential, by Aut
 	return r, ed.Sealer.SealFields(r, old, o, key)
 }
 
-// advance counts a change of fields as a version and settles what it means for tokens and state.
+// advance counts a change of fields as a version and decides what it means for tokens and state.
 func (ed *Editor) advance(r *credentials.Record, old *decrypted.Current, o *decrypted.Credential, by Author) {
 	changed := len(old.Broken) > 0 || !reflect.DeepEqual(decrypted.OrEmpty(old.Fields), decrypted.OrEmpty(o.Fields)) || !maps.EqualFunc(old.Decrypted.Secret, o.Secret, secret.Text.Equal) ||
 		!maps.Equal(old.Decrypted.Refs, o.Refs)
@@ -199,7 +199,7 @@ type Editor struct {
 }
 
 // Check reads an input completely; nothing in the result may be used when it has problems.
-// Type and id have been settled by the caller.
+// Type and id have been decided by the caller.
 func (ed *Editor) Check(caller identity.Caller, in credentials.Input) *Edit {
 	e := &Edit{
 		In: in, plain: make(map[string]any), given: make(map[string]secret.Text), refs: make(map[string]string),

@@ -18,7 +18,7 @@ import (
 	"keyflow/internal/secret"
 )
 
-// Sizes that no honest credential reaches.
+// Sizes that no real credential reaches.
 const (
 	maxYear     = 9999 // the last that RFC 3339 can write
 	shortSecret = 8    // secrets below this length cannot be redacted wherever they appear

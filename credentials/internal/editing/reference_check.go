@@ -25,7 +25,7 @@ func (e *Edit) checkReference(f *authtype.Field, ref string) {
 	e.refs[f.Name] = ref
 }
 
-// takeReference settles a field that the input or the stored record gives as a reference.
+// takeReference sets a field that the input or the stored record gives as a reference.
 func (e *Edit) takeReference(old *decrypted.Current, o *decrypted.Credential, field string) {
 	ref, given := e.refs[field]
 	if !given {

@@ -23,7 +23,7 @@ const (
 	defaultPage = 50
 	maxPage     = 500
 
-	maxUsedProblems = 100 // how many usages a refused delete tells one by one
+	maxUsedProblems = 100 // how many usages a refused delete lists
 )
 
 // Records creates, shows, changes and deletes credentials.
@@ -195,7 +195,7 @@ func inUse(id credentials.ID, used []credentials.Usage) error {
 	return f
 }
 
-// usedProblem tells of one usage that keeps a credential.
+// usedProblem describes one usage that keeps a credential.
 func usedProblem(u credentials.Usage) fault.Problem {
 	switch p := (fault.Problem{Code: problem.InUse}); {
 	case !u.Literal:

@@ -1,5 +1,5 @@
 // Package probe tries a credential, saved or not: it obtains a token and sends one request to the
-// test URL, through the same code as a run, and describes what happened without a secret.
+// test URL, through the same code as a run, and describes the exchange without a secret.
 package probe
 
 import (
@@ -33,7 +33,7 @@ const (
 	clockWarning = 2 * time.Minute // difference of clocks worth mentioning
 )
 
-// trace is what a test shows of what happened; every secret in it is replaced.
+// trace is what a test shows of its requests; every secret in it is replaced.
 type trace struct {
 	TokenRequests []oauth.Exchange `json:"token_requests,omitempty"`
 	Request       *tracedRequest   `json:"request,omitempty"`
@@ -137,7 +137,7 @@ func (t *test) run(ctx context.Context) {
 	defer cancel()
 	full, err := t.prober.Reader.Resolved(ctx, t.opened)
 	if err != nil {
-		t.fail(problem.Message(err), "Mend what the reference names, or enter the value, and test again.")
+		t.fail(problem.Message(err), "Correct the secret at its source, or enter the value here, and test again.")
 		return
 	}
 	t.opened = full

@@ -21,7 +21,7 @@ const (
 	NotSupported   = "not_supported"
 	TooLong        = "too_long"
 	SecretRequired = "secret_required" // widening needs the secret
-	WiderReach     = "wider_reach"     // a secret could go to places it was not meant for
+	WiderReach     = "wider_reach"     // a secret could go to hosts it was not meant for
 	TestFailed     = "test_failed"
 	NoFallBack     = "no_fall_back"
 	InUse          = "in_use"
@@ -64,7 +64,7 @@ func NamePointer(key string) string {
 }
 
 // AddNew adds the problems of parts about which nothing is known to be wrong yet: one mistake
-// is not told twice.
+// is not reported twice.
 func (p *List) AddNew(list []fault.Problem) {
 	known := p.Items
 	for _, next := range list {

@@ -26,7 +26,7 @@ type keyFile struct {
 	seen fileStamp
 }
 
-// fileStamp tells a changed file from one that was read.
+// fileStamp tells whether a file changed since it was read.
 type fileStamp struct {
 	size    int64
 	changed time.Time

@@ -42,34 +42,34 @@ type queues struct {
 	byID map[credentials.ID]*queue
 }
 
-func (t *queues) of(id credentials.ID) *queue {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.byID == nil {
-		t.byID = make(map[credentials.ID]*queue)
+func (qs *queues) of(id credentials.ID) *queue {
+	qs.mu.Lock()
+	defer qs.mu.Unlock()
+	if qs.byID == nil {
+		qs.byID = make(map[credentials.ID]*queue)
 	}
-	if t.byID[id] == nil {
-		t.byID[id] = &queue{id: id, news: make(chan struct{}, 1)}
+	if qs.byID[id] == nil {
+		qs.byID[id] = &queue{id: id, changed: make(chan struct{}, 1)}
 	}
-	return t.byID[id]
+	return qs.byID[id]
 }
 
 // queue is the queue of one credential. While it has work, one goroutine serves it: it asks
 // the store for as many permits as there are requests, so that permits come in blocks.
 type queue struct {
-	id   credentials.ID
-	news chan struct{} // something changed; holds one
+	id      credentials.ID
+	changed chan struct{} // signals a change; buffers one
 
 	mu      sync.Mutex
 	limits  credentials.Limits
-	queue   []*waiter
+	waiters []*waiter
 	busy    int           // permits in use
 	slots   int           // of all processes' concurrency, held by this one
 	serving bool          // a goroutine works
 	holding time.Duration // how long permits are in use, smoothed
 
 	turn     time.Time // when requests that were sent away may come back
-	promised int       // how many were told so
+	promised int       // how many got such a time
 }
 
 // waiter is one request that waits. ready holds its outcome; before is set with it.
@@ -87,23 +87,23 @@ type Caller struct {
 
 // Take waits until a request may be sent with a credential that has limits.
 func (ts *Throttles) Take(ctx context.Context, id credentials.ID, limits credentials.Limits, c Caller) (*Permit, error) {
-	th := ts.throttles.of(id)
+	q := ts.throttles.of(id)
 	w := &waiter{ready: make(chan error, 1), park: c.Park}
-	if !th.join(limits, w, ts.Records.Shared()) {
-		go ts.serveLimits(context.WithoutCancel(ctx), th)
+	if !q.join(limits, w, ts.Records.Shared()) {
+		go ts.serveLimits(context.WithoutCancel(ctx), q)
 	}
 	var err error
 	select {
 	case err = <-w.ready:
 	default:
 		defer c.Idle()()
-		err = ts.await(ctx, th, w)
+		err = ts.await(ctx, q, w)
 	}
 	if err != nil {
 		return nil, err
 	}
 	start := ts.Now()
-	return &Permit{before: w.before, Release: sync.OnceFunc(func() { th.release(ts.Now().Sub(start)) })}, nil
+	return &Permit{before: w.before, Release: sync.OnceFunc(func() { q.release(ts.Now().Sub(start)) })}, nil
 }
 
 // Permit allows one request. It is given back when the answer has been read, or unused.
@@ -126,7 +126,7 @@ func (p *Permit) Extend(by time.Duration) {
 }
 
 // await waits for the outcome of w, or sends it away when it can come back later.
-func (ts *Throttles) await(ctx context.Context, th *queue, w *waiter) error {
+func (ts *Throttles) await(ctx context.Context, q *queue, w *waiter) error {
 	patience := make(<-chan time.Time)
 	if w.park {
 		timer := time.NewTimer(ParkAfter)
@@ -137,11 +137,11 @@ func (ts *Throttles) await(ctx context.Context, th *queue, w *waiter) error {
 	case err := <-w.ready:
 		return err
 	case <-patience:
-		if ahead, left := th.leave(w); left {
-			return th.later(ts.Now(), th.estimate(ahead))
+		if ahead, left := q.withdraw(w); left {
+			return q.later(ts.Now(), q.estimate(ahead))
 		}
 	case <-ctx.Done():
-		if _, left := th.leave(w); left {
+		if _, left := q.withdraw(w); left {
 			return ctx.Err()
 		}
 	}
@@ -150,80 +150,80 @@ func (ts *Throttles) await(ctx context.Context, th *queue, w *waiter) error {
 
 // join queues w and reports whether the throttle is served. Without other processes and a rate
 // there is nobody to ask: w is served at once when a slot is free.
-func (th *queue) join(limits credentials.Limits, w *waiter, shared bool) (served bool) {
-	th.mu.Lock()
-	defer th.mu.Unlock()
-	th.limits = limits
-	if !shared && limits.Requests == 0 && len(th.queue) == 0 && th.busy < limits.Concurrency {
-		th.busy++
+func (q *queue) join(limits credentials.Limits, w *waiter, shared bool) (served bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.limits = limits
+	if !shared && limits.Requests == 0 && len(q.waiters) == 0 && q.busy < limits.Concurrency {
+		q.busy++
 		w.ready <- nil
 		return true
 	}
-	th.queue = append(th.queue, w)
-	th.tell()
-	served, th.serving = th.serving, true
+	q.waiters = append(q.waiters, w)
+	q.signal()
+	served, q.serving = q.serving, true
 	return served
 }
 
-// tell wakes the goroutine that serves.
-func (th *queue) tell() {
+// signal wakes the goroutine that serves.
+func (q *queue) signal() {
 	select {
-	case th.news <- struct{}{}:
+	case q.changed <- struct{}{}:
 	default:
 	}
 }
 
-// leave takes w out of the queue; false when it was served already.
-func (th *queue) leave(w *waiter) (ahead int, left bool) {
-	th.mu.Lock()
-	defer th.mu.Unlock()
-	i := slices.Index(th.queue, w)
+// withdraw takes w out of the queue; false when it was served already.
+func (q *queue) withdraw(w *waiter) (ahead int, left bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.waiters, w)
 	if i < 0 {
 		return 0, false
 	}
-	th.queue = slices.Delete(th.queue, i, i+1)
+	q.waiters = slices.Delete(q.waiters, i, i+1)
 	return i, true
 }
 
-func (th *queue) release(took time.Duration) {
-	th.mu.Lock()
-	defer th.mu.Unlock()
-	th.busy--
-	if th.holding == 0 {
-		th.holding = took
+func (q *queue) release(took time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.busy--
+	if q.holding == 0 {
+		q.holding = took
 	}
-	th.holding += (took - th.holding) / 8
-	th.tell()
+	q.holding += (took - q.holding) / 8
+	q.signal()
 }
 
 // estimate is when a slot may be free for a request with so many ahead of it.
-func (th *queue) estimate(ahead int) time.Duration {
-	th.mu.Lock()
-	defer th.mu.Unlock()
-	if th.holding == 0 || th.limits.Concurrency == 0 {
+func (q *queue) estimate(ahead int) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.holding == 0 || q.limits.Concurrency == 0 {
 		return 2 * ParkAfter
 	}
-	wait := th.holding * time.Duration(ahead/th.limits.Concurrency+1)
+	wait := q.holding * time.Duration(ahead/q.limits.Concurrency+1)
 	return min(max(wait, ParkAfter), longWait) + rand.N(ParkAfter) //nolint:gosec // spreads requests, hides nothing
 }
 
 // later is the error of a request that is to come back.
-func (th *queue) later(now time.Time, wait time.Duration) *credentials.Error {
+func (q *queue) later(now time.Time, wait time.Duration) *credentials.Error {
 	until := now.Add(wait)
-	return &credentials.Error{Code: credentials.CodeLimit, ID: th.id, Until: until, Message: fmt.Sprintf(
-		"the limits of credential %q are used up; the step goes on at about %s", th.id, until.UTC().Format(time.RFC3339))}
+	return &credentials.Error{Code: credentials.CodeLimit, ID: q.id, Until: until, Message: fmt.Sprintf(
+		"the limits of credential %q are used up; the step goes on at about %s", q.id, until.UTC().Format(time.RFC3339))}
 }
 
 // serveLimits gives out permits until there is nothing left to do.
-func (ts *Throttles) serveLimits(ctx context.Context, th *queue) {
+func (ts *Throttles) serveLimits(ctx context.Context, q *queue) {
 	for {
-		pause := ts.serveOnce(ctx, th)
-		if th.finished() {
+		pause := ts.serveOnce(ctx, q)
+		if q.finished() {
 			return
 		}
 		timer := time.NewTimer(pause)
 		select {
-		case <-th.news:
+		case <-q.changed:
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -231,116 +231,116 @@ func (ts *Throttles) serveLimits(ctx context.Context, th *queue) {
 }
 
 // finished ends the service of a throttle without requests that wait or slots to give back.
-func (th *queue) finished() bool {
-	th.mu.Lock()
-	defer th.mu.Unlock()
-	th.serving = len(th.queue) > 0 || th.slots > 0
-	return !th.serving
+func (q *queue) finished() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.serving = len(q.waiters) > 0 || q.slots > 0
+	return !q.serving
 }
 
 // serveOnce gives out what there is and returns how long nothing more is to be expected.
-func (ts *Throttles) serveOnce(ctx context.Context, th *queue) time.Duration {
+func (ts *Throttles) serveOnce(ctx context.Context, q *queue) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	free, err := ts.freeSlots(ctx, th)
+	free, err := ts.freeSlots(ctx, q)
 	if err != nil {
-		th.fail(err)
+		q.fail(err)
 		return ParkAfter
 	}
-	th.mu.Lock()
-	want, limits := min(free, len(th.queue)), th.limits
-	th.mu.Unlock()
+	q.mu.Lock()
+	want, limits := min(free, len(q.waiters)), q.limits
+	q.mu.Unlock()
 	pause, before := slotKeep, time.Time{}
 	if r, limited := limits.Rate(); limited && want > 0 {
 		now := ts.Now()
-		granted, wait, err := ts.Store.TakeRequests(ctx, th.id, want, r, now)
+		granted, wait, err := ts.Store.TakeRequests(ctx, q.id, want, r, now)
 		if err != nil {
-			th.fail(err)
+			q.fail(err)
 			return ParkAfter
 		}
 		if granted < want {
 			pause = min(pause, wait)
-			defer th.sendAway(now, wait, r)
+			defer q.sendAway(now, wait, r)
 		}
 		if before = now.Add(credentials.PermitLife(r)); ts.Now().After(before) {
 			return 0 // too late to use them: ask again
 		}
 		want = granted
 	}
-	if left := th.serve(want, before); left > 0 && limits.Concurrency > 0 && ts.Records.Shared() {
+	if left := q.serve(want, before); left > 0 && limits.Concurrency > 0 && ts.Records.Shared() {
 		return min(pause, slotPoll/2+rand.N(slotPoll)) //nolint:gosec // spreads questions, hides nothing
 	}
 	return pause
 }
 
 // freeSlots is how many more requests may be under way.
-func (ts *Throttles) freeSlots(ctx context.Context, th *queue) (int, error) {
-	th.mu.Lock()
-	c := credentials.Claim{Holder: ts.Process, Busy: th.busy, Want: th.busy + len(th.queue), Limit: th.limits.Concurrency}
-	th.mu.Unlock()
+func (ts *Throttles) freeSlots(ctx context.Context, q *queue) (int, error) {
+	q.mu.Lock()
+	c := credentials.Claim{Holder: ts.Process, Busy: q.busy, Want: q.busy + len(q.waiters), Limit: q.limits.Concurrency}
+	q.mu.Unlock()
 	switch {
-	case c.Limit == 0 && th.slots == 0:
+	case c.Limit == 0 && q.slots == 0:
 		return c.Want - c.Busy, nil
 	case !ts.Records.Shared():
 		return max(c.Limit-c.Busy, 0), nil
 	}
-	slots, err := ts.Store.HoldSlots(ctx, th.id, c, ts.Now())
+	slots, err := ts.Store.HoldSlots(ctx, q.id, c, ts.Now())
 	if err != nil {
 		return 0, err
 	}
-	th.mu.Lock()
-	defer th.mu.Unlock()
-	th.slots = slots
-	return max(slots-th.busy, 0), nil
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.slots = slots
+	return max(slots-q.busy, 0), nil
 }
 
 // serve lets the first n requests go, to be sent before a time, and returns how many are left.
-func (th *queue) serve(n int, before time.Time) (left int) {
-	th.mu.Lock()
-	defer th.mu.Unlock()
-	n = min(n, len(th.queue)) // some may have left
-	for _, w := range th.queue[:n] {
-		th.busy++
+func (q *queue) serve(n int, before time.Time) (left int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n = min(n, len(q.waiters)) // some may have left
+	for _, w := range q.waiters[:n] {
+		q.busy++
 		w.before = before
 		w.ready <- nil
 	}
-	th.queue = slices.Delete(th.queue, 0, n)
-	return len(th.queue)
+	q.waiters = slices.Delete(q.waiters, 0, n)
+	return len(q.waiters)
 }
 
 // sendAway gives those that can come back a time to do so, when it is far enough. Each span
 // takes as many as the limit allows.
-func (th *queue) sendAway(now time.Time, wait time.Duration, r credentials.Rate) {
+func (q *queue) sendAway(now time.Time, wait time.Duration, r credentials.Rate) {
 	if wait <= ParkAfter {
 		return
 	}
-	th.mu.Lock()
-	defer th.mu.Unlock()
-	if now.After(th.turn) {
-		th.turn, th.promised = now.Add(wait), 0
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if now.After(q.turn) {
+		q.turn, q.promised = now.Add(wait), 0
 	}
-	th.queue = slices.DeleteFunc(th.queue, func(w *waiter) bool {
+	q.waiters = slices.DeleteFunc(q.waiters, func(w *waiter) bool {
 		if w.park {
-			turns := th.promised / r.Requests
-			th.promised++
-			w.ready <- th.later(th.turn, (r.Per+credentials.PermitLife(r))*time.Duration(turns))
+			turns := q.promised / r.Requests
+			q.promised++
+			w.ready <- q.later(q.turn, (r.Per+credentials.PermitLife(r))*time.Duration(turns))
 		}
 		return w.park
 	})
 }
 
 // fail ends all requests that wait: the store does not answer.
-func (th *queue) fail(err error) {
-	th.mu.Lock()
-	defer th.mu.Unlock()
-	if th.busy == 0 || fault.Is(err, fault.NotFound) {
-		th.slots = 0 // they end by themselves
+func (q *queue) fail(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.busy == 0 || fault.Is(err, fault.NotFound) {
+		q.slots = 0 // they end by themselves
 	}
 	if fault.Is(err, fault.NotFound) {
-		err = credentials.Unknown(th.id)
+		err = credentials.Unknown(q.id)
 	}
-	for _, w := range th.queue {
-		w.ready <- fmt.Errorf("limits of credential %q: %w", th.id, err)
+	for _, w := range q.waiters {
+		w.ready <- fmt.Errorf("limits of credential %q: %w", q.id, err)
 	}
-	th.queue = nil
+	q.waiters = nil
 }

@@ -13,7 +13,7 @@ import (
 	"keyflow/credentials/usage"
 )
 
-// Shown is what is told of one credential.
+// Shown is one credential as people see it.
 func (w *Viewer) Shown(ctx context.Context, c credentials.Credential) credentials.Credential {
 	page := []credentials.Credential{w.Of(c)}
 	if err := w.Usage.CountUsers(ctx, page); err != nil {
