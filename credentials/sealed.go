@@ -45,7 +45,7 @@ type SealedRow struct {
 	Credential ID
 	Version    int64             // 0 for kinds without
 	Texts      map[string][]byte // by field; kinds without fields have one, ""
-	Row        any               // what names the row to the store, and what it held
+	Row        any               // what names the row to the store, and what it contained
 }
 
 // SealedStore walks over everything that is sealed.

@@ -74,19 +74,19 @@ func authenticateAPIKey(v *Values, req *http.Request, _ Proof) ([]string, error)
 func verifyAPIKey(v *Values, r Inbound) (Proven, bool) {
 	key := v.Text("key")
 	var got []string
-	held := key
+	carrier := key
 	switch v.Text("in") {
 	case inQuery:
 		got = r.URL.Query()[key]
 	case inCookie:
-		held = "Cookie"
+		carrier = "Cookie"
 		for _, c := range r.CookiesNamed(key) {
 			got = append(got, c.Value)
 		}
 	default:
-		held = http.CanonicalHeaderKey(key)
+		carrier = http.CanonicalHeaderKey(key)
 		got = r.Header.Values(key)
 	}
 	// More than one value is refused: another reader of the request might take the other.
-	return Proven{CarriedIn: []string{held}}, len(got) == 1 && sameText(got[0], v.Text("prefix")+v.Text("value")) == 1
+	return Proven{CarriedIn: []string{carrier}}, len(got) == 1 && sameText(got[0], v.Text("prefix")+v.Text("value")) == 1
 }

@@ -14,8 +14,8 @@ import (
 
 // The ways of client authentication that need no client secret.
 const (
-	authAssertion = "private_key_jwt"
-	authNone      = "none"
+	clientAssertion = "private_key_jwt"
+	publicClient    = "none"
 )
 
 // assertionLifetime is how long a token endpoint may take to read an assertion.
@@ -23,7 +23,7 @@ const assertionLifetime = 2 * time.Minute
 
 // oauth2Assertion declares what private_key_jwt needs beyond the key (RFC 7523 section 2.2).
 func oauth2Assertion() []Field {
-	signed := map[string]string{"client_authentication": authAssertion}
+	signed := map[string]string{"client_authentication": clientAssertion}
 	return []Field{
 		{
 			Name: "assertion_algorithm", Label: "Algorithm of the assertion", Kind: KindChoice, Default: "RS256", ShowIf: signed, Grants: true,
@@ -35,7 +35,7 @@ func oauth2Assertion() []Field {
 }
 
 func checkAssertion(v *Values) []Issue {
-	if v.Text("client_authentication") != authAssertion {
+	if v.Text("client_authentication") != clientAssertion {
 		return nil
 	}
 	if v.Text("client_key") == "" {

@@ -105,7 +105,7 @@ func authenticateJWT(v *Values, req *http.Request, with Proof) ([]string, error)
 // verifyJWT accepts the algorithm of the credential only: what a token says of itself never
 // chooses how it is verified (RFC 8725 section 3.1). A token must end.
 func verifyJWT(v *Values, r Inbound) (Proven, bool) {
-	held := Proven{CarriedIn: []string{"Authorization"}}
+	found := Proven{CarriedIn: []string{"Authorization"}}
 	text, sent := bearerOf(r.Request)
 	algorithm, key := v.Text("algorithm"), v.Text("public_key")
 	if key == "" {
@@ -113,7 +113,7 @@ func verifyJWT(v *Values, r Inbound) (Proven, bool) {
 	}
 	verifier, err := verifyingKey(algorithm, key)
 	if !sent || err != nil {
-		return held, false
+		return found, false
 	}
 	options := []jwt.ParserOption{
 		jwt.WithValidMethods([]string{algorithm}), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
@@ -128,12 +128,12 @@ func verifyJWT(v *Values, r Inbound) (Proven, bool) {
 	}
 	claims := jwt.MapClaims{}
 	if _, err := jwt.ParseWithClaims(text, claims, func(*jwt.Token) (any, error) { return verifier, nil }, options...); err != nil {
-		return held, false
+		return found, false
 	}
 	for name, want := range v.Map("claims") {
 		if claims[name] != want {
-			return held, false
+			return found, false
 		}
 	}
-	return held, true
+	return found, true
 }

@@ -60,7 +60,7 @@ func oauth2Client() []Field {
 		{Name: "scope", Label: "Scope", Kind: KindText, Grants: true, Help: "Separated by spaces."},
 		{
 			Name: "client_authentication", Label: "Client Authentication", Kind: KindChoice, Default: "header", Steers: true, Grants: true,
-			Choices: []string{"header", "body", "query", authAssertion, authNone},
+			Choices: []string{"header", "body", "query", clientAssertion, publicClient},
 			Help:    "How client ID and secret are sent to the token URL. It is never guessed: a failed first try could spend a one-time code.",
 		},
 		{
@@ -115,10 +115,10 @@ func oauth2Placement() []Field {
 func checkOAuth2(v *Values) []Issue {
 	var found []Issue
 	how := v.Text("client_authentication")
-	if how != authNone && how != authAssertion && v.Text("client_secret") == "" {
+	if how != publicClient && how != clientAssertion && v.Text("client_secret") == "" {
 		found = append(found, Issue{"client_secret", problem.Required, "is required unless client_authentication is private_key_jwt or none"})
 	}
-	if v.Text("grant_type") == ClientCredentials && how == authNone && v.Text("client_certificate") == "" {
+	if v.Text("grant_type") == ClientCredentials && how == publicClient && v.Text("client_certificate") == "" {
 		found = append(found, Issue{"client_authentication", problem.InvalidValue, "client_credentials needs a client that proves itself (RFC 6749 section 4.4): use header, body, query or private_key_jwt, or enter a client_certificate"})
 	}
 	found = append(found, checkAssertion(v)...)

@@ -58,7 +58,7 @@ func (m *Rotation) nextStep(r sealing.Keys) string {
 }
 
 // RotateKeys adds a master key and re-encrypts everything sealed with it, in the background of
-// [Vault.Serve] or by [Vault.FinishRotation]. When a rotation is under way, or was and did not
+// [Rotation.ServeRotation] or by [Rotation.FinishRotation]. When a rotation is under way, or was and did not
 // end, it is that one which goes on.
 //
 // With a database that processes share, the first call only adds the key to the key file: the

@@ -8,7 +8,7 @@ import (
 	"keyflow/internal/secret"
 )
 
-// maskedTarget marks the request of an answer whose Location held a secret.
+// maskedTarget marks the request of an answer whose Location contained a secret.
 type maskedTarget struct{}
 
 // hasMaskedTarget reports whether a redirect leads to a URL in which a secret is masked. Where the

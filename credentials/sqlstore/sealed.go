@@ -44,8 +44,8 @@ func sealedColumns() []sealedColumn {
 
 // sealedRow is credentials.SealedRow.Row: the primary key and the column as it was read.
 type sealedRow struct {
-	key  []any
-	held []byte
+	key    []any
+	sealed []byte
 }
 
 // SealedKinds implements credentials.SealedStore.
@@ -103,15 +103,15 @@ func (c sealedColumn) scan(rows *sql.Rows) (credentials.SealedRow, error) {
 	for i := range row.key {
 		targets = append(targets, &row.key[i])
 	}
-	if err := rows.Scan(append(targets, &out.Credential, &out.Version, &row.held)...); err != nil {
+	if err := rows.Scan(append(targets, &out.Credential, &out.Version, &row.sealed)...); err != nil {
 		return out, database.Translate(err, "sealed texts")
 	}
 	out.Row = row
 	if !c.fields {
-		out.Texts = map[string][]byte{"": row.held}
+		out.Texts = map[string][]byte{"": row.sealed}
 		return out, nil
 	}
-	if err := json.Unmarshal(row.held, &out.Texts); err != nil {
+	if err := json.Unmarshal(row.sealed, &out.Texts); err != nil {
 		out.Texts = nil // damaged: nothing of it can be sealed again
 	}
 	return out, nil
@@ -151,7 +151,7 @@ func reseal(tx *gorm.DB, row credentials.SealedRow) (int, error) {
 			return 0, err
 		}
 	}
-	args := append([]any{next, was.held}, was.key...)
+	args := append([]any{next, was.sealed}, was.key...)
 	done := tx.Exec("UPDATE "+c.table+" SET "+c.column+" = ? WHERE "+c.column+" = ? AND "+strings.Join(c.key, " = ? AND ")+" = ?", args...)
 	return int(done.RowsAffected), done.Error
 }

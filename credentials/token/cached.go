@@ -7,7 +7,7 @@ import (
 	"keyflow/credentials/oauth"
 )
 
-// Cached is the token state of one credential, opened. It is immutable.
+// Cached is the token state of one credential, decrypted. It is immutable.
 type Cached struct {
 	oauth.Token
 	Generation int64

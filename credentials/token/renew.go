@@ -64,8 +64,8 @@ func (ts *Tokens) Renew(ctx context.Context, o *decrypted.Credential, used int64
 		if f.err != nil {
 			return nil, f.err
 		}
-		if f.held.Generation > used && f.held.Fits(o) {
-			return f.held, nil
+		if f.result.Generation > used && f.result.Fits(o) {
+			return f.result, nil
 		}
 	}
 	return nil, o.Failed(egress.CodeNetwork, nil, "the credential %q changes faster than tokens can be got for it; try again", o.ID)
@@ -77,14 +77,14 @@ func (ts *Tokens) join(ctx context.Context, o *decrypted.Credential, used int64,
 	ts.Renewals.mu.Lock()
 	defer ts.Renewals.mu.Unlock()
 	r := ts.Renewals.of(o.ID)
-	if r.held != nil && r.held.Generation > used && r.held.Fits(o) {
-		return r.held, nil, nil
+	if r.current != nil && r.current.Generation > used && r.current.Fits(o) {
+		return r.current, nil, nil
 	}
 	if r.flight != nil {
 		return nil, r.flight, nil
 	}
-	if why == ByRule && r.held.Fits(o) && now.Before(r.held.restUntil) {
-		return r.held, nil, nil
+	if why == ByRule && r.current.Fits(o) && now.Before(r.current.restUntil) {
+		return r.current, nil, nil
 	}
 	if f := r.failure; why != byRequest && f.err != nil && f.grant == o.Grant && f.generation >= used && now.Before(f.until) {
 		return nil, nil, f.err
@@ -98,14 +98,14 @@ func (ts *Tokens) join(ctx context.Context, o *decrypted.Credential, used int64,
 func (ts *Tokens) fly(ctx context.Context, o *decrypted.Credential, used int64, f *flight) {
 	ctx, cancel := context.WithTimeout(ctx, leaseWait+renewTimeout)
 	defer cancel()
-	f.held, f.err = ts.obtain(ctx, o, used)
+	f.result, f.err = ts.obtain(ctx, o, used)
 	ts.Renewals.mu.Lock()
 	defer ts.Renewals.mu.Unlock()
 	r := ts.Renewals.of(o.ID)
 	r.flight = nil
 	if f.err == nil {
 		r.failure = failure{}
-		r.hold(f.held)
+		r.hold(f.result)
 	} else {
 		r.failure = ts.pauseAfter(o, used, r.failure, f.err)
 	}

@@ -18,7 +18,7 @@ type renewals struct {
 
 // renewal is what is known of the token of one credential.
 type renewal struct {
-	held    *Cached // as last stored; nil: not read yet
+	current *Cached // as last stored; nil: not read yet
 	flight  *flight // a renewal under way
 	failure failure
 	unsaved *Cached // got from the provider, but the store could not be written
@@ -26,9 +26,9 @@ type renewal struct {
 
 // flight is one renewal under way and, after done is closed, its result.
 type flight struct {
-	done chan struct{}
-	held *Cached
-	err  error
+	done   chan struct{}
+	result *Cached
+	err    error
 }
 
 // failure says why the last renewal failed. Until a time it is the answer to further ones, so
@@ -43,10 +43,10 @@ type failure struct {
 
 // hold keeps h unless a newer token is known. A new token ends the rest after a failure.
 func (r *renewal) hold(h *Cached) {
-	if r.held != nil && r.held.Generation > h.Generation {
+	if r.current != nil && r.current.Generation > h.Generation {
 		return
 	}
-	r.held = h
+	r.current = h
 	if h.Generation > r.failure.generation {
 		r.failure = failure{}
 	}
@@ -65,7 +65,7 @@ func (r *renewals) of(id credentials.ID) *renewal {
 func (r *renewals) get(id credentials.ID) *Cached {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.of(id).held
+	return r.of(id).current
 }
 
 // put remembers what the store holds; an older generation never replaces a newer one.

@@ -28,9 +28,9 @@ type identities struct {
 
 // tlsIdentity is the transport of one version of a credential; nil shows no certificate.
 type tlsIdentity struct {
-	version   int
-	opened    *decrypted.Credential
-	transport *egress.Transport
+	version    int
+	credential *decrypted.Credential
+	transport  *egress.Transport
 }
 
 var _ certifier = (*egress.Transport)(nil)
@@ -60,7 +60,7 @@ func (c *Certificates) For(o *decrypted.Credential) (*egress.Transport, error) {
 	c.identities.mu.Lock()
 	defer c.identities.mu.Unlock()
 	was, known := c.identities.byID[o.ID]
-	if known && was.version == o.Version && was.opened.SameReferences(o) {
+	if known && was.version == o.Version && was.credential.SameReferences(o) {
 		return was.transport, nil
 	}
 	own, err := c.New(o)
@@ -73,7 +73,7 @@ func (c *Certificates) For(o *decrypted.Credential) (*egress.Transport, error) {
 	if was.version > o.Version { // a late request: what is newer stays
 		return own, nil
 	}
-	c.identities.byID[o.ID] = tlsIdentity{version: o.Version, opened: o, transport: own}
+	c.identities.byID[o.ID] = tlsIdentity{version: o.Version, credential: o, transport: own}
 	if was.transport != nil {
 		was.transport.CloseIdleConnections()
 	}

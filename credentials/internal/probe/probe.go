@@ -76,11 +76,11 @@ type Tests struct {
 
 // test is one test under way.
 type test struct {
-	prober *Prober
-	opened *decrypted.Credential
-	draft  bool
-	trace  trace
-	result credentials.TestResult
+	prober     *Prober
+	credential *decrypted.Credential
+	draft      bool
+	trace      trace
+	result     credentials.TestResult
 }
 
 // Test tries a credential: oauth2 obtains a token; with a test_url a request is sent there
@@ -96,7 +96,7 @@ func (t *Tests) Test(ctx context.Context, caller identity.Caller, id credentials
 
 // Saved tests a credential that is stored; its state follows the result.
 func (p *Prober) Saved(ctx context.Context, o *decrypted.Credential) (credentials.TestResult, error) {
-	t := &test{prober: p, opened: o}
+	t := &test{prober: p, credential: o}
 	t.run(ctx)
 	if now, err := p.Reader.Open(ctx, o.ID); err == nil {
 		t.result.Status = now.State.Status
@@ -117,7 +117,7 @@ func (t *Tests) TestInput(ctx context.Context, caller identity.Caller, in creden
 
 // Draft tests values that no run uses; nothing is stored.
 func (p *Prober) Draft(ctx context.Context, o *decrypted.Credential) (credentials.TestResult, error) {
-	t := &test{prober: p, opened: o, draft: true}
+	t := &test{prober: p, credential: o, draft: true}
 	t.run(ctx)
 	t.result.Status = credentials.Untested
 	if t.result.OK {
@@ -135,20 +135,20 @@ func (t *test) finish() (credentials.TestResult, error) {
 func (t *test) run(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
-	full, err := t.prober.Reader.Resolved(ctx, t.opened)
+	full, err := t.prober.Reader.Resolved(ctx, t.credential)
 	if err != nil {
 		t.fail(problem.Message(err), "Correct the secret at its source, or enter the value here, and test again.")
 		return
 	}
-	t.opened = full
-	if t.opened.AuthType.Renews && !t.token(ctx) {
+	t.credential = full
+	if t.credential.AuthType.Renews && !t.token(ctx) {
 		return
 	}
 	switch {
-	case t.opened.TestURL != "":
+	case t.credential.TestURL != "":
 		t.request(ctx)
-	case t.opened.AuthType.Renews:
-	case t.opened.Type == credentials.TypeNoAuth:
+	case t.credential.AuthType.Renews:
+	case t.credential.Type == credentials.TypeNoAuth:
 		t.pass("There is nothing to test: no secret is sent.")
 	default:
 		t.fail("The credential has no test URL, so nothing was sent.", "Enter a URL of the service that needs this credential and changes nothing, and test again.")
@@ -163,7 +163,7 @@ func (t *test) fail(message, suggestion string) {
 
 // token obtains a token and reports whether the test goes on.
 func (t *test) token(ctx context.Context) bool {
-	o := t.opened
+	o := t.credential
 	if o.Text("grant_type") == authtype.AuthorizationCode {
 		return t.connected(ctx)
 	}
@@ -212,11 +212,11 @@ func tryOtherAuth(ctx context.Context, client *oauth.Client, cfg oauth.Config) (
 
 // adopt lets later requests use the token that the test got.
 func (t *test) adopt(ctx context.Context, token oauth.Token) {
-	if err := t.prober.Tokens.Put(ctx, t.opened, token); err != nil {
-		t.prober.Log.WarnContext(ctx, "token of a test not stored", "credential", t.opened.ID, "error", err)
+	if err := t.prober.Tokens.Put(ctx, t.credential, token); err != nil {
+		t.prober.Log.WarnContext(ctx, "token of a test not stored", "credential", t.credential.ID, "error", err)
 		return
 	}
-	t.prober.States.Report(ctx, t.opened, credentials.OK, "")
+	t.prober.States.Report(ctx, t.credential, credentials.OK, "")
 }
 
 // connected renews the token that a person's sign-in brought.
@@ -226,11 +226,11 @@ func (t *test) connected(ctx context.Context) bool {
 		t.fail("Values that are not saved cannot be connected.", "Save the credential, then press Connect.")
 		return false
 	}
-	before, _, err := t.prober.Tokens.Read(ctx, t.opened.ID)
+	before, _, err := t.prober.Tokens.Read(ctx, t.credential.ID)
 	switch {
 	case err != nil:
 		t.fail(problem.Message(err), "")
-	case !before.Fits(t.opened):
+	case !before.Fits(t.credential):
 		t.fail("The credential is not connected.", press)
 	case !before.Refresh.IsSet() && before.Expired(t.prober.Now()):
 		t.fail("The token has ended and the provider gave no refresh token.", press)
@@ -238,7 +238,7 @@ func (t *test) connected(ctx context.Context) bool {
 		t.pass("The credential is connected" + lifetimeOf(before.Token) + "; the provider gave no refresh token.")
 		return true
 	default:
-		next, err := t.prober.Tokens.RenewNow(ctx, t.opened)
+		next, err := t.prober.Tokens.RenewNow(ctx, t.credential)
 		if err == nil {
 			t.pass("The token was renewed" + lifetimeOf(next.Token) + ".")
 			return true
@@ -250,21 +250,21 @@ func (t *test) connected(ctx context.Context) bool {
 
 // request sends a GET to test_url as a run would.
 func (t *test) request(ctx context.Context) {
-	rt := &outbound.Transport{Resolver: t.prober.Resolver, Base: t.prober.Base, Draft: t.draft, Use: credentials.Use{ID: t.opened.ID, MaxRedirects: 3, Park: true}}
+	rt := &outbound.Transport{Resolver: t.prober.Resolver, Base: t.prober.Base, Draft: t.draft, Use: credentials.Use{ID: t.credential.ID, MaxRedirects: 3, Park: true}}
 	rt.Open = func(ctx context.Context) (*decrypted.Credential, error) {
 		if t.draft {
-			return t.opened, nil
+			return t.credential, nil
 		}
-		return t.prober.Reader.Open(ctx, t.opened.ID)
+		return t.prober.Reader.Open(ctx, t.credential.ID)
 	}
 	client := egress.NewClient(rt, egress.ClientOptions{MaxRedirects: rt.Use.MaxRedirects, KeepAuth: rt.KeepsAuth})
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.opened.TestURL, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.credential.TestURL, nil)
 	if err != nil {
 		t.fail("The test URL is not usable.", "Correct the test URL.")
 		return
 	}
 	req.Header.Set("User-Agent", "keyflow")
-	t.trace.Request = &tracedRequest{Method: req.Method, URL: t.opened.TestURL, Authentication: authenticationOf(t.opened)}
+	t.trace.Request = &tracedRequest{Method: req.Method, URL: t.credential.TestURL, Authentication: authenticationOf(t.credential)}
 	res, err := client.Do(req)
 	if err != nil {
 		t.requestFailed(rt, err)

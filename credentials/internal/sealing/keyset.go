@@ -161,7 +161,7 @@ type Keys struct {
 // Newest is the key that was added last.
 func (k Keys) Newest() uint32 { return k.IDs[len(k.IDs)-1] }
 
-// Keys returns the keys that are held now.
+// Keys returns the keys in memory.
 func (k *Keyset) Keys() Keys {
 	r := k.ring.Load()
 	return Keys{Primary: r.primary, IDs: r.ids}

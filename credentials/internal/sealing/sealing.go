@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// AssociatedData binds a ciphertext to where it is stored; opened anywhere else it is an error.
+// AssociatedData binds a ciphertext to where it is stored: decrypting it anywhere else is an error.
 type AssociatedData struct {
 	Kind    string // what it is: "field", "token", "canary", …
 	ID      string // of the credential, or what else owns it
@@ -34,7 +34,7 @@ func (k *Keyset) Seal(at AssociatedData, text []byte) ([]byte, error) {
 	return sealed, nil
 }
 
-// Open decrypts what Seal made for the same place. A ciphertext of a key that is not held
+// Open decrypts what Seal made for the same place. A ciphertext of a key that is not in memory
 // makes the key file be read again; without the key the error is *MissingKeyError.
 func (k *Keyset) Open(at AssociatedData, sealed []byte) ([]byte, error) {
 	r, id := k.ring.Load(), KeyID(sealed)
