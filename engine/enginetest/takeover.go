@@ -38,7 +38,7 @@ func (s *suite) takeoverFromOneThatIsBack() {
 		}
 	}
 	s.equal("run of one that is back", s.run(back.ID), back)
-	s.refused(takeoverBy(back.ID, 4, 1, before), fault.Conflict, fmt.Sprintf("run %s keeps its owner, which is back", back.ID))
+	s.refused(takeoverBy(back.ID, 4, 1, before), fault.Conflict, fmt.Sprintf("run %s keeps its owner, which is alive again", back.ID))
 	s.refused(takeoverBy(left.ID, 5, 3, 0), fault.Conflict, fmt.Sprintf("run %s has been taken by another process", left.ID))
 	s.commit(progress(back, nil)) // it goes on
 

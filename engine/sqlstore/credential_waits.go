@@ -11,7 +11,7 @@ import (
 
 var _ runs.CredentialWaits = (*Store)(nil)
 
-// WaitingForCredential implements engine.Holds.
+// WaitingForCredential implements runs.CredentialWaits.
 func (s *Store) WaitingForCredential(ctx context.Context, id credentials.ID, after runs.ID, limit int) ([]runs.ID, error) {
 	var rows []struct{ Run []byte }
 	err := s.db.Read().WithContext(ctx).Raw(`SELECT DISTINCT s.run FROM steps s JOIN runs r ON r.id = s.run
@@ -29,7 +29,8 @@ func (s *Store) WaitingForCredential(ctx context.Context, id credentials.ID, aft
 	return ids, nil
 }
 
-// AwaitedCredentials implements engine.Holds. It steps from one credential to the next in the index.
+// AwaitedCredentials implements runs.CredentialWaits. It goes from one
+// credential to the next in the index.
 func (s *Store) AwaitedCredentials(ctx context.Context) ([]credentials.ID, error) {
 	var ids []credentials.ID
 	err := s.db.Read().WithContext(ctx).Raw(`WITH RECURSIVE awaited (id) AS (

@@ -16,10 +16,10 @@ const dueOrigins = `WITH RECURSIVE due (id) AS (
 		UNION ALL SELECT (SELECT min(origin) FROM runs WHERE owner IS NULL AND due_at IS NOT NULL AND origin > due.id) FROM due WHERE due.id IS NOT NULL
 	) SELECT id FROM due WHERE id IS NOT NULL`
 
-// originsAtOnce is how many origins one statement reads from.
-const originsAtOnce = 64
+// originsPerQuery is how many origins one statement reads.
+const originsPerQuery = 64
 
-// DueOfEach implements engine.Store.
+// DueOfEach implements runs.Store.
 func (s *Store) DueOfEach(ctx context.Context, now time.Time, each int) ([]runs.DueRun, error) {
 	db := s.db.Read().WithContext(ctx)
 	var origins []int64
@@ -28,7 +28,7 @@ func (s *Store) DueOfEach(ctx context.Context, now time.Time, each int) ([]runs.
 	}
 	var due []runs.DueRun
 	for len(origins) > 0 {
-		n := min(len(origins), originsAtOnce)
+		n := min(len(origins), originsPerQuery)
 		parts, args := make([]string, n), make([]any, 0, 3*n)
 		for i, origin := range origins[:n] {
 			parts[i] = `SELECT * FROM (SELECT r.id, o.workflow FROM runs r JOIN origins o ON o.id = r.origin

@@ -21,10 +21,10 @@ const (
 	maxPage     = 500
 )
 
-// Runs implements engine.Store. The cost of a page depends on its length and, when it is
-// narrowed to a workflow, folder or trigger, on the number of origins these have; never on
-// how many runs are stored. The exception is succeeded together with a narrowing, which
-// walks past the runs that did not succeed.
+// Runs implements runs.Store. The cost of a page depends on its length and, with a filter for
+// workflow, folder or trigger, on the number of their origins; never on how many runs are stored.
+// The exception is such a filter together with the status succeeded, which reads past the runs
+// that did not succeed.
 func (s *Store) Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error) {
 	if f.Limit == 0 {
 		f.Limit = defaultPage
@@ -33,7 +33,7 @@ func (s *Store) Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error) {
 		return nil, fault.New(fault.Invalid, "limit must be between 1 and %d", maxPage)
 	}
 	f.Folder = strings.TrimSuffix(f.Folder, "/") // everything is below "/"
-	where, args, err := narrow(&f)
+	where, args, err := conditionsOf(&f)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (s *Store) Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error) {
 			rows[i].Payloads.Failure = nil // too long for a list
 		}
 		run, err := s.codec.Run(&rows[i], nil)
-		if err != nil { // of its error, the only payload here
+		if err != nil { // in its error, the only payload of a list
 			run.Error = runs.DamagedRun()
 		}
 		list = append(list, run)
@@ -61,13 +61,13 @@ func (s *Store) Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error) {
 	return list, nil
 }
 
-// ofOrigins reports whether the filter leaves only some origins.
+// ofOrigins reports whether the filter excludes some origins.
 func ofOrigins(f *runs.Filter) bool {
 	return f.Workflow != "" || f.Folder != "" || f.Trigger != ""
 }
 
-// narrow gives the conditions on runs that do not concern their origin.
-func narrow(f *runs.Filter) (where string, args []any, err error) {
+// conditionsOf returns the conditions on runs that do not concern their origin.
+func conditionsOf(f *runs.Filter) (where string, args []any, err error) {
 	conditions := []string{"1 = 1"}
 	add := func(condition string, values ...any) {
 		conditions = append(conditions, condition)
@@ -94,7 +94,7 @@ func narrow(f *runs.Filter) (where string, args []any, err error) {
 	case record.RunRunning:
 		add("r.owner IS NOT NULL")
 	case record.RunSucceeded:
-	default: // in the words of the partial index that shall be used
+	default: // written as in the partial index, so that it is used
 		if ofOrigins(f) {
 			add("r.status <> 2 AND r.status <> 4")
 		} else {
@@ -110,8 +110,8 @@ func page(db *gorm.DB, where string, args []any, limit int) (rows []record.Store
 	return rows, db.Raw(query, append(slices.Clip(args), limit)...).Scan(&rows).Error
 }
 
-// pageOfOrigins merges the newest runs of each origin that fits. Only the origins with the
-// newest runs can have a part in the page; of each the index gives the first runs.
+// pageOfOrigins merges the newest runs of each matching origin. Only the origins with the newest
+// runs can be part of the page; the index has the first runs of each.
 func pageOfOrigins(db *gorm.DB, f *runs.Filter, where string, args []any) ([]record.StoredRun, error) {
 	origins, err := newestOrigins(db, f, where, args)
 	if err != nil || len(origins) == 0 {
@@ -131,8 +131,8 @@ func pageOfOrigins(db *gorm.DB, f *runs.Filter, where string, args []any) ([]rec
 	return page(db, "r.id IN ?", []any{ids}, f.Limit)
 }
 
-// newestOrigins returns the origins that fit and have a run that fits, at most as many as
-// the page has rows, those with the newest runs.
+// newestOrigins returns the matching origins that have a matching run: those with the newest runs,
+// at most as many as the page has rows.
 func newestOrigins(db *gorm.DB, f *runs.Filter, where string, args []any) ([]int64, error) {
 	conditions, values := []string{"1 = 1"}, slices.Clip(args)
 	if f.Workflow != "" {
@@ -142,7 +142,7 @@ func newestOrigins(db *gorm.DB, f *runs.Filter, where string, args []any) ([]int
 		conditions, values = append(conditions, "o.trigger_id = ?"), append(values, f.Trigger)
 	}
 	if f.Folder != "" {
-		below := f.Folder + "/" // not by comparing: that depends on the database's collation
+		below := f.Folder + "/" // not with <, which depends on the database's collation
 		conditions = append(conditions, "(o.folder = ? OR substr(o.folder, 1, ?) = ?)")
 		values = append(values, f.Folder, utf8.RuneCountInString(below), below)
 	}

@@ -13,8 +13,8 @@ import (
 	"keyflow/workflows"
 )
 
-// names gives the numbers of origins, node names and credentials. They are few, never change and are
-// remembered for good; a new one is stored in its own transaction, before it is used.
+// names has the numbers of origins, node names and credentials. They are few and never change, so
+// they stay in memory. A new one is stored in its own transaction before it is used.
 type names struct {
 	db *database.DB
 
@@ -30,13 +30,13 @@ func newNames(db *database.DB) *names {
 	}
 }
 
-// resolve fills in the numbers of all rows of the batch.
+// resolve sets the numbers in all rows of the batch.
 func (n *names) resolve(ctx context.Context, b *batch) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for i := range b.encoded {
 		if b.encoded[i].Err != nil {
-			continue // it is refused, and nothing of it stored
+			continue // refused: nothing of it is stored
 		}
 		if err := n.entry(ctx, &b.encoded[i]); err != nil {
 			return err
@@ -118,7 +118,7 @@ func (n *names) credential(ctx context.Context, name credentials.ID) (int64, err
 	return id, nil
 }
 
-// store returns the number of a name, which is inserted when nobody has done so.
+// store returns the number of a name, and inserts the name if it is new.
 func (n *names) store(ctx context.Context, insert, query string, args []any) (int64, error) {
 	var id int64
 	err := n.db.Tx(ctx, func(tx *gorm.DB) error {

@@ -13,7 +13,7 @@ import (
 	"keyflow/internal/fault"
 )
 
-// StepPage implements engine.Store. It walks the primary key of steps node by node.
+// StepPage implements runs.Store. It reads the primary key of steps node by node.
 func (s *Store) StepPage(ctx context.Context, f runs.StepFilter) ([]runs.Step, error) {
 	if f.Limit < 1 || f.Limit > maxPage {
 		return nil, fault.New(fault.Invalid, "limit must be between 1 and %d", maxPage)
@@ -52,7 +52,7 @@ type storedNode struct {
 	Last int
 }
 
-// nodes returns the nodes of the run, by name. It looks once for each of them.
+// nodes returns the nodes of the run, by name. It does one index lookup for each.
 func (p *stepPage) nodes() (nodes []storedNode, err error) {
 	err = p.db.Raw(`WITH RECURSIVE found(node) AS (
 			SELECT MIN(node) FROM steps WHERE run = ?
@@ -64,7 +64,7 @@ func (p *stepPage) nodes() (nodes []storedNode, err error) {
 	return nodes, err
 }
 
-// ofNodes reads the steps of nodes themselves, some nodes at a time.
+// ofNodes reads the steps that are no elements, some nodes at a time.
 func (p *stepPage) ofNodes(nodes []storedNode) error {
 	if p.After.Node != "" {
 		if p.After.Index != runs.NoIndex {
@@ -124,7 +124,7 @@ func (p *stepPage) find(condition string, args ...any) *gorm.DB {
 	return p.db.Raw("SELECT "+readStepColumns+fromSteps+where+condition, append(values, args...)...)
 }
 
-// steps decodes the rows, with those blobs of the run that they refer to.
+// steps decodes the rows, with the blobs that they refer to.
 func (p *stepPage) steps(c *record.Codec) ([]runs.Step, error) {
 	var hashes [][]byte
 	for i := range p.rows {
@@ -154,7 +154,7 @@ func (p *stepPage) steps(c *record.Codec) ([]runs.Step, error) {
 	return steps, nil
 }
 
-// StepCounts implements engine.Store.
+// StepCounts implements runs.Store.
 func (s *Store) StepCounts(ctx context.Context, id runs.ID) (map[runs.StepStatus]int, error) {
 	var rows []struct {
 		Status int16

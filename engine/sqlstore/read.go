@@ -35,7 +35,7 @@ const (
 	fromSteps = " FROM steps s JOIN node_names n ON n.id = s.node LEFT JOIN credential_names c ON c.id = s.credential"
 )
 
-// Run implements engine.Store.
+// Run implements runs.Store.
 func (s *Store) Run(ctx context.Context, id runs.ID) (runs.Run, error) {
 	db := s.db.Read().WithContext(ctx)
 	var row record.StoredRun
@@ -56,8 +56,8 @@ func (s *Store) Run(ctx context.Context, id runs.ID) (runs.Run, error) {
 	return run, err
 }
 
-// Steps implements engine.Store. The steps come in the order in which they began, those
-// that have not begun last.
+// Steps implements runs.Store. The steps are in the order in which they began; those that have not
+// begun are last.
 func (s *Store) Steps(ctx context.Context, id runs.ID) ([]runs.Step, error) {
 	var l runs.Loaded
 	if err := s.readSteps(s.db.Read().WithContext(ctx), map[runs.ID]*runs.Loaded{id: &l}); err != nil {
@@ -69,7 +69,7 @@ func (s *Store) Steps(ctx context.Context, id runs.ID) ([]runs.Step, error) {
 	return l.Steps, nil
 }
 
-// readSteps adds to runs their steps. A damaged step is an error of its run alone.
+// readSteps adds their steps to loaded runs. A damaged step is an error of its run alone.
 func (s *Store) readSteps(db *gorm.DB, loaded map[runs.ID]*runs.Loaded) error {
 	ids := slices.Collect(maps.Keys(loaded))
 	var rows []record.StoredStep
@@ -116,7 +116,7 @@ func compareSteps(a, b runs.Step) int {
 	return a.Index - b.Index
 }
 
-// Signals implements engine.Store.
+// Signals implements runs.Store.
 func (s *Store) Signals(ctx context.Context, owner runs.OwnerID) ([]runs.Signal, error) {
 	var rows []storedSignal
 	err := s.db.Read().WithContext(ctx).Raw(`SELECT s.id, s.run, s.seq, s.kind, s.data FROM signals s JOIN runs r ON r.id = s.run
@@ -135,7 +135,7 @@ func signalsOf(rows []storedSignal) []runs.Signal {
 	return signals
 }
 
-// Due implements engine.Store.
+// Due implements runs.Store.
 func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]runs.DueRun, error) {
 	var rows []struct {
 		ID       []byte
@@ -154,8 +154,8 @@ func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]runs.DueRu
 	return due, nil
 }
 
-// load reads runs with all that their owner needs to go on. The error is that of the database;
-// what is wrong with one run is in its Err.
+// load reads runs with everything that their owner needs to execute them. The error is that of the
+// database; damage of one run is in its Err.
 func (s *Store) load(ctx context.Context, ids []runs.ID) (map[runs.ID]*runs.Loaded, error) {
 	db := s.db.Read().WithContext(ctx)
 	var rows []record.StoredRun
@@ -203,7 +203,29 @@ func readBlobs(db *gorm.DB, ids []runs.ID) (record.BlobSet, error) {
 	return set, nil
 }
 
-// keys gives ids as column values.
+// keys returns ids as column values.
 func keys(ids []runs.ID) [][]byte {
 	return column(ids, func(id runs.ID) []byte { return id[:] })
+}
+
+// Answer implements runs.Store.
+func (s *Store) Answer(ctx context.Context, id runs.ID) (*runs.Answer, error) {
+	db := s.db.Read().WithContext(ctx)
+	var found [][]byte
+	if err := db.Raw("SELECT data FROM answers WHERE run = ?", id[:]).Scan(&found).Error; err != nil || len(found) == 0 {
+		return nil, database.Translate(err, "answer")
+	}
+	data := found[0]
+	blobs := record.BlobSet{}
+	if record.IsBlob(data) {
+		var err error
+		if blobs, err = readBlobs(db, []runs.ID{id}); err != nil {
+			return nil, err
+		}
+	}
+	answer := &runs.Answer{}
+	if err := s.codec.UnpackJSON(data, blobs[id], answer); err != nil {
+		return nil, fmt.Errorf("answer of run %s: %w", id, err)
+	}
+	return answer, nil
 }

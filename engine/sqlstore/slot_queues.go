@@ -11,25 +11,25 @@ import (
 
 var _ runs.SlotQueues = (*Store)(nil)
 
-// nextLine goes from one group to the next in the index of those who wait: how many wait in each
-// does not count.
-const nextLine = `SELECT s.workflow, s.grp, s.place, COALESCE(a.version, -1) AS version, COALESCE(a.capacity, 0) AS capacity,
-		(SELECT count(*) FROM slots h WHERE h.grp = s.grp AND h.state = 2) AS held
+// nextQueue goes from one group to the next in the index of waiting runs. Its cost does not depend
+// on how many runs wait.
+const nextQueue = `SELECT s.workflow, s.grp, s.place, COALESCE(a.version, -1) AS version, COALESCE(a.capacity, 0) AS capacity,
+		(SELECT count(*) FROM slots h WHERE h.grp = s.grp AND h.state = 2) AS taken
 	FROM slots s LEFT JOIN admissions a ON a.workflow = s.workflow
 	WHERE s.state = 1 AND (s.workflow, s.grp) > (?, ?) ORDER BY s.workflow, s.grp LIMIT 1`
 
-// SlotQueues implements engine.SlotQueues.
+// SlotQueues implements runs.SlotQueues.
 func (s *Store) SlotQueues(ctx context.Context, after runs.SlotQueue, limit int) ([]runs.SlotQueue, error) {
 	db := s.db.Read().WithContext(ctx)
-	var lines []runs.SlotQueue
-	for len(lines) < limit {
+	var queues []runs.SlotQueue
+	for len(queues) < limit {
 		var row struct {
-			Workflow                string
-			Grp                     []byte
-			Place                   uint8
-			Version, Capacity, Held int
+			Workflow                 string
+			Grp                      []byte
+			Place                    uint8
+			Version, Capacity, Taken int
 		}
-		found := db.Raw(nextLine, string(after.Workflow), after.Group[:]).Scan(&row)
+		found := db.Raw(nextQueue, string(after.Workflow), after.Group[:]).Scan(&row)
 		if found.Error != nil {
 			return nil, database.Translate(found.Error, "runs that wait for a slot")
 		}
@@ -38,17 +38,17 @@ func (s *Store) SlotQueues(ctx context.Context, after runs.SlotQueue, limit int)
 		}
 		after = runs.SlotQueue{
 			Workflow: workflows.ID(row.Workflow), Group: runs.GroupID(row.Grp), Place: runs.Place(row.Place),
-			Limit: row.Capacity, Version: row.Version, Taken: row.Held,
+			Limit: row.Capacity, Version: row.Version, Taken: row.Taken,
 		}
 		if after.Place == runs.PlaceTrigger {
 			after.Limit = 1
 		}
-		lines = append(lines, after)
+		queues = append(queues, after)
 	}
-	return lines, nil
+	return queues, nil
 }
 
-// Leaked implements engine.Lines.
+// Leaked implements runs.SlotQueues.
 func (s *Store) Leaked(ctx context.Context, after runs.ID, limit int) (map[workflows.ID][]runs.ID, runs.ID, error) {
 	var rows []struct {
 		Run      []byte

@@ -16,3 +16,9 @@ const (
 	reserveConflict = "ON CONFLICT (hash) DO UPDATE SET run = excluded.run, input_hash = excluded.input_hash, " +
 		"expires_at = excluded.expires_at WHERE dedupe.expires_at <= "
 )
+
+// An event that was stored before, by a commit whose answer was lost, stays as it is.
+const (
+	eventColumns  = "id, source, type, subject, folder, depth, time, data"
+	eventConflict = " ON CONFLICT (id) DO NOTHING"
+)

@@ -18,17 +18,17 @@ import (
 	"keyflow/workflows"
 )
 
-// usePlace is where a page of uses goes on: below this call of this step.
-type usePlace struct {
+// useCursor is the position after which a page of uses begins: a call of a step.
+type useCursor struct {
 	run  runs.ID
 	node int64
 	idx  int
 	call int
 }
 
-func (p usePlace) String() string { return fmt.Sprintf("%s.%d.%d.%d", p.run, p.node, p.idx, p.call) }
+func (p useCursor) String() string { return fmt.Sprintf("%s.%d.%d.%d", p.run, p.node, p.idx, p.call) }
 
-func parsePlace(text string) (p usePlace, err error) {
+func parseCursor(text string) (p useCursor, err error) {
 	id, rest, _ := strings.Cut(text, ".")
 	if err = p.run.UnmarshalText([]byte(id)); err == nil {
 		var n int
@@ -41,16 +41,16 @@ func parsePlace(text string) (p usePlace, err error) {
 	}})
 }
 
-// storedUse is a step that used a credential, with what a use tells of its run.
+// storedUse is a step that used a credential, with the workflow of its run.
 type storedUse struct {
 	Step       record.StoredStep `gorm:"embedded"`
 	NodeNumber int64
 	Workflow   string
 }
 
-// Uses lists calls with a credential: newest runs first, within a run by step and call
-// backwards. The cost of a page depends on its length; with a folder also on how many uses
-// are passed over that lie elsewhere. Errors: Invalid for a cursor of another list.
+// Uses lists calls with a credential, newest runs first; within a run, steps and calls in reverse
+// order. The cost of a page depends on its length and, with a folder, on how many uses in other
+// folders it skips. Errors: Invalid for a cursor of another list.
 func (s *Store) Uses(ctx context.Context, f runs.UseFilter) ([]runs.CredentialUse, error) {
 	if f.Limit == 0 {
 		f.Limit = defaultPage
@@ -58,9 +58,9 @@ func (s *Store) Uses(ctx context.Context, f runs.UseFilter) ([]runs.CredentialUs
 	if f.Limit < 0 || f.Limit > maxPage {
 		return nil, fault.New(fault.Invalid, "limit must be between 1 and %d", maxPage)
 	}
-	var after *usePlace
+	var after *useCursor
 	if f.After != "" {
-		place, err := parsePlace(f.After)
+		place, err := parseCursor(f.After)
 		if err != nil {
 			return nil, err
 		}
@@ -92,9 +92,9 @@ func (s *Store) Uses(ctx context.Context, f runs.UseFilter) ([]runs.CredentialUs
 	return uses, nil
 }
 
-// usedSteps reads as many steps as a page can need: each has a call, but for the first, of
-// which an earlier page may have had all.
-func usedSteps(db *gorm.DB, f *runs.UseFilter, after *usePlace) (rows []storedUse, err error) {
+// usedSteps reads as many steps as a page can need. Each has a call, except possibly the first,
+// whose calls may all be on an earlier page.
+func usedSteps(db *gorm.DB, f *runs.UseFilter, after *useCursor) (rows []storedUse, err error) {
 	conditions, args := []string{"s.credential = (SELECT id FROM credential_names WHERE name = ?)"}, []any{string(f.Credential)}
 	if after != nil {
 		// The space keeps gorm from reading the id, behind a parenthesis, as a list of numbers.
@@ -125,10 +125,10 @@ func blobsOfUses(db *gorm.DB, rows []storedUse) (record.BlobSet, error) {
 	return readBlobs(db, ids)
 }
 
-// usesOf gives the calls of a step with its credential, the last first.
-func usesOf(row *storedUse, step *runs.Step, after *usePlace) []runs.CredentialUse {
+// usesOf returns the calls of a step with the credential, the last first.
+func usesOf(row *storedUse, step *runs.Step, after *useCursor) []runs.CredentialUse {
 	var uses []runs.CredentialUse
-	place := usePlace{run: runs.ID(row.Step.Run), node: row.NodeNumber, idx: row.Step.Idx}
+	place := useCursor{run: runs.ID(row.Step.Run), node: row.NodeNumber, idx: row.Step.Idx}
 	last := len(step.Calls)
 	if after != nil && after.run == place.run && after.node == place.node && after.idx == place.idx {
 		last = min(last, after.call)
@@ -146,8 +146,8 @@ func usesOf(row *storedUse, step *runs.Step, after *usePlace) []runs.CredentialU
 	return uses
 }
 
-// calledAt is when the attempt began that made a call: the first whose last request is that
-// call or a later one.
+// calledAt returns when the attempt that made a call began: the first attempt whose last request is
+// that call or a later one.
 func calledAt(step *runs.Step, call int) time.Time {
 	for i := range step.Attempts {
 		a := &step.Attempts[i]
