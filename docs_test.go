@@ -20,7 +20,8 @@ var (
 	inlineLink  = regexp.MustCompile(`\]\(([^()\s]+)\)`)
 	heading     = regexp.MustCompile(`(?m)^#{1,6} +(.+?) *$`)
 	notInSlug   = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
-	namedPath   = regexp.MustCompile("`((?:[a-z_]+/)+(?:[a-z0-9_]+\\.go)?)`")
+	namedPath   = regexp.MustCompile("`((?:[a-z0-9_]+/)+(?:[a-z0-9_.]+\\.(?:go|md|ts|tsx|sql|json))?)`")
+	namedTest   = regexp.MustCompile("`(Test[A-Z]\\w+)`")
 	errorCode   = regexp.MustCompile(`^"[a-z]+(_[a-z]+)*"$`)
 	docsPath    = regexp.MustCompile(`(?:^|[^/\w])(docs/[a-z0-9_/-]+\.md)\b`)
 )
@@ -114,19 +115,50 @@ func TestPagesNamedInCodeExist(t *testing.T) {
 // folders of today, and to one screen.
 func TestArchitectureNamesWhatExists(t *testing.T) {
 	t.Parallel()
-	page := read(t, filepath.Join("docs", "explanation", "architecture.md"))
-	paths := namedPath.FindAllStringSubmatch(page, -1)
-	if len(paths) < 20 {
-		t.Errorf("the page names only %d paths", len(paths))
+	file := filepath.Join("docs", "explanation", "architecture.md")
+	if named := checkPaths(t, file); named < 20 {
+		t.Errorf("%s names only %d paths", file, named)
 	}
-	for _, path := range paths {
-		if _, err := os.Stat(filepath.FromSlash(path[1])); err != nil {
-			t.Errorf("docs/explanation/architecture.md names %s, which does not exist", path[1])
+	if lines := strings.Count(read(t, file), "\n"); lines > 80 {
+		t.Errorf("%s has %d lines: it fits a screen no more", file, lines)
+	}
+}
+
+// TestContributingNamesWhatExists holds the pages about common changes to the files, folders and
+// tests of today, and to a screen and a half.
+func TestContributingNamesWhatExists(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob(filepath.Join("docs", "contributing", "*.md"))
+	if err != nil || len(pages) < 2 {
+		t.Fatalf("pages %v, %v", pages, err)
+	}
+	var tests strings.Builder
+	for _, file := range sourceFiles(t, "_test.go") {
+		tests.WriteString(read(t, file))
+	}
+	for _, page := range pages {
+		checkPaths(t, page)
+		for _, name := range namedTest.FindAllStringSubmatch(read(t, page), -1) {
+			if !strings.Contains(tests.String(), "func "+name[1]+"(") {
+				t.Errorf("%s names %s, which is not a test", page, name[1])
+			}
+		}
+		if lines := strings.Count(read(t, page), "\n"); lines > 90 {
+			t.Errorf("%s has %d lines: keep it to a screen and a half", page, lines)
 		}
 	}
-	if lines := strings.Count(page, "\n"); lines > 80 {
-		t.Errorf("docs/explanation/architecture.md has %d lines: it fits a screen no more", lines)
+}
+
+// checkPaths holds the paths that a page names to exist, and returns how many there are.
+func checkPaths(t *testing.T, page string) int {
+	t.Helper()
+	paths := namedPath.FindAllStringSubmatch(read(t, page), -1)
+	for _, path := range paths {
+		if _, err := os.Stat(filepath.FromSlash(path[1])); err != nil {
+			t.Errorf("%s names %s, which does not exist", page, path[1])
+		}
 	}
+	return len(paths)
 }
 
 // TestEveryErrorCodeIsExplained holds docs/reference/errors.md to name every code that the

@@ -89,7 +89,7 @@ type FailureRule struct {
 	NotExecuted bool   `json:"not_executed,omitempty"` // the upstream did not act: repeating is safe
 }
 
-// The authentication types.
+// The authentication types. Package authtype declares what each is.
 const (
 	TypeNoAuth            TypeName = "no_auth"
 	TypeBasicAuth         TypeName = "basic_auth"

@@ -106,6 +106,7 @@ func TestCanarySweep(t *testing.T) {
 		sweep.canaries["access token "+fmt.Sprint(i)] = token
 		provider.FailNext(http.StatusOK, "application/json", fmt.Sprintf(`{"access_token": %q, "refresh_token": "%s-refresh", "token_type": "bearer", "expires_in": 3600}`, token, token))
 	}
+	swept := map[string]bool{}
 	for _, c := range []struct {
 		id, typ string
 		fields  map[string]any
@@ -130,6 +131,7 @@ func TestCanarySweep(t *testing.T) {
 		}},
 	} {
 		in := map[string]any{"id": c.id, "type": c.typ, "fields": c.fields, "allowed_hosts": []string{up.URL, provider.URL, "127.0.0.1"}, "test_url": up.URL + "/fail"}
+		swept[c.typ] = true
 		if c.typ == "oauth2" {
 			delete(in, "test_url")
 		}
@@ -161,6 +163,7 @@ func TestCanarySweep(t *testing.T) {
 			sweep.add("cli "+strings.Join(args, " "), r.stdout+r.stderr)
 		}
 	}
+	requireTypes(t, swept, holdsSecrets, "add a credential of it, and its secret to sweep.canaries")
 	sweepRules(s, &sweep, up.URL)
 	sweepImports(s, &sweep, up.URL)
 	sweepRotation(s, &sweep, up.URL)

@@ -202,7 +202,7 @@ func credentialsCreate(p process) *cobra.Command {
 	}
 	f.bind(cmd)
 	cmd.Flags().StringVar(&id, "id", "", "ID that workflows name; it never changes")
-	cmd.Flags().StringVar(&typ, "type", "", "no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate or signing")
+	cmd.Flags().StringVar(&typ, "type", "", "one of "+strings.Join(authtype.Names(), ", "))
 	cmd.Flags().StringVar(&preset, "preset", "", "start from a preset, for example marketo (see: keyflow credentials presets)")
 	cmd.Flags().StringArrayVar(&blanks, "blank", nil, "blank of the preset as name=value (repeat)")
 	return cmd

@@ -171,7 +171,9 @@ func TestHookVerifiesEveryType(t *testing.T) {
 			"replayed":      signed("m1", now, body),
 		}},
 	}
+	tested := map[string]bool{}
 	for _, tt := range types {
+		tested[tt.typ] = true
 		s.must(http.MethodPost, "/api/v1/credentials", map[string]any{"id": tt.id, "type": tt.typ, "fields": tt.fields, "allowed_hosts": []string{"x.example.com"}})
 		s.apply(tt.id, fmt.Sprintf(`{"id": %q, "triggers": {"h": {"type": "webhook", "path": %q, "credential": %q}}, "nodes": {"x": {"type": "transform", "with": {"value": "{{ trigger.request }}"}}}}`, tt.id, tt.id, tt.id))
 		if a := s.do(http.MethodPost, "/hooks/"+tt.id, body, append([]string{"Authorization", ""}, tt.right...)...); a.status != http.StatusAccepted {
@@ -188,6 +190,7 @@ func TestHookVerifiesEveryType(t *testing.T) {
 			t.Errorf("%s: %d runs, want 1", tt.id, n)
 		}
 	}
+	requireTypes(t, tested, verifiesWebhooks, "add a row with a request that it lets in and some that it refuses")
 	stored := s.must(http.MethodGet, "/api/v1/runs?limit=200", nil).body + s.stderr.String()
 	if strings.Contains(stored, "canary-") || strings.Contains(stored, key) {
 		t.Error("a secret reached lists or logs")

@@ -8,9 +8,20 @@ import (
 	"keyflow/credentials"
 )
 
-// All lists the authentication types in the order of the form.
+// All lists the authentication types in the order of the form. The name of each is a constant of
+// package credentials.
 func All() []Type {
 	return []Type{noAuth(), basicAuth(), apiKey(), oauth2(), bearerToken(), custom(), jwtType(), clientCertificate(), signing()}
+}
+
+// Names lists the names of the types in the order of the form.
+func Names() []string {
+	types := All()
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = string(t.Name)
+	}
+	return names
 }
 
 // byName is made once: types do not change.

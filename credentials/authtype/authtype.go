@@ -1,6 +1,7 @@
 // Package authtype declares the authentication types, one file each: its fields, what is wrong
-// with their values, how it authenticates a request and how it verifies one. A form, the
-// validation of an input and the JSON Schema are made from these declarations.
+// with their values, how it authenticates a request and how it verifies one. The form, the
+// validation of an input, the JSON Schema and the columns of an import are made from these
+// declarations. docs/contributing/add-an-authentication-type.md says how to add one.
 //
 // It sees values in clear and keeps none. It must not know where they are stored, who may use
 // them, or how tokens are obtained.
@@ -46,9 +47,11 @@ type Type struct {
 	Verify Verification `json:"-"`
 	// Certificate is what TLS servers are shown; nil for types that have none.
 	Certificate func(v *Values) (*tls.Certificate, error) `json:"-"`
-	// Anywhere says that allowed_hosts may be empty.
+	// Anywhere says that allowed_hosts may be empty. The API does not show it: the page repeats it
+	// (AccessSection in web/ui/src/pages/credentials/form.tsx).
 	Anywhere bool `json:"-"`
-	// Placement names where the credential goes in a request, without its value.
+	// Placement names where the credential goes in a request, without its value, for the report of
+	// a test; nil when there is no one place.
 	Placement func(v *Values) string `json:"-"`
 	// Later names fields that a later release adds.
 	Later []string `json:"-"`
@@ -89,7 +92,7 @@ type Field struct {
 type Issue struct{ Field, Code, Message string }
 
 // Authentication authenticates req in place and returns the exact values put on the wire,
-// for redaction. It may replace req.Body.
+// encoded ones too, which are masked in answers. It may replace req.Body.
 type Authentication func(v *Values, req *http.Request, with Proof) (wire []string, err error)
 
 // Proof is what an authentication needs beyond the credential.

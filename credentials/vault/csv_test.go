@@ -114,7 +114,7 @@ func TestBadCSV(t *testing.T) {
 			` unknown_column: line 1: column 5, "fields", is not known`,
 			` unknown_column: line 1: column 7, "name", is there twice`,
 			` unknown_column: line 1: column 8, "secrets", is not known`,
-			`/items/0/type required: line 2: is required: one of no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate, signing`,
+			`/items/0/type required: line 2: is required: one of ` + typeNames,
 		}},
 		"values": {"id,type,limits,expires_at,fields.pkce,fields.token_params,allowed_hosts\nx,oauth2,{,tomorrow,maybe,a=b,a.example\n", fault.Invalid, []string{
 			"/items/0/limits invalid_value: line 2: must be JSON",

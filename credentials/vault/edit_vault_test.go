@@ -498,7 +498,7 @@ func TestDraft(t *testing.T) {
 		"unseen secret": {stranger, `{"id": "erp", "type": "basic_auth", "folder": "/s", "fields": {"username": "u"}, "allowed_hosts": ["erp.acme.kr"]}`, ""},
 		"foreign folder": {stranger, `{"id": "new", "type": "basic_auth", "folder": "/", "fields": {"username": "u"}, "allowed_hosts": ["erp.acme.kr"]}`,
 			"s needs the right manage_credentials in folder /"},
-		"wrong type": {admin, `{"type": "x"}`, `the credential is not valid: /type "x" is not an authentication type; there are no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate, signing`},
+		"wrong type": {admin, `{"type": "x"}`, `the credential is not valid: /type "x" is not an authentication type; there are ` + typeNames},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

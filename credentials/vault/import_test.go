@@ -160,7 +160,7 @@ func TestBadRowsOfAThousand(t *testing.T) {
 			`/items/499/id invalid_value: line 501: must be 1 to 63 lower-case letters, digits, '-' or '_', beginning with a letter or digit, for example "bad-id"`,
 			`/items/700 wrong_cells: line 702: has 4 cells, the first row has 5; a cell with commas, quotes or line breaks stands in quotes`,
 			`/items/998/id duplicate: line 1001: is given twice: line 5 has it too`,
-			`/items/998/type invalid_value: line 1001: "basik_auth" is not an authentication type (did you mean "basic_auth"?); there are no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate, signing`,
+			`/items/998/type invalid_value: line 1001: "basik_auth" is not an authentication type (did you mean "basic_auth"?); there are ` + typeNames,
 		}
 		if diff := cmp.Diff(want, problemLines(err)); diff != "" || !fault.Is(err, fault.Invalid) {
 			t.Errorf("dry %v: %v (-want +got):\n%s", dry, err, diff)
@@ -213,7 +213,7 @@ func TestImportRefusals(t *testing.T) {
 		"unknown id in an update": {admin, credentials.ImportOptions{Mode: credentials.ImportUpdate}, `[{"id": "erpp", "name": "x"}, {"name": "y"}]`, fault.Invalid, []string{
 			`/items/0/id not_found: credential "erpp" does not exist; this import changes existing credentials only`,
 			`/items/1/id required: is required: workflows name the credential by it, for example "y"`,
-			`/items/1/type required: is required: one of no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate, signing`,
+			`/items/1/type required: is required: one of ` + typeNames,
 		}},
 		"twice":                {admin, credentials.ImportOptions{}, `[{"id": "erp", "name": "a"}, {"id": "erp", "name": "b"}]`, fault.Invalid, []string{`/items/1/id duplicate: is given twice: /items/0 has it too`}},
 		"unknown part":         {admin, credentials.ImportOptions{}, `[{"id": "erp", "namee": "x", "fields": {"pasword": "canary"}}]`, fault.Invalid, []string{`/items/0/namee unknown_field: is not part of a credential (did you mean "name"?)`, `/items/0/fields/pasword unknown_field: is not a field of basic_auth (did you mean "password"?); it has username, password, username_secret`}},

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"keyflow/credentials"
+	"keyflow/credentials/authtype"
 	"keyflow/credentials/document"
 	"keyflow/credentials/masterkey"
 	"keyflow/credentials/sqlstore"
@@ -197,6 +198,9 @@ func decode(t *testing.T, text string) any {
 	return v
 }
 
+// typeNames is how messages list the authentication types.
+var typeNames = strings.Join(authtype.Names(), ", ")
+
 func TestBadInputs(t *testing.T) {
 	t.Parallel()
 	k := setup(t)
@@ -229,12 +233,12 @@ func TestBadInputs(t *testing.T) {
 		"id proposed from the name": {`{"name": "Acme ERP (2)", "type": "no_auth"}`, []string{
 			`/id required: is required: workflows name the credential by it, for example "acme-erp-2"`,
 		}},
-		"no type": {`{"id": "x"}`, []string{`/type required: is required: one of no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate, signing`}},
+		"no type": {`{"id": "x"}`, []string{`/type required: is required: one of ` + typeNames}},
 		"misspelt type": {`{"id": "x", "type": "basic_aut"}`, []string{
-			`/type invalid_value: "basic_aut" is not an authentication type (did you mean "basic_auth"?); there are no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate, signing`,
+			`/type invalid_value: "basic_aut" is not an authentication type (did you mean "basic_auth"?); there are ` + typeNames,
 		}},
 		"type of a later release": {`{"id": "x", "type": "aws_sigv4"}`, []string{
-			`/type not_supported: "aws_sigv4" is not supported yet; this release has no_auth, basic_auth, api_key, oauth2, bearer_token, custom, jwt, client_certificate, signing`,
+			`/type not_supported: "aws_sigv4" is not supported yet; this release has ` + typeNames,
 		}},
 		"no hosts": {`{"id": "x", "type": "basic_auth", "fields": {"username": "u"}}`, []string{
 			`/allowed_hosts required: is required: the hosts that may receive this credential, for example ["api.example.com"]`,

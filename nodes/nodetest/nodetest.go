@@ -89,7 +89,8 @@ func (e *Env) ReadyAt() time.Time { return e.Ready }
 func (e *Env) Log() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // Run gives a new node of the type these parameters and returns its raw output, which must have
-// no member that the type does not declare.
+// no member that the type does not declare. Nodes that wait, start or emit are run without it:
+// kind.New().Run(ctx, env, input).
 func (e *Env) Run(tb testing.TB, kind nodes.Type, with map[string]any) (any, error) {
 	tb.Helper()
 	result, err := kind.New().Run(tb.Context(), e, nodes.Input{With: with, Now: time.Now()})
@@ -98,7 +99,7 @@ func (e *Env) Run(tb testing.TB, kind nodes.Type, with map[string]any) (any, err
 	}
 	done, ok := result.(nodes.Done)
 	if !ok {
-		tb.Fatalf("the node gave %T, want Done", result)
+		tb.Fatalf("the node gave %T, want Done: for other results call kind.New().Run", result)
 	}
 	if output, object := done.Output.(map[string]any); object && kind.Output != nil {
 		for name := range output {

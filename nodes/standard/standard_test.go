@@ -30,7 +30,7 @@ func TestTypes(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff([]string{"web_request", "webhook", "transform", "wait", "approval", "workflow", "respond", "emit", "credential", "fail"}, names); diff != "" {
-		t.Error(diff)
+		t.Errorf("types (-want +got), see docs/contributing/add-a-node-type.md:\n%s", diff)
 	}
 }
 

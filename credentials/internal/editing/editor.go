@@ -222,10 +222,7 @@ func (ed *Editor) checkType(e *Edit, name credentials.TypeName) *authtype.Type {
 	if t := authtype.Named(name); t != nil {
 		return t
 	}
-	var known []string
-	for _, t := range authtype.All() {
-		known = append(known, string(t.Name))
-	}
+	known := authtype.Names()
 	list := strings.Join(known, ", ")
 	switch name {
 	case "":

@@ -1,4 +1,6 @@
-// Korean words for the authentication types and their fields, by "type.field" or "field".
+// Korean words for the authentication types and their fields, by "type.field" or "field". A field
+// whose name another type has too needs the first, unless it means the same in both.
+// TestPageKnowsEveryAuthenticationType (reference_test.go) holds the lists to be complete.
 import type { FieldWords } from './fields';
 
 const places = { header: '헤더', query: '쿼리', cookie: '쿠키', body: '본문', none: '없음', private_key_jwt: '개인 키 JWT' };

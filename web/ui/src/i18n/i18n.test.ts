@@ -34,16 +34,7 @@ it('is translated, not copied', () => {
 });
 
 it('has Korean words for every type and every field of the form', () => {
-  expect(Object.keys(koTypes).sort()).toEqual([
-    'api_key',
-    'basic_auth',
-    'bearer_token',
-    'client_certificate',
-    'custom',
-    'jwt',
-    'no_auth',
-    'oauth2',
-    'signing',
-  ]);
+  // That none is missing is checked against the server's types: see fields.ko.ts.
+  for (const [name, words] of Object.entries(koTypes)) expect([name, words.label !== '' && words.summary !== '']).toEqual([name, true]);
   for (const [name, words] of Object.entries(koFields)) expect([name, words.label !== '' && words.help !== '']).toEqual([name, true]);
 });
