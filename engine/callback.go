@@ -12,7 +12,7 @@ import (
 // CallbackMethods returns the methods of the calls that the URL with this token takes. NotFound for
 // a token that no run has given out, Conflict for one that was used, or whose run has ended.
 func (e *Engine) CallbackMethods(ctx context.Context, token string) ([]string, error) {
-	run, node, err := e.process.Callbacks.Target(token)
+	run, node, err := e.execution.Attempts.Callbacks.Target(token)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func (e *Engine) CallbackMethods(ctx context.Context, token string) ([]string, e
 // Callback delivers what a stranger sent to the URL with this token: {method, headers, query,
 // body}. The method is one of CallbackMethods. Faults as those of CallbackMethods.
 func (e *Engine) Callback(ctx context.Context, token string, request any) error {
-	run, node, err := e.process.Callbacks.Target(token)
+	run, node, err := e.execution.Attempts.Callbacks.Target(token)
 	if err != nil {
 		return err
 	}

@@ -15,15 +15,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"keyflow/engine/attempt"
 	"keyflow/engine/callback"
 	"keyflow/engine/concurrency"
 	"keyflow/engine/dispatch"
+	"keyflow/engine/execution"
 	"keyflow/engine/journal"
 	"keyflow/engine/live"
 	"keyflow/engine/ownership"
@@ -43,7 +41,7 @@ type Options struct {
 	Types       *nodes.Registry
 	Credentials attempt.Resolver
 	// Connections, when not nil, lets steps wait for a credential that must be connected.
-	Connections Connections
+	Connections dispatch.Connections
 	// Sealer is needed by sensitive nodes and callback URLs, Actor by those that work on credentials.
 	Sealer values.Sealer
 	Actor  attempt.Actor
@@ -65,25 +63,18 @@ type Options struct {
 
 // Engine runs workflows. It is safe for concurrent use; Serve must run for anything to happen.
 type Engine struct {
-	o       Options
-	journal *journal.Journal
-	owner   *ownership.Ownership
-	queue   *dispatch.Queue
-	starts  *starts.Preparer
-	process *attempt.Process
-	hub     *live.Hub
-	steps   context.Context // of all steps; ends with the engine
-	kill    context.CancelCauseFunc
-	look    chan struct{} // holds a token when signals or due runs should be looked for now
-	timers  atomic.Int64  // of parked runs
-	looks   looks
-	slots   *concurrency.Sweep
-
-	mu       sync.Mutex
-	live     map[runs.ID]*runner
-	busy     int // starts, claims and live runs
-	stopping bool
-	drained  chan struct{} // closed when stopping and busy is 0
+	o          Options
+	journal    *journal.Journal
+	owner      *ownership.Ownership
+	queue      *dispatch.Queue
+	live       *dispatch.Registry
+	dispatcher *dispatch.Dispatcher
+	checks     *dispatch.CredentialChecks
+	slots      *concurrency.Sweep
+	starts     *starts.Preparer
+	execution  *execution.Process
+	hub        *live.Hub
+	kill       context.CancelCauseFunc // interrupts all steps
 }
 
 // Defaults of Options.
@@ -110,21 +101,35 @@ func New(o Options) (*Engine, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	e := &Engine{
-		o: o, queue: dispatch.NewQueue(o.Concurrency), hub: live.NewHub(),
+		o: o, queue: dispatch.NewQueue(o.Concurrency), live: dispatch.NewRegistry(), hub: live.NewHub(),
 		journal: journal.New(o.Store, journal.Options{Now: o.Now, Logger: o.Logger}),
-		look:    make(chan struct{}, 1), drained: make(chan struct{}),
-		live: map[runs.ID]*runner{},
 	}
-	e.slots = &concurrency.Sweep{Store: o.Store, Catalog: o.Catalog, Journal: e.journal, Woken: e.tell, Logger: o.Logger}
-	e.starts = starts.New(o.Catalog, o.Types, e.now)
-	e.process = &attempt.Process{
-		Now: e.now, Logger: o.Logger, MaxOutput: o.MaxOutput, Sealer: o.Sealer, Credentials: o.Credentials, Actor: o.Actor,
-		CanConnect: o.Connections != nil, Callbacks: callback.URLs{Sealer: o.Sealer, Base: o.CallbackURL}, Starts: e.starts, Children: childRuns{e},
-	}
+	steps, kill := context.WithCancelCause(context.Background())
+	e.kill = kill
 	e.owner = ownership.New(o.Owners, ownership.Options{Alone: o.Exclusive, Orphans: e.adopt, Logger: o.Logger})
-	e.steps, e.kill = context.WithCancelCause(context.Background())
+	e.dispatcher = dispatch.NewDispatcher(dispatch.Options{
+		Store: o.Store, Journal: e.journal, Ownership: e.owner, Queue: e.queue, QueueLimit: o.QueueLimit, Live: e.live,
+		Resume: e.resume, Context: steps, Now: e.now, Logger: o.Logger,
+	})
+	e.checks = dispatch.NewCredentialChecks(e.dispatcher, o.Connections)
+	e.slots = &concurrency.Sweep{Store: o.Store, Catalog: o.Catalog, Journal: e.journal, Woken: e.dispatcher.Woken, Logger: o.Logger}
+	e.starts = starts.New(o.Catalog, o.Types, e.now)
+	e.execution = &execution.Process{
+		Attempts: &attempt.Process{
+			Now: e.now, Logger: o.Logger, MaxOutput: o.MaxOutput, Sealer: o.Sealer, Credentials: o.Credentials, Actor: o.Actor,
+			CanConnect: o.Connections != nil, Callbacks: callback.URLs{Sealer: o.Sealer, Base: o.CallbackURL}, Starts: e.starts, Children: e.dispatcher,
+		},
+		Dispatcher: e.dispatcher, Checks: e.checks, Queue: e.queue, Live: e.live, Ownership: e.owner,
+		Store: o.Store, Hub: e.hub, Wants: o.Wants, Context: steps,
+	}
 	return e, nil
 }
+
+// adopt takes over runs of silent processes.
+func (e *Engine) adopt(ctx context.Context, orphans []runs.Orphan) { e.dispatcher.Adopt(ctx, orphans) }
+
+// resume goes on with a run that was claimed.
+func (e *Engine) resume(l *runs.Loaded, gaps int64) bool { return e.execution.Resume(l, gaps) }
 
 // now is the current time in the precision of the store.
 func (e *Engine) now() time.Time { return e.o.Now().UTC().Truncate(time.Microsecond) }
@@ -137,7 +142,10 @@ func (e *Engine) Serve(ctx context.Context) error {
 	lasting := context.WithoutCancel(ctx)
 	journal := serve(lasting, e.journal.Serve)
 	owner := serve(lasting, e.owner.Serve)
-	feeding := serve(ctx, e.feed)
+	feeding := serve(ctx, func(ctx context.Context) error {
+		e.dispatcher.Serve(ctx, e.checks.Sweep, e.slots.Run)
+		return nil
+	})
 
 	select {
 	case <-ctx.Done():
@@ -188,7 +196,7 @@ func (e *Engine) drain(down <-chan struct{}) {
 	stop := time.NewTimer(e.o.StopTimeout)
 	defer stop.Stop()
 	select {
-	case <-e.drained:
+	case <-e.live.Drained():
 		return
 	case <-down:
 		return
@@ -198,7 +206,7 @@ func (e *Engine) drain(down <-chan struct{}) {
 	last := time.NewTimer(unresponsive)
 	defer last.Stop()
 	select {
-	case <-e.drained:
+	case <-e.live.Drained():
 	case <-down:
 	case <-last.C:
 		e.o.Logger.Error("steps did not stop; their runs are resumed by the next process")
@@ -207,102 +215,23 @@ func (e *Engine) drain(down <-chan struct{}) {
 
 // close accepts and starts nothing more, and makes every run leave as soon as it can.
 func (e *Engine) close() {
-	e.mu.Lock()
-	if e.stopping {
-		e.mu.Unlock()
-		return
-	}
-	e.stopping = true
-	if e.busy == 0 {
-		close(e.drained)
-	}
-	runs := make([]*runner, 0, len(e.live))
-	for _, r := range e.live {
-		runs = append(runs, r)
-	}
-	e.mu.Unlock()
+	carriers := e.live.Close()
 	e.queue.Close()
-	for _, r := range runs {
-		go r.stop()
+	for _, c := range carriers {
+		go c.Stop()
 	}
 }
 
-// enter counts something that must end before the engine does; false when it is stopping.
-func (e *Engine) enter() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.stopping {
-		e.busy++
-	}
-	return !e.stopping
-}
-
-func (e *Engine) exit() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.exitLocked()
-}
-
-func (e *Engine) exitLocked() {
-	if e.busy--; e.busy == 0 && e.stopping {
-		close(e.drained)
-	}
-}
-
-// adopted makes a runner known. Its caller has entered the engine. It reports whether the
-// engine is stopping: then the runner must hand its run back.
-func (e *Engine) adopted(r *runner) (stopping bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.busy++
-	e.live[r.run.ID] = r
-	return e.stopping
-}
-
-// forget takes a runner out that has left.
-func (e *Engine) forget(r *runner) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.live, r.run.ID)
-	if r.final != nil && r.run.Version == 0 {
-		e.starts.Forget(r.run.ID)
-	}
-	e.exitLocked()
-}
-
-// running returns the runner of a run that this process carries out, or nil.
-func (e *Engine) running(id runs.ID) *runner {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.live[id]
-}
-
-// write stores the progress of a run and returns once it is on disk. The runs that it starts are
-// then due.
-func (e *Engine) write(p *runs.Progress) error {
-	out := <-e.journal.Send(runs.Entry{Progress: p})
-	e.tell(out.Woken)
-	for _, id := range out.Unstarted {
-		e.o.Logger.Warn("a run was not started: its workflow's limit of runs at once is reached", "run", p.Run, "not_started", id)
-	}
-	if out.Err != nil {
-		return out.Err
-	}
-	for i := range p.Starts {
-		if run := &p.Starts[i].Run; !slices.Contains(out.Unstarted, run.ID) {
-			e.enqueue(runs.DueRun{Run: run.ID, Workflow: run.Workflow}, nil)
-		}
-	}
-	return nil
+// running returns the run as this process carries it out, or nil.
+func (e *Engine) running(id runs.ID) *execution.Run {
+	r, _ := e.live.Get(id).(*execution.Run)
+	return r
 }
 
 // Ready is nil when runs can be accepted and worked on, else an Unavailable fault.
 func (e *Engine) Ready() error {
-	e.mu.Lock()
-	stopping := e.stopping
-	e.mu.Unlock()
 	switch err := e.journal.Err(); {
-	case stopping:
+	case e.live.Stopping():
 		return errUnavailable("the process is stopping")
 	case err != nil:
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/engine"
+	"keyflow/engine/dispatch"
 	"keyflow/engine/runs"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
@@ -27,7 +28,7 @@ type persons struct {
 	looks  int
 }
 
-var _ engine.Connections = (*persons)(nil)
+var _ dispatch.Connections = (*persons)(nil)
 
 func (p *persons) Connected(_ context.Context, id credentials.ID) (bool, error) {
 	p.mu.Lock()

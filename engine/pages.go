@@ -15,7 +15,7 @@ func (e *Engine) Steps(ctx context.Context, f runs.StepFilter) ([]runs.Step, err
 		return nil, err
 	}
 	if r := e.running(f.Run); r != nil {
-		steps = overlayPage(&f, steps, r.atWorkNow())
+		steps = overlayPage(&f, steps, r.AtWork())
 	}
 	withoutPendingOutputs(steps)
 	return steps, nil
@@ -49,7 +49,7 @@ func (e *Engine) StepCounts(ctx context.Context, id runs.ID) (map[runs.StepStatu
 	if r == nil {
 		return counts, nil
 	}
-	for _, s := range r.atWorkNow() {
+	for _, s := range r.AtWork() {
 		if len(s.Attempts) > 1 && counts[runs.StepWaiting] > 0 { // it was stored between two attempts
 			if counts[runs.StepWaiting]--; counts[runs.StepWaiting] == 0 {
 				delete(counts, runs.StepWaiting)

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 
+	"keyflow/credentials"
 	"keyflow/engine/live"
 	"keyflow/engine/runs"
-	"keyflow/engine/state"
 	"keyflow/engine/values"
 	"keyflow/internal/jsonvalue"
 )
@@ -18,8 +18,8 @@ func (e *Engine) Cancel(ctx context.Context, id runs.ID) error {
 	if err != nil {
 		return err
 	}
-	e.tell(out.Woken)
-	e.told(id)
+	e.dispatcher.Woken(out.Woken)
+	e.dispatcher.Signaled(id)
 	return nil
 }
 
@@ -36,7 +36,7 @@ func (e *Engine) Run(ctx context.Context, id runs.ID) (runs.Run, []runs.Step, er
 		return runs.Run{}, nil, err
 	}
 	if r := e.running(id); r != nil {
-		steps = overlay(steps, r.atWorkNow())
+		steps = overlay(steps, r.AtWork())
 	}
 	e.collect(steps)
 	withoutPendingOutputs(steps)
@@ -50,32 +50,6 @@ func (e *Engine) Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error) {
 
 // Delete removes a final run with its steps. Conflict when the run is not final.
 func (e *Engine) Delete(ctx context.Context, id runs.ID) error { return e.o.Store.Delete(ctx, id) }
-
-// atWorkNow returns the steps that have started and not ended.
-func (r *runner) atWorkNow() []runs.Step {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	steps := make([]runs.Step, 0, len(r.live))
-	for key, live := range r.live {
-		if live.status == runs.StepRunning && live.begun {
-			steps = append(steps, r.atWorkStep(key, live))
-		}
-	}
-	return steps
-}
-
-// atWorkStep is a step as it is in the middle of an attempt. r.mu is held.
-func (r *runner) atWorkStep(key state.StepKey, live *liveStep) runs.Step {
-	step := runs.Step{Node: r.plan.Nodes[key.Node].ID, Index: key.Index, Status: runs.StepRunning}
-	live.into(&step)
-	if step.StartedAt == nil {
-		started := live.current
-		step.StartedAt = &started
-	}
-	n := len(live.attempts)
-	step.Attempts = append(live.attempts[:n:n], runs.Attempt{Attempt: n + 1, StartedAt: live.current})
-	return step
-}
 
 // overlay replaces or adds steps; one that has ended on disk stays.
 func overlay(stored, now []runs.Step) []runs.Step {
@@ -138,9 +112,9 @@ func (e *Engine) collect(steps []runs.Step) {
 func (e *Engine) Wait(ctx context.Context, id runs.ID) (runs.Run, error) {
 	if r := e.running(id); r != nil {
 		select {
-		case <-r.done:
-			if r.final != nil {
-				return *r.final, nil
+		case <-r.Done():
+			if final := r.Final(); final != nil {
+				return *final, nil
 			}
 		case <-ctx.Done():
 			return runs.Run{}, ctx.Err()
@@ -154,3 +128,7 @@ func (e *Engine) Wait(ctx context.Context, id runs.ID) (runs.Run, error) {
 func (e *Engine) Watch(ctx context.Context, id runs.ID) (<-chan live.Update, error) {
 	return e.hub.Watch(ctx, id, live.Source{Read: e.Run, Running: func(id runs.ID) bool { return e.running(id) != nil }})
 }
+
+// CredentialConnected tells that a credential can be used again: the steps of all processes
+// that wait for it go on. It returns at once.
+func (e *Engine) CredentialConnected(id credentials.ID) { e.checks.CheckNow(id) }

@@ -59,10 +59,10 @@ func (e *Engine) StartDefinition(ctx context.Context, d *workflows.Definition, s
 
 // start stores a run, of which workflow, version and folder are given, and sets it going.
 func (e *Engine) start(ctx context.Context, plan *plan.Plan, s Start, run runs.Run) (Started, error) {
-	if !e.enter() {
+	if !e.live.Enter() {
 		return Started{}, errUnavailable("the process is stopping")
 	}
-	defer e.exit()
+	defer e.live.Exit()
 	if err := e.starts.Fill(&run, plan, starts.Ask{Input: s.Input, Trigger: s.Trigger, Depth: s.Depth}); err != nil {
 		return Started{}, err
 	}
@@ -82,18 +82,18 @@ func (e *Engine) start(ctx context.Context, plan *plan.Plan, s Start, run runs.R
 	if !own && !e.queue.Reserve(run.ID, run.Workflow, e.o.QueueLimit) {
 		return Started{}, errUnavailable("the queue is full")
 	}
-	sure := e.owner.Gaps() // the answer can be late
+	gaps := e.owner.Gaps() // the answer can be late
 	stored := e.journal.Send(runs.Entry{Create: create})
 	select {
 	case out := <-stored:
-		return e.created(plan, create, out, sure)
+		return e.created(plan, create, out, gaps)
 	case <-ctx.Done():
 	}
 	// The run may be stored all the same, as one of this process.
-	if e.enter() {
+	if e.live.Enter() {
 		go func() {
-			defer e.exit()
-			_, _ = e.created(plan, create, <-stored, sure)
+			defer e.live.Exit()
+			_, _ = e.created(plan, create, <-stored, gaps)
 		}()
 	}
 	return Started{}, fault.New(fault.Unavailable, "the database did not answer in time").Because(ctx.Err())
@@ -105,11 +105,11 @@ func (s *Start) isOccurrence() bool {
 	return s.Dedupe != nil && s.Trigger.Type == workflows.TriggerCron
 }
 
-// created goes on after a run was stored, or was not. sure is as for newRunner.
-func (e *Engine) created(plan *plan.Plan, n *runs.NewRun, out runs.Outcome, sure int64) (Started, error) {
+// created goes on after a run was stored, or was not. gaps is that of Ownership before the run was sent.
+func (e *Engine) created(plan *plan.Plan, n *runs.NewRun, out runs.Outcome, gaps int64) (Started, error) {
 	run := n.Run
 	defer e.queue.Unreserve(run.ID) // unless it waits to be claimed
-	e.tell(out.Woken)
+	e.dispatcher.Woken(out.Woken)
 	if out.Err != nil {
 		return Started{}, out.Err
 	}
@@ -126,18 +126,9 @@ func (e *Engine) created(plan *plan.Plan, n *runs.NewRun, out runs.Outcome, sure
 		e.starts.KeepLocal(run.ID, plan)
 	}
 	if run.Status == runs.Queued {
-		e.enqueue(runs.DueRun{Run: run.ID, Workflow: run.Workflow}, nil)
+		e.dispatcher.Enqueue(runs.DueRun{Run: run.ID, Workflow: run.Workflow}, nil)
 		return started, nil
 	}
-	r := newRunner(e, plan, run, sure)
-	if e.adopted(r) {
-		r.quit()
-		return started, nil
-	}
-	if len(n.Steps) > 0 {
-		r.restore(&runs.Loaded{Run: run, Steps: n.Steps})
-	} else {
-		r.begin()
-	}
+	e.execution.Begin(plan, run, n.Steps, gaps)
 	return started, nil
 }

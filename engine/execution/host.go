@@ -1,4 +1,4 @@
-package engine
+package execution
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 )
 
 // host is the run as its attempts see it.
-type host struct{ *runner }
+type host struct{ *Run }
 
 var _ attempt.Host = host{}
 
@@ -32,11 +32,11 @@ func (h host) StoreStart(ctx context.Context, key state.StepKey, attempt int, st
 		Node: h.plan.Nodes[key.Node].ID, Index: key.Index, Status: runs.StepRunning, StartedAt: &started,
 		Attempts: []runs.Attempt{{Attempt: attempt, StartedAt: started}},
 	}
-	err := h.engine.write(&runs.Progress{Run: h.run.ID, Owner: h.run.Owner, Fence: h.run.Fence, Steps: []runs.Step{row}})
+	err := h.process.Dispatcher.Write(&runs.Progress{Run: h.run.ID, Owner: h.run.Owner, Fence: h.run.Fence, Steps: []runs.Step{row}})
 	if err != nil {
 		h.mu.Lock()
 		h.refused(nil, err)
-		h.settle()
+		h.persist()
 		return err
 	}
 	return ctx.Err()
@@ -70,7 +70,7 @@ func (h host) MayRespond(ctx context.Context, key state.StepKey) (reason string,
 // no fault of the step.
 func (h host) earlierAnswer(ctx context.Context) (*runs.Answer, error) {
 	for failures := 1; ; failures++ {
-		a, err := h.engine.o.Store.Answer(ctx, h.run.ID)
+		a, err := h.process.Store.Answer(ctx, h.run.ID)
 		if !fault.Is(err, fault.Unavailable) || ctx.Err() != nil {
 			return a, err
 		}
@@ -87,5 +87,35 @@ func (h host) DeclineResponse(key state.StepKey) {
 	}
 }
 
-// AwaitOwnership implements attempt.Host.
-func (h host) AwaitOwnership(ctx context.Context) { h.awaitOwnership(ctx) }
+// recheckEvery is how often the owner of a run is read again that could not be read.
+const recheckEvery = 20 * time.Millisecond
+
+// AwaitOwnership is the ownership check: it returns when a step or a request of the run may start, or ctx is done. A
+// process that was silent may have lost its runs without knowing: each is looked at before it
+// does anything more. Without such a gap that costs a comparison.
+func (h host) AwaitOwnership(ctx context.Context) {
+	for {
+		h.process.Ownership.Await(ctx)
+		gaps := h.process.Ownership.Gaps()
+		if ctx.Err() != nil || h.gaps.Load() == gaps {
+			return
+		}
+		now, err := h.process.Store.Run(ctx, h.run.ID)
+		switch {
+		case err == nil && now.Owner == h.run.Owner && now.Fence == h.run.Fence:
+			// A takeover looks at the owner's beat in its own transaction: nobody can have taken
+			// the run since the beat that ended the gap.
+			h.gaps.Store(gaps)
+		case err == nil, fault.Is(err, fault.NotFound):
+			h.mu.Lock()
+			if !h.gone {
+				h.process.Attempts.Logger.Warn("lost a run to another process", "run", h.run.ID)
+			}
+			h.leave(attempt.ErrLost)
+			h.mu.Unlock()
+			return
+		default:
+			backoff.Sleep(ctx, recheckEvery)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package execution
+
+import (
+	"context"
+
+	"keyflow/engine/plan"
+	"keyflow/engine/runs"
+	"keyflow/engine/state"
+)
+
+// reply is the answer of a run whose caller waits for it. Its fields are guarded by the
+// runner's mu, until done is closed.
+type reply struct {
+	by     state.StepKey // the step that was first; none: node -1
+	news   *runs.Answer  // to be stored with the step
+	stored *runs.Answer  // on disk
+	done   chan struct{}
+}
+
+// nobody is the step of a reply that no step has given.
+var nobody = state.StepKey{Node: -1}
+
+// newReply returns nil for a run that nobody waits for.
+func newReply(plan *plan.Plan, run *runs.Run) *reply {
+	if !plan.AnswerAwaited(run) {
+		return nil
+	}
+	return &reply{by: nobody, done: make(chan struct{})}
+}
+
+// say notes the answer of a step that has succeeded. The run's mu is held.
+func (p *reply) say(a *runs.Answer) {
+	if a != nil && p != nil {
+		p.news = a
+	}
+}
+
+// take gives the answer that is to be stored now. The run's mu is held.
+func (p *reply) take() *runs.Answer {
+	if p == nil {
+		return nil
+	}
+	a := p.news
+	p.news = nil
+	return a
+}
+
+// onDisk tells who waits in this process that the answer is on disk. The run's mu is held.
+func (p *reply) onDisk(a *runs.Answer) {
+	if a != nil && p.stored == nil {
+		p.stored = a
+		close(p.done)
+	}
+}
+
+// Answer waits until the run has responded or left this process (nil).
+func (r *Run) Answer(ctx context.Context) (*runs.Answer, error) {
+	select {
+	case <-r.reply.done:
+	case <-r.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case <-r.reply.done:
+		return r.reply.stored, nil
+	default:
+		return nil, nil
+	}
+}
+
+// AnswerAwaited reports whether a caller waits for the answer of the run.
+func (r *Run) AnswerAwaited() bool { return r.reply != nil }
