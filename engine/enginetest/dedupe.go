@@ -18,7 +18,7 @@ func (s *suite) dedupe() {
 	s.equal("second", s.commit(createOnce(s.queued(), s.key("k")))[0], runs.Outcome{Run: first.ID, Duplicate: true})
 	s.equal("first again, its answer lost", s.commit(createOnce(first, s.key("k")))[0], runs.Outcome{Run: first.ID})
 
-	// Each part is a name space of its own, and borders between parts count.
+	// Each part is its own namespace, and the same characters divided in another way differ.
 	apart := map[string]func(*runs.Run, *runs.DedupeKey){
 		"another key":      func(_ *runs.Run, k *runs.DedupeKey) { k.Key = "other" },
 		"another kind":     func(_ *runs.Run, k *runs.DedupeKey) { k.Kind = "event" },
@@ -61,7 +61,7 @@ func (s *suite) dedupeKeysExpire() {
 }
 
 func (s *suite) skippedOccurrences() {
-	s.line(1, slot(1, 1, workflows.OnLimitSkip))
+	s.createAll(1, slot(1, 1, workflows.OnLimitSkip))
 	k := s.key("14:00")
 	_, skip := s.needing(slot(1, 1, workflows.OnLimitSkip))
 	skip.Create.Dedupe, skip.Create.RecordSkip = &k, true

@@ -89,7 +89,7 @@ func (s *suite) list() {
 	}
 }
 
-// listPages walks pages over several origins and compares with one sorted list.
+// listPages reads pages over several origins and compares them with one sorted list.
 func (s *suite) listPages() {
 	var entries []runs.Entry
 	var want []runs.ID
@@ -153,7 +153,7 @@ func (s *suite) largeValues() {
 	}
 }
 
-// awkwardBytes are payloads and texts that a text column or a tag byte would spoil.
+// awkwardBytes: payloads and texts that a text column or a tag byte could corrupt.
 func (s *suite) awkwardBytes() {
 	r := s.owned(1)
 	s.commit(create(r))
@@ -171,7 +171,7 @@ func (s *suite) awkwardBytes() {
 	}
 	for i := range steps {
 		if !bytes.Equal(got[i].Output, steps[i].Output) {
-			s.Errorf("output %q came back as %q", steps[i].Output, got[i].Output)
+			s.Errorf("output %q was read as %q", steps[i].Output, got[i].Output)
 		}
 	}
 }

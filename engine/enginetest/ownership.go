@@ -29,7 +29,7 @@ func (s *suite) claim() {
 	s.refused(claimBy(r.ID, 2), fault.Conflict, fmt.Sprintf("run %s has been taken by another process", r.ID))
 	s.refused(claimBy(r.ID, 1), fault.Conflict, fmt.Sprintf("run %s has been taken by another process", r.ID))
 
-	// A later claim keeps the start and brings the steps.
+	// A later claim keeps the start time and loads the steps.
 	s.commit(progress(r, &runs.Change{Status: runs.Queued, Release: true},
 		runs.Step{Node: "a", Index: runs.NoIndex, Status: runs.StepSucceeded, StartedAt: s.at(0), Output: json.RawMessage(`1`)}))
 	s.now = s.now.Add(time.Minute)
@@ -196,7 +196,7 @@ func (s *suite) owners() {
 	if err := s.Owners.Beat(s.ctx, owner(2)); err != nil {
 		s.Fatal(err)
 	}
-	for range 3 { // sooner than any clock ticks
+	for range 3 { // faster than any clock ticks
 		before := s.beats()
 		if err := s.Owners.Beat(s.ctx, owner(1)); err != nil {
 			s.Fatal(err)
@@ -235,7 +235,7 @@ func (s *suite) beats() map[runs.OwnerID]int64 {
 	return beats
 }
 
-// Of two signals with one id the first counts, also when both are written again because the
+// Of two signals with one id only the first is stored, also if both are written again because the
 // answer to their COMMIT was lost.
 func (s *suite) signalsWrittenAgain() {
 	r := s.owned(1)
@@ -247,7 +247,7 @@ func (s *suite) signalsWrittenAgain() {
 	for _, again := range []bool{false, true, true} {
 		out := s.try(decision("approve", again), decision("reject", again))
 		if out[0].Err != nil || out[1].Err != nil || out[0].Duplicate || !out[1].Duplicate {
-			s.Errorf("written again %t: %+v, want the first alone to count", again, out)
+			s.Errorf("written again %t: %+v, want only the first to be stored", again, out)
 		}
 	}
 }

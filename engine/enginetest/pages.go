@@ -10,8 +10,7 @@ import (
 	"keyflow/workflows"
 )
 
-// stepPages walks the pages of a run whose nodes were stored in another order than that of
-// their names.
+// stepPages reads the pages of a run whose nodes are not stored in the order of their names.
 func (s *suite) stepPages() {
 	r := s.owned(1)
 	other := s.owned(1)
@@ -71,7 +70,7 @@ func (s *suite) stepPages() {
 	}
 }
 
-// walk reads all pages of the steps that fit.
+// walk reads all pages of the matching steps.
 func (s *suite) walk(id runs.ID, f runs.StepFilter, limit int) (all []runs.Step) {
 	s.Helper()
 	f.Run, f.Limit = id, limit

@@ -18,12 +18,12 @@ func slot(n byte, limit int, onLimit string) runs.Slot {
 	return runs.Slot{Group: group(n), Place: runs.PlaceWorkflow, Limit: limit, Version: 3, OnLimit: onLimit}
 }
 
-// overlap is the slot of a trigger of which one run goes on and one waits.
+// overlap is the slot of a trigger that allows one active run and one waiting run.
 func overlap(n byte) runs.Slot {
 	return runs.Slot{Group: group(n), Place: runs.PlaceTrigger, Limit: 1, OnLimit: workflows.OnLimitQueue, MaxWaiting: 1}
 }
 
-// needing returns the creation of a run that process 1 runs itself if it gets the slots.
+// needing returns the creation of a run that process 1 owns if it gets the slots.
 func (s *suite) needing(slots ...runs.Slot) (runs.Run, runs.Entry) {
 	r := s.owned(1)
 	for _, slot := range slots {
@@ -39,8 +39,8 @@ func end(r runs.Run, status runs.Status) runs.Entry {
 	return e
 }
 
-// line creates so many runs of one group in one batch.
-func (s *suite) line(n int, slots ...runs.Slot) []runs.Run {
+// createAll creates n runs with the same slots in one batch.
+func (s *suite) createAll(n int, slots ...runs.Slot) []runs.Run {
 	s.Helper()
 	all, entries := make([]runs.Run, n), make([]runs.Entry, n)
 	for i := range all {
@@ -49,15 +49,15 @@ func (s *suite) line(n int, slots ...runs.Slot) []runs.Run {
 	for i, out := range s.commit(entries...) {
 		got := s.run(all[i].ID)
 		waits := got.WaitsForSlot && got.Status == runs.Queued && got.Owner == runs.OwnerID{}
-		holds := got.Status == runs.Running && got.Owner == owner(1)
-		if out.Run != all[i].ID || out.Waits != waits || !waits && !holds {
+		has := got.Status == runs.Running && got.Owner == owner(1)
+		if out.Run != all[i].ID || out.Waits != waits || !waits && !has {
 			s.Errorf("run %d: %+v, %+v", i, out, got)
 		}
 	}
 	return all
 }
 
-// states says of each run how far it is: h holds its slots, w waits, d is due, e has ended.
+// states returns a letter for each run: h has its slots, w waits, d is due, e has ended.
 func (s *suite) states(all []runs.Run) string {
 	s.Helper()
 	var out []byte
@@ -76,21 +76,22 @@ func (s *suite) states(all []runs.Run) string {
 	return string(out)
 }
 
-func (s *suite) told(out runs.Outcome, all ...runs.Run) {
+// woke compares the runs that an entry made due.
+func (s *suite) woke(out runs.Outcome, all ...runs.Run) {
 	s.Helper()
 	var want []runs.DueRun
 	for _, r := range all {
 		want = append(want, runs.DueRun{Run: r.ID, Workflow: r.Workflow})
 	}
-	s.equal("told", out.Woken, want)
+	s.equal("woken", out.Woken, want)
 }
 
 func (s *suite) slotsQueue() {
-	all := s.line(4, slot(1, 2, workflows.OnLimitQueue))
+	all := s.createAll(4, slot(1, 2, workflows.OnLimitQueue))
 	s.equal("states", s.states(all), "hhww")
 	s.equal("nothing due", s.due(10), []runs.ID{})
 	s.refused(claimBy(all[2].ID, 2), fault.Conflict, fmt.Sprintf("run %s waits for a slot", all[2].ID))
-	other := s.line(1, slot(2, 2, workflows.OnLimitQueue))
+	other := s.createAll(1, slot(2, 2, workflows.OnLimitQueue))
 	s.equal("another group", s.states(other), "h")
 
 	// Written again, as after a lost answer, nothing changes.
@@ -99,43 +100,43 @@ func (s *suite) slotsQueue() {
 		s.Errorf("created again: %+v", out)
 	}
 	last := end(all[0], runs.Failed)
-	s.told(s.commit(last)[0], all[2])
-	s.told(s.commit(last)[0])
+	s.woke(s.commit(last)[0], all[2])
+	s.woke(s.commit(last)[0])
 	s.equal("states", s.states(all), "ehdw")
 	s.equal("due", s.due(10), []runs.ID{all[2].ID})
 	if out := s.commit(again)[0]; !out.Waits {
-		s.Errorf("created again, although it is not its creator's any more: %+v", out)
+		s.Errorf("created again, want it to wait, as it may have another owner: %+v", out)
 	}
 	l := s.commit(claimBy(all[2].ID, 2))[0].Loaded
 	s.equal("groups", l.Run.Groups, []runs.GroupID{group(1)})
-	// A hand-back and a wait keep the slot.
+	// A run that is handed back or waits keeps its slot.
 	s.commit(progress(l.Run, &runs.Change{Status: runs.Queued, Release: true}))
 	l = s.commit(claimBy(all[2].ID, 2))[0].Loaded
 	s.commit(s.park(l.Run, nil))
 	s.equal("states", s.states(all), "ehhw")
 
-	// Of one lost to another process nothing is freed.
+	// A process that has lost a run cannot free its slot.
 	from := owner(1)
 	taken := s.commit(runs.Entry{Claim: &runs.Claim{Run: all[1].ID, Owner: owner(2), TakeoverFrom: &from}})[0].Loaded
 	if out := s.try(end(all[1], runs.Succeeded))[0]; out.Err == nil || len(out.Woken) > 0 {
 		s.Errorf("the end by a process that lost the run: %+v", out)
 	}
-	s.told(s.commit(end(taken.Run, runs.Succeeded))[0], all[3])
+	s.woke(s.commit(end(taken.Run, runs.Succeeded))[0], all[3])
 	s.equal("states", s.states(all), "eehd")
 }
 
 func (s *suite) slotsInOneBatch() {
-	all := s.line(5, slot(1, 2, workflows.OnLimitQueue))
+	all := s.createAll(5, slot(1, 2, workflows.OnLimitQueue))
 	next, create := s.needing(slot(1, 2, workflows.OnLimitQueue))
 	out := s.commit(end(all[0], runs.Succeeded), create, end(all[1], runs.Succeeded))
 	if !out[1].Waits {
-		s.Error("who comes last was first")
+		s.Error("the newest run got a slot before older ones")
 	}
 	s.equal("states", s.states(append(all, next)), "eeddww")
 }
 
 func (s *suite) slotsSkip() {
-	all := s.line(1, slot(1, 1, workflows.OnLimitSkip))
+	all := s.createAll(1, slot(1, 1, workflows.OnLimitSkip))
 	once := func(key string, record bool) (runs.Run, runs.Entry) {
 		r, e := s.needing(slot(1, 1, workflows.OnLimitSkip))
 		e.Create.Dedupe = &runs.DedupeKey{Kind: "webhook", Trigger: "in", Key: key, ExpiresAt: s.now.Add(time.Hour)}
@@ -161,53 +162,54 @@ func (s *suite) slotsSkip() {
 	}
 }
 
-// slotsLine: a line takes so many and no more, which is not the end of its schedule's occurrence.
-func (s *suite) slotsLine() {
+// slotsFullQueue: a start is refused while the queue is full. The occurrence of a schedule is not
+// recorded as skipped, so that it is tried again.
+func (s *suite) slotsFullQueue() {
 	bounded := slot(1, 1, workflows.OnLimitQueue)
 	bounded.MaxWaiting = 3
-	all := s.line(3, bounded)
+	all := s.createAll(3, bounded)
 	r, last := s.needing(bounded)
 	_, over := s.needing(bounded)
 	_, tick := s.needing(bounded)
 	tick.Create.RecordSkip = true
 	out := s.try(last, over, tick)
 	if out[0].Err != nil || !fault.Is(out[1].Err, fault.Unavailable) || !fault.Is(out[2].Err, fault.Unavailable) || out[2].Skipped {
-		s.Errorf("a full line: %+v", out)
+		s.Errorf("a full queue: %+v", out)
 	}
 	s.commit(end(all[0], runs.Succeeded))
 	_, next := s.needing(bounded)
 	if out := s.commit(next)[0]; !out.Waits {
-		s.Errorf("after somebody's turn came: %+v", out)
+		s.Errorf("after a waiting run got its slot: %+v", out)
 	}
 	s.equal("states", s.states(append(all, r)), "edww")
 }
 
 func (s *suite) slotsCancelWaiting() {
-	all := s.line(4, slot(1, 1, workflows.OnLimitQueue))
-	s.commit(signal(all[1].ID, "callback")) // is no reason to begin
+	all := s.createAll(4, slot(1, 1, workflows.OnLimitQueue))
+	s.commit(signal(all[1].ID, "callback")) // does not start it
 	s.equal("states", s.states(all), "hwww")
 	s.commit(signal(all[1].ID, runs.SignalCancel))
 	s.equal("states", s.states(all), "hdww")
 	l := s.commit(claimBy(all[1].ID, 2))[0].Loaded
 	if !l.Run.CancelRequested {
-		s.Error("the run does not know that it is canceled")
+		s.Error("the loaded run is not marked as canceled")
 	}
-	s.told(s.commit(end(l.Run, runs.Canceled))[0])
-	// In one batch with the end of the holder.
+	s.woke(s.commit(end(l.Run, runs.Canceled))[0])
+	// In one batch with the end of the run that has the slot.
 	out := s.commit(signal(all[2].ID, runs.SignalCancel), end(all[0], runs.Succeeded))
-	s.told(out[1], all[3])
+	s.woke(out[1], all[3])
 	s.equal("states", s.states(all), "eedd")
 }
 
 func (s *suite) slotsCancelOldest() {
 	slots := slot(1, 2, workflows.OnLimitCancelOldest)
-	all := s.line(2, slots)
+	all := s.createAll(2, slots)
 	third, create := s.needing(slots)
-	s.told(s.commit(create)[0], all[0])
+	s.woke(s.commit(create)[0], all[0])
 	fourth, create := s.needing(slots)
-	s.told(s.commit(create)[0], all[1])
+	s.woke(s.commit(create)[0], all[1])
 	fifth, create := s.needing(slots)
-	s.told(s.commit(create)[0], third) // it waits: it ends without having begun
+	s.woke(s.commit(create)[0], third) // it waits, and ends without starting
 	all = append(all, third, fourth, fifth)
 	s.equal("states", s.states(all), "hhdww")
 	for _, id := range []runs.Run{all[0], all[1], third} {
@@ -215,66 +217,66 @@ func (s *suite) slotsCancelOldest() {
 			s.Errorf("run %s is not canceled", id.ID)
 		}
 	}
-	s.told(s.commit(end(all[0], runs.Canceled))[0], fourth)
-	s.told(s.commit(end(all[1], runs.Canceled))[0], fifth)
+	s.woke(s.commit(end(all[0], runs.Canceled))[0], fourth)
+	s.woke(s.commit(end(all[1], runs.Canceled))[0], fifth)
 	s.equal("states", s.states(all), "eeddd")
 }
 
-// Who ends, or is canceled, in the same batch before a start makes room for it.
-func (s *suite) slotsCancelNobody() {
+// A run that ends or is canceled earlier in the same batch frees a slot for a start.
+func (s *suite) slotsCancelNone() {
 	slots := slot(1, 2, workflows.OnLimitCancelOldest)
-	all := s.line(2, slots)
+	all := s.createAll(2, slots)
 	third, create := s.needing(slots)
-	s.told(s.commit(end(all[1], runs.Succeeded), create)[1])
+	s.woke(s.commit(end(all[1], runs.Succeeded), create)[1])
 	all = append(all, third)
 	s.equal("a slot was free", s.states(all), "heh")
 	fourth, create := s.needing(slots)
-	s.told(s.commit(signal(third.ID, runs.SignalCancel), create)[1])
+	s.woke(s.commit(signal(third.ID, runs.SignalCancel), create)[1])
 	all = append(all, fourth)
 	s.equal("one was canceled", s.states(all), "hehw")
 	if s.run(all[0].ID).CancelRequested {
 		s.Error("the oldest was canceled for a slot that was free")
 	}
-	// The end of a canceled run makes room for the one that waits for it, and for nobody else.
+	// The slot of a canceled run goes to the run that waits for it, and to no other.
 	fifth, create := s.needing(slots)
 	s.commit(end(third, runs.Canceled), create)
 	s.equal("the canceled one has ended", s.states(append(all, fifth)), "heedw")
 	if !s.run(all[0].ID).CancelRequested {
-		s.Error("more go on than may")
+		s.Error("more runs than the limit are active")
 	}
 }
 
 func (s *suite) slotsOfTriggerAndWorkflow() {
 	both := []runs.Slot{overlap(1), slot(2, 1, workflows.OnLimitQueue)}
-	manual := s.line(1, both[1])
-	all := s.line(2, both...) // the first has its trigger's slot and waits for its workflow's
+	manual := s.createAll(1, both[1])
+	all := s.createAll(2, both...) // the first has its trigger's slot and waits for its workflow's
 	s.equal("states", s.states(append(manual, all...)), "hww")
 	_, third := s.needing(both...)
 	s.refused(third, fault.Conflict, "the trigger's run before this one goes on")
-	s.told(s.commit(end(manual[0], runs.Succeeded))[0], all[0])
+	s.woke(s.commit(end(manual[0], runs.Succeeded))[0], all[0])
 	s.equal("states", s.states(all), "dw")
-	later := s.line(1, both[1])
+	later := s.createAll(1, both[1])
 	l := s.commit(claimBy(all[0].ID, 1))[0].Loaded
-	// The end of the first gives both slots away: to the second one of the trigger, and, as it is older than
-	// the one that was started by hand, that of the workflow.
-	s.told(s.commit(end(l.Run, runs.Succeeded))[0], all[1])
+	// The second run gets both slots of the first: that of the trigger and, as it is older than the
+	// manual run, that of the workflow.
+	s.woke(s.commit(end(l.Run, runs.Succeeded))[0], all[1])
 	s.equal("states", s.states(append(all, later...)), "edw")
-	// Canceled while it waits for the second slot, a run gives the first one back with its end.
-	all = append(all, s.line(1, both...)...)
+	// A run that is canceled while it waits for its second slot frees the first when it ends.
+	all = append(all, s.createAll(1, both...)...)
 	l = s.commit(claimBy(all[1].ID, 1))[0].Loaded
-	s.told(s.commit(end(l.Run, runs.Succeeded))[0], later[0])
+	s.woke(s.commit(end(l.Run, runs.Succeeded))[0], later[0])
 	s.equal("states", s.states(append(all, later...)), "eewd")
 	s.commit(signal(all[2].ID, runs.SignalCancel))
-	next := s.line(1, both...)
+	next := s.createAll(1, both...)
 	l = s.commit(claimBy(all[2].ID, 1))[0].Loaded
 	s.commit(end(l.Run, runs.Canceled))
 	l = s.commit(claimBy(later[0].ID, 1))[0].Loaded
-	s.told(s.commit(end(l.Run, runs.Succeeded))[0], next[0])
+	s.woke(s.commit(end(l.Run, runs.Succeeded))[0], next[0])
 }
 
-func (s *suite) slotsAreSwept() {
-	all := s.line(4, slot(1, 1, workflows.OnLimitQueue))
-	s.commit(progress(all[0], &runs.Change{Status: runs.Succeeded})) // by a release that knows no slots
+func (s *suite) slotsLeaked() {
+	all := s.createAll(4, slot(1, 1, workflows.OnLimitQueue))
+	s.commit(progress(all[0], &runs.Change{Status: runs.Succeeded})) // by a release without slots
 	ended, last, err := s.Store.Leaked(s.ctx, runs.ID{}, 10)
 	if err != nil || last != (runs.ID{}) {
 		s.Fatalf("leaked: %v, %v", last, err)
@@ -286,21 +288,21 @@ func (s *suite) slotsAreSwept() {
 	s.commit(runs.Entry{Admit: &runs.Admit{Workflow: "sync", Ended: []runs.ID{all[0].ID, all[1].ID}}})
 	s.equal("states", s.states(all), "edww")
 
-	lines, err := s.Store.SlotQueues(s.ctx, runs.SlotQueue{}, 10)
+	queues, err := s.Store.SlotQueues(s.ctx, runs.SlotQueue{}, 10)
 	if err != nil {
 		s.Fatal(err)
 	}
 	want := runs.SlotQueue{Workflow: "sync", Group: group(1), Place: runs.PlaceWorkflow, Limit: 1, Version: 3, Taken: 1}
-	s.equal("lines", lines, []runs.SlotQueue{want})
-	if lines, err = s.Store.SlotQueues(s.ctx, want, 10); err != nil || len(lines) > 0 {
-		s.Errorf("lines behind the last: %v, %v", lines, err)
+	s.equal("queues", queues, []runs.SlotQueue{want})
+	if queues, err = s.Store.SlotQueues(s.ctx, want, 10); err != nil || len(queues) > 0 {
+		s.Errorf("queues after the last: %v, %v", queues, err)
 	}
 	admit := &runs.Admit{Workflow: "sync", Group: group(1), Place: runs.PlaceWorkflow, Limit: 2, Version: 4}
-	s.told(s.commit(runs.Entry{Admit: admit})[0], all[2])
-	s.told(s.commit(runs.Entry{Admit: admit})[0])
+	s.woke(s.commit(runs.Entry{Admit: admit})[0], all[2])
+	s.woke(s.commit(runs.Entry{Admit: admit})[0])
 	s.equal("states", s.states(all), "eddw")
 	// An older definition does not change the limit.
-	older := s.line(1, slot(1, 9, workflows.OnLimitQueue))
+	older := s.createAll(1, slot(1, 9, workflows.OnLimitQueue))
 	s.equal("states", s.states(append(all, older...)), "eddww")
 }
 
@@ -311,10 +313,10 @@ func (s *suite) slotsRace() {
 	if s.Other == nil {
 		stores = stores[:1]
 	}
-	var makers sync.WaitGroup
+	var creators sync.WaitGroup
 	var mu sync.Mutex // of the suite's ids
 	for n, store := range stores {
-		makers.Go(func() {
+		creators.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(n), 1))
 			for range all {
 				mu.Lock()
@@ -335,19 +337,19 @@ func (s *suite) slotsRace() {
 			}
 		})
 	}
-	makers.Wait()
-	s.drainLine(stores, limit)
+	creators.Wait()
+	s.drain(stores, limit)
 }
 
-// drainLine ends all runs, and looks at each step how many hold a slot.
-func (s *suite) drainLine(stores []runs.Store, limit int) {
+// drain ends all runs, and checks in each round how many have a slot.
+func (s *suite) drain(stores []runs.Store, limit int) {
 	s.Helper()
 	for {
 		all, err := s.Store.Runs(s.ctx, runs.Filter{Limit: 500})
 		if err != nil {
 			s.Fatal(err)
 		}
-		holders, left := 0, 0
+		active, left := 0, 0
 		var group sync.WaitGroup
 		for i, r := range all {
 			if r.Status.Final() {
@@ -358,7 +360,7 @@ func (s *suite) drainLine(stores []runs.Store, limit int) {
 				continue
 			}
 			if !r.CancelRequested {
-				holders++
+				active++
 			}
 			store := stores[i%len(stores)]
 			group.Go(func() {
@@ -376,8 +378,8 @@ func (s *suite) drainLine(stores []runs.Store, limit int) {
 			})
 		}
 		group.Wait()
-		if holders > limit {
-			s.Errorf("%d hold a slot; the limit is %d", holders, limit)
+		if active > limit {
+			s.Errorf("%d runs have a slot; the limit is %d", active, limit)
 		}
 		if left == 0 {
 			return

@@ -8,15 +8,16 @@ import (
 	"keyflow/workflows"
 )
 
-// takeoverBy takes a run of process from, whose last beat was that one when it was found silent.
+// takeoverBy is the takeover by process n of a run of process from, which was found silent after
+// the given beat.
 func takeoverBy(run runs.ID, n, from byte, beat int64) runs.Entry {
 	silent := owner(from)
 	return runs.Entry{Claim: &runs.Claim{Run: run, Owner: owner(n), TakeoverFrom: &silent, Beat: beat}}
 }
 
-// A claim may wait for its turn after somebody found the owner silent: what counts is whether
-// the owner has beaten since, when the claim is carried out.
-func (s *suite) takeoverFromOneThatIsBack() {
+// A claim may be applied long after the owner was found silent. It is refused if the owner has
+// beaten since.
+func (s *suite) takeoverAfterNewBeat() {
 	back, gone, left := s.owned(1), s.owned(2), s.owned(3)
 	s.commit(create(back), create(gone), create(left))
 	for _, n := range []byte{1, 3} {
@@ -37,25 +38,25 @@ func (s *suite) takeoverFromOneThatIsBack() {
 			s.Errorf("takeover %d: %v, want a conflict: %t", i, out[i].Err, refused)
 		}
 	}
-	s.equal("run of one that is back", s.run(back.ID), back)
+	s.equal("run of the owner with a newer beat", s.run(back.ID), back)
 	s.refused(takeoverBy(back.ID, 4, 1, before), fault.Conflict, fmt.Sprintf("run %s keeps its owner, which is alive again", back.ID))
 	s.refused(takeoverBy(left.ID, 5, 3, 0), fault.Conflict, fmt.Sprintf("run %s has been taken by another process", left.ID))
-	s.commit(progress(back, nil)) // it goes on
+	s.commit(progress(back, nil)) // it is still the owner
 
 	if loaded := s.commit(takeoverBy(back.ID, 4, 1, s.beats()[owner(1)]))[0].Loaded; loaded.Run.Fence != 2 || loaded.Run.Owner != owner(4) {
 		s.Errorf("taken over: %+v", loaded.Run)
 	}
 }
 
-// A creator that learns late that its run is stored must not begin it when another process has
-// had it, whatever became of it there.
+// A creator that learns late that its run is stored must not start it if another process has owned
+// it, whatever the result.
 func (s *suite) createWrittenAgainAfterTakeover() {
 	for name, slots := range map[string][]runs.Slot{"without slots": nil, "with slots": {slot(1, 9, workflows.OnLimitQueue)}} {
 		r := s.owned(1)
 		again := runs.Entry{Create: &runs.NewRun{Run: r, Slots: slots}}
 		for range 2 {
 			if s.commit(again)[0].Waits {
-				s.Errorf("%s: the run is its creator's", name)
+				s.Errorf("%s: want the run to belong to its creator", name)
 			}
 		}
 		taken := s.commit(takeoverBy(r.ID, 2, 1, 0))[0].Loaded.Run
@@ -70,7 +71,7 @@ func (s *suite) createWrittenAgainAfterTakeover() {
 		for _, state := range []string{"taken", "handed back", "claimed by the creator", "ended"} {
 			states[state]()
 			if out := s.try(again)[0]; out.Err != nil || out.Run != r.ID || !out.Waits {
-				s.Errorf("%s, %s: %+v, want the creator to leave it alone", name, state, out)
+				s.Errorf("%s, %s: %+v, want the creator to wait", name, state, out)
 			}
 		}
 	}

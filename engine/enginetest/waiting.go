@@ -53,7 +53,7 @@ func (s *suite) parkWithSignals() {
 	parkWithStep := s.park(r, nil)
 	parkWithStep.Progress.Steps = []runs.Step{{Node: "a", Index: runs.NoIndex, Status: runs.StepWaiting, StartedAt: s.at(0)}}
 	if err := s.try(parkWithStep)[0].Err; !errors.Is(err, runs.ErrSignals) {
-		s.Fatalf("park over an unread signal: %v, want ErrSignals", err)
+		s.Fatalf("park with an unread signal: %v, want ErrSignals", err)
 	}
 	if steps, err := s.Store.Steps(s.ctx, r.ID); err != nil || len(steps) != 0 {
 		s.Errorf("a refused park left steps: %v, %v", steps, err)
@@ -62,11 +62,11 @@ func (s *suite) parkWithSignals() {
 	if err != nil || len(unread) != 1 {
 		s.Fatalf("unread: %v, %v", unread, err)
 	}
-	// Reading and parking in one entry; but not when one more came in the same batch.
+	// One entry can read signals and park, but not if the same batch adds a signal.
 	parkWithStep.Progress.ReadSignals = unread[0].Seq
 	out := s.try(signal(r.ID, "callback"), parkWithStep)
 	if !errors.Is(out[1].Err, runs.ErrSignals) {
-		s.Fatalf("park behind a signal of its batch: %v, want ErrSignals", out[1].Err)
+		s.Fatalf("park after a signal of its batch: %v, want ErrSignals", out[1].Err)
 	}
 	unread, err = s.Store.Signals(s.ctx, owner(1))
 	if err != nil || len(unread) != 2 || unread[0].Kind != "approval" || unread[1].Kind != "callback" || unread[0].Seq >= unread[1].Seq {
@@ -109,7 +109,7 @@ func (s *suite) signals() {
 	if unread, err := s.Store.Signals(s.ctx, owner(1)); err != nil || len(unread) != 1 {
 		s.Errorf("signals after reading: %v, %v", unread, err)
 	}
-	// A number is not given again, or an old "read up to" would hit a new signal.
+	// A number is never reused: otherwise an old "read up to" would delete a new signal.
 	s.commit(signal(waiting.ID, "approval"), read)
 	if unread, err := s.Store.Signals(s.ctx, owner(1)); err != nil || len(unread) != 2 {
 		s.Errorf("signals after an old read: %v, %v", unread, err)
@@ -123,7 +123,7 @@ func (s *suite) signalsToEnded() {
 	unknown := s.id()
 	s.refused(signal(unknown, runs.SignalCancel), fault.NotFound, fmt.Sprintf("run %s does not exist", unknown))
 	if got := s.run(r.ID); got.CancelRequested {
-		s.Error("cancel of an ended run was noted")
+		s.Error("cancel of an ended run was stored")
 	}
 }
 
@@ -152,5 +152,5 @@ func (s *suite) dueOfEach() {
 	s.equal("the oldest of the flood", due[:2], []runs.DueRun{{Run: flood[0].ID, Workflow: "sync"}, {Run: flood[1].ID, Workflow: "sync"}})
 }
 
-// originsOfMany is more than one statement reads from.
+// originsOfMany is more than one statement reads.
 const originsOfMany = 70

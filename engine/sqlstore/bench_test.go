@@ -18,9 +18,9 @@ import (
 	"keyflow/internal/database/databasetest"
 )
 
-// BenchmarkDurableRuns measures runs of two steps, each of two entries that are awaited:
-// the creation with owner, and both steps with the end. Postgres must be started with its
-// defaults (KEYFLOW_TEST_POSTGRES_OPTIONS=" "), or its figures mean nothing.
+// BenchmarkDurableRuns measures runs of two steps. Each run waits for two entries: its creation
+// with an owner, and both steps with the end. Postgres must be started with its
+// defaults (KEYFLOW_TEST_POSTGRES_OPTIONS=" "), or its figures are meaningless.
 //
 //	KEYFLOW_TEST_POSTGRES_OPTIONS=" " scripts/with-postgres go test -bench DurableRuns ./engine/sqlstore
 func BenchmarkDurableRuns(b *testing.B) {
@@ -80,7 +80,7 @@ func diskSize(b *testing.B, db *database.DB) (size int64) {
 	return size
 }
 
-// oneRun stores what an inbound webhook with one HTTP call makes.
+// oneRun stores a run that an inbound webhook starts and that makes one HTTP call.
 func oneRun(ctx context.Context, j *journal.Journal) error {
 	now := time.Now()
 	run := runs.Run{

@@ -14,7 +14,7 @@ import (
 	"keyflow/internal/database/databasetest"
 )
 
-// TestDamagedClaim: of runs claimed together one cannot be read. That is an error of its own, and
+// TestDamagedClaim: if one of several claimed runs cannot be read, only that run has an error, and
 // its owner can end it.
 func TestDamagedClaim(t *testing.T) {
 	t.Parallel()

@@ -30,7 +30,7 @@ func serveJournal(t *testing.T, db *database.DB, o journal.Options) *journal.Jou
 	return j
 }
 
-// outcome waits for what became of an entry.
+// outcome waits for the outcome of an entry.
 func outcome(t *testing.T, of <-chan runs.Outcome) runs.Outcome {
 	t.Helper()
 	select {
@@ -50,8 +50,8 @@ func ownRun() runs.Run {
 	}
 }
 
-// A server that only reads for a while, as one does that is not promoted yet, refuses no result
-// of a run; new runs are refused until it writes.
+// While a server is read-only, as before its promotion, results of runs are kept and new runs are
+// refused.
 func TestReadOnlyServer(t *testing.T) {
 	t.Parallel()
 	db := databasetest.Postgres(t)
@@ -61,7 +61,7 @@ func TestReadOnlyServer(t *testing.T) {
 		t.Fatal(out.Err)
 	}
 	setReadOnly(t, db, "on")
-	db.SQL().SetMaxIdleConns(0) // connections learn of it when they are made
+	db.SQL().SetMaxIdleConns(0) // only new connections are read-only
 	now := time.Now()
 	step := runs.Step{Node: "a", Index: runs.NoIndex, Status: runs.StepSucceeded, FinishedAt: &now, Output: []byte("1")}
 	progress := j.Send(runs.Entry{Progress: &runs.Progress{Run: run.ID, Owner: run.Owner, Fence: 1, Steps: []runs.Step{step}}})
@@ -99,8 +99,8 @@ func setReadOnly(t *testing.T, db *database.DB, value string) {
 	}
 }
 
-// The server goes on with a COMMIT whose sender has given it up: what is sent again finds it
-// stored, and is not refused because it is there already.
+// The server completes a COMMIT whose sender has timed out. The entries that are sent again are
+// already stored, which is no error.
 func TestCommitOutlivesItsSender(t *testing.T) {
 	t.Parallel()
 	db := databasetest.Postgres(t)
@@ -120,7 +120,7 @@ func TestCommitOutlivesItsSender(t *testing.T) {
 	}
 }
 
-// A host that is lost in the middle of a transaction does not keep its locks.
+// A host that fails in the middle of a transaction does not keep its locks.
 func TestIdleTransactionIsEnded(t *testing.T) {
 	t.Parallel()
 	url := databasetest.PostgresURL(t)
@@ -139,8 +139,8 @@ func TestIdleTransactionIsEnded(t *testing.T) {
 	}
 }
 
-// A claimed run that cannot be read now is asked for again; the transaction's other entries do
-// not wait for it.
+// A claimed run that cannot be read now is loaded again later. The other entries of the transaction
+// do not wait for it.
 func TestUnreadClaim(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {

@@ -13,9 +13,9 @@ import (
 	"keyflow/internal/database/databasetest"
 )
 
-// TestTicksWalkNoTable: what every process asks every second must not read rows that are not
-// due, however many are stored. SQLite, without statistics of its tables, is easily tempted
-// to walk one in the order of its ids.
+// TestTicksWalkNoTable: the queries that every process makes every second must not read rows that
+// are not due, however many are stored. Without statistics, SQLite may choose to scan a table in
+// the order of its ids.
 func TestTicksWalkNoTable(t *testing.T) {
 	t.Parallel()
 	db := databasetest.SQLite(t)

@@ -17,8 +17,8 @@ import (
 	"keyflow/workflows"
 )
 
-// slotModel starts, claims, ends, cancels, parks and loses runs at random. It knows of each run
-// only what the store has answered.
+// slotModel starts, claims, ends, cancels, parks and loses runs at random. It knows
+// only the outcomes that the store has returned.
 type slotModel struct {
 	*rapid.T
 	store  *sqlstore.Store
@@ -28,9 +28,9 @@ type slotModel struct {
 	runs   map[runs.ID]*runs.Run // that have not ended, as their owner knows them
 	order  []runs.ID
 	ids    byte
-	// line are those that waited for a slot when they were last looked at, idle those that were canceled then:
-	// they end without a step.
-	line, idle map[runs.ID]bool
+	// waiting are the runs that waited for a slot at the last check; idle those that were canceled
+	// then, which end without a step.
+	waiting, idle map[runs.ID]bool
 }
 
 func (m *slotModel) commit(entries ...runs.Entry) []runs.Outcome {
@@ -94,7 +94,7 @@ func (m *slotModel) start() {
 	}
 }
 
-// some draws a run that has not ended; nil when all have.
+// some draws a run that has not ended, nil if all have.
 func (m *slotModel) some() *runs.Run {
 	if len(m.order) == 0 {
 		return nil
@@ -122,7 +122,7 @@ func (m *slotModel) change(set *runs.Change) {
 		return
 	}
 	if out := m.commit(m.progress(r, set))[0]; out.Err != nil {
-		if set.Status == runs.Waiting { // a signal is unread
+		if set.Status == runs.Waiting { // it has an unread signal
 			return
 		}
 		m.Fatalf("progress: %v", out.Err)
@@ -161,7 +161,7 @@ func (m *slotModel) endTwo() {
 
 func (m *slotModel) add(r runs.Run, waits bool) {
 	if waits {
-		r.Owner, m.line[r.ID] = runs.OwnerID{}, true
+		r.Owner, m.waiting[r.ID] = runs.OwnerID{}, true
 	}
 	m.runs[r.ID] = &r
 	m.order = append(m.order, r.ID)
@@ -173,7 +173,7 @@ func (m *slotModel) cancel() {
 	}
 }
 
-// crash lets another process take over all that this one runs.
+// crash makes another process take over all runs of this one.
 func (m *slotModel) crash() {
 	from := runs.OwnerID{1, m.owners}
 	m.owners++
@@ -188,7 +188,7 @@ func (m *slotModel) crash() {
 	}
 }
 
-// check reads how many runs of each group may be at work.
+// check compares how many runs of each group are active with the limit.
 func (m *slotModel) check() {
 	holders := map[runs.GroupID]int{}
 	waiting := 0
@@ -197,10 +197,10 @@ func (m *slotModel) check() {
 		if err != nil {
 			m.Fatalf("run: %v", err)
 		}
-		if m.line[id] && run.CancelRequested {
+		if m.waiting[id] && run.CancelRequested {
 			m.idle[id] = true
 		}
-		m.line[id] = run.WaitsForSlot
+		m.waiting[id] = run.WaitsForSlot
 		switch {
 		case run.WaitsForSlot:
 			waiting++
@@ -215,21 +215,21 @@ func (m *slotModel) check() {
 			m.Fatalf("%d runs of group %v are at work; the limit is %d", n, g[0], limit)
 		}
 	}
-	lines, err := m.store.SlotQueues(context.Background(), runs.SlotQueue{}, 10)
+	queues, err := m.store.SlotQueues(context.Background(), runs.SlotQueue{}, 10)
 	if err != nil {
-		m.Fatalf("lines: %v", err)
+		m.Fatalf("queues: %v", err)
 	}
-	for _, l := range lines {
+	for _, l := range queues {
 		if l.Taken < l.Limit {
 			m.Fatalf("group %v has %d of %d slots taken, and runs wait", l.Group[0], l.Taken, l.Limit)
 		}
 	}
-	if waiting > 0 && len(lines) == 0 {
-		m.Fatalf("%d runs wait in no line", waiting)
+	if waiting > 0 && len(queues) == 0 {
+		m.Fatalf("%d runs wait in no queue", waiting)
 	}
 }
 
-// drain ends everything; each round must get on.
+// drain ends all runs; each round must end at least one.
 func (m *slotModel) drain() {
 	for len(m.order) > 0 {
 		m.claimDue()
@@ -243,7 +243,7 @@ func (m *slotModel) drain() {
 			}
 		}
 		parked := false
-		for _, id := range m.order { // nobody is left alone
+		for _, id := range m.order { // none is forgotten
 			if run, err := m.store.Run(context.Background(), id); err == nil && run.Status == runs.Waiting {
 				parked = true
 				m.commit(runs.Entry{Signal: &runs.Signal{Run: id, Kind: "wake", ID: uuid.New(), Again: true}})
@@ -255,8 +255,8 @@ func (m *slotModel) drain() {
 	}
 }
 
-// However runs start, end, wait, are canceled and lost: never more than the limit are at work, a
-// free slot is never kept from one that waits, and all end.
+// However runs start, end, wait, are canceled and change owners: never more than the limit are
+// active, a waiting run gets a free slot, and all runs end.
 func TestSlotsProperty(t *testing.T) {
 	t.Parallel()
 	db := databasetest.SQLite(t)
@@ -270,7 +270,7 @@ func TestSlotsProperty(t *testing.T) {
 				rt.Fatal(err)
 			}
 		}
-		m := &slotModel{T: rt, store: store, limit: rapid.IntRange(1, 3).Draw(rt, "limit"), now: time.Now().UTC().Truncate(time.Microsecond), runs: map[runs.ID]*runs.Run{}, line: map[runs.ID]bool{}, idle: map[runs.ID]bool{}}
+		m := &slotModel{T: rt, store: store, limit: rapid.IntRange(1, 3).Draw(rt, "limit"), now: time.Now().UTC().Truncate(time.Microsecond), runs: map[runs.ID]*runs.Run{}, waiting: map[runs.ID]bool{}, idle: map[runs.ID]bool{}}
 		for range rapid.IntRange(5, 20).Draw(rt, "steps") {
 			action := rapid.IntRange(0, 8).Draw(rt, "action")
 			switch action {

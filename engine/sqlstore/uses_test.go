@@ -50,7 +50,7 @@ func (h *history) add(workflow, folder string, steps ...runs.Step) runs.ID {
 	return id
 }
 
-// used is a step whose attempts sent one request each; "" is a request without the credential.
+// used returns a step with one request for each attempt; "" is a request without a credential.
 func (h *history) used(node string, index int, by ...credentials.ID) runs.Step {
 	step := runs.Step{Node: workflows.NodeID(node), Index: index, Status: runs.StepSucceeded, StartedAt: &h.began, FinishedAt: &h.began}
 	for i, id := range by {
@@ -121,7 +121,7 @@ func TestUsesOfACredential(t *testing.T) {
 	})
 }
 
-// What a step's calls were is read back as it was, with and without the credential's column.
+// The calls of a step are read as they were stored, with and without the credential's column.
 func TestUseThatIsReadWithItsRun(t *testing.T) {
 	t.Parallel()
 	store := newStore(t, databasetest.SQLite(t))
@@ -152,7 +152,7 @@ func TestUsesRefuseAForeignCursor(t *testing.T) {
 	}
 }
 
-// A page is found by the index, from its end: no sorting, no reading of history.
+// A page is read from the end of the index: no sorting, no reading of other steps.
 func TestUsesAreFoundByTheirIndex(t *testing.T) {
 	t.Parallel()
 	db := databasetest.SQLite(t)

@@ -39,10 +39,10 @@ func TestBeatDespiteExhaustedPool(t *testing.T) {
 		t.Errorf("beat: %v", err)
 	}
 	if _, err := owners.Beats(ctx); err != nil {
-		t.Errorf("look at the beats: %v", err)
+		t.Errorf("read the beats: %v", err)
 	}
 	if _, err := owners.OwnedBy(ctx, []runs.OwnerID{{1}}, 1); err != nil {
-		t.Errorf("look for runs of silent owners: %v", err)
+		t.Errorf("read the runs of silent owners: %v", err)
 	}
 	if err := owners.Leave(ctx, runs.OwnerID{1}); err != nil {
 		t.Errorf("leave: %v", err)

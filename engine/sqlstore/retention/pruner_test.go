@@ -26,7 +26,7 @@ type archive struct {
 	store *sqlstore.Store
 	start time.Time
 	runs  int
-	added []runs.Entry // to be stored with the next commit
+	added []runs.Entry // stored by the next commit
 }
 
 func eachArchive(t *testing.T, test func(a *archive)) {
@@ -42,8 +42,8 @@ func eachArchive(t *testing.T, test func(a *archive)) {
 	})
 }
 
-// add makes a run with the given status, which began a second after the one before and has
-// taken no time.
+// add makes a run with the given status, which began a second after the previous one and took no
+// time.
 func (a *archive) add(workflow workflows.ID, trigger string, status runs.Status, steps ...runs.Step) runs.ID {
 	a.Helper()
 	at := a.start.Add(time.Duration(a.runs) * time.Second)
@@ -62,7 +62,7 @@ func (a *archive) add(workflow workflows.ID, trigger string, status runs.Status,
 	return id
 }
 
-// commit stores entries, behind the runs that were added.
+// commit stores entries, after the runs that were added.
 func (a *archive) commit(entries ...runs.Entry) {
 	a.Helper()
 	entries = append(a.added, entries...)
@@ -78,8 +78,8 @@ func (a *archive) commit(entries ...runs.Entry) {
 	}
 }
 
-// prune lets a pruner work until it has nothing more to do, and returns how many runs went in
-// how many portions.
+// prune calls a pruner until it has nothing more to do, and returns how many runs it deleted in how
+// many portions.
 func (a *archive) prune(p *retention.Pruner, now time.Time) (runs, portions int) {
 	a.Helper()
 	if len(a.added) > 0 {
@@ -129,8 +129,8 @@ func noise(size int) []byte {
 	return text
 }
 
-// TestPruneByAge: what ended long ago goes with all that belongs to it; what goes on stays, and
-// goes once it has ended long ago, too. Keys that are valid stay.
+// TestPruneByAge: runs that ended long ago are deleted with all their rows. An active run stays until
+// it has ended for long enough. Keys that are valid stay.
 func TestPruneByAge(t *testing.T) {
 	t.Parallel()
 	eachArchive(t, func(a *archive) {
@@ -156,14 +156,14 @@ func TestPruneByAge(t *testing.T) {
 			t.Errorf("%d runs were pruned before their time", n)
 		}
 		if n, _ := a.prune(p, end.Add(14*time.Hour)); n != 2 {
-			t.Errorf("%d runs were pruned at the renewal, want 2", n)
+			t.Errorf("%d runs were pruned after the restart, want 2", n)
 		}
 		a.wantRows("all", map[string]int{"runs": 0, "steps": 0, "blobs": 0, "signals": 0, "answers": 0, "deleted_runs": 0, "dedupe": old + 2})
 	})
 }
 
-// TestPruneByNumber: of each workflow the newest ended runs stay, over all triggers; those that
-// go on do not count.
+// TestPruneByNumber: the newest ended runs of each workflow stay, over all triggers; active runs do
+// not count.
 func TestPruneByNumber(t *testing.T) {
 	t.Parallel()
 	eachArchive(t, func(a *archive) {
@@ -195,7 +195,7 @@ func TestPruneByNumber(t *testing.T) {
 	})
 }
 
-// TestPruneManyOrigins: a workflow that many triggers start, as a sub-workflow of very many.
+// TestPruneManyOrigins: a workflow with very many triggers, as a sub-workflow has.
 func TestPruneManyOrigins(t *testing.T) {
 	t.Parallel()
 	eachArchive(t, func(a *archive) {
@@ -214,8 +214,8 @@ func TestPruneManyOrigins(t *testing.T) {
 	})
 }
 
-// TestPruneInPortions: a run of any size is deleted in steps, also one that somebody deleted
-// while the process ended.
+// TestPruneInPortions: a run of any size is deleted in portions, also if the process ended while it
+// deleted the run.
 func TestPruneInPortions(t *testing.T) {
 	t.Parallel()
 	eachArchive(t, func(a *archive) {
