@@ -44,26 +44,29 @@ type round struct {
 	rng    *rand.Rand
 	proxy  *proxy // before Postgres; else nil
 
-	mu         sync.Mutex
-	violations []string
+	mu sync.Mutex // for findings
+	findings
+}
+
+// findings is what a round records while it runs.
+type findings struct {
 	injected   int
 	recovery   time.Duration // the longest
+	violations []string
 	notes      []string
 }
 
-// summary is what a round did.
+// summary is the result of a round.
 type summary struct {
-	injected                          int
-	accepted, refused, unknown        int
+	findings
+	accepted, refused, unknown        int // requests
 	runs, succeeded, failed, canceled int
 	calls, repeated, resumed, cron    int
-	recovery, rest                    time.Duration
+	rest                              time.Duration
 	rss                               int64
-	violations                        []string
-	notes                             []string
 }
 
-// blame notes a violation.
+// blame records a violation.
 func (r *round) blame(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 func (r *round) sum(history []runView) summary {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := summary{injected: r.injected, recovery: r.recovery, rss: r.inst.maxRSS, violations: r.violations, notes: r.notes}
+	s := summary{findings: r.findings, rss: r.inst.maxRSS}
 	for _, page := range r.driver.book.pages() {
 		s.refused, s.unknown = s.refused+page.refused, s.unknown+page.unknown
 		if len(page.runs) > 0 || !page.answered.IsZero() {

@@ -56,7 +56,10 @@ func benchServer(b *testing.B, upstream string) http.Handler {
 	dir := b.TempDir()
 	ctx, stop := context.WithCancel(b.Context())
 	s, err := newServer(ctx, config{
-		listen: "127.0.0.1:0", dataDir: dir, concurrency: 256, egressAllow: []string{upstream},
+		httpConfig:    httpConfig{listen: "127.0.0.1:0"},
+		storageConfig: storageConfig{dataDir: dir},
+		egressConfig:  egressConfig{egressAllow: []string{upstream}},
+		concurrency:   256,
 	}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatal(err)

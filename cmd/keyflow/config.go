@@ -27,32 +27,55 @@ const (
 // config is the configuration of a server. It is read once, from flags and from environment
 // variables, which flags override.
 type config struct {
-	listen      string
-	publicURL   string
-	dataDir     string
-	databaseURL string
-	concurrency int
+	httpConfig
+	storageConfig
+	egressConfig
+	logConfig
+	secretConfig
+
 	folder      string // of workflow files; "" is none
-	egressAllow []string
-	sources     []string // places that references to secrets may name
-	logFormat   string
-	logLevel    string
-	keepFor     workflows.Duration // of runs that have ended; 0: for ever
-	keepRuns    int                // of each workflow; 0: all
-	maxOutput   byteSize           // of one step
-	egressProxy string             // may hold a password
-	tlsCert     string             // "" with tlsKey: plain HTTP
-	tlsKey      string
+	concurrency int
+	maxOutput   byteSize // of one step
+	clockOffset string   // KEYFLOW_TEST_CLOCK_OFFSET
+}
+
+// httpConfig is how the server is reached.
+type httpConfig struct {
+	listen    string
+	publicURL string
+	tlsCert   string // "" with tlsKey: plain HTTP
+	tlsKey    string
 
 	trustedProxies []string
 	proxies        []netip.Prefix // trustedProxies, parsed by validate
+}
 
+// storageConfig is where data is stored, and how long.
+type storageConfig struct {
+	dataDir     string
+	databaseURL string
+	keepFor     workflows.Duration // of runs that have ended; 0: for ever
+	keepRuns    int                // of each workflow; 0: all
+}
+
+// egressConfig is what workflows may call.
+type egressConfig struct {
+	egressAllow []string
+	egressProxy string // may contain a password
+}
+
+type logConfig struct {
+	logFormat string
+	logLevel  string
+}
+
+// secretConfig is where secrets come from.
+type secretConfig struct {
+	sources       []string            // that references to secrets may name
 	getenv        func(string) string // for references, and for Vault
 	masterKey     string              // KEYFLOW_MASTER_KEY
 	adminToken    secret.Text         // KEYFLOW_ADMIN_TOKEN
 	adminPassword secret.Text         // KEYFLOW_ADMIN_PASSWORD
-
-	clockOffset string // KEYFLOW_TEST_CLOCK_OFFSET
 }
 
 func (c *config) storageFlags(f *pflag.FlagSet) {

@@ -56,8 +56,11 @@ func runDemo(ctx context.Context, p process, o demoOptions) error {
 	}
 	defer stopAPI()
 	cfg := config{
-		listen: o.listen, dataDir: o.dir, concurrency: 64, logFormat: "text", logLevel: "error",
-		egressAllow: []string{strings.TrimPrefix(base, "http://")},
+		httpConfig:    httpConfig{listen: o.listen},
+		storageConfig: storageConfig{dataDir: o.dir},
+		egressConfig:  egressConfig{egressAllow: []string{strings.TrimPrefix(base, "http://")}},
+		logConfig:     logConfig{logFormat: "text", logLevel: "error"},
+		concurrency:   64,
 	}
 	log, err := cfg.logger(p.stderr)
 	if err != nil {
