@@ -2,6 +2,7 @@ package keyflow_test
 
 import (
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"keyflow/credentials/authtype"
 	"keyflow/nodes/standard"
+	"keyflow/web/api/run"
 )
 
 // TestEveryAuthenticationTypeIsDocumented holds the reference to the types that exist, to those
@@ -84,6 +86,24 @@ func TestPageKnowsEveryAuthenticationType(t *testing.T) {
 	}
 }
 
+// TestPageKnowsEveryFieldOfARun holds the type of a run in the page to what the API answers.
+func TestPageKnowsEveryFieldOfARun(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join("web", "ui", "src", "api", "types.ts")
+	_, declared, _ := strings.Cut(read(t, file), "export type RunSummary = {\n")
+	declared, _, _ = strings.Cut(declared, "\n};")
+	var inPage []string
+	for _, member := range regexp.MustCompile(`(?m)^  (\w+)\??:`).FindAllStringSubmatch(declared, -1) {
+		inPage = append(inPage, member[1])
+	}
+	var answered []string
+	for field := range reflect.TypeFor[run.RunSummary]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		answered = append(answered, name)
+	}
+	sameNames(t, "RunSummary in "+file, answered, inPage)
+}
+
 // namesBetween are the code spans of a text between two others.
 func namesBetween(text, before, after string) []string {
 	_, rest, _ := strings.Cut(text, before)
@@ -100,6 +120,6 @@ func sameNames(t *testing.T, place string, want, got []string) {
 	slices.Sort(want)
 	slices.Sort(got)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s does not name the types that exist (-exist +named):\n%s", place, diff)
+		t.Errorf("%s does not name what exists (-exist +named):\n%s", place, diff)
 	}
 }

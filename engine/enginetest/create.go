@@ -3,6 +3,8 @@ package enginetest
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,12 +28,15 @@ func (s *suite) createAndReadBack() {
 
 	event := s.queued()
 	event.Trigger.Event = json.RawMessage(`{"type":"thing.happened"}`)
+	event.Parent = &runs.StepRef{Run: of, Node: "start", Index: 2}
+	event.Groups, event.Above = []runs.GroupID{group(1)}, []runs.GroupID{group(2)}
 	failed := s.queued()
 	failed.Status, failed.FinishedAt = runs.Failed, s.at(0)
 	failed.Error = &runs.RunError{Node: "n", Code: "bad_input", Message: "no"}
 	s.commit(create(event), create(failed))
 	s.equal("run with event", s.run(event.ID), event)
 	s.equal("run that failed at once", s.run(failed.ID), failed)
+	s.everyFieldIsSet(r, event, failed)
 
 	again := s.queued()
 	kept := runs.Step{
@@ -47,6 +52,21 @@ func (s *suite) createAndReadBack() {
 
 	if _, err := s.Store.Run(s.ctx, of); fault.Message(err) != fmt.Sprintf("run %s does not exist", of) {
 		s.Errorf("unknown run: %v", err)
+	}
+}
+
+// everyFieldIsSet holds the runs that are read back to set, together, each field of a run that is
+// not of later entries only: a store that loses a field fails.
+func (s *suite) everyFieldIsSet(created ...runs.Run) {
+	s.Helper()
+	later := []string{"Output", "WakeAt", "CancelRequested", "WaitsForSlot"}
+	for field := range reflect.TypeFor[runs.Run]().Fields() {
+		set := slices.ContainsFunc(created, func(r runs.Run) bool {
+			return !reflect.ValueOf(r).FieldByIndex(field.Index).IsZero()
+		})
+		if !set && !slices.Contains(later, field.Name) {
+			s.Errorf("no run here sets the field %s of runs.Run, so a store may lose it: set it in createAndReadBack", field.Name)
+		}
 	}
 }
 

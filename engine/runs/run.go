@@ -45,7 +45,8 @@ const (
 // Final reports whether the run has ended.
 func (s Status) Final() bool { return s == Succeeded || s == Failed || s == Canceled }
 
-// Run is one execution of one version of a workflow, without its steps.
+// Run is one execution of one version of a workflow, without its steps. Which places know a field:
+// docs/contributing/add-a-column-to-runs.md.
 type Run struct {
 	ID         ID
 	Workflow   workflows.ID

@@ -2,6 +2,8 @@ package sqlstore
 
 // The parts of statements that both dialects share.
 const (
+	// The columns of a new run, in the order in which both insertRuns (SQLite) and queueInserts
+	// (Postgres) give the values. What is read is in headColumns and fullColumns.
 	runColumns = "id, origin, version, status, owner, fence, due_at, created_at, fired_at, scheduled_at, " +
 		"started_at, finished_at, depth, cancel_requested, retry_of, failure, cause, input, output"
 

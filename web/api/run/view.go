@@ -12,7 +12,8 @@ import (
 	"keyflow/workflows"
 )
 
-// RunSummary is a run as lists show it: without payloads.
+// RunSummary is a run as lists show it: without payloads. OpenAPI is made from it; the page repeats
+// it by hand in web/ui/src/api/types.ts.
 type RunSummary struct {
 	ID         string         `json:"id"`
 	Workflow   workflows.ID   `json:"workflow"`
