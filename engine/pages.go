@@ -68,3 +68,21 @@ func withoutPendingOutputs(steps []runs.Step) {
 		}
 	}
 }
+
+// overlay replaces or adds steps; one that has ended on disk stays.
+func overlay(stored, now []runs.Step) []runs.Step {
+	place := make(map[runs.StepRef]int, len(stored))
+	for i := range stored {
+		place[runs.StepRef{Node: stored[i].Node, Index: stored[i].Index}] = i
+	}
+	for _, s := range now {
+		i, ok := place[runs.StepRef{Node: s.Node, Index: s.Index}]
+		switch {
+		case !ok:
+			stored = append(stored, s)
+		case !stored[i].Status.Final():
+			stored[i] = s
+		}
+	}
+	return stored
+}

@@ -51,24 +51,6 @@ func (e *Engine) Runs(ctx context.Context, f runs.Filter) ([]runs.Run, error) {
 // Delete removes a final run with its steps. Conflict when the run is not final.
 func (e *Engine) Delete(ctx context.Context, id runs.ID) error { return e.o.Store.Delete(ctx, id) }
 
-// overlay replaces or adds steps; one that has ended on disk stays.
-func overlay(stored, now []runs.Step) []runs.Step {
-	place := make(map[runs.StepRef]int, len(stored))
-	for i := range stored {
-		place[runs.StepRef{Node: stored[i].Node, Index: stored[i].Index}] = i
-	}
-	for _, s := range now {
-		i, ok := place[runs.StepRef{Node: s.Node, Index: s.Index}]
-		switch {
-		case !ok:
-			stored = append(stored, s)
-		case !stored[i].Status.Final():
-			stored[i] = s
-		}
-	}
-	return stored
-}
-
 // collect fills in the outputs of aggregates: the list of their elements' outputs.
 func (e *Engine) collect(steps []runs.Step) {
 	type list struct {

@@ -8,9 +8,32 @@ import (
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/starts"
+	"keyflow/engine/values"
 	"keyflow/internal/fault"
 	"keyflow/workflows"
 )
+
+// resealKept moves the sealed outputs among the kept steps to the run that takes them over:
+// they open for the run that they are sealed for.
+func (e *Engine) resealKept(run *runs.Run, kept []runs.Step) error {
+	for i := range kept {
+		s := &kept[i]
+		if len(s.Sealed) == 0 || s.Sealed[0] == values.PlainMarks {
+			continue
+		}
+		if e.o.Sealer == nil {
+			return fault.New(fault.Conflict, "the run has sealed outputs, which this process cannot open: retry it from the start")
+		}
+		text, err := e.o.Sealer.OpenOutput(run.RetryOf.String(), string(s.Node), s.Index, s.Sealed)
+		if err == nil {
+			s.Sealed, err = e.o.Sealer.SealOutput(run.ID.String(), string(s.Node), s.Index, text)
+		}
+		if err != nil {
+			return fault.New(fault.Conflict, "a sealed output of the run cannot be opened: retry it from the start").Because(err)
+		}
+	}
+	return nil
+}
 
 // Start asks for one run.
 type Start struct {

@@ -13,12 +13,6 @@ import (
 	"keyflow/nodes"
 )
 
-// Actor works on credentials for nodes of type credential; *credentials.Vault does.
-type Actor interface {
-	// Act is Error workflow_not_allowed unless the credential's rotatable_by names the workflow.
-	Act(ctx context.Context, use credentials.Use, a credentials.Action) (map[string]any, error)
-}
-
 // Act implements nodes.Env.
 func (s *Attempt) Act(ctx context.Context, action string, fields map[string]any) (map[string]any, error) {
 	actor := s.process.Actor

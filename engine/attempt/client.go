@@ -1,7 +1,6 @@
 package attempt
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 
@@ -28,8 +27,3 @@ func (s *Attempt) Client(o nodes.ClientOptions) (*http.Client, error) {
 // DepthHeader tells a Keyflow how many workflow starts led to a request: a workflow that
 // starts itself through a webhook ends at MaxDepth.
 const DepthHeader = "Keyflow-Depth"
-
-// Resolver turns a use of a credential into an HTTP client; *credentials.Resolver is one.
-type Resolver interface {
-	Client(ctx context.Context, use credentials.Use) (*http.Client, error)
-}

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 
-	"keyflow/engine/runs"
 	"keyflow/engine/values"
 	"keyflow/internal/expression"
 )
@@ -27,13 +26,6 @@ func (s *Attempt) variables() (map[string]any, error) {
 		s.reading = now
 	}
 	return now.Vars, err
-}
-
-// addItem adds the element that the step is for.
-func (s *Attempt) addItem(vars map[string]any) {
-	if vars != nil && s.Key.Index != runs.NoIndex && s.Node.Reads.Item {
-		vars["item"], vars["key"], vars["index"] = s.item, s.itemKey, s.Key.Index
-	}
 }
 
 // rest lets go of large payloads for as long as the node works: what it needs of them is in

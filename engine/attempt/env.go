@@ -2,7 +2,6 @@ package attempt
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"strconv"
 	"time"
@@ -96,8 +95,3 @@ func (s *Attempt) ReadyAt() time.Time { return s.Ready }
 
 // Attempt implements nodes.Env.
 func (s *Attempt) Attempt() int { return s.Number }
-
-// Log implements nodes.Env.
-func (s *Attempt) Log() *slog.Logger {
-	return s.process.Logger.With("run", s.Run.ID.String(), "workflow", string(s.Run.Workflow), "node", s.name)
-}

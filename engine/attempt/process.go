@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
+	"keyflow/credentials"
 	"keyflow/engine/callback"
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
@@ -15,6 +17,17 @@ import (
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
+
+// Actor works on credentials for nodes of type credential; *credentials.Vault does.
+type Actor interface {
+	// Act is Error workflow_not_allowed unless the credential's rotatable_by names the workflow.
+	Act(ctx context.Context, use credentials.Use, a credentials.Action) (map[string]any, error)
+}
+
+// Resolver turns a use of a credential into an HTTP client; *credentials.Resolver is one.
+type Resolver interface {
+	Client(ctx context.Context, use credentials.Use) (*http.Client, error)
+}
 
 // Process is what the process lends to all attempts.
 type Process struct {

@@ -15,6 +15,8 @@ import (
 )
 
 const (
+	// feedEvery is how often the store is asked for due runs and unread signals.
+	feedEvery = time.Second
 	// A run parked for less than timerWithin is woken by a timer, exactly; others, and those
 	// over maxTimers, when the store is asked the next time.
 	timerWithin = time.Minute
@@ -195,4 +197,12 @@ func (d *Dispatcher) WakeAt(id runs.ID, workflow workflows.ID, due time.Time) {
 		d.timers.Add(-1)
 		d.Enqueue(runs.DueRun{Run: id, Workflow: workflow}, nil)
 	})
+}
+
+// LookNow asks the store at once.
+func (d *Dispatcher) LookNow() {
+	select {
+	case d.look <- struct{}{}:
+	default:
+	}
 }

@@ -8,8 +8,6 @@ import (
 )
 
 const (
-	// feedEvery is how often the store is asked for due runs and unread signals.
-	feedEvery = time.Second
 	// sweepEvery is how often the sweeps run.
 	sweepEvery = time.Minute
 	// dueOfEach is how many due runs of each origin are read when there are too many for all.
@@ -74,12 +72,4 @@ func (d *Dispatcher) due(ctx context.Context) ([]runs.DueRun, error) {
 	}
 	each, err := d.o.Store.DueOfEach(ctx, d.o.Now(), dueOfEach)
 	return append(each, oldest...), err
-}
-
-// LookNow asks the store at once.
-func (d *Dispatcher) LookNow() {
-	select {
-	case d.look <- struct{}{}:
-	default:
-	}
 }

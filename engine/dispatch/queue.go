@@ -318,7 +318,8 @@ func (g *workflowQueue) before(other *workflowQueue) bool {
 
 func (g *workflowQueue) movedTo(place int) { g.position = place }
 
-func (h heapOf[T]) Len() int           { return len(h) }
+func (h heapOf[T]) Len() int { return len(h) }
+
 func (h heapOf[T]) Less(i, j int) bool { return h[i].before(h[j]) }
 
 func (h heapOf[T]) Swap(i, j int) {

@@ -2,13 +2,17 @@ package execution
 
 import (
 	"errors"
+	"fmt"
+	"time"
 
 	"keyflow/engine/attempt"
+	"keyflow/engine/dispatch"
 	"keyflow/engine/live"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
 	"keyflow/internal/fault"
 	"keyflow/nodes"
+	"keyflow/workflows"
 )
 
 // settle stores the news and starts what depends on them, until there are none. It is
@@ -171,4 +175,48 @@ func (r *Run) publish(p *runs.Progress) {
 		updates = append(updates, live.Update{Run: &run})
 	}
 	r.process.Hub.Publish(r.run.ID, updates...)
+}
+
+// watchTimeout limits the running time that is left. r.mu is held.
+func (r *Run) watchTimeout(left time.Duration) {
+	r.deadline = time.AfterFunc(left, func() {
+		r.mu.Lock()
+		if r.failure == nil {
+			r.failure = &runs.RunError{Code: nodes.CodeTimeout, Message: fmt.Sprintf("the run took longer than its timeout of %s", workflows.Duration(r.plan.Timeout))}
+		}
+		r.apply(state.Event{Kind: state.TimedOut}, r.tick())
+		r.persist()
+	})
+}
+
+// arm sets the timers of waiting steps whose due time is on disk. r.mu is held.
+func (r *Run) arm() {
+	for _, key := range r.unarmed {
+		if step := r.live[key]; step != nil && step.status == runs.StepWaiting && !step.due.IsZero() {
+			step.timer = time.AfterFunc(step.due.Sub(r.process.now()), func() { r.dueNow(key) })
+		}
+	}
+	r.unarmed = r.unarmed[:0]
+}
+
+func (r *Run) dueNow(key state.StepKey) {
+	r.mu.Lock()
+	if step := r.live[key]; !r.leaving && !r.gone && step != nil {
+		step.timer = nil
+		if step.awaits != "" {
+			go r.process.Dispatcher.Late(r.run.ID, r.plan.Nodes[key.Node].ID, key.Index)
+		} else {
+			r.apply(state.Event{Kind: state.Due, Node: key.Node, Index: key.Index}, r.tick())
+		}
+	}
+	r.persist()
+}
+
+// submit hands a step to the queue.
+func (r *Run) submit(key state.StepKey) {
+	r.process.Queue.Submit(&dispatch.Task{
+		Run: r.run.ID, Workflow: r.run.Workflow, Queue: &r.queue,
+		Do:   func(release func()) { r.work(key, release) },
+		Drop: r.dropped,
+	})
 }

@@ -1,8 +1,6 @@
 package execution
 
 import (
-	"context"
-
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
 	"keyflow/engine/state"
@@ -52,22 +50,3 @@ func (p *reply) onDisk(a *runs.Answer) {
 		close(p.done)
 	}
 }
-
-// Answer waits until the run has responded or left this process (nil).
-func (r *Run) Answer(ctx context.Context) (*runs.Answer, error) {
-	select {
-	case <-r.reply.done:
-	case <-r.done:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	select {
-	case <-r.reply.done:
-		return r.reply.stored, nil
-	default:
-		return nil, nil
-	}
-}
-
-// AnswerAwaited reports whether a caller waits for the answer of the run.
-func (r *Run) AnswerAwaited() bool { return r.reply != nil }

@@ -2,8 +2,6 @@ package execution
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,8 +14,26 @@ import (
 	"keyflow/engine/state"
 	"keyflow/engine/values"
 	"keyflow/nodes"
-	"keyflow/workflows"
 )
+
+// Answer waits until the run has responded or left this process (nil).
+func (r *Run) Answer(ctx context.Context) (*runs.Answer, error) {
+	select {
+	case <-r.reply.done:
+	case <-r.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case <-r.reply.done:
+		return r.reply.stored, nil
+	default:
+		return nil, nil
+	}
+}
+
+// AnswerAwaited reports whether a caller waits for the answer of the run.
+func (r *Run) AnswerAwaited() bool { return r.reply != nil }
 
 // Run carries out one run that this process owns. It has no goroutine of its own: each step has one
 // while it works, and the goroutine that brings an event (a result, a due time, a signal) also
@@ -86,25 +102,6 @@ func newRun(p *Process, of *plan.Plan, run runs.Run, gaps int64) *Run {
 // costs less in memory. Neither holds a goroutine.
 const parkAfter = time.Second
 
-// begin starts a run from the beginning. r.mu is held, and released.
-func (r *Run) begin() {
-	r.watchTimeout(r.plan.Timeout)
-	r.apply(state.Event{Kind: state.Began}, r.newest)
-	r.persist()
-}
-
-// watchTimeout limits the running time that is left. r.mu is held.
-func (r *Run) watchTimeout(left time.Duration) {
-	r.deadline = time.AfterFunc(left, func() {
-		r.mu.Lock()
-		if r.failure == nil {
-			r.failure = &runs.RunError{Code: nodes.CodeTimeout, Message: fmt.Sprintf("the run took longer than its timeout of %s", workflows.Duration(r.plan.Timeout))}
-		}
-		r.apply(state.Event{Kind: state.TimedOut}, r.tick())
-		r.persist()
-	})
-}
-
 // tick returns the time of a new event: later than any before it, in the precision of the
 // store, so that the order of events can be read from their times. r.mu is held.
 func (r *Run) tick() time.Time {
@@ -114,74 +111,6 @@ func (r *Run) tick() time.Time {
 	}
 	r.newest = now
 	return now
-}
-
-// apply applies an event and notes what follows from it. r.mu is held.
-func (r *Run) apply(ev state.Event, at time.Time) {
-	interrupted := false
-	for _, a := range state.Apply(r.state, ev) {
-		key := state.StepKey{Node: a.Node, Index: a.Index}
-		switch a.Kind {
-		case state.Start, state.StartItem:
-			r.live[key] = &liveStep{status: runs.StepRunning}
-			r.next = append(r.next, key)
-		case state.Repeat:
-			r.live[key].status, r.live[key].begun = runs.StepRunning, false
-			r.next = append(r.next, key)
-		case state.End:
-			r.recordEnd(a, at)
-		case state.Interrupt:
-			r.interrupt(stopCause(r.state))
-			interrupted = true
-		case state.Finish:
-			r.verdict = a.Run
-		}
-	}
-	if interrupted {
-		r.cutQueued()
-	}
-}
-
-// cutQueued ends the steps of a stopped run whose attempt has not begun: they must not wait
-// for a slot to be told. r.mu is held.
-func (r *Run) cutQueued() {
-	for key, step := range r.live {
-		if step.status == runs.StepRunning && !step.begun {
-			r.outcome(key, step, &attempt.Outcome{Kind: state.Cut})
-		}
-	}
-}
-
-// recordEnd records a step that has no result of its own: it was skipped or canceled, is the
-// aggregate of a for_each, or waited when the run was stopped. r.mu is held.
-func (r *Run) recordEnd(a state.Action, at time.Time) {
-	key := state.StepKey{Node: a.Node, Index: a.Index}
-	row := runs.Step{Node: r.plan.Nodes[a.Node].ID, Index: a.Index, Status: a.Status, FinishedAt: &at}
-	if step := r.live[key]; step != nil {
-		step.into(&row)
-		delete(r.live, key)
-		if step.child != (runs.ID{}) {
-			r.pending.cancelChild(step.child)
-		}
-	}
-	elements := r.values.Elements(a.Node)
-	if elements != nil && a.Index == runs.NoIndex {
-		row.StartedAt = &elements.Started
-		row.Error = elements.Err
-		if len(elements.Outputs) == 0 {
-			row.Output = json.RawMessage("[]")
-		}
-	}
-	switch {
-	case a.Status == runs.StepSucceeded || a.Status == runs.StepSkipped:
-		row.Error = nil
-	case row.Error == nil:
-		row.Error = stopError(r.state)
-	}
-	r.rows = append(r.rows, row)
-	if a.Index == runs.NoIndex {
-		r.keep(a.Node, &row)
-	}
 }
 
 // keep notes what dependents and the run see of a node that has ended. r.mu is held.
@@ -201,7 +130,7 @@ func (r *Run) leave(cause error) {
 	r.interrupt(cause)
 	r.stopTimers()
 	r.process.unreserve(r.starts)
-	r.process.forget(r)
+	r.process.forget(&r.run, r.final != nil)
 	close(r.done)
 }
 
@@ -214,67 +143,6 @@ func (r *Run) stopTimers() {
 			step.timer.Stop()
 		}
 	}
-}
-
-// arm sets the timers of waiting steps whose due time is on disk. r.mu is held.
-func (r *Run) arm() {
-	for _, key := range r.unarmed {
-		if step := r.live[key]; step != nil && step.status == runs.StepWaiting && !step.due.IsZero() {
-			step.timer = time.AfterFunc(step.due.Sub(r.process.now()), func() { r.dueNow(key) })
-		}
-	}
-	r.unarmed = r.unarmed[:0]
-}
-
-func (r *Run) dueNow(key state.StepKey) {
-	r.mu.Lock()
-	if step := r.live[key]; !r.leaving && !r.gone && step != nil {
-		step.timer = nil
-		if step.awaits != "" {
-			go r.process.Dispatcher.Late(r.run.ID, r.plan.Nodes[key.Node].ID, key.Index)
-		} else {
-			r.apply(state.Event{Kind: state.Due, Node: key.Node, Index: key.Index}, r.tick())
-		}
-	}
-	r.persist()
-}
-
-// Signal implements dispatch.Carrier: it brings facts from outside: those of this run that were not applied yet count.
-func (r *Run) Signal(signals []runs.Signal) {
-	r.mu.Lock()
-	r.applySignals(signals)
-	r.persist()
-}
-
-// applySignals applies signals in order. r.mu is held.
-func (r *Run) applySignals(signals []runs.Signal) {
-	for _, s := range signals {
-		if s.Run != r.run.ID || s.Seq <= r.readSeq {
-			continue
-		}
-		r.readSeq, r.awake = s.Seq, false
-		switch s.Kind {
-		case runs.SignalCancel:
-			r.apply(state.Event{Kind: state.Canceled}, r.tick())
-		case runs.SignalConnected:
-			r.connected(credentials.ID(s.Data))
-		case runs.SignalStep:
-			r.deliver(s.Data)
-		}
-	}
-}
-
-// Stop implements dispatch.Carrier: it makes the run leave: steps at work may end, nothing else starts.
-func (r *Run) Stop() {
-	r.mu.Lock()
-	r.quit()
-}
-
-// quit is Stop with r.mu held, which it releases.
-func (r *Run) quit() {
-	r.leaving = true
-	r.stopTimers()
-	r.persist()
 }
 
 // stopCause is why a stopped run was stopped.
@@ -323,4 +191,36 @@ func (r *Run) atWorkStep(key state.StepKey, live *liveStep) runs.Step {
 	n := len(live.attempts)
 	step.Attempts = append(live.attempts[:n:n], runs.Attempt{Attempt: n + 1, StartedAt: live.current})
 	return step
+}
+
+func endStatus(s *state.State, kind state.EventKind) runs.StepStatus {
+	switch kind {
+	case state.Succeeded:
+		return runs.StepSucceeded
+	case state.Unwanted:
+		return runs.StepSkipped
+	case state.Failed:
+		return runs.StepFailed
+	default:
+		return s.StoppedStatus()
+	}
+}
+
+// What a run may hold beyond the output of one step (Options.MaxOutput). A stored value of any
+// kind is at most 16 MiB.
+const (
+	// maxCalls bounds the addresses of a step's calls that the history keeps, in bytes: of more,
+	// by thousands of pages over many attempts, the latest are kept.
+	maxCalls = 4 << 20
+)
+
+// latestCalls drops the oldest calls when they are too many to store.
+func latestCalls(calls []credentials.Call) []credentials.Call {
+	size := 0
+	for i := len(calls) - 1; i >= 0; i-- {
+		if size += len(calls[i].URL) + len(calls[i].Fingerprint) + 128; size > maxCalls { // 128: the rest of one
+			return calls[i+1:]
+		}
+	}
+	return calls
 }

@@ -9,81 +9,12 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
-	"keyflow/engine/runs"
 	"keyflow/engine/state"
-	"keyflow/internal/expression"
 	"keyflow/internal/suggest"
 	"keyflow/nodes"
 	"keyflow/workflows"
-)
-
-// Plan is a compiled definition: every template and expression parsed, every reference
-// checked, every number of a node fixed. It is immutable and shared by all its runs.
-type Plan struct {
-	Definition     *workflows.Definition
-	Nodes          []Node
-	Index          map[workflows.NodeID]int
-	Shape          state.Shape
-	Vars           map[string]any
-	Output         *expression.Value // nil: the run's result is null
-	OutputRead     Reads
-	Timeout        time.Duration // of running time
-	ConnectTimeout time.Duration // how long steps wait for a credential to be connected; 0: they fail
-	responds       bool          // it has a respond node
-
-	Concurrency *Concurrency // nil: any number of runs at once
-}
-
-// Node is a compiled node.
-type Node struct {
-	ID        workflows.NodeID
-	Type      nodes.Type
-	Runner    nodes.Node
-	Needs     []int
-	Methods   []string // of calls of callback_url that it waits for; nil when it waits for none
-	Reads     Reads
-	IsRead    bool // an expression reads this node's output
-	Sensitive bool
-	Flow
-	Attempt
-}
-
-// Flow says whether a node runs, how often, and what its failure means.
-type Flow struct {
-	Condition           *expression.Expression // nil: true
-	ForEach             *expression.Expression // nil: one step
-	ContinueOnError     bool                   // on_error: continue
-	ContinueOnItemError bool                   // on_item_error: continue
-}
-
-// Attempt says how the node is tried, and what becomes of its result.
-type Attempt struct {
-	Credential *expression.Value // nil: none
-	Params     []Param           // ordered by name
-	Output     *expression.Value // nil: the raw output
-	Retry      RetryPolicy
-	Timeout    time.Duration // of one attempt; 0 is none
-	AtMostOnce bool
-}
-
-// defaultTimeout bounds the running time of a run that states no timeout.
-const defaultTimeout = 24 * time.Hour
-
-// Codes of problems that only compilation finds; the others are those of package workflows.
-const (
-	codeUnknownType  = "unknown_type"
-	codeUnknownParam = "unknown_param"
-	codeRequired     = "required"
-	codeWrongType    = "wrong_type"
-	codeInvalid      = "invalid_value"
-	CodeExpression   = "expression"
-	codeUnknownNode  = "unknown_node"
-	codeNotAncestor  = "not_ancestor"
-	codeNoCredential = "no_credential"
-	codeCycle        = "cycle"
 )
 
 // Compile turns a definition into a plan, or reports everything wrong with it: node types,
@@ -126,92 +57,6 @@ func (c *compiler) compile() (plan *Plan, problems, warnings []workflows.Problem
 		return nil, c.problems, c.warnings
 	}
 	return c.plan, nil, c.warnings
-}
-
-type compiler struct {
-	definition *workflows.Definition
-	types      *nodes.Registry
-	strict     bool                        // refuse also what can only fail or give null when it runs
-	known      map[string]expression.Shape // of runNames; nil unless strict
-	callbacks  []string                    // nodes that wait for a callback; nil unless strict
-	plan       *Plan
-	ancestors  []nodeSet
-	problems   []workflows.Problem
-	warnings   []workflows.Problem
-}
-
-func newCompiler(d *workflows.Definition, types *nodes.Registry, strict bool) *compiler {
-	ids := slices.Clone(d.NodeOrder)
-	if len(ids) != len(d.Nodes) {
-		ids = slices.Sorted(maps.Keys(d.Nodes))
-	}
-	c := &compiler{
-		definition: d, types: types, strict: strict,
-		plan: &Plan{
-			Definition: d, Nodes: make([]Node, len(ids)), Index: make(map[workflows.NodeID]int, len(ids)),
-			Shape: make(state.Shape, len(ids)), Vars: d.Vars, Timeout: cmp.Or(time.Duration(d.Timeout), defaultTimeout),
-		},
-		ancestors: make([]nodeSet, len(ids)),
-	}
-	if c.plan.Vars == nil {
-		c.plan.Vars = map[string]any{}
-	}
-	for i, id := range ids {
-		c.plan.Index[id] = i
-		c.plan.Nodes[i].ID, c.plan.Nodes[i].Sensitive = id, d.Nodes[id].Sensitive
-	}
-	for i, id := range ids {
-		for _, need := range d.Nodes[id].Needs {
-			if from, ok := c.plan.Index[need]; ok && from != i {
-				c.plan.Nodes[i].Needs = append(c.plan.Nodes[i].Needs, from)
-				c.plan.Shape[i].Needs++
-				c.plan.Shape[from].Dependents = append(c.plan.Shape[from].Dependents, i)
-			}
-		}
-	}
-	return c
-}
-
-// order returns the nodes with each behind its needs.
-func (c *compiler) order() []int {
-	open := make([]int, len(c.plan.Nodes))
-	var order []int
-	for i := range open {
-		if open[i] = c.plan.Shape[i].Needs; open[i] == 0 {
-			order = append(order, i)
-		}
-	}
-	for i := 0; i < len(order); i++ {
-		for _, d := range c.plan.Shape[order[i]].Dependents {
-			if open[d]--; open[d] == 0 {
-				order = append(order, d)
-			}
-		}
-	}
-	if len(order) < len(open) { // workflows.Parse reports each cycle with its nodes
-		c.problem("/nodes", codeCycle, "the needs form a cycle")
-	}
-	return order
-}
-
-// nodeSet is a set of node numbers.
-type nodeSet []uint64
-
-func (s nodeSet) has(n int) bool { return n/64 < len(s) && s[n/64]&(1<<(n%64)) != 0 }
-
-func (c *compiler) ancestorsOf(n int) nodeSet {
-	set := make(nodeSet, (len(c.plan.Nodes)+63)/64)
-	for _, need := range c.plan.Nodes[n].Needs {
-		for i, word := range c.ancestors[need] {
-			set[i] |= word
-		}
-		set[need/64] |= 1 << (need % 64)
-	}
-	return set
-}
-
-func (c *compiler) problem(path, code, format string, args ...any) {
-	c.problems = append(c.problems, c.definition.Problemf(path, code, format, args...))
 }
 
 func (c *compiler) compileNode(n int) {
@@ -377,21 +222,4 @@ func (p site) param(path string, decl nodes.Param, v any) (Param, bool) {
 		p.problem(path, codeWrongType, "must be %s, not %s", KindName(decl.Kind), TypeName(v))
 	}
 	return compiled, true
-}
-
-// escapePointer escapes a member name for a JSON pointer (RFC 6901 section 3).
-func escapePointer(name string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
-}
-
-// triggerWebhook is the type of the trigger whose caller may wait for the run.
-const triggerWebhook = "webhook"
-
-// AnswerAwaited reports whether a caller waits for what the run says: a respond node of any other
-// run has no effect.
-func (p *Plan) AnswerAwaited(run *runs.Run) bool {
-	if !p.responds || run.Trigger.Type != triggerWebhook || run.RetryOf != nil {
-		return false
-	}
-	return p.Definition.Triggers[run.Trigger.ID].Respond == workflows.RespondOnFinish
 }

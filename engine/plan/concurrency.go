@@ -1,17 +1,8 @@
 package plan
 
 import (
-	"keyflow/internal/expression"
 	"keyflow/workflows"
 )
-
-// Concurrency is the compiled "concurrency" of a definition.
-type Concurrency struct {
-	Limit   int
-	Key     *expression.Value // nil: all runs count together
-	Reads   Reads
-	OnLimit string
-}
 
 func (c *compiler) compileConcurrency(d *workflows.Concurrency) {
 	if d == nil {

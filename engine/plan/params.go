@@ -9,24 +9,10 @@ import (
 	"time"
 
 	"keyflow/internal/decimal"
-	"keyflow/internal/expression"
 	"keyflow/internal/jsonvalue"
 	"keyflow/nodes"
 	"keyflow/workflows"
 )
-
-// Param is one compiled parameter of a node: an expression that the node evaluates, a
-// literal that was checked once, or a template.
-type Param struct {
-	Decl       nodes.Param
-	Expression *expression.Expression
-	Value      *expression.Value
-	Literal    bool
-	// sealed are the members of a Sealed object that come from outputs of sensitive nodes alone;
-	// everyMember stands for all.
-	Sealed []string
-	Fixed  any // of a literal, in its declared kind
-}
 
 // ParamError says what is wrong with a parameter's value; the message repeats no value.
 type ParamError struct{ code, message string }

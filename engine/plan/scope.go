@@ -7,30 +7,10 @@ import (
 	"strings"
 
 	"keyflow/internal/expression"
+	"keyflow/internal/jsonvalue"
 	"keyflow/internal/suggest"
 	"keyflow/workflows"
 )
-
-// Names that expressions may read, by place.
-const (
-	NameThis     = "this"
-	NameError    = "error"
-	nameResponse = "response"
-)
-
-func runNames() []string  { return []string{"input", "vars", "trigger", "nodes", "run"} }
-func itemNames() []string { return []string{"item", "index", "key"} }
-
-// Reads is what the expressions of a node look at; nothing else is decoded for them.
-type Reads struct {
-	Any     bool // any of runNames
-	Run     bool
-	Trigger bool
-	Input   bool
-	Item    bool // any of itemNames
-	Nodes   []int
-	Sealed  []int // sensitive ones whose output is read as it is
-}
 
 // site is where an expression stands: in which node, which names it may read there, and
 // where to note what it reads.
@@ -158,10 +138,18 @@ func mentions(v any, id string) bool {
 	}
 }
 
-func (c *compiler) nodeNames() []string {
-	names := make([]string, len(c.plan.Nodes))
-	for i := range c.plan.Nodes {
-		names[i] = string(c.plan.Nodes[i].ID)
+// noteSensitive notes that an expression in v, which stands at path, reads a node, if that is
+// a sensitive one: either it sees the output as it is, or there is a warning.
+func (p site) noteSensitive(path string, v any, id string) {
+	n, ok := p.plan.Index[workflows.NodeID(id)]
+	switch {
+	case !ok || !p.plan.Nodes[n].Sensitive:
+	case p.sealed:
+		if !slices.Contains(p.reads.Sealed, n) {
+			p.reads.Sealed = append(p.reads.Sealed, n)
+		}
+	case readsOutput(v, id):
+		p.warnings = append(p.warnings, p.definition.Problemf(path+pointerOf(v, id), codeSensitive,
+			"node %q is sensitive: its output is %q here; only with.fields of a credential node sees it", id, jsonvalue.Mask))
 	}
-	return names
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"keyflow/internal/expression"
-	"keyflow/internal/jsonvalue"
 	"keyflow/workflows"
 )
 
@@ -16,22 +15,6 @@ const (
 	codeSensitive     = "sensitive"
 	codeLiteralSecret = "literal_secret"
 )
-
-// noteSensitive notes that an expression in v, which stands at path, reads a node, if that is
-// a sensitive one: either it sees the output as it is, or there is a warning.
-func (p site) noteSensitive(path string, v any, id string) {
-	n, ok := p.plan.Index[workflows.NodeID(id)]
-	switch {
-	case !ok || !p.plan.Nodes[n].Sensitive:
-	case p.sealed:
-		if !slices.Contains(p.reads.Sealed, n) {
-			p.reads.Sealed = append(p.reads.Sealed, n)
-		}
-	case readsOutput(v, id):
-		p.warnings = append(p.warnings, p.definition.Problemf(path+pointerOf(v, id), codeSensitive,
-			"node %q is sensitive: its output is %q here; only with.fields of a credential node sees it", id, jsonvalue.Mask))
-	}
-}
 
 // readsOutput reports whether a text in v mentions more of a node than status and error.
 func readsOutput(v any, id string) bool {

@@ -87,20 +87,6 @@ type Progress struct {
 	ReadSignals int64
 }
 
-// Change is the run's own part of a Progress. A final Status or a Release also ends ownership.
-type Change struct {
-	Status     Status
-	Output     []byte
-	Error      *RunError
-	StartedAt  *time.Time
-	FinishedAt *time.Time
-	WakeAt     *time.Time // with RunWaiting: when due; nil waits for a signal
-	// Release gives the run up: owner none. With RunWaiting the store refuses (ErrSignals)
-	// while unread signals exist, so that none is slept through; nothing of the entry is
-	// stored then. With RunQueued it is handed back.
-	Release bool
-}
-
 // Claim takes a run that is queued (or waiting and due) and has no owner, or, with
 // TakeoverFrom set, one whose owner is that process and whose last beat is still Beat, which is
 // looked at in the claim's own transaction. The fence grows by one and the
@@ -149,4 +135,10 @@ type Loaded struct {
 	// Err says that something stored of the run cannot be read, which another try does not change.
 	// It is claimed all the same, and Run has at least what its end needs.
 	Err error
+}
+
+// DueRun is a run that any process may claim now. The local queue is fair between workflows.
+type DueRun struct {
+	Run      ID
+	Workflow workflows.ID
 }

@@ -14,6 +14,20 @@ import (
 	"keyflow/workflows"
 )
 
+// Change is the run's own part of a Progress. A final Status or a Release also ends ownership.
+type Change struct {
+	Status     Status
+	Output     []byte
+	Error      *RunError
+	StartedAt  *time.Time
+	FinishedAt *time.Time
+	WakeAt     *time.Time // with RunWaiting: when due; nil waits for a signal
+	// Release gives the run up: owner none. With RunWaiting the store refuses (ErrSignals)
+	// while unread signals exist, so that none is slept through; nothing of the entry is
+	// stored then. With RunQueued it is handed back.
+	Release bool
+}
+
 // ID identifies a run: a UUIDv7, so that ids sort by creation.
 type ID uuid.UUID
 
@@ -128,3 +142,7 @@ type Answer struct {
 	Header http.Header `json:"header,omitempty"`
 	Body   []byte      `json:"body,omitempty"`
 }
+
+// GroupID names the runs that count together against one limit: those of a workflow with one
+// value of its concurrency key, or those of a cron trigger.
+type GroupID [16]byte

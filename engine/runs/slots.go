@@ -1,10 +1,8 @@
 package runs
 
-import "keyflow/workflows"
-
-// GroupID names the runs that count together against one limit: those of a workflow with one
-// value of its concurrency key, or those of a cron trigger.
-type GroupID [16]byte
+import (
+	"keyflow/workflows"
+)
 
 // Place says in which order a run takes its slots. A run that holds the later one never waits
 // for the earlier one, so runs cannot wait for one another in a circle.

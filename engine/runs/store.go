@@ -62,12 +62,6 @@ type CredentialWaits interface {
 	AwaitedCredentials(ctx context.Context) ([]credentials.ID, error)
 }
 
-// DueRun is a run that any process may claim now. The local queue is fair between workflows.
-type DueRun struct {
-	Run      ID
-	Workflow workflows.ID
-}
-
 // Owners keeps the heartbeat of processes. It uses its own connection and database time.
 type Owners interface {
 	// Beat stores that the owner is alive, as a number greater than that of its last beat. It waits

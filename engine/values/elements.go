@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"keyflow/engine/plan"
@@ -61,25 +60,6 @@ func (e *Elements) At(i int) (item, key any) {
 	return e.Items[i], key
 }
 
-// plainElements is the collected output: the elements' outputs in order.
-func (v *Scope) plainElements(plan *plan.Node, e *Elements) (any, error) {
-	if err := e.whole(); err != nil {
-		return nil, err
-	}
-	out := make([]any, len(e.Outputs))
-	for i, raw := range e.Outputs {
-		if raw == nil {
-			continue
-		}
-		decoded, err := v.plainOutput(plan, i, raw, e.sealed[i])
-		if err != nil {
-			return nil, fmt.Errorf("element %d: %w", i, err)
-		}
-		out[i] = decoded
-	}
-	return out, nil
-}
-
 // FailedElement is the output of an element that failed under on_item_error: continue.
 func FailedElement(err *runs.StepError) json.RawMessage {
 	raw, encodeErr := jsonvalue.EncodeShown(map[string]any{"error": ErrorValue(err)})
@@ -112,29 +92,5 @@ func (e *Elements) whole() error {
 	return &nodes.Error{
 		Code:    nodes.CodeTooLarge,
 		Message: fmt.Sprintf("the outputs of its elements have more than %d MiB together: choose what is needed with \"output\"", maxCollected>>20),
-	}
-}
-
-// KeepElement notes what a for_each keeps of an element that has ended.
-func (v *Scope) KeepElement(node int, row *runs.Step) {
-	plan, e := &v.plan.Nodes[node], v.results[node].elements
-	switch row.Status {
-	case runs.StepSucceeded:
-		if plan.IsRead {
-			e.put(row.Index, row.Output, row.Sealed)
-		}
-	case runs.StepFailed:
-		if plan.ContinueOnItemError {
-			if plan.IsRead {
-				e.put(row.Index, FailedElement(row.Error), nil)
-			}
-			return
-		}
-		if e.Err == nil {
-			first := *row.Error
-			first.Message = "element " + strconv.Itoa(row.Index) + ": " + first.Message
-			e.Err = &first
-		}
-	default: // a skipped or canceled element leaves nothing
 	}
 }

@@ -3,10 +3,8 @@ package values
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"slices"
 
-	"keyflow/engine/plan"
 	"keyflow/internal/jsonvalue"
 )
 
@@ -146,52 +144,4 @@ func FirstHidden(v any) (hidden *jsonvalue.Redacted) {
 		return text
 	})
 	return hidden
-}
-
-// marked decodes the output of a step with its redacted values.
-func (v *Scope) marked(node string, index int, output json.RawMessage, sealed []byte) (any, error) {
-	decoded, err := jsonvalue.Decode(output)
-	if err != nil || len(sealed) == 0 {
-		return decoded, err
-	}
-	if sealed[0] != PlainMarks {
-		if v.sealer == nil {
-			return nil, errors.New("this process cannot open sealed outputs")
-		}
-		if sealed, err = v.sealer.OpenOutput(v.run.ID.String(), node, index, sealed); err != nil {
-			return nil, err
-		}
-	}
-	var found Marks
-	if err := json.Unmarshal(sealed, &found); err != nil {
-		return nil, err
-	}
-	ordinal, next := -1, 0
-	return jsonvalue.ReplaceTexts(decoded, func(text any) any {
-		ordinal++
-		if next == len(found.At) || found.At[next] != ordinal {
-			return text
-		}
-		next++
-		if next <= len(found.Texts) && found.Texts[next-1] != nil {
-			return jsonvalue.Keep(OutputSource(node), *found.Texts[next-1])
-		}
-		return jsonvalue.Hide(OutputSource(node))
-	}), nil
-}
-
-// plainOutput decodes an output as later nodes see it.
-func (v *Scope) plainOutput(plan *plan.Node, index int, output json.RawMessage, sealed []byte) (any, error) {
-	id := string(plan.ID)
-	if !plan.Sensitive || sealed == nil { // an element that failed has nothing sealed
-		return v.marked(id, index, output, sealed)
-	}
-	if v.sealer == nil {
-		return jsonvalue.Hide(SensitiveSource(id)), nil
-	}
-	content, err := v.sealer.OpenOutput(v.run.ID.String(), id, index, sealed)
-	if err != nil {
-		return nil, err
-	}
-	return SensitiveOutput(id, content)
 }

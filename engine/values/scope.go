@@ -7,14 +7,36 @@ package values
 
 import (
 	"encoding/json"
-	"fmt"
-	"slices"
+	"strconv"
 	"time"
 
 	"keyflow/engine/plan"
 	"keyflow/engine/runs"
-	"keyflow/internal/jsonvalue"
 )
+
+// KeepElement notes what a for_each keeps of an element that has ended.
+func (v *Scope) KeepElement(node int, row *runs.Step) {
+	plan, e := &v.plan.Nodes[node], v.results[node].elements
+	switch row.Status {
+	case runs.StepSucceeded:
+		if plan.IsRead {
+			e.put(row.Index, row.Output, row.Sealed)
+		}
+	case runs.StepFailed:
+		if plan.ContinueOnItemError {
+			if plan.IsRead {
+				e.put(row.Index, FailedElement(row.Error), nil)
+			}
+			return
+		}
+		if e.Err == nil {
+			first := *row.Error
+			first.Message = "element " + strconv.Itoa(row.Index) + ": " + first.Message
+			e.Err = &first
+		}
+	default: // a skipped or canceled element leaves nothing
+	}
+}
 
 // Sealer seals the outputs of sensitive nodes for their place; *credentials.Vault does. What
 // was sealed for one place does not open for another.
@@ -90,108 +112,4 @@ func (v *Scope) Failed() []int {
 		}
 	}
 	return failed
-}
-
-// plain returns the output of a node as plain data.
-func (v *Scope) plain(node int, use *Reading) (any, error) {
-	n, plan := &v.results[node], &v.plan.Nodes[node]
-	if n.status != runs.StepSucceeded {
-		return nil, nil
-	}
-	size := len(n.output)
-	if n.elements != nil {
-		size = n.elements.kept
-	}
-	return n.data.get(size, use, func() (any, error) {
-		switch {
-		case n.elements != nil:
-			return v.plainElements(plan, n.elements)
-		case n.output != nil:
-			return v.plainOutput(plan, runs.NoIndex, n.output, n.sealed)
-		default:
-			return nil, nil
-		}
-	})
-}
-
-// Vars returns what the expressions of a node (or of the run's output) may read.
-func (v *Scope) Vars(reads *plan.Reads) (Reading, error) {
-	var use Reading
-	if !reads.Any && !reads.Item {
-		return use, nil
-	}
-	vars := make(map[string]any)
-	use.Vars = vars
-	vars["vars"] = v.plan.Vars
-	if reads.Run {
-		vars["run"] = v.runVars()
-	}
-	var err error
-	if reads.Input {
-		vars["input"], err = v.input.get(len(v.run.Input), &use, func() (any, error) { return jsonvalue.Decode(v.run.Input) })
-		if err != nil {
-			return use, fmt.Errorf("input: %w", err)
-		}
-	}
-	if reads.Trigger {
-		t := &v.run.Trigger
-		vars["trigger"], err = v.trigger.get(len(t.Request)+len(t.Event), &use, func() (any, error) { return triggerValue(t) })
-		if err != nil {
-			return use, fmt.Errorf("trigger: %w", err)
-		}
-	}
-	if len(reads.Nodes) > 0 {
-		seen := make(map[string]any, len(reads.Nodes))
-		for _, n := range reads.Nodes {
-			result := &v.results[n]
-			output, err := v.plain(n, &use)
-			if err != nil {
-				return use, fmt.Errorf("output of %s: %w", v.plan.Nodes[n].ID, err)
-			}
-			seen[string(v.plan.Nodes[n].ID)] = map[string]any{
-				"status": string(result.status), "output": output, "error": nodeErrorValue(&v.plan.Nodes[n], result.err),
-			}
-		}
-		vars["nodes"] = seen
-	}
-	return use, nil
-}
-
-func (v *Scope) runVars() any {
-	if v.runVar == nil {
-		v.runVar = map[string]any{
-			"id": v.run.ID.String(), "workflow": string(v.run.Workflow), "version": v.run.Version,
-			"started_at": textTime(v.run.StartedAt),
-		}
-	}
-	return v.runVar
-}
-
-// ReadyAt is now() of a node: when its last need ended, or the run's start.
-func (v *Scope) ReadyAt(plan *plan.Node) time.Time {
-	at := *v.run.StartedAt
-	for _, need := range plan.Needs {
-		if end := v.results[need].finished; end.After(at) {
-			at = end
-		}
-	}
-	return at
-}
-
-// SealedOutputs are the sealed outputs of nodes that have ended.
-func (v *Scope) SealedOutputs(of []int) map[int]any {
-	if len(of) == 0 {
-		return nil
-	}
-	out := make(map[int]any, len(of))
-	for _, n := range of {
-		switch result := &v.results[n]; {
-		case result.status != runs.StepSucceeded:
-		case result.elements != nil:
-			out[n] = slices.Clone(result.elements.sealed)
-		case result.sealed != nil:
-			out[n] = result.sealed
-		}
-	}
-	return out
 }

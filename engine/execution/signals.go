@@ -56,3 +56,21 @@ func (r *Run) connected(id credentials.ID) {
 		r.apply(state.Event{Kind: state.Due, Node: key.Node, Index: key.Index}, r.tick())
 	}
 }
+
+// applySignals applies signals in order. r.mu is held.
+func (r *Run) applySignals(signals []runs.Signal) {
+	for _, s := range signals {
+		if s.Run != r.run.ID || s.Seq <= r.readSeq {
+			continue
+		}
+		r.readSeq, r.awake = s.Seq, false
+		switch s.Kind {
+		case runs.SignalCancel:
+			r.apply(state.Event{Kind: state.Canceled}, r.tick())
+		case runs.SignalConnected:
+			r.connected(credentials.ID(s.Data))
+		case runs.SignalStep:
+			r.deliver(s.Data)
+		}
+	}
+}
