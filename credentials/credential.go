@@ -84,7 +84,8 @@ type FailureRule struct {
 	Headers map[string]string `json:"headers,omitempty"`
 	Body    string            `json:"body,omitempty"` // expression over `response` {status, headers, body}
 	Action  string            `json:"action"`         // renew, refuse, wait, quota
-	// Until is how long wait and quota last: a duration or a time of day with its zone, "00:00 America/Chicago".
+	// Until is how long wait and quota last: a duration or a time of day with its zone, "00:00
+	// America/Chicago".
 	Until       string `json:"until,omitempty"`
 	NotExecuted bool   `json:"not_executed,omitempty"` // the upstream did not act: repeating is safe
 }

@@ -49,8 +49,9 @@ type Answer struct {
 	Body   []byte
 }
 
-// Data returns the answer as expressions and the run history see it: {status, headers, body}
-// with header names in lower case, repeated ones separated by ", ", and the body decoded when it is JSON.
+// Data returns the answer as expressions and the run history see it: {status, headers, body} with
+// header names in lower case, repeated ones separated by ", ", and the body decoded when it is
+// JSON.
 func (a *Answer) Data() map[string]any { return ResponseData(a.Status, a.Header, a.Body) }
 
 // Error returns the message and the cause; it is for logs, not for answers.

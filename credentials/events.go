@@ -38,8 +38,8 @@ type EventData struct {
 	By      string   `json:"by"` // "system" when nobody asked for it
 }
 
-// ChangeEvents returns the events of an edit: old is nil at creation, next at deletion. What is stored
-// says who made it and when; a deletion is that of old.UpdatedBy at old.UpdatedAt.
+// ChangeEvents returns the events of an edit: old is nil at creation, next at deletion. What is
+// stored says who made it and when; a deletion is that of old.UpdatedBy at old.UpdatedAt.
 func ChangeEvents(old, next *Record) []outbox.Event {
 	switch {
 	case old == nil && next == nil:

@@ -11,7 +11,8 @@ type Token struct {
 	// Generation counts the answers stored, 0 before the first; it never falls, also when
 	// the token is given up (Sealed nil).
 	Generation int64
-	// Grant is the Record.Grant of the configuration that got the token; another one makes it unusable.
+	// Grant is the Record.Grant of the configuration that got the token; another one makes it
+	// unusable.
 	Grant  int64
 	Sealed []byte
 	// RenewalStarted says when a renewal of this generation began; zero when none did.

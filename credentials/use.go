@@ -52,7 +52,8 @@ type Use struct {
 	// Ready, when not nil, is called before each request, a repetition and a redirect too, and once
 	// more right before it is sent: it returns when that may be done, or ctx is done.
 	Ready func(ctx context.Context)
-	// Record, when not nil, is called with each call after its answer or failure. It must not block.
+	// Record, when not nil, is called with each call after its answer or failure. It must not
+	// block.
 	Record func(Call)
 }
 

@@ -26,10 +26,11 @@ type Verifier struct {
 	replays replays
 }
 
-// Verify checks an inbound webhook against a credential, in constant time; body is the raw
-// body. A signed request is accepted once, see [Verifier.Unverify]. verified names the headers and query keys that carried the secret; they are not for the
-// run's input. Errors: *Error (unknown, workflow not allowed), an Unauthenticated fault when
-// the request does not prove itself ([ErrReceived] when it did so before), Invalid when the type cannot verify or no secret is set.
+// Verify checks an inbound webhook against a credential, in constant time; body is the raw body. A
+// signed request is accepted once, see [Verifier.Unverify]. verified names the headers and query
+// keys that carried the secret; they are not for the run's input. Errors: *Error (unknown, workflow
+// not allowed), an Unauthenticated fault when the request does not prove itself ([ErrReceived] when
+// it did so before), Invalid when the type cannot verify or no secret is set.
 func (v *Verifier) Verify(ctx context.Context, id credentials.ID, workflow, folder string, r *http.Request, body []byte) (verified []string, err error) {
 	o, err := v.Reader.Open(ctx, id)
 	if err != nil {

@@ -58,8 +58,8 @@ func (m *Rotation) nextStep(r sealing.Keys) string {
 }
 
 // RotateKeys adds a master key and re-encrypts everything sealed with it, in the background of
-// [Rotation.ServeRotation] or by [Rotation.FinishRotation]. When a rotation is under way, or was and did not
-// end, it is that one which goes on.
+// [Rotation.ServeRotation] or by [Rotation.FinishRotation]. When a rotation is under way, or was
+// and did not end, it is that one which goes on.
 //
 // With a database that processes share, the first call only adds the key to the key file: the
 // operator gives the file to the others, and the next call re-encrypts. Keys from the

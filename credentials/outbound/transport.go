@@ -1,6 +1,6 @@
-// Package outbound is the outgoing HTTP client of nodes: for each request it opens the credential as
-// it is at that moment, waits for its limits, attaches the secret last, judges the response by the
-// failure rules, recovers from a refusal once, and redacts what comes back.
+// Package outbound is the outgoing HTTP client of nodes: for each request it opens the credential
+// as it is at that moment, waits for its limits, attaches the secret last, judges the response by
+// the failure rules, recovers from a refusal once, and redacts what comes back.
 //
 // It must not know nodes or runs, nor how tokens and versions are kept.
 package outbound

@@ -212,7 +212,8 @@ func TestBody(t *testing.T) {
 	}
 }
 
-// TestEncodedBody finds secrets in bodies in other encodings, declared or not, and keeps the encoding.
+// TestEncodedBody finds secrets in bodies in other encodings, declared or not, and keeps the
+// encoding.
 func TestEncodedBody(t *testing.T) {
 	t.Parallel()
 	const latin, korean = "canary-secret-1", "비밀번호-카나리아"

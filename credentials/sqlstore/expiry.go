@@ -73,8 +73,8 @@ func (s *Store) remind(ctx context.Context, id credentials.ID, seen int64, now t
 	})
 }
 
-// narrow adds the conditions of a list that concern state, end, last use and keep_alive. A status is that
-// which is shown: a credential that works and ends soon is expiring.
+// narrow adds the conditions of a list that concern state, end, last use and keep_alive. A status
+// is that which is shown: a credential that works and ends soon is expiring.
 func narrow(q *gorm.DB, f *credentials.Filter) *gorm.DB {
 	now, soon := micros(f.Now), micros(f.Now.Add(credentials.ExpiringSoon))
 	const works = "c.state IN ('ok', 'untested')"

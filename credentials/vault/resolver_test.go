@@ -525,7 +525,8 @@ func TestCanceledRequest(t *testing.T) {
 	}
 }
 
-// Headers of a use are on every hop, with and without a credential, and not in the caller's request.
+// Headers of a use are on every hop, with and without a credential, and not in the caller's
+// request.
 func TestHeadersOfAUse(t *testing.T) {
 	t.Parallel()
 	n := online(t)

@@ -40,8 +40,8 @@ type Options struct {
 	Sources *sources.Sources
 	// Usages finds the workflows that name a credential; nil finds none.
 	Usages func(ctx context.Context, id credentials.ID) ([]credentials.Usage, error)
-	// Connected, when not nil, is called with a credential that a person had to connect and that can
-	// be used now, or is gone. It must not block.
+	// Connected, when not nil, is called with a credential that a person had to connect and that
+	// can be used now, or is gone. It must not block.
 	Connected func(id credentials.ID)
 	// Users says which workflows name some credentials, and which of others exist; nil: uses at
 	// run time keep no credential, and UsedBy is 0.

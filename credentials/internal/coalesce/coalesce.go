@@ -57,8 +57,8 @@ func (r *Reads[K, V]) join(ctx context.Context, key K, read func(context.Context
 	return first
 }
 
-// run reads until nobody waits any more. A result is published last: who has it and asks again meets
-// no trace of the read that gave it.
+// run reads until nobody waits any more. A result is published last: who has it and asks again
+// meets no trace of the read that gave it.
 func (r *Reads[K, V]) run(ctx context.Context, key K, now *reading[V], read func(context.Context) (V, error)) {
 	for now != nil {
 		now.value, now.err = read(ctx)

@@ -100,8 +100,8 @@ func versionDigest(w credentials.Version) ([]byte, error) {
 	return digest(w)
 }
 
-// digest is the SHA-256 of v as JSON without what is empty: a database does not distinguish null and
-// empty.
+// digest is the SHA-256 of v as JSON without what is empty: a database does not distinguish null
+// and empty.
 func digest(v any) ([]byte, error) {
 	text, err := json.Marshal(v)
 	if err != nil {

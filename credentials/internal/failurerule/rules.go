@@ -38,8 +38,8 @@ type Verdict struct {
 	Description string
 }
 
-// Compile prepares the rules of c; renews says that its type has tokens. A rule that no longer compiles is left out and logged:
-// it was checked when it was saved.
+// Compile prepares the rules of c; renews says that its type has tokens. A rule that no longer
+// compiles is left out and logged: it was checked when it was saved.
 func Compile(c *credentials.Credential, renews bool, log *slog.Logger) Set {
 	set := Set{log: log}
 	for _, rule := range c.FailureRules {

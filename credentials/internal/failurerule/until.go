@@ -10,9 +10,9 @@ import (
 	"keyflow/credentials"
 )
 
-// Until reads the `until` of a failure rule, counted from now: a duration ("20s", "1d"), or
-// the next time that a clock in a zone of the IANA database shows HH:MM ("00:00 America/Chicago"); where it is put
-// forward over that time, the hour before or after.
+// Until reads the `until` of a failure rule, counted from now: a duration ("20s", "1d"), or the
+// next time that a clock in a zone of the IANA database shows HH:MM ("00:00 America/Chicago");
+// where it is put forward over that time, the hour before or after.
 func Until(text string, now time.Time) (time.Time, error) {
 	clock, zone, isTime := strings.Cut(text, " ")
 	if !isTime {

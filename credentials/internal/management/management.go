@@ -152,8 +152,8 @@ func (rs *Records) edit(ctx context.Context, caller identity.Caller, id credenti
 	})
 }
 
-// Delete removes a credential with all versions and tokens. While workflows name it, or have
-// used it at run time in the last 30 days, that is a Conflict whose problems list them, unless force.
+// Delete removes a credential with all versions and tokens. While workflows name it, or have used
+// it at run time in the last 30 days, that is a Conflict whose problems list them, unless force.
 func (rs *Records) Delete(ctx context.Context, caller identity.Caller, id credentials.ID, force bool) error {
 	all, err := rs.Usage.UsagesOf(ctx, id)
 	if err != nil {

@@ -58,9 +58,9 @@ func (e *KeyError) Unwrap() error {
 	return fault.New(fault.Unavailable, "%s", e.Message).Because(e.Err)
 }
 
-// OpenKeyset reads the master key from env, the value of KEYFLOW_MASTER_KEY, or when that is
-// empty from the key file in dir. The value is the text of a key file (a Tink keyset in JSON)
-// or 32 random bytes in base64. Without either it makes a new key, which [Keyset.Prove] writes to the
+// OpenKeyset reads the master key from env, the value of KEYFLOW_MASTER_KEY, or when that is empty
+// from the key file in dir. The value is the text of a key file (a Tink keyset in JSON) or 32
+// random bytes in base64. Without either it makes a new key, which [Keyset.Prove] writes to the
 // file once it has seen that the database is new. Errors are *KeyError.
 func OpenKeyset(dir, env string) (*Keyset, error) {
 	if env != "" {
