@@ -103,6 +103,7 @@ const (
 	TypeClientCertificate TypeName = "client_certificate"
 )
 
+// The actions of failure rules.
 const (
 	RuleRenew  = "renew"
 	RuleRefuse = "refuse"

@@ -17,6 +17,14 @@ import (
 	"keyflow/internal/suggest"
 )
 
+// Sizes that no real credential reaches, in bytes; MaxEntries counts.
+const (
+	MaxName        = 200
+	MaxDescription = 4096
+	MaxEntries     = 100
+	MaxText        = 64 << 10
+)
+
 // ReadOnly lists the parts of a credential that an input may repeat and that are ignored.
 func ReadOnly() []string {
 	return []string{
@@ -202,10 +210,3 @@ func mergePatch(target, patch any) any {
 	}
 	return merged
 }
-
-const (
-	MaxName        = 200
-	MaxDescription = 4096
-	MaxEntries     = 100
-	MaxText        = 64 << 10
-)

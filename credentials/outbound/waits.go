@@ -14,8 +14,6 @@ import (
 	"keyflow/credentials/token"
 )
 
-const ()
-
 // parks reports whether the caller can give up and come back: it can until something was done.
 func (t *Transport) parks() bool { return t.Use.Park && !t.begun.Load() }
 

@@ -187,8 +187,6 @@ func (rt *Rotation) tryCandidate(ctx context.Context, now *decrypted.Current, o 
 	return result, err
 }
 
-var errReplaced = errors.New("replaced in the meantime")
-
 // canFallBack refuses a promise that could not be kept: whether the former fields still work
 // must be found out without a person.
 func canFallBack(o *decrypted.Credential) error {

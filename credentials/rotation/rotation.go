@@ -8,6 +8,7 @@ package rotation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -132,3 +133,5 @@ func damagedVersion(id credentials.ID, number int, err error) error {
 	return fault.New(fault.Conflict, "version %d of credential %q is damaged in the database, or from an older release: enter its secret fields again", number, id).
 		Because(err)
 }
+
+var errReplaced = errors.New("replaced in the meantime")

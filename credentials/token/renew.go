@@ -39,18 +39,19 @@ func (ts *Tokens) Get(ctx context.Context, o *decrypted.Credential) (*Cached, er
 	return next, err
 }
 
-// cause is why a token is renewed.
-type cause int
+// Cause is why a token is renewed.
+type Cause int
 
+// The causes of a renewal.
 const (
-	planned   cause = iota // it ends, or there is none
+	planned   Cause = iota // it ends, or there is none
 	ByRule                 // an answer said that it was refused
 	byRequest              // a person asked: no pause applies
 )
 
 // Renew returns a token newer than generation used. Whoever comes while a renewal is under
 // way shares it; whoever failed with a token that was replaced meanwhile gets the new one.
-func (ts *Tokens) Renew(ctx context.Context, o *decrypted.Credential, used int64, why cause) (*Cached, error) {
+func (ts *Tokens) Renew(ctx context.Context, o *decrypted.Credential, used int64, why Cause) (*Cached, error) {
 	for range 3 {
 		h, f, err := ts.join(ctx, o, used, why)
 		if h != nil || err != nil {
@@ -72,7 +73,7 @@ func (ts *Tokens) Renew(ctx context.Context, o *decrypted.Credential, used int64
 }
 
 // join returns a token or an error that is known already, else the flight to wait for.
-func (ts *Tokens) join(ctx context.Context, o *decrypted.Credential, used int64, why cause) (*Cached, *flight, error) {
+func (ts *Tokens) join(ctx context.Context, o *decrypted.Credential, used int64, why Cause) (*Cached, *flight, error) {
 	now := ts.Now()
 	ts.Renewals.mu.Lock()
 	defer ts.Renewals.mu.Unlock()

@@ -7,6 +7,9 @@ import (
 	"keyflow/credentials"
 )
 
+// useResolution is how exact last_used_at is.
+const useResolution = time.Minute
+
 // uses collects last uses until they are written. Its zero value is empty.
 type uses struct {
 	mu   sync.Mutex

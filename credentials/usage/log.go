@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	useResolution = time.Minute // last_used_at is as exact as this
-	useWrites     = 10 * time.Second
-	flushTimeout  = 5 * time.Second
+	useWrites    = 10 * time.Second
+	flushTimeout = 5 * time.Second
 )
 
 // Log knows who uses credentials. It is safe for concurrent use.
@@ -81,4 +80,16 @@ func (l *Log) flush(ctx context.Context, all bool) error {
 		err = errors.Join(l.Records.Touch(ctx, due), err)
 	}
 	return err
+}
+
+// flushUsages writes what is due, or all. What cannot be written is noted again by the next use.
+func (l *Log) flushUsages(ctx context.Context, all bool) error {
+	if l.Store == nil {
+		return nil
+	}
+	due := l.seen.take(l.Now(), all)
+	if len(due) == 0 {
+		return nil
+	}
+	return l.Store.NoteUsages(ctx, due)
 }

@@ -19,18 +19,6 @@ const (
 	maxSeen = 10_000
 )
 
-// flushUsages writes what is due, or all. What cannot be written is noted again by the next use.
-func (l *Log) flushUsages(ctx context.Context, all bool) error {
-	if l.Store == nil {
-		return nil
-	}
-	due := l.seen.take(l.Now(), all)
-	if len(due) == 0 {
-		return nil
-	}
-	return l.Store.NoteUsages(ctx, due)
-}
-
 // Reports says who uses credentials.
 type Reports struct {
 	Log     *Log

@@ -36,6 +36,7 @@ func TestABrokenConnectionIsNotTriedAgain(t *testing.T) {
 		"POST of a run": {
 			credential: `{"id": "crm", "type": "bearer_token", "allowed_hosts": [%[2]q], "fields": {"token": "canary-Token-1"}}`,
 			use: func(t *testing.T, n *network, url string) {
+				t.Helper()
 				req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader("pay"))
 				if err != nil {
 					t.Fatal(err)
@@ -49,6 +50,7 @@ func TestABrokenConnectionIsNotTriedAgain(t *testing.T) {
 		"GET of a test": {
 			credential: `{"id": "crm", "type": "bearer_token", "allowed_hosts": [%[2]q], "test_url": %[1]q, "fields": {"token": "canary-Token-1"}}`,
 			use: func(t *testing.T, n *network, _ string) {
+				t.Helper()
 				if _, err := n.Test(t.Context(), admin, "crm"); err != nil {
 					t.Fatal(err)
 				}
@@ -59,6 +61,7 @@ func TestABrokenConnectionIsNotTriedAgain(t *testing.T) {
 				"access_token_url": %[1]q, "token_method": "GET", "client_id": "it", "client_secret": "canary-Secret-1"}}`,
 			answer: `{"access_token": "canary-Access-1", "token_type": "Bearer", "expires_in": 3600}`,
 			use: func(t *testing.T, n *network, _ string) {
+				t.Helper()
 				_ = n.Refresh(t.Context(), admin, "crm") // the second one fails
 			},
 		},

@@ -28,18 +28,6 @@ import (
 	"keyflow/credentials/usage"
 )
 
-// rooms are the parts of a vault that others have no access to.
-type rooms struct {
-	reader    *decrypted.Reader
-	editor    *editing.Editor
-	states    *status.States
-	tokens    *token.Tokens
-	resolver  *outbound.Resolver
-	usage     *usage.Log
-	reminders *usage.Reminders
-	masterKey *masterkey.Rotation
-}
-
 // build composes a vault, lower rooms first.
 func build(o Options, list []presets.Preset) *Vault {
 	process, redirectURL := rand.Text(), strings.TrimSuffix(o.PublicURL, "/")+credentials.CallbackPath

@@ -19,10 +19,15 @@ import (
 
 	"keyflow/credentials"
 	"keyflow/credentials/authtype"
+	"keyflow/credentials/internal/decrypted"
+	"keyflow/credentials/internal/editing"
+	"keyflow/credentials/internal/status"
 	"keyflow/credentials/masterkey"
 	"keyflow/credentials/outbound"
 	"keyflow/credentials/presets"
 	"keyflow/credentials/sources"
+	"keyflow/credentials/token"
+	"keyflow/credentials/usage"
 )
 
 const startTimeout = 10 * time.Second
@@ -114,3 +119,15 @@ func (v *Vault) Resolver() *outbound.Resolver { return v.rooms.resolver }
 
 // Presets lists the presets, ordered by id.
 func (v *Vault) Presets() []presets.Preset { return slices.Clone(v.presets) }
+
+// rooms are the parts of a vault that others have no access to.
+type rooms struct {
+	reader    *decrypted.Reader
+	editor    *editing.Editor
+	states    *status.States
+	tokens    *token.Tokens
+	resolver  *outbound.Resolver
+	usage     *usage.Log
+	reminders *usage.Reminders
+	masterKey *masterkey.Rotation
+}

@@ -12,9 +12,7 @@ import (
 	"keyflow/internal/suggest"
 )
 
-// The actions of failure rules.
-const ()
-
+// checkRules checks failure rules as written.
 func (e *Edit) checkRules() {
 	if len(e.In.FailureRules) > document.MaxEntries {
 		e.Add("/failure_rules", problem.TooLong, fmt.Sprintf("can hold at most %d rules", document.MaxEntries))

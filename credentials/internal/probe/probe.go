@@ -27,8 +27,10 @@ import (
 	"keyflow/internal/identity"
 )
 
+// Timeout bounds one test with all its requests.
+const Timeout = 30 * time.Second
+
 const (
-	Timeout      = 30 * time.Second
 	testBody     = 4 << 10         // of an answer in a trace
 	clockWarning = 2 * time.Minute // difference of clocks worth mentioning
 )

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// IDForm is the regular expression of ids: of credentials, and of the segments of a folder.
 const maxPathLength = 512
 
+// IDForm is the regular expression of ids: of credentials, and of the segments of a folder.
 const IDForm = `^[a-z0-9][a-z0-9_-]{0,62}$`
 
 var (
