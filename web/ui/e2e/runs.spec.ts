@@ -47,6 +47,7 @@ async function prepare(page: Page) {
   await put('sync', { read: value('read'), write: call, report: value('done', 'write') });
   await put('single', { ask: { type: 'approval', with: { message: 'Go on?' } } }, { concurrency: { limit: 1 } });
   await put('parent', { child: { type: 'workflow', with: { workflow: 'release', input: { version: 7 } } } });
+  await put('elements', { each: { type: 'transform', for_each: 'input.list', with: { value: '{{ item }}' } } });
   const each = (i: number) => [`n${String(i)}`, value('x', ...(i < 10 ? [] : [`n${String(i - 10)}`]))] as const;
   await put('huge', Object.fromEntries(Array.from({ length: 1000 }, (_, i) => each(i))));
 }
@@ -228,6 +229,23 @@ test('draws a run of a thousand nodes', async ({ page }) => {
   await page.getByRole('tab', { name: 'Graph' }).click();
   await expect(page.locator('.kf-node')).toHaveCount(1000);
   expect((await worked(devtools)) - before).toBeLessThan(3);
+});
+
+test('loads the steps of a run with many on demand, and keeps every digit', async ({ page }) => {
+  await signIn(page, '/runs');
+  const input = `{"input":{"list":[12345678901234567890${',1'.repeat(449)}]}}`;
+  const headers = { 'Content-Type': 'application/json' };
+  const answer = await page.request.post(`${world.keyflow.url}/api/v1/workflows/elements/runs?wait=60s`, { data: input, headers });
+  const { id } = (await answer.json()) as { id: string };
+  await page.goto(`${world.keyflow.url}/runs/${id}`);
+  await expect(page.getByRole('group', { name: 'Steps by status' })).toContainText('451 steps:');
+  const steps = page.getByRole('table', { name: 'Steps' });
+  await expect(steps).toContainText('199 elements loaded');
+  await page.getByRole('button', { name: 'Load more steps (200 of 451 loaded)' }).click();
+  await expect(steps).toContainText('399 elements loaded');
+  await page.getByRole('button', { name: 'Load more steps (400 of 451 loaded)' }).click();
+  await expect(steps).toContainText('450 of 450 elements ended');
+  await expect(page.getByRole('group', { name: 'Input', exact: true })).toContainText('12345678901234567890');
 });
 
 test('filters the list, kept in the URL, and cancels many', async ({ page, look }) => {

@@ -1,5 +1,6 @@
 // The one way to the server: every request goes through `request`, every failure is an
 // ApiError, and a lost session is announced once to whoever listens.
+import { parseJSON, stringify } from './json';
 import type { Problem } from './types';
 
 /** The path under which the page is served, without a slash at its end. */
@@ -55,7 +56,7 @@ export async function request<T>(method: string, path: string, options: RequestO
   let body: string | undefined;
   if (options.body !== undefined) {
     headers['Content-Type'] ??= 'application/json';
-    body = typeof options.body === 'string' ? options.body : JSON.stringify(options.body);
+    body = typeof options.body === 'string' ? options.body : stringify(options.body);
   }
 
   let response: Response;
@@ -116,26 +117,6 @@ function parseProblem(response: Response, text: string): ApiError {
     problems.filter((p) => typeof p.message === 'string'),
     body,
   );
-}
-
-type RawJSON = { rawJSON?: (text: string) => unknown };
-type Reviver = (this: unknown, key: string, value: unknown, context?: { source?: string }) => unknown;
-
-// Keeps a number that JavaScript cannot hold (9007199254740993, 1.10) as its own text, so
-// that showing or sending it back does not change it. Browsers without JSON.rawJSON round.
-const exactNumbers: Reviver = (_key, value, context) => {
-  const { rawJSON } = JSON as RawJSON;
-  const exact = typeof value !== 'number' || context?.source === undefined || String(value) === context.source;
-  return exact || !rawJSON ? value : rawJSON(context.source ?? '');
-};
-
-/** Parses JSON without losing a digit; undefined when it is none. */
-export function parseJSON(text: string): unknown {
-  try {
-    return JSON.parse(text, exactNumbers);
-  } catch {
-    return undefined;
-  }
 }
 
 /** A query string of the given parameters, without the empty ones; "" or "?a=b". */

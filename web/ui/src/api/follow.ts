@@ -1,7 +1,8 @@
 // Follows one run over a stream: goes on after a cut where it stopped, notices a stream that
 // is silent, and says how it is doing.
-import { ApiError, openStream, parseJSON } from './client';
+import { ApiError, openStream } from './client';
 import { EventParser, type ServerEvent } from './events';
+import { parseJSON } from './json';
 import { isUnfinished, type RunSummary, type RunUpdate, type Step } from './types';
 
 /** connecting: the first try; live; reconnecting: cut off; blocked: cut off again and again. */

@@ -1,5 +1,6 @@
 // What the page reads, by key: lists under [noun, 'list', filter], objects under [noun, id].
 import { infiniteQueryOptions, queryOptions } from '@tanstack/react-query';
+import { readRun } from './readrun';
 import {
   credentials,
   keys,
@@ -11,7 +12,7 @@ import {
   type RunFilter,
   type WorkflowFilter,
 } from './resources';
-import { isUnfinished, type Credential, type List, type RunStatus } from './types';
+import { isUnfinished, type Credential, type List, type Run, type RunStatus } from './types';
 
 function pages<T>(queryKey: readonly unknown[], get: (cursor: string) => Promise<List<T>>) {
   return infiniteQueryOptions({
@@ -101,7 +102,8 @@ export const queries = {
   run: (id: string) =>
     queryOptions({
       queryKey: ['runs', id],
-      queryFn: () => runs.get(id),
+      /** Again with the pages that were loaded. */
+      queryFn: ({ client, queryKey }) => readRun(id, client.getQueryData<Run>(queryKey)?.steps?.length),
       refetchOnWindowFocus: false,
       refetchOnReconnect: false,
       structuralSharing: false,

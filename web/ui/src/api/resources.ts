@@ -14,6 +14,7 @@ import type {
   List,
   Run,
   RunSummary,
+  Step,
   SentEvent,
   Session,
   TestResult,
@@ -161,6 +162,8 @@ export const runs = {
   list: async (filter: RunFilter, cursor: string, limit = pageSize) =>
     (await request<List<RunSummary>>('GET', `/runs${query({ ...filter, cursor, limit })}`)).data,
   get: async (run: string) => (await request<Run>('GET', `/runs/${id(run)}`)).data,
+  steps: async (run: string, cursor: string) =>
+    (await request<List<Step>>('GET', `/runs/${id(run)}/steps${query({ cursor, limit: 200 })}`)).data,
   cancel: async (run: string) => {
     await request('POST', `/runs/${id(run)}/cancel`);
   },

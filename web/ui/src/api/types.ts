@@ -338,7 +338,16 @@ export type RunUpdate = { run: RunSummary & { output?: unknown } } | { step: Ste
 /** What a person decided: the output of an approval. */
 export type Decision = { approved: boolean; by: string | null; comment: string; at: string };
 
-export type Run = RunSummary & { input?: unknown; output?: unknown; steps?: Step[] | null };
+export type Run = RunSummary & {
+  input?: unknown;
+  output?: unknown;
+  /** The first page of the steps, and further ones as they are loaded. */
+  steps?: Step[] | null;
+  /** How many steps have each status, loaded or not. */
+  step_counts?: Partial<Record<StepStatus, number>>;
+  /** Where the next page begins; null when all are loaded. */
+  steps_cursor?: string | null;
+};
 
 // --- triggers ---
 

@@ -1,6 +1,7 @@
 import { Button, Group, Text } from '@mantine/core';
 import { useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
+import { stringify } from '../api/json';
 import { saveAs } from '../saveas';
 import { Copy } from './copy';
 
@@ -10,7 +11,7 @@ export const shownCharacters = 64 * 1024;
 /** A JSON value, formatted; long ones are cut and can be had in full as a file. */
 export function Json({ value, name }: { value: unknown; name: string }) {
   const { t } = useTranslation();
-  const text = useMemo(() => JSON.stringify(value, null, 2) ?? 'null', [value]);
+  const text = useMemo(() => stringify(value, 2) ?? 'null', [value]);
   const cut = text.length > shownCharacters;
   return (
     <div className="kf-json">

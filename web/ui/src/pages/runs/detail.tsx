@@ -21,6 +21,7 @@ import { LiveBadge } from './livebadge';
 import { byNode } from './merge';
 import { Remedy } from './remedy';
 import { RunScopeProvider } from './scope';
+import { MoreSteps, StepCounts } from './moresteps';
 import { StepTable } from './steps';
 import { triggerName, useTriggerName } from './trigger';
 import { shortID } from './waiting';
@@ -86,7 +87,9 @@ function RunBody({ run, onDecided }: { run: Run; onDecided: () => void }) {
         <Overview run={run} />
         {!version.isPending && <Execution run={run} graph={graph} nodes={nodes} />}
         <Section title={t('runs.steps')} help={t('runs.stepsHelp')}>
+          <StepCounts run={run} />
           <StepTable nodes={nodes} />
+          <MoreSteps run={run} />
         </Section>
         <Grid gap="md">
           <Grid.Col span={{ base: 12, md: 6 }}>

@@ -1,10 +1,12 @@
 // A run as it goes on: read once, then followed over a stream; asked for again and again when
 // the stream does not come through; left alone while nobody looks.
-import { useQuery, useQueryClient } from '@tanstack/react-query';
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useDocumentVisibility } from '@mantine/hooks';
 import { useEffect, useState } from 'react';
 import { followRun, type StreamState } from '../../api/follow';
 import { queries } from '../../api/queries';
+import { runs } from '../../api/resources';
+import { addSteps } from '../../api/steps';
 import { isUnfinished, type RunUpdate } from '../../api/types';
 import { merge } from './merge';
 
@@ -55,6 +57,17 @@ export function useLiveRun(id: string) {
       if (!following || stream !== 'live') void run.refetch();
     },
   };
+}
+
+/** Loads the next page of a run's steps. */
+export function useMoreSteps(id: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (cursor: string) => runs.steps(id, cursor),
+    onSuccess: (page, cursor) => {
+      client.setQueryData(queries.run(id).queryKey, (known) => (known?.steps_cursor === cursor ? addSteps(known, page) : known));
+    },
+  });
 }
 
 function useLongHidden(): boolean {

@@ -23,6 +23,20 @@ it('replaces what changed, adds what is new, leaves the rest alone', () => {
   expect(before.steps).toHaveLength(3);
 });
 
+it('counts by status what it knows, and leaves the count of other steps alone', () => {
+  const some: Run = { ...run(step('a'), step('b')), step_counts: { running: 2, succeeded: 300 }, steps_cursor: 'b' };
+  const after = merge(some, [{ step: step('a', { status: 'failed' }) }, { step: step('c', { index: 7, status: 'succeeded' }) }]);
+  expect(after).toMatchObject({ step_counts: { running: 1, failed: 1, succeeded: 300 }, steps_cursor: 'b' });
+  const all = merge(run(step('a')), [{ step: step('b', { status: 'succeeded' }) }]);
+  expect(all).toMatchObject({ step_counts: { running: 1, succeeded: 1 }, steps_cursor: null });
+});
+
+it('has all steps once a stream has sent those that were not loaded', () => {
+  const some: Run = { ...run(step('a')), step_counts: { running: 3 }, steps_cursor: 'a' };
+  const after = merge(some, [{ step: step('b', { index: 0, status: 'succeeded' }) }, { step: step('b', { index: 1 }) }]);
+  expect(after).toMatchObject({ step_counts: { running: 2, succeeded: 1 }, steps_cursor: null });
+});
+
 it('takes the end of the run and keeps its input', () => {
   const after = merge(run(), [{ run: { ...summary, status: 'succeeded', output: null } }]);
   expect(after).toMatchObject({ status: 'succeeded', input: { kept: true } });

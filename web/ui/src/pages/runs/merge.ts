@@ -1,11 +1,8 @@
+import { stepKey, stepTotal } from '../../api/steps';
 import type { Run, RunUpdate, Step } from '../../api/types';
 
-function keyOf(step: Step): string {
-  return `${step.node}/${String(step.index ?? '')}`;
-}
-
 export function sameStep(a: Step, b: Step): boolean {
-  return keyOf(a) === keyOf(b);
+  return stepKey(a) === stepKey(b);
 }
 
 /** A step's name: its node, and with for_each the number of its element. */
@@ -17,7 +14,8 @@ export function stepName({ node, index }: Step): string {
 export function merge(run: Run, updates: RunUpdate[]): Run {
   let next = run;
   const steps = [...(run.steps ?? [])];
-  const place = new Map(steps.map((step, position) => [keyOf(step), position]));
+  const counts = { ...run.step_counts };
+  const place = new Map(steps.map((step, position) => [stepKey(step), position]));
   for (const update of updates) {
     if ('run' in update) {
       next = { ...next, waiting_for: undefined, ...update.run, output: update.run.output ?? next.output };
@@ -25,11 +23,24 @@ export function merge(run: Run, updates: RunUpdate[]): Run {
     }
     const { step } = update;
     const shortened = step.status === 'succeeded' && (step.output ?? null) === null;
-    const known = place.get(keyOf(step));
-    if (known === undefined) place.set(keyOf(step), steps.push({ ...step, shortened }) - 1);
-    else steps[known] = { ...step, shortened };
+    const known = place.get(stepKey(step));
+    if (known === undefined) {
+      place.set(stepKey(step), steps.push({ ...step, shortened }) - 1);
+      continue;
+    }
+    const before = steps[known]?.status;
+    if (before) counts[before] = (counts[before] ?? 0) - 1;
+    counts[step.status] = (counts[step.status] ?? 0) + 1;
+    steps[known] = { ...step, shortened };
   }
-  return { ...next, steps };
+  const all = !run.steps_cursor || steps.length >= stepTotal(run);
+  return { ...next, steps, step_counts: all ? countsOf(steps) : counts, steps_cursor: all ? null : run.steps_cursor };
+}
+
+function countsOf(steps: Step[]): Run['step_counts'] {
+  const counts: Run['step_counts'] = {};
+  for (const { status } of steps) counts[status] = (counts[status] ?? 0) + 1;
+  return counts;
 }
 
 /** A node's part in a run: its own step, and those of its elements with for_each. */

@@ -161,7 +161,8 @@ function StepRow({ step, elements, open, onToggle }: RowProps) {
   const { t } = useTranslation();
   const request = lastRequest(step);
   const name = stepName(step);
-  const decision = decisionOf(step, useRunScope().types.get(step.node));
+  const { run, types } = useRunScope();
+  const decision = decisionOf(step, types.get(step.node));
   return (
     <Table.Tr>
       <Table.Td className="kf-mono kf-nowrap" fw={550}>
@@ -171,7 +172,9 @@ function StepRow({ step, elements, open, onToggle }: RowProps) {
         <StatusBadge status={step.status} />
         {elements.length > 0 && (
           <Text size="xs" c="dimmed">
-            {t('runs.elementsDone', { done: elements.filter((each) => final.includes(each.status)).length, count: elements.length })}
+            {run.steps_cursor
+              ? t('runs.elementsLoaded', { count: elements.length })
+              : t('runs.elementsDone', { done: elements.filter((each) => final.includes(each.status)).length, count: elements.length })}
           </Text>
         )}
         <WaitReason step={step} />

@@ -1,6 +1,7 @@
 import { Text } from '@mantine/core';
 import { useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
+import { stringify } from '../../api/json';
 import { lineDiff, type DiffLine } from './linediff';
 
 const signs = { same: ' ', added: '+', removed: '-' } as const;
@@ -11,7 +12,7 @@ type Props = { from: { version: number; definition: unknown }; to: { version: nu
 export function Compare({ from, to }: Props) {
   const { t } = useTranslation();
   const lines = useMemo(
-    () => lineDiff(JSON.stringify(from.definition, null, 2), JSON.stringify(to.definition, null, 2)),
+    () => lineDiff(stringify(from.definition, 2) ?? '', stringify(to.definition, 2) ?? ''),
     [from.definition, to.definition],
   );
   const title = t('compare.title', { from: from.version, to: to.version });

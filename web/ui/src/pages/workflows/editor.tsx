@@ -4,6 +4,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { ApiError } from '../../api/client';
+import { stringify } from '../../api/json';
 import { workflows, type Revised } from '../../api/resources';
 import type { Applied, Problem, WorkflowDetail } from '../../api/types';
 import { Failure } from '../../components/feedback';
@@ -110,7 +111,7 @@ export function useDefinition(initial: string, save: (text: string) => Promise<A
 export function DefinitionEditor({ workflow, onDone }: { workflow: Revised<WorkflowDetail>; onDone: () => void }) {
   const { t } = useTranslation();
   const [etag] = useState(workflow.etag);
-  const [initial] = useState(() => JSON.stringify(workflow.definition, null, 2));
+  const [initial] = useState(() => stringify(workflow.definition, 2) ?? '');
   const edit = useDefinition(initial, (text) => workflows.put(workflow.id, text, etag, false), onDone);
   const stale = edit.put.error instanceof ApiError && edit.put.error.status === 412;
   return (

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { parseJSON } from '../../api/client';
+import { parseJSON } from '../../api/json';
 import { defaultsOf, fieldsOf, inputText, problemOf, valuesOf } from './inputform';
 
 const schema = {

@@ -1,6 +1,8 @@
 // The form of a run's input, from the workflow's JSON Schema: one field per property of an
 // object. Whatever has no field of its own is written as JSON.
 
+import { stringify } from '../../api/json';
+
 export type InputField = {
   name: string;
   kind: 'text' | 'number' | 'boolean' | 'choice' | 'json';
@@ -54,7 +56,7 @@ export function valuesOf(fields: InputField[], input: unknown): InputValues | nu
     if (!field) return null;
     const plain = field.kind === 'text' || field.kind === 'choice';
     if (plain && typeof value !== 'string') return null;
-    values[name] = plain ? String(value) : JSON.stringify(value);
+    values[name] = plain ? String(value) : (stringify(value) ?? '');
   }
   return values;
 }

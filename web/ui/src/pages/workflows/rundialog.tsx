@@ -3,7 +3,8 @@ import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useState, type SubmitEvent } from 'react';
 import { useTranslation } from 'react-i18next';
-import { ApiError, parseJSON } from '../../api/client';
+import { ApiError } from '../../api/client';
+import { parseJSON, stringify } from '../../api/json';
 import { queries } from '../../api/queries';
 import { workflows } from '../../api/resources';
 import { Failure, Loading } from '../../components/feedback';
@@ -112,7 +113,7 @@ function useInput(schema: unknown, input: unknown) {
   const [fields] = useState(() => fieldsOf(schema));
   const first = input === undefined ? defaultsOf(schema) : input;
   const [values, setValues] = useState(() => valuesOf(fields, first) ?? {});
-  const [json, setJson] = useState(() => JSON.stringify(first, null, 2) ?? 'null');
+  const [json, setJson] = useState(() => stringify(first, 2) ?? 'null');
   const [mode, setMode] = useState(() => (fields.length > 0 && valuesOf(fields, first) ? 'form' : 'json'));
   const [kept, setKept] = useState(false);
   const text = mode === 'form' ? inputText(fields, values) : json;
