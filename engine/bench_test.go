@@ -13,8 +13,8 @@ import (
 	"keyflow/nodes"
 )
 
-// BenchmarkRun is the engine's part of docs/explanation/performance.md: a run of one step, started and
-// waited for, with everything durable. runs/s is the figure to watch.
+// BenchmarkRun is the engine's part of docs/explanation/performance.md: a run of one step, started
+// and waited for, with everything durable. runs/s is the figure to watch.
 func BenchmarkRun(b *testing.B) {
 	for _, callers := range []int{1, 16, 64, 256} {
 		b.Run(fmt.Sprintf("%dcallers", callers), func(b *testing.B) {

@@ -33,7 +33,7 @@ func (e *Engine) Callback(ctx context.Context, token string, request any) error 
 	if err != nil {
 		return err
 	}
-	err = e.Bring(ctx, run, node, nodes.CodeWaitsForCallback, request)
+	err = e.Deliver(ctx, run, node, nodes.CodeWaitsForCallback, request)
 	if fault.Is(err, fault.NotFound) {
 		return callback.ErrUnknown
 	}

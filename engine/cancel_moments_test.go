@@ -39,7 +39,7 @@ func TestCancelAtEveryCommit(t *testing.T) {
 				ended, steps := w.wait(run)
 				w.store.around.Store(nil)
 				if ended.Status == runs.Canceled && canceled != nil {
-					t.Errorf("commit %d: canceled, and told %v", n, canceled)
+					t.Errorf("commit %d: canceled, and Cancel gave %v", n, canceled)
 				}
 				for name, status := range statuses(steps) {
 					if !status.Final() {
@@ -93,7 +93,8 @@ func (w *world) childrenEnd() {
 	})
 }
 
-// TestCancelIsQuick cancels runs that wait in every way there is: each ends, and so do its children.
+// TestCancelIsQuick cancels runs that wait in every way there is: each ends, and so do its
+// children.
 func TestCancelIsQuick(t *testing.T) {
 	t.Parallel()
 	w := setup(t)

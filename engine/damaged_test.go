@@ -40,7 +40,7 @@ func TestDamagedRun(t *testing.T) {
 				if err := damage(w.db, child.ID); err != nil {
 					t.Fatal(err)
 				}
-				w.tell(child.ID, runs.SignalConnected)
+				w.signal(child.ID, runs.SignalConnected)
 				run, steps := w.wait(parent)
 				const message = "internal error: what is stored of the run cannot be read"
 				if diff := cmp.Diff(&runs.RunError{Node: "c", Code: nodes.CodeInternal, Message: "child: " + message}, run.Error); run.Status != runs.Failed || diff != "" {

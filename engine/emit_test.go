@@ -22,8 +22,8 @@ import (
 	"keyflow/workflows"
 )
 
-// told returns the events in the outbox.
-func (w *world) told() []outbox.Event {
+// published returns the events in the outbox.
+func (w *world) published() []outbox.Event {
 	w.Helper()
 	entries, err := eventstore.New(w.db).Take(context.Background(), w.Name(), time.Minute, 1000)
 	if err != nil {
@@ -41,20 +41,20 @@ func TestEmit(t *testing.T) {
 	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
 		w := setupOn(t, open())
 		id := w.start(w.apply(`{"id": "shop", "folder": "/sales", "nodes": {
-			"tell": {"type": "emit", "with": {"event": "com.example.{{ input.what }}", "data": {"n": "{{ input.n }}"}}},
-			"many": {"type": "emit", "needs": ["tell"], "for_each": "[1, 2, 3]", "max_parallel": 3, "with": {"event": "com.example.item", "data": "{{ item }}"}}
-		}, "output": {"tell": "{{ nodes.tell.output.id }}", "many": "{{ len(nodes.many.output) }}"}}`), `{"what": "sold", "n": 7}`)
+			"notify": {"type": "emit", "with": {"event": "com.example.{{ input.what }}", "data": {"n": "{{ input.n }}"}}},
+			"many": {"type": "emit", "needs": ["notify"], "for_each": "[1, 2, 3]", "max_parallel": 3, "with": {"event": "com.example.item", "data": "{{ item }}"}}
+		}, "output": {"notify": "{{ nodes.notify.output.id }}", "many": "{{ len(nodes.many.output) }}"}}`), `{"what": "sold", "n": 7}`)
 		run, steps := w.wait(id)
 		if run.Status != runs.Succeeded {
 			t.Fatalf("run: %+v", run.Error)
 		}
-		events := w.told()
+		events := w.published()
 		if len(events) != 4 {
-			t.Fatalf("told %d events: %+v", len(events), events)
+			t.Fatalf("published %d events: %+v", len(events), events)
 		}
 		first := events[0]
 		if !first.Time.After(run.CreatedAt) {
-			t.Errorf("told at %v, before the run of %v", first.Time, run.CreatedAt)
+			t.Errorf("published at %v, before the run of %v", first.Time, run.CreatedAt)
 		}
 		want := outbox.Event{
 			ID: first.ID, Source: "/workflows/shop", Type: "com.example.sold", Subject: "runs/" + id.String(), Folder: "/sales",
@@ -63,7 +63,7 @@ func TestEmit(t *testing.T) {
 		if diff := cmp.Diff(want, first); diff != "" {
 			t.Errorf("event (-want +got):\n%s", diff)
 		}
-		if got, want := string(steps["tell"].Output), fmt.Sprintf(`{"id":%q}`, first.ID); got != want {
+		if got, want := string(steps["notify"].Output), fmt.Sprintf(`{"id":%q}`, first.ID); got != want {
 			t.Errorf("output %s, want %s", got, want)
 		}
 		got := map[string]bool{}
@@ -73,13 +73,13 @@ func TestEmit(t *testing.T) {
 		for i := range 3 {
 			var out struct{ ID string }
 			if err := json.Unmarshal(steps[fmt.Sprintf("many/%d", i)].Output, &out); err != nil || !got[fmt.Sprint(i+1)+out.ID] {
-				t.Errorf("element %d gave %s (%v), told are %v", i, steps[fmt.Sprintf("many/%d", i)].Output, err, got)
+				t.Errorf("element %d gave %s (%v), published are %v", i, steps[fmt.Sprintf("many/%d", i)].Output, err, got)
 			}
 		}
 	})
 }
 
-// A step that runs again after a crash tells the same event, and one whose end is not stored none.
+// A step that runs again after a crash publishes the same event, and one whose end is not stored none.
 func TestEmitAgainAfterACrash(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
@@ -97,7 +97,7 @@ func TestEmitAgainAfterACrash(t *testing.T) {
 		"last": {"type": "emit", "needs": ["slow"], "with": {"event": "last"}}
 	}}`), "")
 	<-begun
-	before := w.told()
+	before := w.published()
 	w.store.dead.Store(true)
 	close(gate)
 	w.kill()
@@ -105,9 +105,9 @@ func TestEmitAgainAfterACrash(t *testing.T) {
 	if run, _ := w.wait(id); run.Status != runs.Succeeded {
 		t.Fatalf("run: %+v", run)
 	}
-	after := w.told()
+	after := w.published()
 	if len(before) != 1 || len(after) != 2 || before[0].ID != after[0].ID || after[1].Type != "last" {
-		t.Errorf("told before the crash %+v, after it %+v", before, after)
+		t.Errorf("published before the crash %+v, after it %+v", before, after)
 	}
 }
 
@@ -132,8 +132,8 @@ func TestEmitRefuses(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() {
-		if events := w.told(); len(events) > 0 {
-			t.Errorf("told %+v", events)
+		if events := w.published(); len(events) > 0 {
+			t.Errorf("published %+v", events)
 		}
 	})
 }
@@ -151,7 +151,7 @@ func TestEmitOfALiteralType(t *testing.T) {
 	}
 }
 
-// The end of a run is told when somebody may want it, without what it worked on; the end of one
+// The end of a run is published when somebody may want it, without what it worked on; the end of one
 // that such an event started is not.
 func TestRunFinished(t *testing.T) {
 	t.Parallel()
@@ -173,9 +173,9 @@ func TestRunFinished(t *testing.T) {
 		t.Fatal(fault.Message(err))
 	}
 	w.wait(started.Run)
-	events := w.told()
+	events := w.published()
 	if len(events) != 1 {
-		t.Fatalf("told %+v", events)
+		t.Fatalf("published %+v", events)
 	}
 	data, err := json.Marshal(map[string]any{
 		"run_id": run.ID, "workflow": "w", "version": 1, "status": "failed", "trigger": map[string]any{"id": "manual", "type": "manual"},
@@ -199,7 +199,7 @@ func TestRunFinished(t *testing.T) {
 	}
 }
 
-// An entry that is written again, because the answer to its COMMIT was lost, tells nothing twice.
+// An entry that is written again, because the answer to its COMMIT was lost, publishes nothing twice.
 func TestEventIsStoredOnce(t *testing.T) {
 	t.Parallel()
 	databasetest.Each(t, func(t *testing.T, open func() *database.DB) {
@@ -209,25 +209,25 @@ func TestEventIsStoredOnce(t *testing.T) {
 			ID: runs.ID{6: 0x70, 8: 0x80, 15: 1}, Workflow: "w", Version: 1, Folder: "/", Status: runs.Running, Owner: runs.OwnerID{15: 1}, Fence: 1,
 			Trigger: runs.TriggerRef{ID: "manual", Type: "manual"}, CreatedAt: time.Unix(1, 0), StartedAt: new(time.Unix(1, 0)),
 		}
-		tell := &runs.Progress{
+		notify := &runs.Progress{
 			Run: run.ID, Owner: run.Owner, Fence: 1,
 			Steps:  []runs.Step{{Node: "e", Index: runs.NoIndex, Status: runs.StepSucceeded}},
 			Events: []outbox.Event{{ID: [16]byte{15: 9}, Type: "x", Source: "/workflows/w", Subject: "runs/1", Folder: "/", Time: time.Unix(2, 0), Data: json.RawMessage("null")}},
 		}
-		strangers := *tell
+		strangers := *notify
 		strangers.Fence, strangers.Events = 2, []outbox.Event{{ID: [16]byte{15: 10}, Type: "y", Data: json.RawMessage("1")}}
-		bad := *tell
+		bad := *notify
 		bad.Events = []outbox.Event{{ID: [16]byte{15: 11}, Type: "a\x00b", Data: json.RawMessage("1")}}
 		for range 2 {
 			outcomes, err := w.store.Commit(t.Context(), []runs.Entry{
-				{Create: &runs.NewRun{Run: run}}, {Progress: tell}, {Progress: &strangers}, {Progress: &bad},
+				{Create: &runs.NewRun{Run: run}}, {Progress: notify}, {Progress: &strangers}, {Progress: &bad},
 			}, time.Unix(3, 0))
 			if err != nil || outcomes[1].Err != nil || outcomes[2].Err == nil || outcomes[3].Err == nil {
 				t.Fatalf("%v, %+v", err, outcomes)
 			}
 		}
-		if events := w.told(); len(events) != 1 || events[0].Type != "x" {
-			t.Errorf("told %+v", events)
+		if events := w.published(); len(events) != 1 || events[0].Type != "x" {
+			t.Errorf("published %+v", events)
 		}
 	})
 }

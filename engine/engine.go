@@ -42,7 +42,8 @@ type Options struct {
 	Credentials attempt.Resolver
 	// Connections, when not nil, lets steps wait for a credential that must be connected.
 	Connections dispatch.Connections
-	// Sealer is needed by sensitive nodes and callback URLs, Actor by those that work on credentials.
+	// Sealer is needed by sensitive nodes and callback URLs, Actor by those that work on
+	// credentials.
 	Sealer values.Sealer
 	Actor  attempt.Actor
 	// CallbackURL is what stands before the token, "https://keyflow.example.com/callbacks/".
@@ -61,7 +62,7 @@ type Options struct {
 	Logger      *slog.Logger     // nil: discards
 }
 
-// Engine runs workflows. It is safe for concurrent use; Serve must run for anything to happen.
+// Engine runs workflows. It is safe for concurrent use; nothing runs before Serve does.
 type Engine struct {
 	o          Options
 	journal    *journal.Journal

@@ -26,22 +26,22 @@ func TestOnFailure(t *testing.T) {
 		}
 		return c.arg, nil
 	}
-	w.apply(`{"id": "oncall", "on_failure": "oncall", "nodes": {"tell": {"type": "call", "with": {"name": "tell", "arg": "{{ input }}"}},
-		"broken": {"type": "call", "needs": ["tell"], "with": {"name": "bad"}}}}`)
+	w.apply(`{"id": "oncall", "on_failure": "oncall", "nodes": {"notify": {"type": "call", "with": {"name": "notify", "arg": "{{ input }}"}},
+		"broken": {"type": "call", "needs": ["notify"], "with": {"name": "bad"}}}}`)
 	id := w.apply(`{"id": "work", "on_failure": "oncall", "nodes": {"good": {"type": "call", "with": {"name": "good"}}, "a": {"type": "call", "with": {"name": "bad"}}}}`)
 	run := w.start(id, `{"n": 1}`)
 	if ended, _ := w.wait(run); ended.Status != runs.Failed {
 		t.Fatalf("run %s", ended.Status)
 	}
-	var told []runs.Run
+	var started []runs.Run
 	w.eventually("the workflow for failures ends", func() bool {
 		var err error
-		told, err = w.engine.Runs(t.Context(), runs.Filter{Workflow: "oncall", Limit: 10})
-		return err == nil && len(told) == 1 && told[0].Status == runs.Failed
+		started, err = w.engine.Runs(t.Context(), runs.Filter{Workflow: "oncall", Limit: 10})
+		return err == nil && len(started) == 1 && started[0].Status == runs.Failed
 	})
-	_, steps := w.wait(told[0].ID)
+	_, steps := w.wait(started[0].ID)
 	var got any
-	if err := json.Unmarshal(steps["tell"].Output, &got); err != nil {
+	if err := json.Unmarshal(steps["notify"].Output, &got); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]any{
@@ -51,8 +51,8 @@ func TestOnFailure(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("input (-want +got):\n%s", diff)
 	}
-	if told[0].Trigger.Type != "on_failure" || w.count("tell") != 1 {
-		t.Errorf("trigger %+v, told %d times", told[0].Trigger, w.count("tell"))
+	if started[0].Trigger.Type != "on_failure" || w.count("notify") != 1 {
+		t.Errorf("trigger %+v, started %d times", started[0].Trigger, w.count("notify"))
 	}
 	if list, err := w.engine.Runs(t.Context(), runs.Filter{Workflow: "oncall", Limit: 10}); err != nil || len(list) != 1 {
 		t.Errorf("%d runs for one failure (%v)", len(list), err)

@@ -80,8 +80,8 @@ func TestFloodDelaysNobody(t *testing.T) {
 			}
 			w.boot(engine.Options{Exclusive: true, Concurrency: slots, QueueLimit: 50, StopTimeout: time.Millisecond})
 			w.eventually("the flood has all slots", func() bool { return g.inside("a") == slots })
-			looks := w.store.looks.Load()
-			w.eventually("the store was asked twice", func() bool { return w.store.looks.Load() >= looks+2 })
+			dueReads := w.store.dueReads.Load()
+			w.eventually("the store was asked twice", func() bool { return w.store.dueReads.Load() >= dueReads+2 })
 			if late {
 				w.eventually("the flood is refused", func() bool {
 					_, err := w.engine.Start(context.Background(), engine.Start{Workflow: flood})

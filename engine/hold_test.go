@@ -25,7 +25,7 @@ type persons struct {
 	mu     sync.Mutex
 	absent map[credentials.ID]bool
 	err    error
-	looks  int
+	checks int
 }
 
 var _ dispatch.Connections = (*persons)(nil)
@@ -33,7 +33,7 @@ var _ dispatch.Connections = (*persons)(nil)
 func (p *persons) Connected(_ context.Context, id credentials.ID) (bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.looks++
+	p.checks++
 	return !p.absent[id], p.err
 }
 
@@ -124,7 +124,7 @@ func TestHoldGoesOnFromTheSameStep(t *testing.T) {
 	}
 }
 
-// Nobody tells: the credential was connected before the wait was stored, or by a process that
+// Nobody signals: the credential was connected before the wait was stored, or by a process that
 // died before it could say so.
 func TestHoldFindsOutByItself(t *testing.T) {
 	t.Parallel()
@@ -158,10 +158,10 @@ func TestHoldFindsOutByItself(t *testing.T) {
 		w.persons.err = errors.New("no database")
 		id := w.start(w.apply(fmt.Sprintf(twoSteps, "", "")), "")
 		w.waits(id)
-		w.eventually("it was looked at", func() bool {
+		w.eventually("it was checked", func() bool {
 			w.persons.mu.Lock()
 			defer w.persons.mu.Unlock()
-			return w.persons.looks > 0
+			return w.persons.checks > 0
 		})
 		w.persons.come("crm")
 		w.persons.mu.Lock()

@@ -48,7 +48,7 @@ func (w *world) at(kind string, do func()) {
 	w.store.around.Store(&around)
 }
 
-// A process is told to stop after a run was stored, or claimed, and before it began here: the
+// A process must stop after a run was stored, or claimed, and before it began here: the
 // run is handed back and goes on with the next process.
 func TestStopBeforeARunBegins(t *testing.T) {
 	t.Parallel()
@@ -76,7 +76,7 @@ func TestStopBeforeARunBegins(t *testing.T) {
 				w.waits(run)
 				w.at("claim", stopping)
 			}
-			if err := w.engine.Bring(t.Context(), run, "wait", nodes.CodeWaitsForCallback, body(1)); err != nil {
+			if err := w.engine.Deliver(t.Context(), run, "wait", nodes.CodeWaitsForCallback, body(1)); err != nil {
 				t.Fatal(err)
 			}
 			if moment == "claim" {
@@ -122,7 +122,7 @@ func TestCancelQueuedWhenItsClaimFails(t *testing.T) {
 	}
 }
 
-// hold makes every call tell that it is at work and wait until it may go on, or is interrupted.
+// hold makes every call report that it is at work and wait until it may go on, or is interrupted.
 func hold(atWork chan<- struct{}, goOn <-chan struct{}) func(context.Context, nodes.Env, call) (any, error) {
 	return func(ctx context.Context, _ nodes.Env, c call) (any, error) {
 		select {
@@ -158,7 +158,7 @@ func TestSignalBeforeAPark(t *testing.T) {
 				around := aroundCommit(func(entries []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error) {
 					for _, e := range entries {
 						if kindOf(e) == "waiting" && refused.Load() == 0 {
-							w.tell(e.Progress.Run, test.kind)
+							w.signal(e.Progress.Run, test.kind)
 						}
 					}
 					out, err := commit()
@@ -187,7 +187,7 @@ func TestSignalForNobodyBeforeAPark(t *testing.T) {
 	around := aroundCommit(func(entries []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error) {
 		for _, e := range entries {
 			if kindOf(e) == "waiting" && !once.Swap(true) {
-				w.tell(e.Progress.Run, runs.SignalConnected)
+				w.signal(e.Progress.Run, runs.SignalConnected)
 			}
 		}
 		return commit()
@@ -200,8 +200,8 @@ func TestSignalForNobodyBeforeAPark(t *testing.T) {
 	}
 }
 
-// tell stores a signal as another process does.
-func (w *world) tell(run runs.ID, kind string) {
+// signal stores a signal as another process does.
+func (w *world) signal(run runs.ID, kind string) {
 	s := runs.Signal{Run: run, Kind: kind, ID: uuid.New()}
 	switch kind {
 	case runs.SignalStep:
@@ -241,7 +241,7 @@ func (w *world) takeOver(p *runs.Progress) runs.Outcome {
 }
 
 // A run is taken over right before, and right after, its owner stores how it ended: what the
-// former owner brings too late is refused whole, and what it stored in time counts.
+// former owner sends too late is refused whole, and what it stored in time counts.
 func TestTakeoverAroundTheEnd(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -280,7 +280,7 @@ func TestTakeoverAroundTheEnd(t *testing.T) {
 }
 
 // A child ends while the owner of its parent is silent: whoever takes the parent over finds
-// what the child brought, and the parent goes on once.
+// what the child gave, and the parent goes on once.
 func TestChildEndsDuringATakeover(t *testing.T) {
 	t.Parallel()
 	w := setupOn(t, databasetest.Postgres(t))

@@ -12,7 +12,7 @@ import (
 	"keyflow/nodes"
 )
 
-// A takeover that waits for its turn is not carried out once the owner is back: the second
+// A takeover that waits in the queue is not carried out once the owner is back: the second
 // process lists the first as silent while all its slots are busy, and gets one too late.
 func TestTakeoverComesTooLate(t *testing.T) {
 	t.Parallel()
@@ -52,7 +52,7 @@ func TestTakeoverComesTooLate(t *testing.T) {
 	beats := firstOwners.beats.Load()
 	w.eventually("the first has just beaten", func() bool { return firstOwners.beats.Load() > beats })
 	close(gates["busy"])
-	w.eventually("the takeover had its turn", func() bool { return tried.Load() > 0 })
+	w.eventually("the takeover was tried", func() bool { return tried.Load() > 0 })
 	close(gates["b"])
 	if run, _ := w.wait(id); run.Status != runs.Succeeded || run.Fence != 1 || w.count("b") != 1 {
 		t.Errorf("run %s with fence %d, %d calls of b; want it to end where it began", run.Status, run.Fence, w.count("b"))

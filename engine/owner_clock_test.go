@@ -46,7 +46,7 @@ func clocked(t *testing.T) (db *database.DB, step func(by time.Duration)) {
 }
 
 // TestStepsOfTheDatabaseClockTakeNoRuns steps the clock forward behind every beat, so that each
-// beat looks ten seconds old to whoever compares it with the time.
+// beat seems ten seconds old to whoever compares it with the time.
 func TestStepsOfTheDatabaseClockTakeNoRuns(t *testing.T) {
 	t.Parallel()
 	db, step := clocked(t)

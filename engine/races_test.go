@@ -83,11 +83,11 @@ const (
 )
 
 func theRaces() []race {
-	told := func(do func(r *round) error) side { return side{do: do, refusable: true} }
-	approve := told(bring(0, nodes.CodeWaitsForApproval, map[string]any{"approved": true, "by": "ann"}))
-	reject := told(bring(1, nodes.CodeWaitsForApproval, map[string]any{"approved": false, "by": "bob"}))
-	one, two := told(bring(0, nodes.CodeWaitsForCallback, body(1))), told(bring(1, nodes.CodeWaitsForCallback, body(2)))
-	cancel := told(func(r *round) error { return r.engines[1].Cancel(r.Context(), r.run) })
+	refusable := func(do func(r *round) error) side { return side{do: do, refusable: true} }
+	approve := refusable(deliver(0, nodes.CodeWaitsForApproval, map[string]any{"approved": true, "by": "ann"}))
+	reject := refusable(deliver(1, nodes.CodeWaitsForApproval, map[string]any{"approved": false, "by": "bob"}))
+	one, two := refusable(deliver(0, nodes.CodeWaitsForCallback, body(1))), refusable(deliver(1, nodes.CodeWaitsForCallback, body(2)))
+	cancel := refusable(func(r *round) error { return r.engines[1].Cancel(r.Context(), r.run) })
 	timeout, end, connect := side{do: (*round).passTime, time: true}, side{do: (*round).open}, side{do: (*round).connect}
 	const soon, never, canceled = "1100ms", "1h", "canceled "
 	return []race{
@@ -158,8 +158,8 @@ func (w *world) raced(ctx context.Context, env nodes.Env, c call, gates map[stri
 	return c.arg, nil
 }
 
-func bring(by int, reason string, what map[string]any) func(*round) error {
-	return func(r *round) error { return r.engines[by].Bring(r.Context(), r.run, "w", reason, what) }
+func deliver(by int, reason string, what map[string]any) func(*round) error {
+	return func(r *round) error { return r.engines[by].Deliver(r.Context(), r.run, "w", reason, what) }
 }
 
 // passTime returns when the step's time is over, or about then when both are raced.
@@ -183,7 +183,7 @@ func (r *round) connect() error {
 	return nil
 }
 
-// play brings a run to the point where the race begins, races, and judges.
+// play takes a run to the point where the race begins, races, and judges.
 func (r *round) play() {
 	r.persons.leave(credentials.ID(r.key))
 	started, err := r.engines[0].Start(r.Context(), engine.Start{Workflow: r.id, Input: fmt.Appendf(nil, `{"key": %q}`, r.key)})
@@ -192,7 +192,7 @@ func (r *round) play() {
 		return
 	}
 	r.run = started.Run
-	begun := r.happens("the race can begin", func() bool {
+	begun := r.eventually("the race can begin", func() bool {
 		_, steps, err := r.engines[0].Run(r.Context(), r.run)
 		i := slices.IndexFunc(steps, func(s runs.Step) bool { return s.Node == "w" })
 		if err != nil || i < 0 {
@@ -215,10 +215,10 @@ func (r *round) play() {
 	case firstThenSecond, secondThenFirst:
 		act(first)
 		side, soon := r.race.sides[first], inTime()
-		if !r.happens("the first side has its effect", r.over) {
+		if !r.eventually("the first side has its effect", r.over) {
 			return
 		}
-		// What another process is told of may come to its owner after the time.
+		// A signal stored by another process may come to its owner after the time.
 		r.ordered = side.time || inTime() || soon && !side.refusable
 		act(1 - first)
 	case firstThenSecondAtOnce, secondThenFirstAtOnce:
@@ -241,7 +241,7 @@ func (r *round) play() {
 
 // judge says what is wrong with how the run ended.
 func (r *round) judge(errs [2]error) {
-	if !r.happens("the run ends", r.over) {
+	if !r.eventually("the run ends", r.over) {
 		return
 	}
 	run, steps, err := r.engines[0].Run(r.Context(), r.run)
@@ -263,12 +263,12 @@ func (r *round) judge(errs [2]error) {
 		r.Errorf("%s: side %d came first, and side %d won", r.key, r.mode, winner)
 	}
 	if errs[winner] != nil {
-		r.Errorf("%s: side %d won and was told %v", r.key, winner, errs[winner])
+		r.Errorf("%s: side %d won and got %v", r.key, winner, errs[winner])
 	}
 	loser := 1 - winner
 	refused := fault.Is(errs[loser], fault.Conflict)
 	if errs[loser] != nil && !refused || !refused && r.race.sides[loser].refusable && (r.race.strict || r.ordered) {
-		r.Errorf("%s: side %d lost and was told %v", r.key, loser, errs[loser])
+		r.Errorf("%s: side %d lost and got %v", r.key, loser, errs[loser])
 	}
 	calls := r.count("after-" + r.key)
 	if follows := r.race.waits != ""; follows && (calls > 1 || calls == 0 && run.Status == runs.Succeeded || calls == 1 && run.Status == runs.Failed) {
@@ -287,8 +287,8 @@ func (r *round) over() bool {
 	return err == nil && run.Status.Final()
 }
 
-// happens is eventually for a round, which is not the goroutine of its test.
-func (r *round) happens(what string, ok func() bool) bool {
+// eventually is that of world for a round, which is not the goroutine of its test.
+func (r *round) eventually(what string, ok func() bool) bool {
 	timeout := time.After(time.Minute)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -20,7 +20,8 @@ type Retry struct {
 
 // Retry starts a run with the input, trigger and folder of an ended one, whose RetryOf it
 // carries, and returns once it is on disk. Faults beyond those of Start: NotFound (no such run),
-// Conflict (the run has not ended, has no failed step to go on from, or its definition is not stored).
+// Conflict (the run has not ended, has no failed step to go on from, or its definition is not
+// stored).
 func (e *Engine) Retry(ctx context.Context, o Retry) (Started, error) {
 	of, err := e.o.Store.Run(ctx, o.Run)
 	if err != nil {

@@ -213,7 +213,7 @@ func TestRespondAfterAnOutage(t *testing.T) {
 	  "say": {"type": "respond", "needs": ["a"], "with": {"body": "late"}}}}`), "in")
 	w.eventually("parked", func() bool { return w.only("late").Status == runs.Waiting })
 	w.store.mute.Store(2)
-	w.tell(id, runs.SignalStep)
+	w.signal(id, runs.SignalStep)
 	if run, steps := w.wait(id); run.Status != runs.Succeeded || w.store.mute.Load() >= 0 {
 		t.Errorf("%s, %+v, %d questions left", run.Status, steps["say"].Error, w.store.mute.Load())
 	}

@@ -123,17 +123,17 @@ func TestAtMostOnceIsInterrupted(t *testing.T) {
 	}
 	id := w.start(w.apply(`{"id": "pay", "nodes": {
 	  "pay": {"type": "call", "at_most_once": true, "with": {"name": "pay"}},
-	  "tell": {"type": "call", "needs": ["pay"], "run_on": "failure", "with": {"name": "tell", "arg": "{{ nodes.pay.error.code }}"}}}}`), "")
+	  "notify": {"type": "call", "needs": ["pay"], "run_on": "failure", "with": {"name": "notify", "arg": "{{ nodes.pay.error.code }}"}}}}`), "")
 	<-started
 	w.kill()
 	w.boot(engine.Options{Exclusive: true})
 	run, steps := w.wait(id)
-	want := map[string]runs.StepStatus{"pay": "failed", "tell": "succeeded"}
+	want := map[string]runs.StepStatus{"pay": "failed", "notify": "succeeded"}
 	if diff := cmp.Diff(want, statuses(steps)); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
-	if w.count("pay") != 1 || string(steps["tell"].Output) != `"interrupted"` {
-		t.Errorf("pay was called %d times; tell saw %s", w.count("pay"), steps["tell"].Output)
+	if w.count("pay") != 1 || string(steps["notify"].Output) != `"interrupted"` {
+		t.Errorf("pay was called %d times; notify saw %s", w.count("pay"), steps["notify"].Output)
 	}
 	wantErr := &runs.RunError{Node: "pay", Code: "interrupted", Message: "the process ended while the step was at work; at_most_once forbids another attempt"}
 	if diff := cmp.Diff(wantErr, run.Error); diff != "" || run.Status != runs.Failed {

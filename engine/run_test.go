@@ -43,9 +43,9 @@ const tenNodes = `{
     "each":   {"type": "call", "needs": ["join"], "for_each": "nodes.join.output", "max_parallel": 2, "with": {"name": "each", "arg": "{{ item + index }}"}},
     "flaky":  {"type": "call", "needs": ["join"], "with": {"name": "flaky"}, "retry": {"max_attempts": 3, "initial": "5ms"}},
     "maybe":  {"type": "call", "needs": ["join"], "with": {"name": "maybe"}, "on_error": "continue"},
-    "mend":   {"type": "call", "needs": ["maybe"], "run_on": "failure", "with": {"name": "mend", "arg": "{{ nodes.maybe.error.code }}"}}
+    "fix":   {"type": "call", "needs": ["maybe"], "run_on": "failure", "with": {"name": "fix", "arg": "{{ nodes.maybe.error.code }}"}}
   },
-  "output": {"sum": "{{ sum(nodes.each.output) }}", "mend": "{{ nodes.mend.output }}", "after": "{{ nodes.after.output }}", "never": "{{ nodes.never.status }}"}
+  "output": {"sum": "{{ sum(nodes.each.output) }}", "fix": "{{ nodes.fix.output }}", "after": "{{ nodes.after.output }}", "never": "{{ nodes.never.status }}"}
 }`
 
 func TestTenNodes(t *testing.T) {
@@ -67,12 +67,12 @@ func testTenNodes(t *testing.T, w *world) {
 	run, steps := w.wait(w.start(w.apply(tenNodes), `{"n": 3}`))
 	want := map[string]runs.StepStatus{
 		"begin": "succeeded", "left": "succeeded", "right": "succeeded", "join": "succeeded", "never": "skipped", "after": "skipped",
-		"each": "succeeded", "each/0": "succeeded", "each/1": "succeeded", "flaky": "succeeded", "maybe": "failed", "mend": "succeeded",
+		"each": "succeeded", "each/0": "succeeded", "each/1": "succeeded", "flaky": "succeeded", "maybe": "failed", "fix": "succeeded",
 	}
 	if diff := cmp.Diff(want, statuses(steps)); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}
-	if run.Status != runs.Succeeded || string(run.Output) != `{"after":null,"mend":"http_status","never":"skipped","sum":11}` {
+	if run.Status != runs.Succeeded || string(run.Output) != `{"after":null,"fix":"http_status","never":"skipped","sum":11}` {
 		t.Errorf("run %s, output %s, error %+v", run.Status, run.Output, run.Error)
 	}
 	if got := len(steps["flaky"].Attempts); got != 3 {

@@ -111,6 +111,6 @@ func (e *Engine) Watch(ctx context.Context, id runs.ID) (<-chan live.Update, err
 	return e.hub.Watch(ctx, id, live.Source{Read: e.Run, Running: func(id runs.ID) bool { return e.running(id) != nil }})
 }
 
-// CredentialConnected tells that a credential can be used again: the steps of all processes
+// CredentialConnected says that a credential can be used again: the steps of all processes
 // that wait for it go on. It returns at once.
 func (e *Engine) CredentialConnected(id credentials.ID) { e.checks.CheckNow(id) }

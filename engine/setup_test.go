@@ -110,18 +110,18 @@ func (h headed) RoundTrip(req *http.Request) (*http.Response, error) {
 // flaky is a store that can be made to fail from one moment on, as when the process dies.
 type flaky struct {
 	runs.Store
-	dead    atomic.Bool
-	commits atomic.Int64
-	looks   atomic.Int64 // for due runs of each origin
-	mute    atomic.Int64 // how many questions for an answer are not answered
-	around  atomic.Pointer[aroundCommit]
+	dead     atomic.Bool
+	commits  atomic.Int64
+	dueReads atomic.Int64 // for due runs of each origin
+	mute     atomic.Int64 // how many questions for an answer are not answered
+	around   atomic.Pointer[aroundCommit]
 }
 
 // aroundCommit stands between the journal and the store.
 type aroundCommit func(entries []runs.Entry, commit func() ([]runs.Outcome, error)) ([]runs.Outcome, error)
 
 func (f *flaky) DueOfEach(ctx context.Context, now time.Time, each int) ([]runs.DueRun, error) {
-	defer f.looks.Add(1)
+	defer f.dueReads.Add(1)
 	return f.Store.DueOfEach(ctx, now, each)
 }
 
@@ -247,7 +247,7 @@ func (w *world) kill() {
 	w.stop()
 }
 
-// eventually waits for something that happens without the test's doing.
+// eventually waits for something that comes about without the test's doing.
 func (w *world) eventually(what string, ok func() bool) {
 	w.Helper()
 	timeout := time.After(time.Minute)
@@ -257,7 +257,7 @@ func (w *world) eventually(what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-timeout:
-			w.Fatalf("%s: it does not happen", what)
+			w.Fatalf("%s: not after a minute", what)
 		}
 	}
 }

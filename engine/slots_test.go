@@ -283,11 +283,11 @@ func TestConcurrencyHoldsWhileWaiting(t *testing.T) {
 	if !w.inLine(list[3]) || w.inLine(list[1]) {
 		t.Error("after a crash the wrong run waits")
 	}
-	if err := w.engine.Bring(context.Background(), list[1], "ok", nodes.CodeWaitsForApproval, map[string]any{"approved": true}); err != nil {
+	if err := w.engine.Deliver(context.Background(), list[1], "ok", nodes.CodeWaitsForApproval, map[string]any{"approved": true}); err != nil {
 		t.Fatal(err)
 	}
 	w.eventually("the last asks", asks(list[3]))
-	if err := w.engine.Bring(context.Background(), list[3], "ok", nodes.CodeWaitsForApproval, map[string]any{"approved": false}); err != nil {
+	if err := w.engine.Deliver(context.Background(), list[3], "ok", nodes.CodeWaitsForApproval, map[string]any{"approved": false}); err != nil {
 		t.Fatal(err)
 	}
 	w.wait(list[3])
@@ -323,14 +323,14 @@ func TestConcurrencyOfOnFailure(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	g := w.through(true)
-	tell := w.limited("tell", `{"limit": 1}`)
-	id := w.apply(`{"id": "bad", "on_failure": "tell", "nodes": {"a": {"type": "fail", "with": {"message": "no"}}}}`)
+	notify := w.limited("notify", `{"limit": 1}`)
+	id := w.apply(`{"id": "bad", "on_failure": "notify", "nodes": {"a": {"type": "fail", "with": {"message": "no"}}}}`)
 	w.ends(runs.Failed, w.start(id, ""), w.start(id, ""), w.start(id, ""))
 	for range 3 {
 		g.hold <- struct{}{}
 	}
-	w.eventually("three were told", func() bool {
-		list, err := w.engine.Runs(context.Background(), runs.Filter{Workflow: tell, Status: runs.Succeeded})
+	w.eventually("three were started", func() bool {
+		list, err := w.engine.Runs(context.Background(), runs.Filter{Workflow: notify, Status: runs.Succeeded})
 		return err == nil && len(list) == 3
 	})
 	if g.max["a"] != 1 {

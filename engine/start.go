@@ -46,7 +46,7 @@ type Start struct {
 	kept []runs.Step // of the run that this one retries
 }
 
-// Started tells what became of a Start, after it is on disk.
+// Started is the result of a Start, after it is on disk.
 type Started struct {
 	Run       runs.ID // zero when Skipped
 	Workflow  workflows.ID
@@ -59,8 +59,8 @@ type Started struct {
 // Start stores a run of the workflow's current version and returns once it is on disk.
 // Faults: NotFound (no such workflow), Malformed (the input is not JSON), Invalid with
 // Problems (the input does not match the schema), Conflict (dedupe key with another input;
-// depth), TooLarge (the input), Unavailable (queue full, database away, stopping): then nothing was accepted.
-// Whether a disabled workflow may start is the caller's decision.
+// depth), TooLarge (the input), Unavailable (queue full, database away, stopping): then nothing was
+// accepted. Whether a disabled workflow may start is the caller's decision.
 func (e *Engine) Start(ctx context.Context, s Start) (Started, error) {
 	summary, plan, err := e.starts.Current(ctx, s.Workflow)
 	if err != nil {
@@ -128,7 +128,8 @@ func (s *Start) isOccurrence() bool {
 	return s.Dedupe != nil && s.Trigger.Type == workflows.TriggerCron
 }
 
-// created goes on after a run was stored, or was not. gaps is that of Ownership before the run was sent.
+// created goes on after a run was stored, or was not. gaps is that of Ownership before the run was
+// sent.
 func (e *Engine) created(plan *plan.Plan, n *runs.NewRun, out runs.Outcome, gaps int64) (Started, error) {
 	run := n.Run
 	defer e.queue.Unreserve(run.ID) // unless it waits to be claimed

@@ -16,7 +16,7 @@ import (
 )
 
 // TestTakeover has two processes on one database. The first loses its heartbeat in the
-// middle of a step; the second takes the run over and ends it. What the first brings
+// middle of a step; the second takes the run over and ends it. What the first sends
 // afterwards is refused, and it starts nothing more.
 func TestTakeover(t *testing.T) {
 	t.Parallel()
@@ -53,7 +53,7 @@ func TestTakeover(t *testing.T) {
 	}
 }
 
-// A process that was given up and comes back looks at its runs before it goes on with them:
+// A process that was given up and comes back checks its runs before it goes on with them:
 // an attempt that was due meanwhile is not made.
 func TestComingBackAfterTakeover(t *testing.T) {
 	t.Parallel()
@@ -66,7 +66,7 @@ func TestComingBackAfterTakeover(t *testing.T) {
 	w.do = func(_ context.Context, _ nodes.Env, c call) (any, error) {
 		if c.n == 1 {
 			owners.dead.Store(true)
-			w.eventually("the process is not sure of itself", func() bool { return first.Ready() != nil })
+			w.eventually("the process is not confirmed", func() bool { return first.Ready() != nil })
 			failed <- struct{}{}
 			return nil, &nodes.Error{Code: nodes.CodeTimeout, Message: "slow"}
 		}

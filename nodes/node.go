@@ -70,12 +70,12 @@ type Done struct{ Output any }
 func (Done) result() {}
 
 // Park lets the step wait, for days if need be, without a goroutine: until a time, then the
-// node runs again as the same attempt; or for what somebody outside brings, which is the raw
+// node runs again as the same attempt; or for an external result, which is the raw
 // output; or for whichever comes first.
 type Park struct {
 	Until time.Time // zero: no end
 	For   string    // CodeWaitsForCallback or CodeWaitsForApproval; "" for a time only
-	// Message tells people what the step waits for; safe to show.
+	// Message says what the step waits for; safe to show.
 	Message string
 }
 

@@ -221,7 +221,7 @@ func (f *fakeRuns) Retry(ctx context.Context, r engine.Retry) (engine.Started, e
 	return f.Start(ctx, engine.Start{Workflow: of.run.Workflow, Input: of.run.Input, Trigger: of.run.Trigger})
 }
 
-func (f *fakeRuns) Bring(context.Context, runs.ID, workflows.NodeID, string, any) error {
+func (f *fakeRuns) Deliver(context.Context, runs.ID, workflows.NodeID, string, any) error {
 	return fault.New(fault.Conflict, "decisions are tested with the engine")
 }
 

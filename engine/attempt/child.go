@@ -148,10 +148,11 @@ func childOutput(id runs.ID) json.RawMessage {
 	return json.RawMessage(`{"run_id":"` + id.String() + `"}`)
 }
 
-// childSlots looks at the slots of a run that a step starts. How many wait for a slot is not bounded
-// for it: its parent may hold the slot that they wait for, and would wait for ever. Of a run that the step waits for it
-// notes which groups the waiting ones are in: a run that waited for the slot of one that waits
-// for it would wait for ever, and one that cancels the oldest would cancel it, and itself with it.
+// childSlots checks the slots of a run that a step starts. How many wait for a slot is not bounded
+// for it: its parent may hold the slot that they wait for, and would wait for ever. Of a run that
+// the step waits for it notes which groups the waiting ones are in: a run that waited for the slot
+// of one that waits for it would wait for ever, and one that cancels the oldest would cancel it,
+// and itself with it.
 func (s child) childSlots(ctx context.Context, n *runs.NewRun, wait bool) *nodes.Error {
 	parent := s.Run
 	if wait && len(parent.Groups)+len(parent.Above) > 0 {

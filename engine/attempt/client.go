@@ -24,6 +24,6 @@ func (s *Attempt) Client(o nodes.ClientOptions) (*http.Client, error) {
 	return client, nil
 }
 
-// DepthHeader tells a Keyflow how many workflow starts led to a request: a workflow that
-// starts itself through a webhook ends at MaxDepth.
+// DepthHeader carries how many workflow starts led to a request, so that a workflow which starts
+// itself through a webhook ends at MaxDepth.
 const DepthHeader = "Keyflow-Depth"

@@ -1,6 +1,6 @@
 // Package callback makes the one-time URLs of nodes that wait for a call, and reads their tokens.
 //
-// It must not know what a call brings.
+// It must not know what a call contains.
 package callback
 
 import (
@@ -45,7 +45,7 @@ func (u URLs) For(of *plan.Plan, run runs.ID, node string) (string, error) {
 	return u.Base + encode(run[:]) + "." + node + "." + encode(sealed), nil
 }
 
-// ErrUnknown does not tell a token that no run has given out from one of a deleted run.
+// ErrUnknown is the same for a token that no run has given out and for one of a deleted run.
 var ErrUnknown error = fault.New(fault.NotFound, "nothing is at this address")
 
 // Target returns the run and node for which a token was given out.

@@ -11,7 +11,7 @@ import (
 	"keyflow/workflows"
 )
 
-// How much of the slots one sweep looks at; the next one goes on from there.
+// How much one sweep reads; the next one goes on from there.
 const (
 	queuePage  = 256
 	queuePages = 8

@@ -40,7 +40,7 @@ type Options struct {
 	Logger  *slog.Logger
 }
 
-// Dispatcher brings due runs and signals to where they are carried out: into the queue, to a
+// Dispatcher takes due runs and signals to where they are carried out: into the queue, to a
 // carrier of this process, or to whoever owns the run.
 type Dispatcher struct {
 	o      Options
@@ -71,7 +71,7 @@ func (d *Dispatcher) Enqueue(due runs.DueRun, from *runs.Orphan) {
 	})
 }
 
-// Woken brings what the store has decided about other runs to them: those that got a slot are
+// Woken passes on what the store has decided about other runs: those that got a slot are
 // claimed, those that were canceled for one are signaled.
 func (d *Dispatcher) Woken(woken []runs.DueRun) {
 	for _, due := range woken {
@@ -111,7 +111,7 @@ func (d *Dispatcher) claim(id runs.ID, from *runs.Orphan) (done bool) {
 	return d.o.Resume(out.Loaded, gaps)
 }
 
-// Signaled tells that a signal of the run is on disk: its carrier in this process reads it, or a
+// Signaled says that a signal of the run is on disk: its carrier in this process reads it, or a
 // run that nobody owns is claimed. Another process finds it with its beat.
 func (d *Dispatcher) Signaled(id runs.ID) {
 	if d.o.Live.Get(id) != nil {

@@ -14,7 +14,7 @@ const (
 	dueOfEach = 16
 )
 
-// Serve keeps the queue filled from the store, brings signals to their runs, and runs the sweeps
+// Serve keeps the queue filled from the store, takes signals to their runs, and runs the sweeps
 // now and then, until ctx is done.
 func (d *Dispatcher) Serve(ctx context.Context, sweeps ...func(context.Context)) {
 	ticker, sweep := time.NewTicker(feedEvery), time.NewTicker(sweepEvery)

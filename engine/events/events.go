@@ -17,7 +17,7 @@ import (
 	"keyflow/workflows"
 )
 
-// EventRunFinished is the type of the event that tells of a run's end; its data is RunFinished.
+// EventRunFinished is the type of the event of a run's end; its data is RunFinished.
 const EventRunFinished = cloudevent.Reserved + "run.finished"
 
 // RunFinished is the data of EventRunFinished. No payload of the run is in it.
@@ -32,7 +32,7 @@ type RunFinished struct {
 	FinishedAt *time.Time     `json:"finished_at"`
 }
 
-// cause is the trigger of a run without what it brought.
+// cause is the trigger of a run without its payload.
 type cause struct {
 	ID   string `json:"id"`
 	Type string `json:"type"`
@@ -43,7 +43,7 @@ func ID(run runs.ID, name string) uuid.UUID {
 	return uuid.NewSHA1(uuid.UUID(run), []byte("event "+name))
 }
 
-// New is an event that a run tells, without time and data.
+// New is an event that a run publishes, without time and data.
 func New(run *runs.Run, id uuid.UUID, name string) *outbox.Event {
 	return &outbox.Event{
 		ID: id, Type: name, Source: "/workflows/" + string(run.Workflow), Subject: "runs/" + run.ID.String(),
@@ -51,8 +51,9 @@ func New(run *runs.Run, id uuid.UUID, name string) *outbox.Event {
 	}
 }
 
-// AddFinished adds, to the end of a run, the event that tells of it, if wants says so; nil wants none. The
-// ends of runs that such an event started are not told: what follows ends must not go on for ever.
+// AddFinished adds the event of a run's end to its last entry, if wants says so; nil wants none. A
+// run that such an event started has no such event itself: otherwise ends could cause ends for
+// ever.
 func AddFinished(run *runs.Run, p *runs.Progress, wants func(eventType, folder string) bool) error {
 	if wants == nil || run.Version == 0 || !p.Set.Status.Final() || !wants(EventRunFinished, run.Folder) || startedByFinished(run) {
 		return nil
@@ -70,7 +71,7 @@ func AddFinished(run *runs.Run, p *runs.Progress, wants func(eventType, folder s
 	return nil
 }
 
-// startedByFinished reports whether an event that told of the end of a run started this one.
+// startedByFinished reports whether the event of the end of a run started this one.
 func startedByFinished(run *runs.Run) bool {
 	var event struct {
 		Type string `json:"type"`

@@ -36,7 +36,7 @@ func (r *Run) apply(ev state.Event, at time.Time) {
 }
 
 // cutQueued ends the steps of a stopped run whose attempt has not begun: they must not wait
-// for a slot to be told. r.mu is held.
+// for a slot only to end. r.mu is held.
 func (r *Run) cutQueued() {
 	for key, step := range r.live {
 		if step.status == runs.StepRunning && !step.begun {
@@ -77,7 +77,7 @@ func (r *Run) recordEnd(a state.Action, at time.Time) {
 	}
 }
 
-// outcome records how an attempt ended and lets the state know. r.mu is held.
+// outcome records how an attempt ended and applies it to the state. r.mu is held.
 func (r *Run) outcome(key state.StepKey, step *liveStep, out *attempt.Outcome) {
 	at := r.tick()
 	if out.Kind == state.Expanded {
@@ -107,11 +107,11 @@ func (r *Run) outcome(key state.StepKey, step *liveStep, out *attempt.Outcome) {
 			delete(r.external, key) // the next attempt begins anew
 		}
 		if out.Wait.Connect == "" {
-			step.holdEnd = time.Time{}
+			step.connectEnd = time.Time{}
 		} else {
-			due = step.heldUntil(due)
+			due = step.connectUntil(due)
 		}
-		step.hold, row.NeedsConnect = out.Wait.Connect, out.Wait.Connect
+		step.connect, row.NeedsConnect = out.Wait.Connect, out.Wait.Connect
 		r.postpone(key, step, due, row)
 		return
 	}

@@ -12,14 +12,15 @@ func (r *Run) begin() {
 	r.persist()
 }
 
-// Signal implements dispatch.Carrier: it brings facts from outside: those of this run that were not applied yet count.
+// Signal implements dispatch.Carrier: signals of this run that were not applied yet count.
 func (r *Run) Signal(signals []runs.Signal) {
 	r.mu.Lock()
 	r.applySignals(signals)
 	r.persist()
 }
 
-// Stop implements dispatch.Carrier: it makes the run leave: steps at work may end, nothing else starts.
+// Stop implements dispatch.Carrier: steps at work may end, nothing else starts, and the run is
+// handed back.
 func (r *Run) Stop() {
 	r.mu.Lock()
 	r.quit()

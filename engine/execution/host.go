@@ -42,7 +42,7 @@ func (h host) StoreStart(ctx context.Context, key state.StepKey, attempt int, st
 	return ctx.Err()
 }
 
-// MayRespond lets the first step of a run that asks; the others are told why not.
+// MayRespond lets the first step of a run that asks answer; the others get a reason.
 func (h host) MayRespond(ctx context.Context, key state.StepKey) (reason string, err error) {
 	if h.reply == nil {
 		return "no webhook with respond on_finish waits for this run", nil
@@ -82,7 +82,7 @@ func (h host) earlierAnswer(ctx context.Context) (*runs.Answer, error) {
 func (h host) DeclineResponse(key state.StepKey) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.reply.by == key && h.reply.news == nil {
+	if h.reply.by == key && h.reply.pending == nil {
 		h.reply.by = nobody
 	}
 }
@@ -90,9 +90,9 @@ func (h host) DeclineResponse(key state.StepKey) {
 // recheckEvery is how often the owner of a run is read again that could not be read.
 const recheckEvery = 20 * time.Millisecond
 
-// AwaitOwnership is the ownership check: it returns when a step or a request of the run may start, or ctx is done. A
-// process that was silent may have lost its runs without knowing: each is looked at before it
-// does anything more. Without such a gap that costs a comparison.
+// AwaitOwnership is the ownership check: it returns when a step or a request of the run may start,
+// or ctx is done. A process that was silent may have lost its runs without knowing: each is read
+// before it does anything more. Without such a gap that costs a comparison.
 func (h host) AwaitOwnership(ctx context.Context) {
 	for {
 		h.process.Ownership.Await(ctx)
@@ -103,7 +103,7 @@ func (h host) AwaitOwnership(ctx context.Context) {
 		now, err := h.process.Store.Run(ctx, h.run.ID)
 		switch {
 		case err == nil && now.Owner == h.run.Owner && now.Fence == h.run.Fence:
-			// A takeover looks at the owner's beat in its own transaction: nobody can have taken
+			// A takeover checks the owner's beat in its own transaction: nobody can have taken
 			// the run since the beat that ended the gap.
 			h.gaps.Store(gaps)
 		case err == nil, fault.Is(err, fault.NotFound):

@@ -32,7 +32,7 @@ func (p *pending) putBack(of *runs.Progress) {
 	p.signals, p.events = append(of.Signals, p.signals...), append(of.Events, p.events...)
 }
 
-// cancelChild tells the run that a step waits for that nobody does any more, with the next news
+// cancelChild cancels the run that a step no longer waits for, with the next entry
 // of this run.
 func (p *pending) cancelChild(child runs.ID) {
 	p.signals = append(p.signals, runs.Signal{Run: child, Kind: runs.SignalCancel, ID: uuid.NewSHA1(uuid.UUID(child), []byte(runs.SignalCancel))})

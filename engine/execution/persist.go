@@ -15,8 +15,8 @@ import (
 	"keyflow/workflows"
 )
 
-// settle stores the news and starts what depends on them, until there are none. It is
-// called with r.mu held and releases it.
+// persist stores what is pending and starts what depends on it, until nothing is. It is called with
+// r.mu held and releases it.
 func (r *Run) persist() {
 	if r.persisting {
 		r.mu.Unlock()
@@ -51,7 +51,7 @@ func (r *Run) persist() {
 	r.mu.Unlock()
 }
 
-// takeNext takes the steps to start after the news are stored. r.mu is held.
+// takeNext takes the steps to start once the entry is stored. r.mu is held.
 func (r *Run) takeNext() []state.StepKey {
 	next := r.next
 	r.next = nil
@@ -62,7 +62,7 @@ func (r *Run) takeNext() []state.StepKey {
 	return next
 }
 
-// news takes what is to be stored now; nil when nothing is. r.mu is held.
+// entry takes what is to be stored now; nil when nothing is. r.mu is held.
 func (r *Run) entry() *runs.Progress {
 	p := &runs.Progress{
 		Run: r.run.ID, Owner: r.run.Owner, Fence: r.run.Fence, Frees: r.run.FreesSlotsOf(),
@@ -161,7 +161,7 @@ func (r *Run) refused(p *runs.Progress, err error) {
 	}
 }
 
-// publish tells watchers what was stored.
+// publish shows watchers what was stored.
 func (r *Run) publish(p *runs.Progress) {
 	if p == nil || !r.process.Hub.Watched() {
 		return

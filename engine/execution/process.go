@@ -1,6 +1,6 @@
 // Package execution carries out runs: it applies events to the state of a run, stores what follows,
 // and starts the steps that are due. A run of this process is a [Run]; one that another process has
-// begun is brought back from its stored steps.
+// begun is restored from its stored steps.
 //
 // It must not know why runs start, nor how a node works.
 package execution
@@ -82,6 +82,6 @@ func (p *Process) unreserve(starts []runs.NewRun) {
 // announce adds the event of the end of a run to its last entry.
 func (p *Process) announce(run *runs.Run, entry *runs.Progress) {
 	if err := events.AddFinished(run, entry, p.Wants); err != nil {
-		p.Attempts.Logger.Error("cannot tell of the end of a run", "run", run.ID, "error", err)
+		p.Attempts.Logger.Error("cannot publish the end of a run", "run", run.ID, "error", err)
 	}
 }

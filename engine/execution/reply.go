@@ -9,10 +9,10 @@ import (
 // reply is the answer of a run whose caller waits for it. Its fields are guarded by the
 // runner's mu, until done is closed.
 type reply struct {
-	by     state.StepKey // the step that was first; none: node -1
-	news   *runs.Answer  // to be stored with the step
-	stored *runs.Answer  // on disk
-	done   chan struct{}
+	by      state.StepKey // the step that was first; none: node -1
+	pending *runs.Answer  // to be stored with the step
+	stored  *runs.Answer  // on disk
+	done    chan struct{}
 }
 
 // nobody is the step of a reply that no step has given.
@@ -29,7 +29,7 @@ func newReply(plan *plan.Plan, run *runs.Run) *reply {
 // say notes the answer of a step that has succeeded. The run's mu is held.
 func (p *reply) say(a *runs.Answer) {
 	if a != nil && p != nil {
-		p.news = a
+		p.pending = a
 	}
 }
 
@@ -38,12 +38,13 @@ func (p *reply) take() *runs.Answer {
 	if p == nil {
 		return nil
 	}
-	a := p.news
-	p.news = nil
+	a := p.pending
+	p.pending = nil
 	return a
 }
 
-// onDisk tells who waits in this process that the answer is on disk. The run's mu is held.
+// onDisk passes the answer, which is stored now, to who waits for it in this process. The run's mu
+// is held.
 func (p *reply) onDisk(a *runs.Answer) {
 	if a != nil && p.stored == nil {
 		p.stored = a

@@ -14,10 +14,10 @@ import (
 	"keyflow/nodes"
 )
 
-// replay brings a run to where its stored steps say it was. The run's mu is held.
+// replay restores the state of a run from its stored steps. The run's mu is held.
 type replay struct{ *Run }
 
-// restore brings the state to where the stored steps say it was, and goes on from there.
+// restore brings the state to where the stored steps show it, and goes on from there.
 //
 // Every event of a run has its own instant, and apply is deterministic: the results, applied
 // again in the order of their times, give the same decisions. Steps without a result were in
@@ -97,9 +97,9 @@ func (r replay) step(row *runs.Step) {
 		if step.awaits == nodes.CodeWaitsForWorkflow {
 			step.child = childOf(row.Output)
 		}
-		if step.hold = row.NeedsConnect; step.hold != "" {
-			step.holdEnd = step.due
-			r.process.Checks.CheckNow(step.hold)
+		if step.connect = row.NeedsConnect; step.connect != "" {
+			step.connectEnd = step.due
+			r.process.Checks.CheckNow(step.connect)
 		}
 		r.apply(state.Event{Kind: state.Postponed, Node: node, Index: row.Index}, at)
 	case runs.StepSucceeded, runs.StepFailed, runs.StepSkipped:
@@ -203,7 +203,8 @@ func runningTime(rows []runs.Step) time.Duration {
 	return total
 }
 
-// externalResult reads back the external result that a pending step had before a crash. r.mu is held.
+// externalResult reads back the external result that a pending step had before a crash. r.mu is
+// held.
 func (r replay) externalResult(key state.StepKey, row *runs.Step) {
 	var x runs.ExternalResult
 	if err := json.Unmarshal(row.Output, &x); err != nil {

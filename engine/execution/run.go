@@ -36,12 +36,12 @@ func (r *Run) Answer(ctx context.Context) (*runs.Answer, error) {
 func (r *Run) AnswerAwaited() bool { return r.reply != nil }
 
 // Run carries out one run that this process owns. It has no goroutine of its own: each step has one
-// while it works, and the goroutine that brings an event (a result, a due time, a signal) also
+// while it works, and the goroutine with an event (a result, a due time, a signal) also
 // stores what follows from it and starts it.
 //
-// Events change the state under mu at once; persist stores what follows. Only one goroutine persists
-// at a time and takes everything pending in one journal entry, so the entries of a run are stored in
-// order, and what depends on an event starts only after it is on disk.
+// Events change the state under mu at once; persist stores what follows. Only one goroutine
+// persists at a time and takes everything pending in one journal entry, so the entries of a run are
+// stored in order, and what depends on an event starts only after it is on disk.
 type Run struct {
 	process *Process
 	plan    *plan.Plan
@@ -83,7 +83,7 @@ type phase struct {
 }
 
 // newRun returns a run whose mutex is held: nothing reaches it, no signal and no stop of the
-// process, before begin, restore or quit has brought its state to where the run stands. gaps is
+// process, before begin, restore or quit has set its state. gaps is
 // that of Ownership before the process asked for the run.
 func newRun(p *Process, of *plan.Plan, run runs.Run, gaps int64) *Run {
 	r := &Run{

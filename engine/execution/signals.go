@@ -42,7 +42,7 @@ func (r *Run) deliver(data []byte) {
 func (r *Run) connected(id credentials.ID) {
 	var keys []state.StepKey
 	for key, step := range r.live {
-		if step.status == runs.StepWaiting && step.hold == id {
+		if step.status == runs.StepWaiting && step.connect == id {
 			keys = append(keys, key)
 		}
 	}

@@ -27,16 +27,16 @@ type liveStep struct {
 	started  time.Time      // when the first attempt, or a wait before it, began; zero before
 	current  time.Time      // of the attempt at work
 	due      time.Time      // of a waiting step
-	hold     credentials.ID // of a waiting step: the credential it waits for
-	// holdEnd is until when the step waits for its credential, also between two waits without
+	connect  credentials.ID // of a waiting step: the credential it waits for
+	// connectEnd is until when the step waits for its credential, also between two waits without
 	// an attempt; zero when it does not.
-	holdEnd time.Time
-	awaits  string  // of a waiting step: what else can end the wait, a nodes.CodeWaitsFor…
-	child   runs.ID // the run that a workflow node started and waits for
-	timer   *time.Timer
+	connectEnd time.Time
+	awaits     string  // of a waiting step: what else can end the wait, a nodes.CodeWaitsFor…
+	child      runs.ID // the run that a workflow node started and waits for
+	timer      *time.Timer
 }
 
-// begins notes when the step began, which its first outcome tells: that of an attempt, or that it
+// begins notes when the step began, by its first outcome: that of an attempt, or that it
 // has to wait, which is no attempt but counts in how long the step took.
 func (s *liveStep) begins(out *attempt.Outcome, at time.Time) {
 	switch {
@@ -68,12 +68,12 @@ func (s *liveStep) into(row *runs.Step) {
 	row.Attempts, row.Calls = s.attempts, s.calls
 }
 
-// heldUntil is until when the step waits for its credential: what it says already, else due.
-func (s *liveStep) heldUntil(due time.Time) time.Time {
-	if s.holdEnd.IsZero() {
-		s.holdEnd = due
+// connectUntil is until when the step waits for its credential: what it says already, else due.
+func (s *liveStep) connectUntil(due time.Time) time.Time {
+	if s.connectEnd.IsZero() {
+		s.connectEnd = due
 	}
-	return s.holdEnd
+	return s.connectEnd
 }
 
 // soonest is the earliest due time of the waiting steps; nil when none has one.

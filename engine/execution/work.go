@@ -10,14 +10,14 @@ import (
 	"keyflow/engine/values"
 )
 
-// dropped tells that the queue was closed before a step's turn came.
+// dropped notes that the queue was closed before it served a step.
 func (r *Run) dropped() {
 	r.mu.Lock()
 	r.atWork--
 	r.persist()
 }
 
-// work makes one attempt of a step and brings the result. release frees the slot of the
+// work makes one attempt of a step and applies its outcome. release frees the slot of the
 // step; storing the result needs none.
 func (r *Run) work(key state.StepKey, release func()) {
 	host{r}.AwaitOwnership(r.ctx)
@@ -49,7 +49,7 @@ func (r *Run) prepare(key state.StepKey) (*attempt.Attempt, attempt.Outcome) {
 	s, err := attempt.New(r.process.Attempts, host{r}, attempt.Input{
 		Run: &r.run, Plan: r.plan, Node: node, Key: key,
 		Number: len(step.attempts) + 1, Fresh: len(step.attempts) == 0 && key.Index == runs.NoIndex,
-		Ready: r.values.ReadyAt(node), ReadyToTry: step.readyToTry(&node.Retry), ConnectEnd: step.holdEnd, External: r.external[key],
+		Ready: r.values.ReadyAt(node), ReadyToTry: step.readyToTry(&node.Retry), ConnectEnd: step.connectEnd, External: r.external[key],
 	}, r.values)
 	if err != nil {
 		return nil, attempt.Outcome{Kind: state.Failed, Err: values.VarsError(err)}
@@ -57,7 +57,7 @@ func (r *Run) prepare(key state.StepKey) (*attempt.Attempt, attempt.Outcome) {
 	return s, attempt.Outcome{}
 }
 
-// finished brings the outcome of an attempt. s is nil when there was none.
+// finished applies the outcome of an attempt. s is nil when there was none.
 func (r *Run) finished(key state.StepKey, s *attempt.Attempt, out attempt.Outcome) {
 	r.mu.Lock()
 	r.atWork--

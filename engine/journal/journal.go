@@ -1,5 +1,5 @@
-// Package journal stores what happens to all runs of a process, many entries per transaction, and
-// tells each sender its outcome once that is on disk.
+// Package journal stores the entries of all runs of a process, many per transaction, and gives each
+// sender its outcome once that is on disk.
 //
 // It must not know what the entries mean beyond which may be refused and which may be repeated.
 package journal
@@ -24,7 +24,8 @@ const (
 	defaultCommitTimeout = 10 * time.Second
 	defaultDrainTimeout  = 10 * time.Second
 	maxBatchBytes        = 8 << 20 // payloads of one transaction; a larger single entry goes alone
-	// claimPayload stands for what a claim makes the store read, within the same time: it is not known before.
+	// claimPayload stands for what a claim makes the store read, within the same time: it is not
+	// known before.
 	claimPayload = maxBatchBytes / 128
 )
 
@@ -83,7 +84,7 @@ func (p *pendingEntry) refusable() bool {
 	return !p.unknown && (p.entry.Create != nil || p.entry.Signal != nil)
 }
 
-// New returns a journal over store. Entries sent before Serve runs are held.
+// New returns a journal over store. Entries sent before Serve runs wait.
 func New(store runs.Store, o Options) *Journal {
 	o.MaxPending, o.MaxBatch = cmp.Or(o.MaxPending, defaultMaxPending), cmp.Or(o.MaxBatch, defaultMaxBatch)
 	o.CommitTimeout, o.DrainTimeout = cmp.Or(o.CommitTimeout, defaultCommitTimeout), cmp.Or(o.DrainTimeout, defaultDrainTimeout)

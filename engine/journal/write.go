@@ -12,7 +12,7 @@ import (
 
 // write commits batch and delivers the outcomes. When the transaction fails for the sake of
 // an entry, it is split until that entry stands alone and is refused with the error. When
-// it fails for the sake of the database, write returns the entries not settled, in order.
+// it fails for the sake of the database, write returns the entries whose outcome is open, in order.
 func (j *Journal) write(ctx context.Context, batch []pendingEntry) (rest []pendingEntry, err error) {
 	outcomes, err := j.commit(ctx, batch)
 	switch {
@@ -52,7 +52,7 @@ func (j *Journal) again(p pendingEntry) {
 	})
 }
 
-// databaseFailed tells a database that cannot write from an entry that cannot be written.
+// databaseFailed distinguishes a database that cannot write from an entry that cannot be written.
 func databaseFailed(err error) bool {
 	return fault.Is(err, fault.Unavailable) || errors.Is(err, runs.ErrSync) || errors.Is(err, runs.ErrUnknown) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
@@ -102,16 +102,16 @@ func (j *Journal) giveBack(rest []pendingEntry, cause error, failures int) {
 		j.o.Logger.Error("the database cannot store anything: new runs are refused until it can", "error", cause)
 	}
 	j.down = cause
-	held := j.pending[:0]
+	kept := j.pending[:0]
 	for _, p := range j.pending {
 		if p.refusable() {
 			p.done <- runs.Outcome{Err: refusal(cause)}
 		} else {
-			held = append(held, p)
+			kept = append(kept, p)
 		}
 	}
-	clear(j.pending[len(held):])
-	j.pending = held
+	clear(j.pending[len(kept):])
+	j.pending = kept
 }
 
 // up notes that a transaction was stored.

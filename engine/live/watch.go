@@ -1,4 +1,4 @@
-// Package live tells readers in this process what happens to runs, as it happens.
+// Package live shows readers in this process the changes of runs as they are stored.
 //
 // It must not know who changes runs: changes are published to it.
 package live
@@ -15,7 +15,7 @@ import (
 // PollEvery is how often a run that another goroutine or process works on is read.
 const PollEvery = time.Second
 
-// Hub tells watchers what happens to runs of this process.
+// Hub passes changes of the runs of this process to watchers.
 type Hub struct {
 	watchers atomic.Int64 // so that publishing costs nothing when nobody watches
 	mu       sync.Mutex

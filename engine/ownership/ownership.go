@@ -185,8 +185,9 @@ func (o *Ownership) orphans(ctx context.Context, steady bool) ([]runs.Orphan, er
 	return orphans, err
 }
 
-// observe notes the beats that the store was asked for, and returned, at these times. It returns the
-// silent owners: those whose beat was returned before, at least Silence before it was asked for now.
+// observe notes the beats that the store was asked for, and returned, at these times. It returns
+// the silent owners: those whose beat was returned before, at least Silence before it was asked for
+// now.
 func (o *Ownership) observe(beats map[runs.OwnerID]int64, asked, returned time.Duration) []runs.OwnerID {
 	seen := make(map[runs.OwnerID]sighting, len(beats))
 	var silent []runs.OwnerID

@@ -269,7 +269,8 @@ func TestSilenceIsAnUnchangedBeat(t *testing.T) {
 	}
 }
 
-// TestSlowLookCountsFromItsAnswer: a beat may have been read at any time between question and answer.
+// TestSlowLookCountsFromItsAnswer: a beat may have been read at any time between question and
+// answer.
 func TestSlowLookCountsFromItsAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -147,7 +147,7 @@ func TestCompileProblems(t *testing.T) {
 				"d": {"type": "plain", "needs": ["b"], "if": "nodes.a.output && nodes.b.output && nodes.c.output && nodes.d.output && nodes.bb.output"}}`,
 			want: []string{
 				`/nodes/d/if unknown_node nodes.bb: unknown node "bb" (did you mean "b"?)`,
-				`/nodes/d/if not_ancestor nodes.c is read, but "c" is not sure to have ended by then: add it to the needs`,
+				`/nodes/d/if not_ancestor nodes.c is read, but "c" may not have ended by then: add it to the needs`,
 				`/nodes/d/if not_ancestor nodes.d: a node cannot read itself`,
 			},
 		},

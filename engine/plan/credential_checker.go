@@ -16,7 +16,8 @@ import (
 
 // CredentialRights says which workflows may name a credential; *credentials.Vault does.
 type CredentialRights interface {
-	// Check is NotFound for an unknown id and Forbidden when allowed_workflows excludes the workflow.
+	// Check is NotFound for an unknown id and Forbidden when allowed_workflows excludes the
+	// workflow.
 	Check(ctx context.Context, id credentials.ID, workflow, folder string) error
 	// CheckInbound is also Invalid when the type cannot verify requests.
 	CheckInbound(ctx context.Context, id credentials.ID, workflow, folder string) error

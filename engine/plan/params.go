@@ -20,7 +20,7 @@ type ParamError struct{ code, message string }
 // Error implements error.
 func (e *ParamError) Error() string { return e.message }
 
-// Convert brings plain data into the declared kind. The error is a *paramError.
+// Convert converts plain data to the declared kind. The error is a *paramError.
 func Convert(decl nodes.Param, v any) (any, error) {
 	if !fits(decl.Kind, v) {
 		return nil, &ParamError{codeWrongType, "must be " + KindName(decl.Kind) + ", not " + TypeName(v)}

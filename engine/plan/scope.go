@@ -98,7 +98,7 @@ func (p site) note(path string, v any, compiled reader) {
 		case from == p.node:
 			p.problem(at, codeNotAncestor, "nodes.%s: a node cannot read itself", id)
 		case p.node != everyNode && !p.ancestors[p.node].has(from):
-			p.problem(at, codeNotAncestor, "nodes.%s is read, but %q is not sure to have ended by then: add it to the needs", id, id)
+			p.problem(at, codeNotAncestor, "nodes.%s is read, but %q may not have ended by then: add it to the needs", id, id)
 		case !slices.Contains(r.Nodes, from):
 			r.Nodes = append(r.Nodes, from)
 			p.plan.Nodes[from].IsRead = true

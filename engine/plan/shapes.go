@@ -25,7 +25,7 @@ func errorShape() expression.Shape {
 	return s
 }
 
-// shapes are what a definition tells about the names that its expressions may read.
+// shapes are what a definition says about the names that its expressions may read.
 func (c *compiler) shapes() map[string]expression.Shape {
 	all, failure := make(expression.Shape, len(c.definition.Nodes)), errorShape()
 	for id, def := range c.definition.Nodes {

@@ -29,8 +29,8 @@ type Outcome struct {
 	// Unread, of a Claim without Err: the owner has the run, but it could not be read. The journal
 	// asks again.
 	Unread bool
-	// Waits, of a Create: the run is stored, and not the creator's to begin: it waits for a slot, or
-	// another process took it before the Create was written again.
+	// Waits, of a Create: the run is stored, and not the creator's to begin: it waits for a slot,
+	// or another process took it before the Create was written again.
 	Waits bool
 	// Unstarted are Starts of a Progress that on_limit refused.
 	Unstarted []ID
@@ -61,7 +61,8 @@ type DedupeKey struct {
 	Trigger   string // trigger id; "" for manual
 	Key       string // hashed before it is stored
 	ExpiresAt time.Time
-	// InputHash, when set, must equal that of the first start (else Conflict): Idempotency-Key rule.
+	// InputHash, when set, must equal that of the first start (else Conflict): Idempotency-Key
+	// rule.
 	InputHash string
 }
 
@@ -89,7 +90,7 @@ type Progress struct {
 
 // Claim takes a run that is queued (or waiting and due) and has no owner, or, with
 // TakeoverFrom set, one whose owner is that process and whose last beat is still Beat, which is
-// looked at in the claim's own transaction. The fence grows by one and the
+// checked in the claim's own transaction. The fence grows by one and the
 // run is running; a run that has no StartedAt yet gets Commit's now, because now() of its
 // first steps is that instant, also after a crash.
 // Outcome.Err is a Conflict fault when somebody else was first, or the owner beats again.
@@ -114,7 +115,8 @@ const SignalStep = "step"
 
 // Signal is a fact from outside the owner of a run: cancel, a connected credential.
 // An unowned waiting run is queued in the same transaction. Of signals with one ID the first
-// counts, and none for a step that has ended or has its external result. NotFound and Conflict (the run is final) are faults.
+// counts, and none for a step that has ended or has its external result. NotFound and Conflict (the
+// run is final) are faults.
 type Signal struct {
 	Run  ID
 	Kind string // SignalCancel, ...

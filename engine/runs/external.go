@@ -21,8 +21,8 @@ type ExternalResult struct {
 	Late   bool             `json:"late,omitempty"` // nobody came: the node says what that means
 }
 
-// Signal makes the signal that delivers the result to a run. All that could end one wait have one id, so
-// that exactly one of them does.
+// Signal makes the signal that delivers the result to a run. All that could end one wait have one
+// id, so that exactly one of them does.
 func (x *ExternalResult) Signal(run ID) (*Signal, error) {
 	data, err := jsonvalue.Encode(x)
 	if err != nil {

@@ -42,8 +42,8 @@ type Step struct {
 	StartedAt  *time.Time
 	FinishedAt *time.Time
 	DueAt      *time.Time // of a waiting step: its next attempt
-	// NeedsConnect is the credential that a waiting step needs somebody to connect; DueAt is until when
-	// it waits for that.
+	// NeedsConnect is the credential that a waiting step needs somebody to connect; DueAt is until
+	// when it waits for that.
 	NeedsConnect credentials.ID
 	// Sealed is the output of a sensitive node; Output says nothing then.
 	Sealed []byte

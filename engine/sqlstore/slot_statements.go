@@ -32,8 +32,8 @@ func (q *slotStatement) numbered() string {
 }
 
 const (
-	// lockAdmission locks the row even if it changes nothing: see the WHERE of ON CONFLICT DO UPDATE
-	// in the documentation of INSERT in Postgres.
+	// lockAdmission locks the row even if it changes nothing: see the WHERE of ON CONFLICT DO
+	// UPDATE in the documentation of INSERT in Postgres.
 	lockAdmission = "INSERT INTO admissions (workflow, version, capacity) VALUES (?, ?, ?) ON CONFLICT (workflow) DO UPDATE " +
 		"SET version = excluded.version, capacity = excluded.capacity WHERE excluded.version >= admissions.version AND excluded.version >= 0"
 	readCapacity = "SELECT CAST(capacity AS BIGINT) FROM admissions WHERE workflow = ?"

@@ -1,5 +1,5 @@
-// Package starts prepares new runs: it finds and compiles the definition, checks the input and fills
-// in its defaults, and says which slots the run needs.
+// Package starts prepares new runs: it finds and compiles the definition, checks the input and
+// fills in its defaults, and says which slots the run needs.
 //
 // It must not know what a run does, and stores nothing.
 package starts

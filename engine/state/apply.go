@@ -212,7 +212,7 @@ func (s *State) start(node int) {
 	s.emit(Action{Kind: Start, Node: node, Index: runs.NoIndex})
 }
 
-// end gives a node its final status and tells its dependents.
+// end gives a node its final status and counts it for its dependents.
 func (s *State) end(node int, status, outcome runs.StepStatus) {
 	n := &s.nodes[node]
 	n.status, n.outcome, n.items = status, outcome, nil
@@ -262,7 +262,8 @@ func (s *State) decide() {
 	s.ready = s.ready[:0]
 }
 
-// holds is the table of run_on in docs/reference/workflow-format.md for a node whose needs have ended.
+// holds is the table of run_on in docs/reference/workflow-format.md for a node whose needs have
+// ended.
 func holds(rule workflows.RunOn, n *nodeState, needs int) bool {
 	switch rule {
 	case workflows.RunOnAllSuccess:

@@ -11,9 +11,9 @@ import (
 	"keyflow/workflows"
 )
 
-// model is docs/reference/workflow-format.md and docs/explanation/run-states.md a second time: no counters, no queue.
-// After each event it scans everything until nothing changes. The properties run with more cases
-// by `go test ./engine -run TestApply -rapid.checks=10000` (seconds).
+// model is docs/reference/workflow-format.md and docs/explanation/run-states.md a second time: no
+// counters, no queue. After each event it scans everything until nothing changes. The properties
+// run with more cases by `go test ./engine -run TestApply -rapid.checks=10000` (seconds).
 type model struct {
 	shape   Shape
 	needs   [][]int
@@ -258,7 +258,7 @@ func (m *model) agree(t *rapid.T, s *State, started map[[2]int]bool, end runs.St
 
 // TestApplyLooksAtNothingElse lures apply: for each event, every node that the event does not
 // concern is made to look as if it could start at once, or as if its time had come. Whoever
-// scans the DAG falls for it; whoever counts needs never looks.
+// scans the DAG falls for it; counting needs never scans.
 func TestApplyLooksAtNothingElse(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -280,7 +280,7 @@ func TestApplyLooksAtNothingElse(t *testing.T) {
 			}
 			want, got := slices.Clone(Apply(s, ev)), slices.Clone(Apply(lured, ev))
 			if diff := cmp.Diff(want, got, cmp.AllowUnexported(Action{})); diff != "" {
-				t.Fatalf("%+v looks at nodes that it does not concern (-want +got):\n%s", ev, diff)
+				t.Fatalf("%+v reads nodes that it does not concern (-want +got):\n%s", ev, diff)
 			}
 			for i, n := range lures {
 				lured.nodes[i] = n

@@ -98,7 +98,7 @@ func (m *simulation) mayStart(a Action) {
 	}
 }
 
-// step lets one thing happen, chosen at random.
+// step applies one event, chosen at random.
 func (m *simulation) step(stoppable bool) {
 	choices := len(m.open) + len(m.waiting)
 	if choices == 0 {

@@ -70,7 +70,7 @@ func FailedElement(err *runs.StepError) json.RawMessage {
 }
 
 // put keeps the output of an element. Those that are too large together are let go; whoever
-// reads them is told.
+// reads them gets an error.
 func (e *Elements) put(index int, output json.RawMessage, sealed []byte) {
 	gone := e.kept > maxCollected
 	e.kept += len(output) + len(sealed)

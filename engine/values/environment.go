@@ -68,8 +68,8 @@ func nodeErrorValue(p *plan.Node, err *runs.StepError) any {
 	return v
 }
 
-// Environment makes now() and uuid() deterministic (docs/explanation/architecture.md): now is a stored
-// instant, uuid is version 5 of the run, the place and how many there were before.
+// Environment makes now() and uuid() deterministic (docs/explanation/architecture.md): now is a
+// stored instant, uuid is version 5 of the run, the place and how many there were before.
 func Environment(id runs.ID, place string, now time.Time, vars map[string]any) expression.Env {
 	ordinal := 0
 	return expression.Env{

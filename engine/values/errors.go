@@ -15,7 +15,7 @@ type attemptTimeout struct{}
 // Error implements error.
 func (attemptTimeout) Error() string { return "the attempt took longer than its timeout" }
 
-// Timeout tells clients that time was the reason.
+// Timeout marks the error as a timeout for clients.
 func (attemptTimeout) Timeout() bool { return true }
 
 // ErrAttemptTimeout ends an attempt that takes too long.
@@ -74,7 +74,7 @@ func VarsError(err error) *nodes.Error {
 const maxMessage = 8 << 10
 
 // ShortMessage is a message that can be stored with every attempt, with the run and with the
-// runs that are told of it.
+// runs that it is reported to.
 func ShortMessage(text string) string {
 	if len(text) <= maxMessage {
 		return text

@@ -54,7 +54,7 @@ func readAnswer(res *http.Response, f format, masked func() bool, now time.Time)
 }
 
 // hideMasked marks the texts of an answer in which secrets were masked. A literal *** among them
-// cannot be told apart.
+// cannot be distinguished.
 func hideMasked(v any) any {
 	return jsonvalue.ReplaceTexts(v, func(text any) any {
 		if plain, ok := text.(string); ok && strings.Contains(plain, secret.Mask) {

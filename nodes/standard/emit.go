@@ -14,7 +14,7 @@ func emitType() nodes.Type {
 		Summary: "Publishes an event, which event triggers receive.",
 		Params: []nodes.Param{
 			{Name: "event", Kind: nodes.String, Required: true, Check: cloudevent.CheckType, Help: "Its type, such as com.example.ticket.created; types that begin with keyflow. are Keyflow's own."},
-			{Name: "data", Kind: nodes.Any, Default: "null", Help: "What it tells: any value, at most 1 MiB as JSON."},
+			{Name: "data", Kind: nodes.Any, Default: "null", Help: "The data of the event: any value, at most 1 MiB as JSON."},
 		},
 		Output: []string{"id"},
 		New:    func() nodes.Node { return emit{} },

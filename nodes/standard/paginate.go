@@ -72,7 +72,7 @@ func (p *pages) next(ctx context.Context, a *answer) (map[string]any, error) {
 	if err != nil || v == nil || v == false || v == "" {
 		return nil, err
 	}
-	with, err := p.turn(a, v)
+	with, err := p.params(a, v)
 	if err != nil {
 		return nil, err
 	}
@@ -103,9 +103,9 @@ func (p *pages) collect(ctx context.Context, a *answer, vars map[string]any) err
 	return nil
 }
 
-// turn makes the parameters of the next request: the author's, at another URL. They stay on
+// params makes the parameters of the next request: the author's, at another URL. They stay on
 // the origin that the author named: his headers and body are meant for it.
-func (p *pages) turn(a *answer, v any) (map[string]any, error) {
+func (p *pages) params(a *answer, v any) (map[string]any, error) {
 	u := *a.asked
 	switch v := v.(type) {
 	case string:

@@ -38,7 +38,7 @@ func checkWait(given func(name string) bool) string {
 	return ""
 }
 
-// wait waits. Its output is {until}, or what the callback brought.
+// wait waits. Its output is {until}, or the request of the callback.
 type wait struct{}
 
 var _ nodes.Node = wait{}

@@ -21,7 +21,7 @@ const (
 	maxAnswer    = 64 << 20
 )
 
-// headerIdempotency tells a receiver that a request is the same one again, after a retry or
+// headerIdempotency lets a receiver recognize a repeated request, after a retry or
 // a crash (draft-ietf-httpapi-idempotency-key-header). Other methods may be repeated anyway.
 const headerIdempotency = "Idempotency-Key"
 

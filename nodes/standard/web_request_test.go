@@ -121,7 +121,7 @@ func TestWebRequestEscapesTheURLsOwnQuery(t *testing.T) {
 	}
 }
 
-// Receivers can tell a repeated request from a new one.
+// Receivers can distinguish a repeated request from a new one.
 func TestWebRequestIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

@@ -17,7 +17,7 @@ func TestWebhook(t *testing.T) {
 	t.Parallel()
 	var seen recorder
 	env := nodetest.New(t)
-	env.Delivery, env.Number = "0190/tell/2", 3
+	env.Delivery, env.Number = "0190/notify/2", 3
 	before := time.Now()
 	got, err := env.Run(t, typeOf(t, "webhook"), map[string]any{
 		"url":     serve(t, seen.ServeHTTP) + "/hook",
@@ -28,7 +28,7 @@ func TestWebhook(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string]any{"status": 200, "delivery_id": "0190/tell/2", "attempts": 3}, got); diff != "" {
+	if diff := cmp.Diff(map[string]any{"status": 200, "delivery_id": "0190/notify/2", "attempts": 3}, got); diff != "" {
 		t.Error(diff)
 	}
 	req, body := seen.last(t)
@@ -36,7 +36,7 @@ func TestWebhook(t *testing.T) {
 		t.Errorf("got %s %s with %s", req.Method, req.URL, body)
 	}
 	for name, want := range map[string]string{
-		"webhook-id": "0190/tell/2", "webhook-event": "com.example.pushed", "content-type": "application/json",
+		"webhook-id": "0190/notify/2", "webhook-event": "com.example.pushed", "content-type": "application/json",
 		"x-team": "ops", "user-agent": "keyflow",
 	} {
 		if got := req.Header.Get(name); got != want {
@@ -87,7 +87,7 @@ func TestWebhookDefaults(t *testing.T) {
 	}
 }
 
-// A redirect of a delivery is a failure: the receiver has moved and must be told.
+// A redirect of a delivery is a failure: the receiver has moved and must be updated.
 func TestWebhookFollowsNoRedirect(t *testing.T) {
 	t.Parallel()
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {

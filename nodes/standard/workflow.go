@@ -10,7 +10,7 @@ func workflowType() nodes.Type {
 	return nodes.Type{
 		Name:    "workflow",
 		Aliases: []string{"subworkflow", "sub_workflow", "execute_workflow"},
-		Summary: "Starts another workflow and, unless told otherwise, waits for its end.",
+		Summary: "Starts another workflow and, unless wait is false, waits for its end.",
 		Params: []nodes.Param{
 			{Name: "workflow", Kind: nodes.String, Required: true, Help: "Its id."},
 			{Name: "input", Kind: nodes.Any, Default: "{}", Help: "The input of its run."},

@@ -100,7 +100,7 @@ func asks(t *testing.T, h *firingtest.Harness, id, triggersJSON string, extra st
 func (h *rig) finish(t *testing.T) {
 	t.Helper()
 	for _, run := range h.all(t, runs.Waiting) {
-		if err := h.engine.Bring(t.Context(), run.ID, "ok", nodes.CodeWaitsForApproval, map[string]any{"approved": true}); err != nil {
+		if err := h.engine.Deliver(t.Context(), run.ID, "ok", nodes.CodeWaitsForApproval, map[string]any{"approved": true}); err != nil {
 			t.Errorf("approve: %v", err)
 		}
 	}

@@ -129,8 +129,8 @@ func noise(size int) []byte {
 	return text
 }
 
-// TestPruneByAge: runs that ended long ago are deleted with all their rows. An active run stays until
-// it has ended for long enough. Keys that are valid stay.
+// TestPruneByAge: runs that ended long ago are deleted with all their rows. An active run stays
+// until it has ended for long enough. Keys that are valid stay.
 func TestPruneByAge(t *testing.T) {
 	t.Parallel()
 	eachArchive(t, func(a *archive) {

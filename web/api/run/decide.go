@@ -54,7 +54,7 @@ func (h *handlers) decide(ctx context.Context, who session.Who, in *decisionWrit
 		}
 	}
 	d := decisionView{Approved: approved, By: who.Caller.Name, Comment: body.Comment, At: h.Now().UTC()}
-	err = h.Runs.Bring(ctx, run.ID, workflows.NodeID(in.Node), nodes.CodeWaitsForApproval, map[string]any{
+	err = h.Runs.Deliver(ctx, run.ID, workflows.NodeID(in.Node), nodes.CodeWaitsForApproval, map[string]any{
 		"approved": d.Approved, "by": d.By, "comment": d.Comment, "at": d.At.Format(time.RFC3339Nano),
 	})
 	if err != nil {

@@ -33,8 +33,8 @@ type changes interface {
 	Start(ctx context.Context, s engine.Start) (engine.Started, error)
 	Cancel(ctx context.Context, id runs.ID) error
 	Retry(ctx context.Context, r engine.Retry) (engine.Started, error)
-	// Bring delivers an external result to a waiting step.
-	Bring(ctx context.Context, id runs.ID, node workflows.NodeID, reason string, output any) error
+	// Deliver gives an external result to a waiting step.
+	Deliver(ctx context.Context, id runs.ID, node workflows.NodeID, reason string, output any) error
 	Delete(ctx context.Context, id runs.ID) error
 }
 

@@ -13,17 +13,17 @@ import (
 	"keyflow/workflows"
 )
 
-// Bring gives a step that waits for reason (nodes.CodeWaitsForCallback or CodeWaitsForApproval)
+// Deliver gives a step that waits for reason (nodes.CodeWaitsForCallback or CodeWaitsForApproval)
 // its raw output, and returns once that is on disk. A callback may come before the step waits;
 // it is kept. Faults: NotFound (no such run or node), Conflict (the run or step has ended, does
 // not wait for this, or somebody was faster).
-func (e *Engine) Bring(ctx context.Context, id runs.ID, node workflows.NodeID, reason string, output any) error {
+func (e *Engine) Deliver(ctx context.Context, id runs.ID, node workflows.NodeID, reason string, output any) error {
 	if _, err := e.waiting(ctx, id, node, reason); err != nil {
 		return err
 	}
 	raw, err := jsonvalue.Encode(output)
 	if err != nil {
-		return fmt.Errorf("encode what is brought to a step: %w", err)
+		return fmt.Errorf("encode the external result of a step: %w", err)
 	}
 	s, err := (&runs.ExternalResult{Node: node, Index: runs.NoIndex, Output: raw}).Signal(id)
 	if err != nil {
@@ -39,7 +39,7 @@ func (e *Engine) Bring(ctx context.Context, id runs.ID, node workflows.NodeID, r
 	return err
 }
 
-// waiting returns the node whose step waits for reason, or will. Faults as those of Bring.
+// waiting returns the node whose step waits for reason, or will. Faults as those of Deliver.
 func (e *Engine) waiting(ctx context.Context, id runs.ID, node workflows.NodeID, reason string) (*plan.Node, error) {
 	run, err := e.o.Store.Run(ctx, id)
 	if err != nil {
@@ -67,7 +67,7 @@ func errDecided(node workflows.NodeID) error {
 	return fault.New(fault.Conflict, "step %q does not wait any more: somebody was faster, or its time is over", node)
 }
 
-// takes reports whether the node's step can be brought something now.
+// takes reports whether an external result can be delivered to the node's step now.
 func takes(p *plan.Node, steps []runs.Step, reason string) error {
 	i := slices.IndexFunc(steps, func(s runs.Step) bool { return s.Node == p.ID && s.Index == runs.NoIndex })
 	if i < 0 {

@@ -57,13 +57,13 @@ func TestCallback(t *testing.T) {
 		w.waits(run)
 		w.kill() // days may pass
 		w.boot(engine.Options{Exclusive: true})
-		if err := w.engine.Bring(t.Context(), run, "a", nodes.CodeWaitsForCallback, body(1)); err != nil {
+		if err := w.engine.Deliver(t.Context(), run, "a", nodes.CodeWaitsForCallback, body(1)); err != nil {
 			t.Fatal(err)
 		}
 		if ended, _ := w.wait(run); string(ended.Output) != "2" {
 			t.Errorf("run %s gave %s: %v", ended.Status, ended.Output, ended.Error)
 		}
-		err := w.engine.Bring(t.Context(), run, "a", nodes.CodeWaitsForCallback, body(1))
+		err := w.engine.Deliver(t.Context(), run, "a", nodes.CodeWaitsForCallback, body(1))
 		if !fault.Is(err, fault.Conflict) || fault.Message(err) != "the run has ended: it is succeeded" {
 			t.Errorf("a second call: %v", err)
 		}
@@ -92,11 +92,11 @@ func TestCallbackBeforeTheWait(t *testing.T) {
 			}
 			run := w.start(w.apply(callbackWorkflow), `{"hold": true}`)
 			<-begun
-			if err := w.engine.Bring(t.Context(), run, "a", nodes.CodeWaitsForCallback, body(41)); err != nil {
+			if err := w.engine.Deliver(t.Context(), run, "a", nodes.CodeWaitsForCallback, body(41)); err != nil {
 				t.Fatal(err)
 			}
 			w.eventually("the call is kept", func() bool { return w.steps(run)["a"].Status == runs.StepPending })
-			err := w.engine.Bring(t.Context(), run, "a", nodes.CodeWaitsForCallback, body(7))
+			err := w.engine.Deliver(t.Context(), run, "a", nodes.CodeWaitsForCallback, body(7))
 			if !fault.Is(err, fault.Conflict) {
 				t.Errorf("a second call: %v", err)
 			}
@@ -139,7 +139,7 @@ func TestBringRefused(t *testing.T) {
 		{"a wait for a time", "time", nodes.CodeWaitsForCallback, fault.Conflict, `step "time" does not wait for this`},
 		{"an approval that has not begun", "later", nodes.CodeWaitsForApproval, fault.Conflict, `step "later" has not begun to wait`},
 	} {
-		err := w.engine.Bring(t.Context(), run, workflows.NodeID(test.node), test.reason, nil)
+		err := w.engine.Deliver(t.Context(), run, workflows.NodeID(test.node), test.reason, nil)
 		if !fault.Is(err, test.kind) || fault.Message(err) != test.message {
 			t.Errorf("%s: %v", test.name, err)
 		}
@@ -168,13 +168,13 @@ func TestOneDecisionCounts(t *testing.T) {
 			for i := range 4 {
 				all.Go(func() {
 					name := fmt.Sprint("person-", i)
-					err := w.engine.Bring(context.Background(), run, "a", nodes.CodeWaitsForApproval, map[string]any{"approved": true, "by": name})
+					err := w.engine.Deliver(context.Background(), run, "a", nodes.CodeWaitsForApproval, map[string]any{"approved": true, "by": name})
 					if err == nil {
 						mu.Lock()
 						won = append(won, name)
 						mu.Unlock()
 					} else if !fault.Is(err, fault.Conflict) {
-						t.Errorf("Bring: %v", err)
+						t.Errorf("Deliver: %v", err)
 					}
 				})
 			}
@@ -185,7 +185,7 @@ func TestOneDecisionCounts(t *testing.T) {
 				want = `"` + won[0] + `"`
 			}
 			if len(won) > 1 || string(ended.Output) != want || ended.Status != runs.Succeeded {
-				t.Errorf("round %d: %v were told that they decided; the run says %s", round, won, ended.Output)
+				t.Errorf("round %d: %v heard that they decided; the run says %s", round, won, ended.Output)
 			}
 		}
 	})

@@ -64,7 +64,7 @@ func (w *world) bringLife(id workflows.ID, n int, early, stored bool) bool {
 			return store.dead.Load() || w.steps(run)["w"].Status == runs.StepWaiting
 		})
 	}
-	first := w.engine.Bring(w.Context(), run, "w", nodes.CodeWaitsForCallback, body(1))
+	first := w.engine.Deliver(w.Context(), run, "w", nodes.CodeWaitsForCallback, body(1))
 	if early {
 		close(goOn)
 	}
@@ -78,14 +78,14 @@ func (w *world) bringLife(id workflows.ID, n int, early, stored bool) bool {
 		w.stop()
 		w.boot(engine.Options{Exclusive: true})
 	}
-	second := w.engine.Bring(w.Context(), run, "w", nodes.CodeWaitsForCallback, body(2))
+	second := w.engine.Deliver(w.Context(), run, "w", nodes.CodeWaitsForCallback, body(2))
 	ended, _ := w.wait(run)
 	counts := map[bool]string{true: "1", false: "2"}[fault.Is(second, fault.Conflict)]
 	switch {
 	case first == nil && counts != "1", second != nil && counts != "1":
-		w.Errorf("death at commit %d: the calls were told %v and %v", n, first, second)
+		w.Errorf("death at commit %d: the calls gave %v and %v", n, first, second)
 	case ended.Status != runs.Succeeded || string(ended.Output) != counts || w.count(fmt.Sprint("after-", n)) > 2:
-		w.Errorf("death at commit %d: run %s gave %s after the calls were told %v and %v", n, ended.Status, ended.Output, first, second)
+		w.Errorf("death at commit %d: run %s gave %s after the calls gave %v and %v", n, ended.Status, ended.Output, first, second)
 	}
 	return died
 }
