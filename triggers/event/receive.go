@@ -29,8 +29,9 @@ type Receipt struct {
 }
 
 // Receive starts the runs for events from outside, and returns when they are on disk: one receipt
-// for each event, in order. An invalid event starts nothing and does not affect the others. Faults: Malformed (no events), Invalid with Problems (no event is valid),
-// Unavailable (a run could not be stored: send all events again, nothing starts twice).
+// for each event, in order. An invalid event starts nothing and does not affect the others. Faults:
+// Malformed (no events), Invalid with Problems (no event is valid), Unavailable (a run could not be
+// stored: send all events again, nothing starts twice).
 func (d *Dispatcher) Receive(ctx context.Context, in Sent) ([]Receipt, error) {
 	if err := d.catchUp(ctx); err != nil {
 		return nil, fault.New(fault.Unavailable, "the events were not accepted: starting").Because(err)
