@@ -112,6 +112,35 @@ func TestCredentialsAreLayers(t *testing.T) {
 	}
 }
 
+// engineLayers are the packages of the engine, lowest first (docs/decisions/027): each imports only
+// those before it. Packages not listed here (sqlstore, enginetest) know the records alone.
+var engineLayers = []string{
+	"runs", "backoff", "state", "plan", "values", "journal", "ownership", "dispatch", "callback", "events",
+	"concurrency", "starts", "live", "attempt", "execution", "",
+}
+
+func TestEngineIsLayers(t *testing.T) {
+	t.Parallel()
+	level := func(path string) int {
+		return slices.Index(engineLayers, strings.TrimPrefix(strings.TrimPrefix(path, "keyflow/engine"), "/"))
+	}
+	for _, p := range packages(t) {
+		if !strings.HasPrefix(p.ImportPath, "keyflow/engine") {
+			continue
+		}
+		from := level(p.ImportPath)
+		for _, imported := range p.Imports {
+			to := level(imported)
+			if !strings.HasPrefix(imported, "keyflow/engine") || to < 0 {
+				continue
+			}
+			if from >= 0 && to >= from || from < 0 && to > 0 {
+				t.Errorf("%s imports %s, which is not below it", p.ImportPath, imported)
+			}
+		}
+	}
+}
+
 // Opening a sealed text takes its associated data, a type of the package sealing. Of the packages
 // that may import that, only decrypted opens: the other one seals again what it cannot read.
 func TestOnePlaceDecrypts(t *testing.T) {
