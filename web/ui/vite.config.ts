@@ -58,6 +58,7 @@ export default defineConfig({
   },
   test: {
     restoreMocks: true,
+    testTimeout: 60_000, // for what hangs; the Go compiler runs beside these tests
     // A document costs two seconds in each file: logic is tested without one.
     projects: [
       { extends: true, test: { name: 'logic', environment: 'node', include: ['src/**/*.test.ts'], exclude: needDocument } },
