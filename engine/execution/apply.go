@@ -95,40 +95,33 @@ func (r *Run) outcome(key state.StepKey, step *liveStep, out *attempt.Outcome) {
 		row.Error = attempt.StepError(out.Err, len(step.attempts))
 	}
 	if out.Kind == state.Postponed && r.state.Stopped == state.NotStopped {
-		due := r.process.now().Add(out.Wait.Lasting) // not after at, which is ahead of a clock that was set back
-		if out.Wait.Forever {
-			due = time.Time{}
-		}
+		r.postponed(key, step, out, row)
+	} else {
+		r.ended(key, out, row, at)
+	}
+}
+
+// ended records the outcome of a step that has ended. r.mu is held.
+func (r *Run) ended(key state.StepKey, out *attempt.Outcome, row runs.Step, at time.Time) {
+	row.Status, row.FinishedAt = endStatus(r.state, out.Kind), &at
+	switch out.Kind {
+	case state.Succeeded:
 		if out.Start != nil {
 			r.starts = append(r.starts, *out.Start)
-			step.child = out.Start.Run.ID
 		}
-		if step.awaits = out.Wait.Awaits; !out.Wait.Idle {
-			delete(r.external, key) // the next attempt begins anew
+		if out.Event != nil {
+			r.events = append(r.events, *out.Event)
 		}
-		if out.Wait.Connect == "" {
-			step.connectEnd = time.Time{}
-		} else {
-			due = step.connectUntil(due)
+	case state.Postponed: // of a stopped run
+		if out.Start != nil && out.Start.Dedupe != nil { // the attempt has stored it
+			r.pending.cancelChild(out.Start.Run.ID)
 		}
-		step.connect, row.NeedsConnect = out.Wait.Connect, out.Wait.Connect
-		r.postpone(key, step, due, row)
-		return
-	}
-	if out.Kind == state.Postponed && out.Start != nil && out.Start.Dedupe != nil { // startNow has stored it
-		r.pending.cancelChild(out.Start.Run.ID)
-	}
-	if out.Start != nil && out.Kind == state.Succeeded {
-		r.starts = append(r.starts, *out.Start)
+		row.Error = stopError(r.state)
+	case state.Cut:
+		row.Error = stopError(r.state)
+	default: // its own error, or none
 	}
 	r.reply.say(out.Answer)
-	if out.Event != nil && out.Kind == state.Succeeded {
-		r.events = append(r.events, *out.Event)
-	}
-	row.Status, row.FinishedAt = endStatus(r.state, out.Kind), &at
-	if out.Kind == state.Cut || out.Kind == state.Postponed {
-		row.Error = stopError(r.state)
-	}
 	delete(r.live, key)
 	r.rows = append(r.rows, row)
 	if key.Index == runs.NoIndex {
@@ -142,13 +135,29 @@ func (r *Run) outcome(key state.StepKey, step *liveStep, out *attempt.Outcome) {
 	r.apply(state.Event{Kind: out.Kind, Node: key.Node, Index: key.Index}, at)
 }
 
-// postpone stores until when a step waits; only then the wait begins. Zero is without an end.
-func (r *Run) postpone(key state.StepKey, step *liveStep, until time.Time, row runs.Step) {
-	step.status, step.due = runs.StepWaiting, until
-	row.Status = runs.StepWaiting
-	if !until.IsZero() {
-		row.DueAt = &until
-		r.unarmed = append(r.unarmed, key)
+// postponed records the outcome of a step that waits. r.mu is held.
+func (r *Run) postponed(key state.StepKey, step *liveStep, out *attempt.Outcome, row runs.Step) {
+	due := r.process.now().Add(out.Wait.Lasting) // not after newest, which is ahead of a clock that was set back
+	if out.Wait.Forever {
+		due = time.Time{}
+	}
+	if out.Start != nil {
+		r.starts = append(r.starts, *out.Start)
+		step.child = out.Start.Run.ID
+	}
+	if step.awaits = out.Wait.Awaits; !out.Wait.Idle {
+		delete(r.external, key) // the next attempt begins anew
+	}
+	if out.Wait.Connect == "" {
+		step.connectEnd = time.Time{}
+	} else {
+		due = step.connectUntil(due)
+	}
+	step.connect, row.NeedsConnect = out.Wait.Connect, out.Wait.Connect
+	step.status, step.due, row.Status = runs.StepWaiting, due, runs.StepWaiting
+	if !due.IsZero() {
+		row.DueAt = &due
+		r.unarmed = append(r.unarmed, key) // the wait begins once it is stored
 	}
 	r.rows = append(r.rows, row)
 	r.awake = false
