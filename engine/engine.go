@@ -1,9 +1,11 @@
-// Package engine decides when steps run and in what order, and loses none of it.
+// Package engine decides when steps run and in what order, and loses none of it. It is the front
+// door: Start, Cancel, Deliver and the like, and Serve, which runs the packages behind it.
 //
-//	Compile  a definition becomes a Plan: every expression parsed, every reference checked
-//	apply    the heart: deterministic (state, event) -> actions; no clock, no lock, no I/O
-//	Engine   carries the actions out: runs nodes, waits, retries, cancels
-//	Journal  stores what happened, many runs per transaction, before anyone depends on it
+//	plan       a definition becomes a Plan: every expression parsed, every reference checked
+//	state      the heart: deterministic (state, event) -> actions; no clock, no lock, no I/O
+//	execution  carries the actions out, one run each; attempt makes one attempt of one step
+//	dispatch   brings due runs and signals to where they are carried out, fairly
+//	journal    stores what happened, many runs per transaction, before anyone depends on it
 //
 // It joins workflows, nodes and credentials. It must not know triggers, HTTP handlers or SQL.
 // The states of a run are drawn in docs/explanation/run-states.md.

@@ -177,7 +177,7 @@ const childKeys = 24 * time.Hour
 
 // startNow stores a child before the result of its step, because its workflow may refuse it. An
 // attempt that is repeated after a crash finds the child that it has started. A child that is
-// stored is the result of the step, also when the run was stopped meanwhile: runner.outcome
+// stored is the result of the step, also when the run was stopped meanwhile: the run
 // cancels it then.
 func (s child) startNow(ctx context.Context, n *runs.NewRun) *nodes.Error {
 	n.Dedupe = &runs.DedupeKey{

@@ -35,7 +35,7 @@ type Options struct {
 	// given back. gaps is Ownership.Gaps from before the claim.
 	Resume func(l *runs.Loaded, gaps int64) bool
 	// Context ends with the steps of the process.
-	Context context.Context //nolint:containedctx // what waits here belongs to no request
+	Context context.Context
 	Now     func() time.Time
 	Logger  *slog.Logger
 }

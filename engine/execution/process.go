@@ -31,7 +31,7 @@ type Process struct {
 	// folder; nil: nobody.
 	Wants func(eventType, folder string) bool
 	// Context ends with the steps of the process.
-	Context context.Context //nolint:containedctx // steps belong to no request
+	Context context.Context
 }
 
 // Store is what runs read.

@@ -7,7 +7,7 @@ import (
 )
 
 // reply is the answer of a run whose caller waits for it. Its fields are guarded by the
-// runner's mu, until done is closed.
+// run's mu, until done is closed.
 type reply struct {
 	by      state.StepKey // the step that was first; none: node -1
 	pending *runs.Answer  // to be stored with the step

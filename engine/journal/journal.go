@@ -17,7 +17,7 @@ import (
 	"keyflow/internal/fault"
 )
 
-// Defaults of JournalOptions.
+// Defaults of Options.
 const (
 	defaultMaxPending    = 8192
 	defaultMaxBatch      = 512

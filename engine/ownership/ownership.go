@@ -17,7 +17,7 @@ import (
 	"keyflow/engine/runs"
 )
 
-// Defaults of OwnershipOptions (docs/explanation/architecture.md).
+// Defaults of Options (docs/explanation/architecture.md).
 const (
 	defaultBeat    = time.Second
 	defaultConfirm = 3 * time.Second

@@ -12,7 +12,7 @@ const LargePayload = 64 << 10
 // payload is what a payload decodes to.
 type payload struct{ value any }
 
-// decoded is the plain data of one payload of a run. Its runner's mutex guards it.
+// decoded is the plain data of one payload of a run. It is guarded as its Scope is.
 type decoded struct {
 	ok    bool
 	value any                   // of a small payload

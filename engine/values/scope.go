@@ -45,7 +45,7 @@ type Sealer interface {
 	OpenOutput(run, node string, index int, sealed []byte) ([]byte, error)
 }
 
-// Scope is what the expressions of a run can read. It is not safe for concurrent use: a runner
+// Scope is what the expressions of a run can read. It is not safe for concurrent use: the run
 // guards its scope with its own mutex.
 type Scope struct {
 	plan    *plan.Plan
