@@ -126,7 +126,7 @@ func explained(p Problem, structural []Problem) bool {
 //
 // Errors: Malformed when source is not JSON, Invalid with all problems, Forbidden when the
 // caller may not edit the folder (of the stored definition too), Stale. A workflow that d starts is
-// not looked up: whether it exists is told to nobody who may not see it. At run it is started only
+// not looked up, so that Apply does not reveal whether it exists. At run it is started only
 // where the caller may start workflows (Definition.StartScope), or below the folder of the run.
 func (c *Catalog) Apply(ctx context.Context, caller identity.Caller, id ID, source []byte, expect int) (Applied, error) {
 	d, problems, warnings := c.check(ctx, source)

@@ -312,8 +312,8 @@ func TestUsages(t *testing.T) {
 	}
 }
 
-// Whether a workflow exists is not told to an author who may not see it: one that names it is
-// applied like one that names nothing. The engine starts only what the author may start.
+// Apply does not reveal whether a workflow exists that the author may not see. The engine starts
+// only what the author may start.
 func TestApplyDoesNotTellWhichWorkflowsExist(t *testing.T) {
 	t.Parallel()
 	c, _ := setup(t, workflows.CatalogOptions{})

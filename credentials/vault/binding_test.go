@@ -127,7 +127,7 @@ func TestRewrittenRowsAreErrorsOfThatCredentialOnly(t *testing.T) {
 			}
 			k.patch(t, "erp", `{"allowed_hosts": ["a.example"], "fields": {"value": "canary-Pw-2"}}`)
 			if text := k.text(t, "erp", "value"); text != "canary-Pw-2" {
-				t.Errorf("mended credential gives %q", text)
+				t.Errorf("fixed credential gives %q", text)
 			}
 		})
 	}

@@ -100,7 +100,7 @@ func TestFlippedBitsAreErrorsOfThatCredentialOnly(t *testing.T) {
 	}
 	k.writeSealed(t, "erp", good)
 	if text := k.text(t, "erp", "password"); text != "canary-Pw-1" {
-		t.Errorf("the mended credential gives %q", text)
+		t.Errorf("the fixed credential gives %q", text)
 	}
 }
 
@@ -178,7 +178,7 @@ func TestDamagedCredentialIsMendedByEnteringItsSecretsAgain(t *testing.T) {
 	}
 	k.patch(t, "erp", `{"fields": {"password": "canary-Pw-2"}}`)
 	if text := k.text(t, "erp", "password"); text != "canary-Pw-2" {
-		t.Errorf("mended credential gives %q", text)
+		t.Errorf("fixed credential gives %q", text)
 	}
 }
 

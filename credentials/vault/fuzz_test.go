@@ -154,7 +154,7 @@ func FuzzStored(f *testing.F) {
 		c.write(t, db, b, two)
 		for _, id := range ids {
 			if now := inForce(t, vaultOn(t, db, dir), id, fields[id]); now != before[id] || now == "refused" {
-				t.Fatalf("mended, %s gives %q", id, now)
+				t.Fatalf("fixed, %s gives %q", id, now)
 			}
 		}
 	})

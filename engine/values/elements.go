@@ -13,7 +13,7 @@ import (
 	"keyflow/nodes"
 )
 
-// Elements are what a for_each goes through, and what came of it.
+// Elements are the elements of a for_each and their results.
 type Elements struct {
 	Items   []any
 	keys    []string          // of a map, sorted; nil for a list

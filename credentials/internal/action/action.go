@@ -30,10 +30,10 @@ type Actions struct {
 // Outputs seals the outputs of sensitive nodes.
 type Outputs struct{ Sealer *decrypted.Sealer }
 
-// Act does what a workflow asks, which must match allowed_workflows and rotatable_by, and says
-// what came of it: {ok, status, message} of a test, whose failure is no error; {status,
-// expires_at} of a refresh; {version} of a rotation, where the same values again change
-// nothing. Errors are *Error, for ActRefresh as those of a request with Use.Park, or a fault of
+// Act carries out the action of a credential node. The workflow must match allowed_workflows and
+// rotatable_by. The result is {ok, status, message} for a test, whose failure is no error;
+// {status, expires_at} for a refresh; {version} for a rotation, where the same values again
+// change nothing. Errors are *Error, for ActRefresh as those of a request with Use.Park, or a fault of
 // the store.
 func (ac *Actions) Act(ctx context.Context, use credentials.Use, a credentials.Action) (map[string]any, error) {
 	o, err := ac.Gate.OpenFor(ctx, use)

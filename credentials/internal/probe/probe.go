@@ -221,7 +221,7 @@ func (t *test) adopt(ctx context.Context, token oauth.Token) {
 	t.prober.States.Report(ctx, t.credential, credentials.OK, "")
 }
 
-// connected renews the token that a person's sign-in brought.
+// connected renews the token obtained by a person's sign-in.
 func (t *test) connected(ctx context.Context) bool {
 	const press = "Press Connect and sign in at the provider."
 	if t.draft {

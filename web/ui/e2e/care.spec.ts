@@ -122,7 +122,7 @@ test('shows where it is used and every call', async ({ page, look }) => {
 test('refuses to send a stored secret elsewhere, at its place, and loses nothing of the form', async ({ page, look }) => {
   await signIn(page, '/credentials/spare');
   const refusal = 'this change could send the stored secret somewhere new';
-  await fill(page, 'Description', 'Kept while it is mended');
+  await fill(page, 'Description', 'Kept while it is fixed');
   await add(page, 'Allowed hosts', 'elsewhere.example');
   await fill(page, 'Test URL', 'https://elsewhere.example/me');
   await page.getByRole('button', { name: 'Save' }).click();
@@ -130,7 +130,7 @@ test('refuses to send a stored secret elsewhere, at its place, and loses nothing
   for (const label of ['Allowed hosts', 'Test URL']) {
     await expect(page.getByLabel(label, { exact: false }).first()).toHaveAccessibleDescription(new RegExp(refusal));
   }
-  await expect(page.getByRole('textbox', { name: 'Description' })).toHaveValue('Kept while it is mended');
+  await expect(page.getByRole('textbox', { name: 'Description' })).toHaveValue('Kept while it is fixed');
   await expect(page.getByRole('textbox', { name: 'Test URL' })).toHaveValue('https://elsewhere.example/me');
   await expect(page.getByText('elsewhere.example', { exact: true })).toBeVisible();
   await look('credential-widening');

@@ -19,7 +19,7 @@ it('keeps parallel chains apart instead of crossing them', () => {
   expect(y.get('b3')).toBe(y.get('b'));
 });
 
-it('draws a cycle while it is being mended', () => {
+it('draws a cycle while it is being fixed', () => {
   const { nodes, edges } = layout([node('a', 'b'), node('b', 'a'), node('c')]);
   expect([nodes.length, edges.length, overlaps(nodes)]).toEqual([3, 2, 0]);
 });
