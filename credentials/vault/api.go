@@ -10,8 +10,8 @@ import (
 	"keyflow/internal/identity"
 )
 
-// The methods of a [Vault] by the rooms that they come from; the contract of each stands at its
-// method there. A vault holds its rooms behind these interfaces, so that nothing else of a room,
+// The methods of a [Vault] by the service that they come from; the contract of each stands at its
+// method there. A vault holds its services behind these interfaces, so that nothing else of a service,
 // such as a decrypted credential, can be reached through it.
 
 // records manages credentials: *Records.

@@ -14,7 +14,7 @@ import (
 
 // OpenText gives tests one field of the credential as a request would use it now.
 func (v *Vault) OpenText(ctx context.Context, id credentials.ID, field string) (string, error) {
-	o, err := v.rooms.reader.Open(ctx, id)
+	o, err := v.services.reader.Open(ctx, id)
 	if err != nil {
 		return "", err
 	}
@@ -23,7 +23,7 @@ func (v *Vault) OpenText(ctx context.Context, id credentials.ID, field string) (
 
 // OpenGrant gives tests the number that binds tokens to a configuration.
 func (v *Vault) OpenGrant(ctx context.Context, id credentials.ID) (int64, error) {
-	o, err := v.rooms.reader.Open(ctx, id)
+	o, err := v.services.reader.Open(ctx, id)
 	if err != nil {
 		return 0, err
 	}
@@ -32,7 +32,7 @@ func (v *Vault) OpenGrant(ctx context.Context, id credentials.ID) (int64, error)
 
 // DraftText gives tests one field of unsaved values.
 func (v *Vault) DraftText(ctx context.Context, caller identity.Caller, in credentials.Input, field string) (string, error) {
-	o, err := v.rooms.editor.Draft(ctx, caller, in)
+	o, err := v.services.editor.Draft(ctx, caller, in)
 	if err != nil {
 		return "", err
 	}
@@ -41,14 +41,14 @@ func (v *Vault) DraftText(ctx context.Context, caller identity.Caller, in creden
 
 // SetState stores a state as the resolver does after seeing the credential as it is now.
 func (v *Vault) SetState(ctx context.Context, id credentials.ID, s credentials.Status, message string) (credentials.State, error) {
-	o, err := v.rooms.reader.Open(ctx, id)
+	o, err := v.services.reader.Open(ctx, id)
 	if err != nil {
 		return credentials.State{}, err
 	}
-	if err := v.rooms.states.Set(ctx, id, o, s, message); err != nil {
+	if err := v.services.states.Set(ctx, id, o, s, message); err != nil {
 		return credentials.State{}, err
 	}
-	if o, err = v.rooms.reader.Open(ctx, id); err != nil {
+	if o, err = v.services.reader.Open(ctx, id); err != nil {
 		return credentials.State{}, err
 	}
 	return o.State, nil
@@ -56,32 +56,32 @@ func (v *Vault) SetState(ctx context.Context, id credentials.ID, s credentials.S
 
 // SetStateSeenBefore stores a state for what the credential was before edit.
 func (v *Vault) SetStateSeenBefore(ctx context.Context, id credentials.ID, s credentials.Status, edit func()) error {
-	o, err := v.rooms.reader.Open(ctx, id)
+	o, err := v.services.reader.Open(ctx, id)
 	if err != nil {
 		return err
 	}
 	edit()
-	return v.rooms.states.Set(ctx, id, o, s, "late")
+	return v.services.states.Set(ctx, id, o, s, "late")
 }
 
 // Touch notes a use.
-func (v *Vault) Touch(id credentials.ID, now time.Time) { v.rooms.usage.Touch(id, now) }
+func (v *Vault) Touch(id credentials.ID, now time.Time) { v.services.usage.Touch(id, now) }
 
 // KeepAlive renews what is idle, as Serve does from time to time.
-func (v *Vault) KeepAlive(ctx context.Context) error { return v.rooms.tokens.KeepAlive(ctx) }
+func (v *Vault) KeepAlive(ctx context.Context) error { return v.services.tokens.KeepAlive(ctx) }
 
 // PutToken stores an access token as a sign-in does.
 func (v *Vault) PutToken(ctx context.Context, id credentials.ID, access string) error {
-	o, err := v.rooms.reader.Open(ctx, id)
+	o, err := v.services.reader.Open(ctx, id)
 	if err != nil {
 		return err
 	}
-	return v.rooms.tokens.Put(ctx, o, oauth.Token{Access: secret.New(access)})
+	return v.services.tokens.Put(ctx, o, oauth.Token{Access: secret.New(access)})
 }
 
 // StoredToken gives tests the access token in the store.
 func (v *Vault) StoredToken(ctx context.Context, id credentials.ID) (string, error) {
-	h, _, err := v.rooms.tokens.Read(ctx, id)
+	h, _, err := v.services.tokens.Read(ctx, id)
 	if err != nil {
 		return "", err
 	}

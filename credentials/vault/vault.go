@@ -1,5 +1,5 @@
-// Package vault is the front door of the credential store: the one place that decrypts secrets
-// and the one place that attaches them to requests.
+// Package vault is the front door of the credential store. It composes the packages that do the
+// work: internal/decrypted decrypts secrets, outbound attaches them to requests.
 //
 //	Vault     create, read, change, test credentials; every method takes the caller,
 //	          authorizes and records in one function
@@ -60,8 +60,8 @@ type Options struct {
 	Logger    *slog.Logger     // nil: discard
 }
 
-// Vault keeps credentials. Its methods are those of the rooms that it is composed of. It is safe
-// for concurrent use.
+// Vault keeps credentials. Its methods are those of the services that it is composed of. It is
+// safe for concurrent use.
 type Vault struct {
 	records
 	checks
@@ -78,7 +78,7 @@ type Vault struct {
 	sources     *sources.Sources
 	presets     []presets.Preset
 	redirectURL string
-	rooms       rooms
+	services    services
 }
 
 // withDefaults fills in what may be nil.
@@ -115,13 +115,13 @@ func (v *Vault) Types() []authtype.Type {
 func (v *Vault) RedirectURL() string { return v.redirectURL }
 
 // Resolver returns the resolver of this vault.
-func (v *Vault) Resolver() *outbound.Resolver { return v.rooms.resolver }
+func (v *Vault) Resolver() *outbound.Resolver { return v.services.resolver }
 
 // Presets lists the presets, ordered by id.
 func (v *Vault) Presets() []presets.Preset { return slices.Clone(v.presets) }
 
-// rooms are the parts of a vault that others have no access to.
-type rooms struct {
+// services are the parts of a vault that others have no access to.
+type services struct {
 	reader    *decrypted.Reader
 	editor    *editing.Editor
 	states    *status.States

@@ -28,7 +28,7 @@ import (
 	"keyflow/credentials/usage"
 )
 
-// build composes a vault, lower rooms first.
+// build composes a vault, the lower ones first.
 func build(o Options, list []presets.Preset) *Vault {
 	process, redirectURL := rand.Text(), strings.TrimSuffix(o.PublicURL, "/")+credentials.CallbackPath
 	sealer := decrypted.NewSealer(o.Keyset)
@@ -84,7 +84,7 @@ func build(o Options, list []presets.Preset) *Vault {
 		usageReports: &usage.Reports{Log: uses, Records: o.Store},
 		masterKey:    masterKey,
 		sources:      o.Sources, presets: list, redirectURL: redirectURL,
-		rooms: rooms{reader: reader, editor: editor, states: states, tokens: tokens, resolver: resolver, usage: uses, reminders: reminders, masterKey: masterKey},
+		services: services{reader: reader, editor: editor, states: states, tokens: tokens, resolver: resolver, usage: uses, reminders: reminders, masterKey: masterKey},
 	}
 }
 
@@ -93,16 +93,16 @@ func build(o Options, list []presets.Preset) *Vault {
 // what is left of the uses.
 func (v *Vault) Serve(ctx context.Context) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { v.rooms.tokens.ServeIdle(ctx) })
-	wg.Go(func() { v.rooms.masterKey.ServeRotation(ctx) })
-	wg.Go(func() { v.rooms.reminders.Serve(ctx) })
+	wg.Go(func() { v.services.tokens.ServeIdle(ctx) })
+	wg.Go(func() { v.services.masterKey.ServeRotation(ctx) })
+	wg.Go(func() { v.services.reminders.Serve(ctx) })
 	defer wg.Wait()
-	return v.rooms.usage.Serve(ctx)
+	return v.services.usage.Serve(ctx)
 }
 
 // Close writes what Serve has not written yet.
 func (v *Vault) Close(ctx context.Context) error {
-	return v.rooms.usage.Close(ctx)
+	return v.services.usage.Close(ctx)
 }
 
 // New returns a vault that is ready for use. It proves that the master key fits the database
